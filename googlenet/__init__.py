@@ -1,0 +1,1 @@
+"""Look inside GoogLeNet: three heads' beliefs and nine stages' evidence for one picture."""

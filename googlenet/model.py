@@ -1,0 +1,241 @@
+"""GoogLeNet (Szegedy et al., "Going Deeper with Convolutions", 2014), in the order that data flows.
+
+One file tells the whole network: the block, the Inception module, the auxiliary head, the network. What differs between the
+three GoogLeNets in the world (the paper's with BatchNorm, torchvision's, Berkeley's of 2014) is one small dataclass.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+if TYPE_CHECKING:
+    from googlenet.hub import ModelConfig
+
+HEADS = ("aux1", "aux2", "main")
+STAGES = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
+BRANCHES = ("1x1", "3x3", "5x5", "pool")
+STAGES_BEFORE = {"aux1": STAGES[:3], "aux2": STAGES[:6], "main": STAGES}
+"""The stages that each head sees (section 5: the auxiliary heads follow 4a and 4d)."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What differs between the GoogLeNets in the world. The default is the paper's Table 1 with BatchNorm."""
+
+    norm: Literal["batch", "local_response"] = "batch"
+    """BatchNorm after each convolution, or convolutions with biases and two local response normalisations in the stem."""
+    branch3_kernel: Literal[3, 5] = 5
+    """Kernel of the third branch: 5 in the paper, 3 in torchvision by a known mistake."""
+    maxpool4_kernel: Literal[2, 3] = 3
+    """Kernel of the max-pool between 4e and 5a: 3 in the paper, 2 in torchvision."""
+    aux_pool: Literal["5x5/3", "adaptive"] = "5x5/3"
+    """The auxiliary heads' average pool on a 14×14 map; a map of any other size is always pooled adaptively to 4×4."""
+    aux_heads: bool = True
+    """Whether the weights hold trained auxiliary heads. A head that was not trained is absent, never random."""
+
+
+PAPER = Architecture()
+TORCHVISION = Architecture(branch3_kernel=3, maxpool4_kernel=2, aux_pool="adaptive", aux_heads=False)
+BERKELEY = Architecture(norm="local_response")
+
+
+class HeadLogits(NamedTuple):
+    """Logits (N, classes) of the three heads in order of depth; None for a head that the model lacks."""
+
+    aux1: Tensor | None
+    aux2: Tensor | None
+    main: Tensor
+
+
+class ConvBlock(nn.Module):
+    """Convolution → normalisation → ReLU: (N, in, H, W) → (N, out, H', W')."""
+
+    def __init__(self, architecture: Architecture, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        batch_norm = architecture.norm == "batch"
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=not batch_norm)
+        self.bn: nn.Module = nn.BatchNorm2d(outputs, eps=1e-3) if batch_norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.bn(self.conv(x)), inplace=True)
+
+    def fold(self) -> None:
+        """Fold BatchNorm's running statistics into the convolution: the same function in eval mode, in one kernel."""
+        if isinstance(self.bn, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv, self.bn)
+            self.bn = nn.Identity()
+
+
+class Inception(nn.Module):
+    """Four filter sizes side by side, concatenated along the channels (figure 2b).
+
+    `widths` is a row of Table 1: 1×1, 3×3 reduce, 3×3, 5×5 reduce, 5×5, pool projection. The output has `splits` channels from
+    the four branches, in the order of `BRANCHES`.
+    """
+
+    def __init__(self, architecture: Architecture, inputs: int, widths: tuple[int, int, int, int, int, int]) -> None:
+        super().__init__()
+        one, reduce3, three, reduce5, five, pool = widths
+        self.splits = (one, three, five, pool)
+        self.branch1 = ConvBlock(architecture, inputs, one, 1)
+        self.branch2 = nn.Sequential(ConvBlock(architecture, inputs, reduce3, 1), ConvBlock(architecture, reduce3, three, 3))
+        self.branch3 = nn.Sequential(
+            ConvBlock(architecture, inputs, reduce5, 1),
+            ConvBlock(architecture, reduce5, five, architecture.branch3_kernel),
+        )
+        self.branch4 = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), ConvBlock(architecture, inputs, pool, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)), dim=1)
+
+
+class InceptionAux(nn.Module):
+    """Auxiliary classifier (section 5): (N, inputs, H, W) → logits (N, classes)."""
+
+    def __init__(self, architecture: Architecture, inputs: int, classes: int) -> None:
+        super().__init__()
+        self.paper_pool = architecture.aux_pool == "5x5/3"
+        self.conv = ConvBlock(architecture, inputs, 128, 1)
+        self.fc1 = nn.Linear(2048, 1024)
+        self.dropout = nn.Dropout(0.7)
+        self.fc2 = nn.Linear(1024, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.paper_pool and x.shape[-2:] == (14, 14):
+            x = F.avg_pool2d(x, 5, stride=3)
+        else:
+            x = F.adaptive_avg_pool2d(x, 4)
+        x = self.conv(x)  # (N, 128, 4, 4)
+        x = F.relu(self.fc1(x.flatten(1)))  # (N, 1024)
+        return self.fc2(self.dropout(x))
+
+
+class GoogLeNet(nn.Module, PyTorchModelHubMixin):
+    """The network of Table 1: RGB (N, 3, S, S) float, normalised as its weights ask, S from 64 up → logits (N, classes).
+
+    In eval mode `model(x)` gives the main head's logits; in training mode, and from `model.heads(x)` in any mode, all three.
+    `GoogLeNet.from_pretrained(source)` and `model.save_pretrained(folder)` read and write the layout of `googlenet.hub`.
+    """
+
+    config: ModelConfig | None = None
+    """What travels with the weights (labels, preprocessing, temperatures, metrics); set by `googlenet.hub`."""
+
+    def __init__(self, architecture: Architecture = PAPER, classes: int = 1000, dropout: float = 0.4) -> None:
+        super().__init__()
+        self.architecture = architecture
+
+        def block(inputs: int, outputs: int, kernel: int, stride: int = 1) -> ConvBlock:
+            return ConvBlock(architecture, inputs, outputs, kernel, stride)
+
+        def inception(inputs: int, *widths: int) -> Inception:
+            one, reduce3, three, reduce5, five, pool = widths
+            return Inception(architecture, inputs, (one, reduce3, three, reduce5, five, pool))
+
+        self.conv1 = block(3, 64, 7, stride=2)
+        self.conv2 = block(64, 64, 1)
+        self.conv3 = block(64, 192, 3)
+        self.inception3a = inception(192, 64, 96, 128, 16, 32, 32)
+        self.inception3b = inception(256, 128, 128, 192, 32, 96, 64)
+        self.inception4a = inception(480, 192, 96, 208, 16, 48, 64)
+        self.inception4b = inception(512, 160, 112, 224, 24, 64, 64)
+        self.inception4c = inception(512, 128, 128, 256, 24, 64, 64)
+        self.inception4d = inception(512, 112, 144, 288, 32, 64, 64)
+        self.inception4e = inception(528, 256, 160, 320, 32, 128, 128)
+        self.inception5a = inception(832, 256, 160, 320, 32, 128, 128)
+        self.inception5b = inception(832, 384, 192, 384, 48, 128, 128)
+        self.aux1 = InceptionAux(architecture, 512, classes) if architecture.aux_heads else None
+        self.aux2 = InceptionAux(architecture, 528, classes) if architecture.aux_heads else None
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(1024, classes)
+
+        self.lrn: nn.Module = nn.Identity()
+        if architecture.norm == "local_response":
+            self.lrn = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Yield the nine stages' names and outputs in order of depth. Sizes in the comments are for a 224×224 input."""
+        x = self.conv1(x)  # (N, 64, 112, 112)
+        x = self.lrn(pool(x))  # (N, 64, 56, 56)
+        x = self.conv3(self.conv2(x))  # (N, 192, 56, 56)
+        x = pool(self.lrn(x))  # (N, 192, 28, 28)
+        x = self.inception3a(x)
+        yield "3a", x  # (N, 256, 28, 28)
+        x = self.inception3b(x)
+        yield "3b", x  # (N, 480, 28, 28)
+        x = self.inception4a(pool(x))
+        yield "4a", x  # (N, 512, 14, 14)
+        x = self.inception4b(x)
+        yield "4b", x  # (N, 512, 14, 14)
+        x = self.inception4c(x)
+        yield "4c", x  # (N, 512, 14, 14)
+        x = self.inception4d(x)
+        yield "4d", x  # (N, 528, 14, 14)
+        x = self.inception4e(x)
+        yield "4e", x  # (N, 832, 14, 14)
+        x = self.inception5a(pool(x, self.architecture.maxpool4_kernel))
+        yield "5a", x  # (N, 832, 7, 7)
+        x = self.inception5b(x)
+        yield "5b", x  # (N, 1024, 7, 7)
+
+    def classify(self, x: Tensor) -> Tensor:
+        """The main head on 5b's output (N, 1024, H, W): global average, dropout, linear (section 5)."""
+        return self.fc(self.dropout(x.mean(dim=(2, 3))))
+
+    def heads(self, x: Tensor) -> HeadLogits:
+        """Logits of all three heads, in any mode."""
+        aux1 = aux2 = None
+        for name, stage in self.walk(x):
+            if name == "4a" and self.aux1 is not None:
+                aux1 = self.aux1(stage)
+            if name == "4d" and self.aux2 is not None:
+                aux2 = self.aux2(stage)
+        return HeadLogits(aux1, aux2, self.classify(stage))
+
+    def forward(self, x: Tensor) -> Tensor | HeadLogits:
+        if self.training:
+            return self.heads(x)
+        for _, stage in self.walk(x):
+            pass
+        return self.classify(stage)
+
+    def stage(self, name: str) -> Inception:
+        """The Inception module of a stage by its name in `STAGES`."""
+        return self.get_submodule(f"inception{name}")  # type: ignore[return-value]
+
+    def for_inference(self) -> GoogLeNet:
+        """A copy in eval mode with BatchNorm folded and parameters that need no gradient; this model stays as it is."""
+        folded = copy.deepcopy(self).eval().requires_grad_(False)
+        for module in folded.modules():
+            if isinstance(module, ConvBlock):
+                module.fold()
+        return folded.requires_grad_(False)
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, revision: str | None, token: Any, **_: Any) -> GoogLeNet:  # type: ignore[override]
+        # hub imports model; the mixin's own loading is strict=False and may mix two commits
+        from googlenet.hub import load
+
+        return load(f"{model_id}@{revision}" if revision else model_id, token=token).model
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        from googlenet.hub import save
+
+        save(self, save_directory)
+
+
+def pool(x: Tensor, kernel: int = 3) -> Tensor:
+    """The max-pool between groups: stride 2, no padding, the size rounded up (112 → 56 → 28 → 14 → 7)."""
+    return F.max_pool2d(x, kernel, stride=2, ceil_mode=True)

@@ -1,0 +1,1 @@
+"""Training and measuring: data, loop, evaluation. The network's page needs none of it."""
