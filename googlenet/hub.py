@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-
-from googlenet.errors import UserError
 from googlenet.images import Preprocess
-from googlenet.model import HEADS, Architecture, GoogLeNet
+from googlenet.model import Architecture, GoogLeNet
 
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
 

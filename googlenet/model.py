@@ -207,8 +207,7 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
     def forward(self, x: Tensor) -> Tensor | HeadLogits:
         if self.training:
             return self.heads(x)
-        for _, stage in self.walk(x):
-            pass
+        *_, (_, stage) = self.walk(x)
         return self.classify(stage)
 
     def stage(self, name: str) -> Inception:
