@@ -1,0 +1,116 @@
+"""An Explanation → pictures: one overlay a stage, and the contact sheet that shows all of it.
+
+The photograph goes dim and grey where there is no evidence and keeps its colours, under magma's tint, where there is. magma is
+perceptually uniform and keeps its order for colour-blind readers and in grey print. The page draws by the same formula.
+"""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from googlenet.explain import Explanation, enlarge
+from googlenet.images import Box
+from googlenet.model import BRANCHES, HEADS, STAGES, STAGES_BEFORE
+
+MAGMA: NDArray[np.float32] = matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3].astype(np.float32) * 255
+"""(256, 3) RGB in 0…255"""
+
+PAPER, INK, SOFT, ACCENT, BAR = "#faf8f4", "#1c1a17", "#6b655d", "#f0c3b0", "#e4dfd6"
+
+
+def overlay(image: Image.Image, explanation: Explanation, stage: str, side: int | None = None) -> Image.Image:
+    """The picture under a stage's Grad-CAM, divided by the map's own maximum; hatched where the crop did not look.
+
+    `side` bounds the longer side in pixels; None keeps the picture's size.
+    """
+    if side is not None and max(image.size) > side:
+        scale = side / max(image.size)
+        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX)
+    scale = image.width / explanation.size[0]
+    box = Box(*(edge * scale for edge in explanation.seen))
+    grid = explanation.grids[stage].clip(min=0)
+    heat = enlarge(grid / max(float(grid.max()), 1e-12), image.size, box)
+    return spotlight(image, heat, box)
+
+
+def spotlight(image: Image.Image, heat: NDArray[np.float32], box: Box) -> Image.Image:
+    """An RGB picture under heat (height, width) in 0…1."""
+    photo = np.asarray(image, dtype=np.float32)
+    luminance = photo @ np.array([0.3, 0.59, 0.11], np.float32)
+    tint = MAGMA[((0.2 + 0.7 * heat) * 255).astype(np.uint8)]
+    light = (heat * heat * (3 - 2 * heat))[..., None]  # smoothstep: the edge of the light is soft
+    lit = photo * 0.62 + tint * 0.5
+    out = luminance[..., None] * 0.38 * (1 - light) + lit * light
+    y, x = np.mgrid[: image.height, : image.width]
+    unseen = (x + 0.5 < box.x0) | (x + 0.5 > box.x1) | (y + 0.5 < box.y0) | (y + 0.5 > box.y1)
+    out[unseen & ((x + y) % 12 < 2)] += 60
+    return Image.fromarray(out.clip(0, 255).astype(np.uint8))
+
+
+def sheet(image: Image.Image, explanation: Explanation) -> Image.Image:
+    """The contact sheet: the picture, nine stages in three acts over the heads that they lead to, filter shares under each."""
+    cell, gap, margin = 176, 12, 40
+    act = 3 * cell + 2 * gap
+    width = 2 * margin + cell * 2 + 3 * (act + 2 * gap)
+    canvas = Image.new("RGB", (width, 620), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((margin, 28), "Inside GoogLeNet", INK, font(28))
+    draw.text((margin, 68), describe(explanation), SOFT, font(16))
+    top = 112
+    canvas.paste(ImageOps.contain(image, (cell * 2, cell * 2)), (margin, top))
+    left = margin + cell * 2 + 2 * gap
+    for head in HEADS:
+        before = HEADS.index(head) * 3
+        for column, stage in enumerate(STAGES[before : before + 3]):
+            x = left + column * (cell + gap)
+            if stage in explanation.branch_grids:
+                draw_stage(canvas, image, explanation, stage, (x, top), cell)
+            else:
+                draw.rectangle((x, top, x + cell, top + cell), BAR)
+                draw.text((x + 10, top + cell // 2 - 8), f"{stage}: behind {explanation.question.head}", SOFT, font(14))
+        draw_head(draw, explanation, head, (left, top + cell + 90), act)
+        left += act + 2 * gap
+    draw.text((margin, 588), "Each overlay is divided by its own maximum. Hatched: cropped away, not seen.", SOFT, font(14))
+    return canvas
+
+
+def describe(explanation: Explanation) -> str:
+    question = explanation.question
+    assert question.target is not None
+    asked = f"Evidence of the {question.head} head for {explanation.labels[question.target]}"
+    return asked if question.contrast is None else f"{asked} rather than {explanation.labels[question.contrast]}"
+
+
+def draw_stage(
+    canvas: Image.Image, image: Image.Image, explanation: Explanation, stage: str, at: tuple[int, int], cell: int
+) -> None:
+    draw, (x, y) = ImageDraw.Draw(canvas), at
+    picture = overlay(image, explanation, stage, cell)
+    canvas.paste(picture, (x + (cell - picture.width) // 2, y + (cell - picture.height) // 2))
+    summary = explanation.summary(stage)
+    draw.text((x, y + cell + 6), f"{stage}  {summary.size[0]} x {summary.size[1]}", INK, font(14))
+    shares = "  ".join(f"{branch} {summary.branches[branch]:.0%}" for branch in BRANCHES)
+    draw.text((x, y + cell + 26), shares, SOFT, font(11))
+
+
+def draw_head(draw: ImageDraw.ImageDraw, explanation: Explanation, head: str, at: tuple[int, int], width: int) -> None:
+    x, y = at
+    draw.text((x, y), f"{head}", INK, font(18))
+    draw.text((x + 70, y + 3), f"after {STAGES_BEFORE[head][-1]}", SOFT, font(14))
+    predictions = explanation.heads[head]
+    if predictions is None:
+        draw.text((x, y + 32), "These weights have no trained head here.", SOFT, font(14))
+        return
+    for row, prediction in enumerate(predictions):
+        asked = prediction.index == explanation.question.target
+        line = y + 32 + row * 28
+        draw.rounded_rectangle((x, line, x + max(6, width * prediction.probability), line + 24), 4, ACCENT if asked else BAR)
+        draw.text((x + 8, line + 4), prediction.label, INK, font(14))
+        draw.text((x + width - 8, line + 4), f"{prediction.probability:.1%}", INK, font(14), anchor="ra")
+
+
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
