@@ -16,6 +16,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from googlenet.errors import UserError
+from googlenet.images import Preprocess
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's mean and standard deviation, for RGB in 0…1."""
@@ -127,11 +128,11 @@ def batches(images: Images, order: list[int], size: int, device: torch.device, s
     )
 
 
-def normalise(images: Tensor, device: torch.device) -> Tensor:
-    """(N, 3, S, S) uint8 → float32 with ImageNet's mean and std, channels last, on the device."""
+def normalise(images: Tensor, preprocess: Preprocess, device: torch.device) -> Tensor:
+    """(N, 3, S, S) uint8 → float32 with the weights' mean and std, channels last, on the device."""
     pixels = images.to(device, non_blocking=True).to(memory_format=torch.channels_last).float()
-    mean = torch.tensor(MEAN, device=device).mul(255).view(3, 1, 1)
-    std = torch.tensor(STD, device=device).mul(255).view(3, 1, 1)
+    mean = torch.tensor(preprocess.mean, device=device).mul(255).view(3, 1, 1)
+    std = torch.tensor(preprocess.std, device=device).mul(255).view(3, 1, 1)
     return (pixels - mean) / std
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from googlenet.device import half_precision
 from googlenet.errors import UserError
+from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet, HeadLogits
 from googlenet.training.data import Images, Split, Teacher, augment, batches, normalise
 
@@ -68,9 +69,16 @@ class Run:
     """One training run with everything that a checkpoint holds."""
 
     def __init__(
-        self, model: GoogLeNet, split: Split, recipe: Recipe, teacher: Teacher | None, device: torch.device, out: Path
+        self,
+        model: GoogLeNet,
+        split: Split,
+        preprocess: Preprocess,
+        recipe: Recipe,
+        teacher: Teacher | None,
+        device: torch.device,
+        out: Path,
     ) -> None:
-        self.split, self.recipe, self.teacher, self.device = split, recipe, teacher, device
+        self.split, self.preprocess, self.recipe, self.teacher, self.device = split, preprocess, recipe, teacher, device
         self.path = out / "checkpoint.pt"
         self.model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.model.dropout.p = recipe.dropout
@@ -159,7 +167,7 @@ class Run:
     def learn(self, images: Tensor, labels: Tensor, rows: Tensor) -> tuple[float, float]:
         """One step of SGD; the batch's loss and the main head's accuracy on it."""
         target = targets(labels, rows, len(self.split.names), self.recipe, self.teacher).to(self.device)
-        x = normalise(images, self.device)
+        x = normalise(images, self.preprocess, self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half_precision(self.device)):
             heads = self.model(x)
         loss = loss_of(heads, target)

@@ -1,0 +1,210 @@
+"""The command line: explain, train, evaluate, import, deploy. Nothing but JSON goes to stdout where JSON is promised."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from googlenet.device import pick_device
+from googlenet.errors import UserError
+from googlenet.explain import BATCH, Explainer, Explanation, Question
+from googlenet.hub import default_source, import_weights, load
+from googlenet.images import FORMATS, open_image
+from googlenet.model import HEADS
+from googlenet.render import overlay, sheet
+
+ROOT = Path(__file__).parent.parent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except UserError as error:
+        print(f"googlenet: {error}", file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m googlenet", description="Look inside GoogLeNet.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    explain = commands.add_parser("explain", help="explain pictures: one JSON object a line and picture on stdout")
+    explain.add_argument("images", nargs="+", metavar="IMAGE", help="picture or folder of pictures")
+    explain.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else weights/")
+    explain.add_argument("--head", default="main", choices=HEADS[::-1])
+    explain.add_argument("--target", metavar="CLASS", help="label or index; default: the head's top class")
+    explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class")
+    explain.add_argument("--out", type=Path, metavar="FOLDER", help="write overlays, a contact sheet and the grids there")
+    explain.set_defaults(run=run_explain)
+
+    train = commands.add_parser("train", help="train all three heads on an ImageFolder tree")
+    train.add_argument("data", type=Path, metavar="DATA", help="folder with train/<class>/<image> and val/<class>/<image>")
+    train.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    train.add_argument("--init", type=Path, metavar="FOLDER", help="weights to start from; linear layers are new for new labels")
+    train.add_argument("--teacher", type=Path, metavar="FILE", help=".npz of a teacher's answers for the training images")
+    train.add_argument("--schedule", type=schedule, default="64:8,96:5", metavar="SIZE:EPOCHS,…", help="default: %(default)s")
+    train.add_argument("--input-size", type=int, metavar="PIXELS", help="size of use; default: the schedule's last size")
+    train.add_argument("--batch-size", type=int, default=128)
+    train.add_argument("--learning-rate", type=float, default=0.1)
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--resume", action="store_true", help="go on from FOLDER's checkpoint")
+    train.set_defaults(run=run_train)
+
+    evaluate = commands.add_parser("evaluate", help="print top-1 and top-5 of each head")
+    evaluate.add_argument("weights", metavar="FOLDER", help="weights: a folder or any other SOURCE")
+    evaluate.add_argument("data", type=Path, metavar="DATA", help="folder with val/<class>/<image>")
+    evaluate.set_defaults(run=run_evaluate)
+
+    for command in (explain, train, evaluate):
+        command.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+
+    imports = commands.add_parser("import", help="write any SOURCE as a folder in this program's layout")
+    imports.add_argument("source", metavar="SOURCE", help="folder, file or user/repo[@revision][:file]")
+    imports.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    imports.set_defaults(run=run_import)
+
+    deploy = commands.add_parser("deploy", help="create or update a Hugging Face Space with this page")
+    deploy.add_argument("space", metavar="USER/SPACE")
+    deploy.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else weights/")
+    deploy.add_argument("--hardware", metavar="NAME", help="such as cpu-basic or zero-a10g")
+    deploy.add_argument("--private", action="store_true")
+    deploy.add_argument("--dry-run", action="store_true", help="print what would be done; needs no token")
+    deploy.set_defaults(run=run_deploy)
+    return top
+
+
+def schedule(text: str) -> tuple[tuple[int, int], ...]:
+    """`64:8,96:5` → ((64, 8), (96, 5))."""
+    if not re.fullmatch(r"\d+:\d+(,\d+:\d+)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not SIZE:EPOCHS,SIZE:EPOCHS,… such as 64:8,96:5")
+    return tuple((int(size), int(epochs)) for size, epochs in (part.split(":") for part in text.split(",")))
+
+
+def run_explain(options: argparse.Namespace) -> int:
+    found = list(pictures(options.images))
+    if options.out:
+        names = [name for _, name in found]
+        for name in names:
+            if names.count(name) > 1:
+                raise UserError(f"Two pictures would be written as {options.out / name}; explain them into different folders.")
+        make_folder(options.out)
+    explainer = Explainer.from_pretrained(options.weights or default_source(), device=options.device)
+    question = explainer.question(options.head, options.target, options.contrast)
+    failed = False
+    with tqdm(total=len(found), unit="img", disable=len(found) < 2) as bar:
+        for start in range(0, len(found), BATCH):
+            batch = found[start : start + BATCH]
+            failed |= explain_some(explainer, question, batch, options.out)
+            bar.update(len(batch))
+    return int(failed)
+
+
+def pictures(arguments: Sequence[str]) -> Iterator[tuple[Path, Path]]:
+    """(file, name in the output folder without suffix): files as they are, a folder's pictures all the way down, by name."""
+    suffixes = {f".{name.lower()}" for name in FORMATS} | {".jpg", ".tif"}
+    for argument in map(Path, arguments):
+        if argument.is_dir():
+            for path in sorted(path for path in argument.rglob("*") if path.suffix.lower() in suffixes):
+                yield path, path.relative_to(argument).with_suffix("")
+        else:
+            yield argument, Path(argument.stem)
+
+
+def explain_some(explainer: Explainer, question: Question, batch: Sequence[tuple[Path, Path]], out: Path | None) -> bool:
+    """Explain one batch; print a line for each picture. True where a file could not be read (reported and skipped)."""
+    images, readable = [], []
+    for path, name in batch:
+        try:
+            images.append(open_image(path))
+            readable.append((path, name))
+        except UserError as error:
+            tqdm.write(f"googlenet: {error}", file=sys.stderr)
+    explanations = explainer.explain_batch(images, [question] * len(images))
+    for (path, name), image, explanation in zip(readable, images, explanations, strict=True):
+        print(json.dumps(explanation.to_json(str(path)), ensure_ascii=False), flush=True)
+        if out:
+            write_pictures(out / name, image, explanation)
+    return len(readable) < len(batch)
+
+
+def write_pictures(stem: Path, image: Image.Image, explanation: Explanation) -> None:
+    """`<stem>-<stage>.png` for each stage seen, `<stem>-sheet.png` and `<stem>.npz`."""
+    make_folder(stem.parent)
+    try:
+        for stage in explanation.grids:
+            overlay(image, explanation, stage).save(f"{stem}-{stage}.png")
+        sheet(image, explanation).save(f"{stem}-sheet.png")
+        Path(f"{stem}.npz").write_bytes(explanation.npz())
+    except OSError as error:
+        raise UserError(f"The results of {stem.name} cannot be written to {stem.parent}: {error.strerror or error}.") from None
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+
+
+def run_train(options: argparse.Namespace) -> int:
+    from googlenet.training.loop import Recipe
+    from googlenet.training.train import train
+
+    recipe = Recipe(options.schedule, options.batch_size, options.learning_rate, seed=options.seed)
+    train(
+        options.data,
+        options.out,
+        recipe,
+        init=options.init,
+        teacher=options.teacher,
+        input_size=options.input_size,
+        resume=options.resume,
+        device=pick_device(options.device),
+    )
+    return 0
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    from googlenet.training.data import read_split
+    from googlenet.training.evaluate import answer, report, table
+
+    loaded = load(options.weights)
+    split = read_split(options.data, "val")
+    if split.names != loaded.config.labels:
+        raise UserError(f"{options.data} and {options.weights} do not have the same classes in the same order.")
+    answers = answer(loaded.model, loaded.config.preprocess, split, pick_device(options.device))
+    print(table(report(answers, loaded.config.temperatures or {})))
+    return 0
+
+
+def run_import(options: argparse.Namespace) -> int:
+    loaded = import_weights(options.source, options.out)
+    heads = "aux1, aux2 and main" if loaded.config.architecture.aux_heads else "main alone"
+    print(f"{options.out} holds {options.source}: {len(loaded.config.labels)} classes, trained heads: {heads}.")
+    return 0
+
+
+def run_deploy(options: argparse.Namespace) -> int:
+    from googlenet.deploy import deploy
+
+    deploy(
+        options.space,
+        weights=options.weights or default_source(),
+        hardware=options.hardware,
+        private=options.private,
+        dry_run=options.dry_run,
+        root=ROOT,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
