@@ -1,0 +1,73 @@
+"""Inside GoogLeNet: the entry point of a Space and of `python app.py`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: nobody is told of a start
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+try:
+    import spaces  # on a Space with ZeroGPU; before CUDA is touched
+except ImportError:
+    spaces = None
+
+import gradio as gr
+
+from googlenet.errors import UserError
+from googlenet.explain import Explainer
+from googlenet.ui import events
+from googlenet.ui.layout import build, launch_options
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Look inside GoogLeNet: three heads' beliefs, nine stages' evidence.")
+    weights = os.environ.get("GOOGLENET_WEIGHTS") or str(Path(__file__).parent / "weights")
+    parser.add_argument("--weights", metavar="SOURCE", default=weights, help="folder or file, or user/repo[@revision][:file]")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--host", help="address to listen on (default: GRADIO_SERVER_NAME or this machine alone)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: GRADIO_SERVER_PORT or the first free from 7860)")
+    parser.add_argument("--share", action="store_true", help="also make a public link, by Gradio's tunnel")
+    return parser.parse_args()
+
+
+def page(source: str, device: str) -> gr.Blocks:
+    """The page with its weights loaded. Raises UserError."""
+    if spaces is None:
+        return build(Explainer.from_pretrained(source, device=device), device)
+    return build(Explainer.from_pretrained(source, device="cuda"), "cuda", spaces.GPU(events.run))
+
+
+def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool) -> None:
+    """Serve until interrupted. Raises UserError where the port is taken."""
+    try:
+        _, local, public = demo.launch(
+            server_name=host,
+            server_port=port,
+            share=share,
+            quiet=True,
+            prevent_thread_lock=True,
+            mcp_server=importlib.util.find_spec("mcp") is not None,
+            **launch_options(),
+        )
+    except OSError as error:
+        if port is None and "GRADIO_SERVER_PORT" not in os.environ:
+            raise
+        raise UserError("Port {port} cannot be used ({error}); choose another with --port.", port=port, error=error) from None
+    print(f"Inside GoogLeNet is at {local}", flush=True)
+    if share:
+        print(f"Public link: {public}" if public else f"No public link can be had now; the page stays at {local}", flush=True)
+    demo.block_thread()
+
+
+if __name__ == "__main__":
+    chosen = options()
+    try:
+        demo = page(chosen.weights, chosen.device)
+        launch(demo, chosen.host, chosen.port, chosen.share)
+    except UserError as error:
+        sys.exit(str(error))

@@ -1,0 +1,1 @@
+"""The Gradio page: layout, events, words, and the walk (`walk.html`, `walk.css`, `walk.js`)."""

@@ -1,0 +1,221 @@
+"""What happens when a visitor asks: the browser's question → an Explanation → a message that `walk.js` draws."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gradio.media import get_image
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+from googlenet.errors import UserError
+from googlenet.explain import Explainer, Explanation
+from googlenet.hub import KNOWN_SOURCES, load, parse_repository
+from googlenet.images import open_image
+from googlenet.model import HEADS
+from googlenet.render import sheet
+from googlenet.ui import words
+
+EXAMPLES = {name.split(".")[0]: get_image(name) for name in ("lion.jpg", "cheetah.jpg", "bus.png", "tower.jpg")}
+"""name → file, of the pictures that come with Gradio"""
+
+SIDE = 800
+"""Longer side in pixels of the picture that the browser draws on."""
+
+Message = dict[str, Any]
+Run = Callable[[Explainer, Image.Image, "Ask"], Explanation]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question as the browser sends it. Hostile until checked: `from_browser` checks types, the Explainer the rest."""
+
+    number: int
+    """counts up in one browser, so that it can tell a stale answer"""
+    example: str | None
+    path: str | None
+    """of an upload, in Gradio's upload folder"""
+    known: bool
+    """whether the browser has this picture already"""
+    head: str
+    target: str | int | None
+    contrast: str | int | None
+    weights: str | None
+    """a Hub repository; None for the weights that the program was started with"""
+
+    @classmethod
+    def from_browser(cls, data: Mapping[str, Any]) -> Ask:
+        def text(name: str) -> str | None:
+            value = data.get(name)
+            return value[:500] if isinstance(value, str) else None
+
+        def klass(name: str) -> str | int | None:
+            value = data.get(name)
+            return value if isinstance(value, int) else text(name)
+
+        number = data.get("n")
+        return cls(
+            number if isinstance(number, int) else 0,
+            text("example"),
+            text("path"),
+            data.get("known") is True,
+            text("head") or "main",
+            klass("target"),
+            klass("contrast"),
+            text("weights"),
+        )
+
+
+class Shelf:
+    """The weights that the program was started with, which stay, and the few others that visitors chose last."""
+
+    def __init__(self, own: Explainer, device: str = "auto", keep: int = 2) -> None:
+        self.own, self.device, self.keep = own, device, keep
+        self.others: OrderedDict[str, Explainer] = OrderedDict()
+        self.loading = threading.Lock()
+
+    def get(self, source: str | None, progress: Callable[[float, str], None] | None = None) -> Explainer:
+        """The Explainer of a Hub repository (None: the page's own weights), loaded at first use. Raises UserError."""
+        if source is None:
+            return self.own
+        parse_repository(source)  # a visitor may name a repository, never a path of this machine
+        with self.loading:  # one load at a time bounds the memory
+            if source not in self.others:
+                self.others[source] = Explainer(load(source, progress=progress), self.device)
+            self.others.move_to_end(source)
+            while len(self.others) > self.keep:
+                self.others.popitem(last=False)
+            return self.others[source]
+
+
+def picture(ask: Ask) -> Image.Image:
+    """The picture that a question is about. Raises UserError for one that is not there or no picture."""
+    if ask.example is not None:
+        if ask.example not in EXAMPLES:
+            raise UserError(
+                "There is no example called {name}; choose {names}.", name=repr(ask.example), names=", ".join(EXAMPLES)
+            )
+        return open_image(EXAMPLES[ask.example])
+    path = Path(ask.path or "").resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
+        raise UserError("That picture is no longer here; choose it again.")
+    return open_named(path)
+
+
+def open_named(path: Path) -> Image.Image:
+    """`open_image`, with the file's name in errors and not its place on this machine."""
+    try:
+        return open_image(path)
+    except UserError as error:
+        raise UserError(error.template, **{**error.values, "name": path.name}) from None
+
+
+def run(explainer: Explainer, image: Image.Image, ask: Ask) -> Explanation:
+    """The one function that runs the model."""
+    return explainer.explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
+
+
+def answer(ask: Ask, shelf: Shelf, run: Run = run) -> Message:
+    """A question → a message: the answer, or the sentence that says why there is none."""
+    try:
+        image = picture(ask)
+        explanation = run(shelf.get(ask.weights), image, ask)
+    except UserError as error:
+        return {"n": ask.number, "error": words.error(error)}
+    return {"n": ask.number, "answer": packed(explanation, ask, None if ask.known else image)}
+
+
+def packed(explanation: Explanation, ask: Ask, image: Image.Image | None) -> Message:
+    """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, the archive, the sentence, the picture."""
+    return {
+        "result": explanation.to_json(ask.example or Path(ask.path or "").name),
+        "size": explanation.size,
+        "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
+        "npz": base64.b64encode(explanation.npz()).decode(),
+        "unlikely": explanation.unlikely,
+        "say": {language: words.sentence(explanation, language) for language in words.LANGUAGES},
+        "picture": image and data_url(image, SIDE),
+    }
+
+
+def packed_grid(grid: np.ndarray[Any, Any]) -> Message:
+    """(4, h, w) float32 → int16 in base64, with the factor that brings the values back."""
+    peak = float(np.abs(grid).max()) or 1.0
+    numbers = np.round(grid / peak * 32767).astype("<i2")
+    return {"shape": grid.shape, "factor": peak / 32767, "data": base64.b64encode(numbers.tobytes()).decode()}
+
+
+def data_url(image: Image.Image, side: int) -> str:
+    """A JPEG of limited side, as a URL that holds the picture itself."""
+    image = image.copy()
+    image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def contact_sheet(ask: Ask, shelf: Shelf, run: Run = run) -> Message:
+    """The PNG of `render.sheet` for a question."""
+    try:
+        image = picture(ask)
+        drawn = sheet(image, run(shelf.get(ask.weights), image, ask))
+    except UserError as error:
+        return {"n": ask.number, "error": words.error(error)}
+    file = io.BytesIO()
+    drawn.save(file, "PNG")
+    return {"n": ask.number, "sheet": base64.b64encode(file.getvalue()).decode()}
+
+
+def choose_weights(ask: Ask, shelf: Shelf) -> Iterator[Message]:
+    """Load the weights that a visitor names: progress messages, then what they are, or why they cannot be had."""
+    told: queue.SimpleQueue[Message] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            explainer = shelf.get(ask.weights, lambda share, what: told.put({"progress": {"share": share, "what": what}}))
+            told.put({"weights": described(explainer, ask.weights)})
+        except UserError as error:
+            told.put({"weights_error": words.error(error)})
+        except BaseException:
+            told.put({})  # the thread's traceback goes to the log
+            raise
+
+    threading.Thread(target=work, daemon=True).start()
+    message: Message = {"progress": {"share": 0.0, "what": ""}}
+    while message:
+        yield {"n": ask.number, **message}
+        if "progress" not in message:
+            return
+        message = told.get()
+    raise RuntimeError("the weights could not be loaded")
+
+
+def described(explainer: Explainer, chosen: str | None) -> Message:
+    """What the page says of a set of weights, and the labels that the class search looks through."""
+    provenance, metrics = explainer.provenance, explainer.config.metrics
+    return {
+        "chosen": chosen,
+        "source": provenance.source if chosen else Path(provenance.source).name or provenance.source,
+        "revision": provenance.revision,
+        "sha256": provenance.sha256,
+        "license": provenance.license,
+        "offline": provenance.offline,
+        "dataset": metrics and metrics.dataset,
+        "top1": {head: share for head in HEADS if metrics and (share := metrics.top1.get(head)) and math.isfinite(share)},
+        "labels": explainer.labels,
+        "aux": explainer.config.architecture.aux_heads,
+    }
+
+
+def known_sources() -> list[Any]:
+    return list(KNOWN_SOURCES)

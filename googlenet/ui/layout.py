@@ -1,0 +1,146 @@
+"""The page's frame: one component that draws everything (`walk.html`, `.css`, `.js`), its events, and the two named endpoints."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from gradio.data_classes import FileData
+from PIL import Image
+
+from googlenet.errors import UserError
+from googlenet.explain import Explainer
+from googlenet.images import open_image
+from googlenet.render import MAGMA, overlay
+from googlenet.ui import events, words
+from googlenet.ui.events import Ask, Message, Shelf
+
+HERE = Path(__file__).parent
+FIRST = Ask(0, "lion", None, False, "main", None, None, None)
+"""The question whose answer is the first thing that a visitor sees."""
+
+
+class Photo(gr.Image):
+    """An image input that hands over the file, so that `open_image` is the one door and its errors reach the caller."""
+
+    def preprocess(self, payload: Any) -> str | None:  # type: ignore[override]
+        return payload.path if isinstance(payload, FileData) or hasattr(payload, "path") else None
+
+
+def build(explainer: Explainer, device: str = "auto", run: events.Run = events.run) -> gr.Blocks:
+    """The page as Gradio Blocks; `run` is the function that runs the model (on ZeroGPU it is decorated)."""
+    shelf = Shelf(explainer, device)
+
+    def ask(event: gr.EventData) -> Message:
+        return events.answer(Ask.from_browser(event._data), shelf, run)
+
+    def contact_sheet(event: gr.EventData) -> Message:
+        return events.contact_sheet(Ask.from_browser(event._data), shelf, run)
+
+    def choose_weights(event: gr.EventData) -> Iterator[Message]:
+        yield from events.choose_weights(Ask.from_browser(event._data), shelf)
+
+    with gr.Blocks(title="Inside GoogLeNet", analytics_enabled=False, delete_cache=(600, 3000)) as demo:
+        first = events.answer(FIRST, shelf, run)
+        walk = gr.HTML(
+            {**first, "weights": events.described(explainer, None)},
+            html_template=(HERE / "walk.html").read_text("utf-8"),
+            js_on_load=(HERE / "walk.js").read_text("utf-8"),
+            apply_default_css=False,
+            elem_id="walk",
+            words=words.PAGE,
+            magma=base64.b64encode(MAGMA.round().astype(np.uint8).tobytes()).decode(),
+            examples=[{"name": name, "thumb": thumb(path)} for name, path in events.EXAMPLES.items()],
+            sources=events.known_sources(),
+        )
+        quiet: dict[str, Any] = {"outputs": walk, "show_progress": "hidden", "api_visibility": "private"}
+        walk.select(ask, **quiet, trigger_mode="always_last", concurrency_limit=4)
+        walk.input(contact_sheet, **quiet, trigger_mode="once", concurrency_limit=2)
+        walk.submit(choose_weights, **quiet, trigger_mode="once", concurrency_limit=2)
+        endpoints(shelf, run)
+    demo.queue(max_size=64, default_concurrency_limit=4)
+    return demo
+
+
+def thumb(path: str) -> str:
+    image = open_image(path)
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return events.data_url(image.crop((left, top, left + side, top + side)), 112)
+
+
+def endpoints(shelf: Shelf, run: events.Run) -> None:
+    """`/classify` and `/explain`, for gradio_client, curl and MCP; in the weights that the program was started with."""
+
+    def asked(image: str | None, head: str, target: str, contrast: str) -> tuple[Image.Image, Any]:
+        if not image:
+            raise gr.Error("There is no picture; send one as image.", print_exception=False)
+        try:
+            opened = events.open_named(Path(image))
+            return opened, run(shelf.own, opened, Ask(0, None, image, True, head, target or None, contrast or None, None))
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    def classify(image: str) -> dict[str, Any]:
+        """Classify a picture with GoogLeNet's three heads, in order of depth (aux1, aux2, main).
+
+        Args:
+            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
+
+        Returns:
+            For each head its five most probable classes with index, label and probability; null for a head that the weights lack.
+        """
+        return asked(image, "main", "", "")[1].to_json(Path(image).name)["heads"]
+
+    def explain(
+        image: str, head: str = "main", target: str = "", contrast: str = ""
+    ) -> tuple[dict[str, Any], list[tuple[Image.Image, str]]]:
+        """Explain where in a picture each of GoogLeNet's nine Inception stages finds evidence for a class (Grad-CAM).
+
+        Args:
+            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
+            head: The classifier to explain: main, aux2 or aux1.
+            target: The class to explain, by label or index; empty for the head's own top class.
+            contrast: Explain why target rather than this class, by label or index; empty for the class itself.
+
+        Returns:
+            The explanation as JSON (heads, belief, peaks and shares by stage), and one overlay for each stage that the head sees.
+        """
+        opened, explanation = asked(image, head, target, contrast)
+        overlays = [(overlay(opened, explanation, stage, events.SIDE), stage) for stage in explanation.branch_grids]
+        return explanation.to_json(Path(image).name), overlays
+
+    image = Photo(label="image", visible=False)
+    head = gr.Textbox("main", label="head", visible=False)
+    target, contrast = gr.Textbox(label="target", visible=False), gr.Textbox(label="contrast", visible=False)
+    heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
+    overlays = gr.Gallery(label="overlays", format="jpeg", visible=False)
+    named: list[tuple[Callable[..., Any], list[Any], list[Any], str]] = [
+        (classify, [image], [heads], "classify"),
+        (explain, [image, head, target, contrast], [result, overlays], "explain"),
+    ]
+    for function, inputs, outputs, name in named:
+        gr.Button(visible=False).click(function, inputs, outputs, api_name=name, concurrency_limit=4)
+
+
+def theme() -> gr.themes.Base:
+    """The palette of `walk.css` for what Gradio draws itself; fonts that ship with Gradio, nothing from another host."""
+    return gr.themes.Base(primary_hue="orange", neutral_hue="stone").set(
+        body_background_fill="#faf8f4", body_background_fill_dark="#151312"
+    )
+
+
+def launch_options() -> dict[str, Any]:
+    """What Gradio takes at launch and not in Blocks."""
+    return {
+        "theme": theme(),
+        "head": f"<style>{(HERE / 'walk.css').read_text('utf-8')}</style>",
+        "footer_links": ["api"],
+        "run_history": False,
+        "enable_monitoring": False,
+        "max_file_size": "20mb",
+    }
