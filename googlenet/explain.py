@@ -297,7 +297,7 @@ class Explainer:
         """One pass over the next requests in the queue. The caller holds `model_free`."""
         batch = [self.waiting.popleft() for _ in range(min(BATCH, len(self.waiting)))]
         try:
-            x = torch.cat([request.x for request in batch]).to(self.device, memory_format=torch.channels_last)
+            x = torch.cat([request.x for request in batch]).to(self.model.fc.weight, memory_format=torch.channels_last)
             answer = grad_cam(self.model, x, [request.question for request in batch])
             self.passes += 1
             for request, explanation in zip(batch, self.explanations(batch, answer), strict=True):

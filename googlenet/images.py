@@ -19,7 +19,7 @@ from googlenet.errors import UserError
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 50_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Pillow decoders that a visitor's bytes may reach; the rest stay shut."""
 
 ImageSource = Image.Image | bytes | str | Path

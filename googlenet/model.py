@@ -163,7 +163,7 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
             self.lrn = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield the nine stages' names and outputs in order of depth. Sizes in the comments are for a 224×224 input."""

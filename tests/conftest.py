@@ -1,0 +1,52 @@
+"""What several test files share: small real models and pictures. Nothing here needs a network."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from googlenet.explain import Explainer
+from googlenet.hub import LoadedModel, ModelConfig, Provenance
+from googlenet.images import Preprocess
+from googlenet.model import BERKELEY, PAPER, TORCHVISION, Architecture, ConvBlock, GoogLeNet
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+ARCHITECTURES = {"paper": PAPER, "torchvision": TORCHVISION, "berkeley": BERKELEY}
+
+
+def random_model(architecture: Architecture = PAPER, classes: int = 10, seed: int = 0) -> GoogLeNet:
+    """A network with random weights whose BatchNorm statistics are random too, so that forgetting them would show."""
+    torch.manual_seed(seed)
+    model = GoogLeNet(architecture, classes)
+    for module in model.modules():
+        if isinstance(module, ConvBlock) and isinstance(module.bn, torch.nn.BatchNorm2d):
+            module.bn.running_mean.uniform_(-0.2, 0.2)
+            module.bn.running_var.uniform_(0.5, 1.5)
+            module.bn.weight.data.uniform_(0.7, 1.3)
+            module.bn.bias.data.uniform_(-0.1, 0.3)
+    return model.eval()
+
+
+def explainer_of(model: GoogLeNet, preprocess: Preprocess | None = None) -> Explainer:
+    classes = model.fc.out_features
+    preprocess = preprocess or Preprocess(96, 96, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    config = ModelConfig(model.architecture, tuple(f"thing {i}" for i in range(classes)), preprocess, None, None)
+    return Explainer(LoadedModel(model, config, Provenance("test", None, "0" * 64, None, False)), "cpu")
+
+
+def random_image(width: int, height: int, seed: int = 0) -> Image.Image:
+    """A smooth random picture: noise at 1/16 of the size, enlarged."""
+    noise = np.random.default_rng(seed).integers(0, 256, (max(1, height // 16), max(1, width // 16), 3), np.uint8)
+    return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    """The built-in weights."""
+    return ROOT / "weights"

@@ -1,0 +1,212 @@
+"""Explainer and Explanation: questions, frames, many threads at once, and what goes out."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from googlenet.errors import UserError
+from googlenet.explain import BATCH, Explainer, Explanation, enlarge
+from googlenet.gradcam import Question
+from googlenet.images import Box, Preprocess
+from googlenet.model import BRANCHES, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
+from tests.conftest import ARCHITECTURES, explainer_of, random_image, random_model
+
+STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@pytest.fixture(scope="module")
+def explainer() -> Explainer:
+    return explainer_of(random_model())
+
+
+def same(a: Explanation, b: Explanation) -> bool:
+    return a.question == b.question and all(
+        np.abs(a.branch_grids[s] - b.branch_grids[s]).max() <= 1e-5 * max(1.0, np.abs(b.branch_grids[s]).max())
+        for s in b.branch_grids
+    )
+
+
+def test_default_question(explainer: Explainer) -> None:
+    explanation = explainer.explain(random_image(120, 90))
+    main = explanation.heads["main"]
+    assert main is not None
+    assert explanation.question == Question("main", main[0].index)
+    assert explanation.belief["main"] == main[0].probability
+    assert list(explanation.grids) == list(STAGES)
+    assert [p.probability for p in main] == sorted((p.probability for p in main), reverse=True)
+    assert sum(explanation.probabilities["aux1"]) == pytest.approx(1)
+
+
+def test_the_sources_of_a_picture_are_alike(explainer: Explainer, tmp_path: Path) -> None:
+    image = random_image(100, 100)
+    image.save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    a, b, c = (explainer.explain(source) for source in (image, data, tmp_path / "a.png"))
+    assert same(a, b)
+    assert same(a, c)
+
+
+def test_classes_by_label_and_index(explainer: Explainer) -> None:
+    assert explainer.find_class("Thing 3") == explainer.find_class("3") == explainer.find_class(3) == 3
+    for name, words in (("thimg 3", "did you mean"), ("10", "index from 0 to 9"), ("-1", "No class"), ("zebra", "No class")):
+        with pytest.raises(UserError, match=words):
+            explainer.find_class(name)
+    with pytest.raises(UserError, match="no head 'aux3'"):
+        explainer.question("aux3")
+
+
+def test_labels_that_occur_twice_are_asked_by_index() -> None:
+    explainer = explainer_of(random_model(classes=3))
+    explainer.config = type(explainer.config)(
+        explainer.config.architecture, ("crane", "crane", "2"), explainer.preprocess, None, None
+    )
+    with pytest.raises(UserError, match="ask by index: 0, 1"):
+        explainer.find_class("crane")
+    assert explainer.find_class("1") == 1
+
+
+def test_a_head_that_the_weights_lack() -> None:
+    explainer = explainer_of(random_model(TORCHVISION))
+    with pytest.raises(UserError, match="no trained aux1 head"):
+        explainer.explain(random_image(80, 80), head="aux1")
+    result = explainer.explain(random_image(80, 80)).to_json("a.png")
+    assert result["heads"]["aux1"] is None
+    assert result["belief"]["aux2"] is None
+
+
+def test_the_temperature_is_applied() -> None:
+    plain = explainer_of(random_model())
+    warm = explainer_of(random_model())
+    warm.config = type(warm.config)(
+        warm.config.architecture, warm.labels, warm.preprocess, {"aux1": 1.0, "aux2": 1.0, "main": 4.0}, None
+    )
+    image = random_image(80, 80)
+    logits = plain.model(plain.preprocess(image))[0].detach()
+    assert warm.explain(image).probabilities["main"] == pytest.approx((logits / 4).softmax(0).numpy(), rel=1e-4)
+    assert plain.explain(image).probabilities["main"] == pytest.approx(logits.softmax(0).numpy(), rel=1e-4)
+
+
+def test_json_is_as_documented(explainer: Explainer) -> None:
+    explanation = explainer.explain(random_image(120, 90), head="aux2", target=4, contrast="thing 5")
+    result = json.loads(json.dumps(explanation.to_json("a.png")))
+    assert list(result) == ["image", "weights", "heads", "question", "belief", "seen", "stages"]
+    assert result["image"] == "a.png"
+    assert result["weights"] == {"source": "test", "revision": None, "sha256": "0" * 64}
+    assert set(result["heads"]) == set(result["belief"]) == set(HEADS)
+    assert [set(p) for p in result["heads"]["main"]] == [{"index", "label", "probability"}] * 5
+    assert result["question"] == {
+        "head": "aux2",
+        "target": {"index": 4, "label": "thing 4"},
+        "contrast": {"index": 5, "label": "thing 5"},
+    }
+    assert result["seen"] == pytest.approx([15, 0, 105, 90])
+    assert [stage["name"] for stage in result["stages"]] == list(STAGES)
+    for stage in result["stages"]:
+        assert list(stage) == ["name", "size", "peak", "share_of_evidence", "branches"]
+        if stage["name"] in STAGES_BEFORE["aux2"]:
+            assert 0 <= stage["share_of_evidence"] <= 1
+            assert list(stage["branches"]) == list(BRANCHES)
+            assert sum(stage["branches"].values()) == pytest.approx(1)
+            if stage["peak"]:
+                assert 15 <= stage["peak"][0] <= 105
+                assert 0 <= stage["peak"][1] <= 90
+        else:
+            assert [stage[key] for key in ("size", "peak", "share_of_evidence", "branches")] == [None] * 4
+
+
+def test_summary_of_a_known_map(explainer: Explainer) -> None:
+    explanation = explainer.explain(random_image(120, 90), target=1)
+    grids = np.zeros((4, 3, 3), np.float32)
+    grids[0, 0, 2], grids[1, 0, 2], grids[3, 2, 0] = 3, 1, -2
+    known = Explanation(**{**vars(explanation), "branch_grids": {"5b": grids}})
+    stage = known.summary("5b")
+    assert stage.peak == pytest.approx((15 + 90 * 5 / 6, 90 / 6))
+    assert stage.share_of_evidence == pytest.approx(4 / 6)
+    assert stage.branches == pytest.approx({"1x1": 0.75, "3x3": 0.25, "5x5": 0, "pool": 0})
+    against = Explanation(**{**vars(explanation), "branch_grids": {"5b": -np.abs(grids)}}).summary("5b")
+    assert against.peak is None
+    assert against.share_of_evidence == 0
+    assert set(against.branches.values()) == {0}
+
+
+@pytest.mark.parametrize("size", [(120, 90), (90, 300), (64, 64), (1000, 400)])
+@pytest.mark.parametrize("resize", [96, (96, 96), 112])
+def test_maps_lie_in_the_pictures_frame(size: tuple[int, int], resize: int | tuple[int, int]) -> None:
+    explainer = explainer_of(random_model(), Preprocess(resize, 96, *STATISTICS))
+    explanation = explainer.explain(random_image(*size))
+    box = explanation.seen
+    heat = explanation.maps["4c"]
+    assert heat.shape == size[::-1]
+    assert heat.dtype == np.float32
+    assert heat.min() >= 0
+    y, x = np.mgrid[: size[1], : size[0]] + 0.5
+    outside = (x < box.x0) | (x > box.x1) | (y < box.y0) | (y > box.y1)
+    assert heat[outside].sum() == 0
+    peak = explanation.summary("4c").peak
+    if peak:
+        assert heat[int(min(peak[1], size[1] - 1)), int(min(peak[0], size[0] - 1))] >= 0.8 * heat.max()
+
+
+def test_enlarging_is_torchs_bilinear() -> None:
+    grid = np.random.default_rng(0).random((7, 7), np.float32)
+    reference = torch.nn.functional.interpolate(torch.from_numpy(grid)[None, None], (70, 140), mode="bilinear")[0, 0].numpy()
+    assert enlarge(grid, (140, 70), Box(0, 0, 140, 70)) == pytest.approx(reference, abs=1e-6)
+    shifted = enlarge(grid, (200, 100), Box(30, 20, 170, 90))
+    assert shifted[20:90, 30:170] == pytest.approx(reference, abs=1e-6)
+
+
+def test_an_explanation_is_small(explainer: Explainer) -> None:
+    explanation = explainer.explain(random_image(4000, 3000))
+    kept = sum(grid.nbytes for grid in explanation.branch_grids.values())
+    assert kept < 100_000
+    assert explanation.maps["5b"].shape == (3000, 4000)
+
+
+def test_npz(explainer: Explainer) -> None:
+    explanation = explainer.explain(random_image(120, 90), head="aux1")
+    with np.load(io.BytesIO(explanation.npz()), allow_pickle=False) as file:
+        assert set(file.files) == {"3a", "3b", "4a", "seen", "size"}
+        assert file["3a"] == pytest.approx(explanation.grids["3a"])
+        assert file["size"].tolist() == [120, 90]
+        assert file["seen"].tolist() == pytest.approx([15, 0, 105, 90])
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_64_threads_at_once(name: str) -> None:
+    """Each gets the answer that it would get alone, in far fewer passes than questions."""
+    explainer = explainer_of(random_model(ARCHITECTURES[name]))
+    explainer.model.double()  # so that another batch size does not take another side of a kink (tests/test_gradcam.py)
+    heads = HEADS if explainer.model.aux1 is not None else ("main",)
+    images = [random_image(100, 100, seed) for seed in range(64)]
+    questions = [Question(heads[i % len(heads)], i % 10, (i + 3) % 10 if i % 4 == 0 else None) for i in range(64)]
+    alone = [explainer.explain_batch([image], [question])[0] for image, question in zip(images, questions, strict=True)]
+    before = explainer.passes
+    start = threading.Barrier(64)
+
+    def ask(i: int) -> Explanation:
+        start.wait()
+        return explainer.explain_batch([images[i]], [questions[i]])[0]
+
+    with ThreadPoolExecutor(64) as pool:
+        together = list(pool.map(ask, range(64)))
+    assert all(same(a, b) for a, b in zip(together, alone, strict=True))
+    assert 64 // BATCH <= explainer.passes - before <= 32
+
+
+def test_a_failing_pass_reaches_all_that_wait_and_the_next_works(explainer: Explainer) -> None:
+    image = random_image(100, 100)
+    with pytest.raises(IndexError):
+        explainer.explain_batch([image, image], [Question("main", 1), Question("main", 9999)])
+    assert explainer.explain(image).question.target is not None
+
+
+def test_no_pictures_no_answers(explainer: Explainer) -> None:
+    assert explainer.explain_batch([], []) == []

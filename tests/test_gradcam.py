@@ -1,0 +1,192 @@
+"""The engine against Captum one layer at a time, torchcam and grad-cam, for all three configurations of the network.
+
+The network is piecewise linear: where two cells of a max-pool tie, or a ReLU's input is zero, to within rounding, two ways of
+computing the same convolution may take different sides, and the gradient jumps. In float32 that happens about once in two
+pictures when the kernels differ (BatchNorm folded or not, another batch size), so that comparisons across kernels
+are made in float64, where it does not; those that run the same kernels are made in float32.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import LayerGradCam
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import nn
+from torchcam.methods import GradCAM as TorchCAM
+
+from googlenet.gradcam import Question, grad_cam
+from googlenet.model import HEADS, STAGES, STAGES_BEFORE, GoogLeNet
+from tests.conftest import ARCHITECTURES, random_model
+
+CLASSES = 10
+
+
+class Head(nn.Module):
+    """One head of a model, as the reference packages want it: images → logits."""
+
+    def __init__(self, model: GoogLeNet, head: str) -> None:
+        super().__init__()
+        self.model, self.head = model, head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return getattr(self.model.heads(x), self.head)
+
+
+def captum_maps(model: GoogLeNet, x: torch.Tensor, head: str, target: int) -> dict[str, torch.Tensor]:
+    """Nine (or fewer) calls of Captum's LayerGradCam on the network as it was trained, BatchNorm and all."""
+    wrapped = Head(model, head)
+    return {
+        stage: LayerGradCam(wrapped, model.stage(stage)).attribute(x, target=target)[:, 0].detach()
+        for stage in STAGES_BEFORE[head]
+    }
+
+
+def close(ours: torch.Tensor, reference: torch.Tensor) -> bool:
+    return bool((ours - reference).abs().max() <= 1e-5 * max(1.0, float(reference.abs().max())))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("folded", [False, True])
+def test_equals_captum_one_layer_at_a_time(name: str, folded: bool) -> None:
+    model = random_model(ARCHITECTURES[name], CLASSES).to(torch.float64 if folded else torch.float32)
+    x = torch.randn(2, 3, 96, 96, dtype=model.fc.weight.dtype)
+    engine = model.for_inference() if folded else model
+    for head in HEADS if model.aux1 is not None else ("main",):
+        for target in (0, 7):
+            answer = grad_cam(engine, x, [Question(head, target)] * 2)
+            reference = captum_maps(model, x, head, target)
+            assert list(answer.branch_maps) == list(STAGES_BEFORE[head])
+            for stage, maps in answer.branch_maps.items():
+                assert close(maps.sum(1), reference[stage]), (head, target, stage)
+                assert reference[stage].abs().max() > 0
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_equals_torchcam_and_grad_cam(stage: str) -> None:
+    """After their own normalisation: ReLU, then min–max to 0…1, on the native grid."""
+    model = random_model(classes=CLASSES).double()
+    x = torch.randn(1, 3, 224, 224, dtype=torch.float64)
+    maps = [grad_cam(model.for_inference(), x, [Question("main", c)]).branch_maps[stage].sum(1)[0] for c in range(CLASSES)]
+    target = max(range(CLASSES), key=lambda c: float(maps[c].max()))  # a class that has positive evidence here
+    ours = maps[target].clip(min=0)
+    ours = (ours - ours.min()) / (ours.max() - ours.min())
+    wrapped = Head(model, "main").eval()
+    with TorchCAM(wrapped, target_layer=f"model.inception{stage}") as method:
+        theirs = method(target, wrapped(x))[0][0]
+    assert (ours - theirs).abs().max() <= 1e-3
+    with GradCAM(wrapped, [model.stage(stage)]) as method:
+        reference = method(x, [ClassifierOutputTarget(target)])[0]  # enlarged to the input's size
+    enlarged = torch.nn.functional.interpolate(ours[None, None], (224, 224), mode="bilinear", align_corners=False)[0, 0]
+    enlarged = (enlarged - enlarged.min()) / (enlarged.max() - enlarged.min())  # it normalises once more after enlarging
+    assert np.abs(enlarged.numpy() - reference).max() <= 1e-3
+
+
+def test_each_image_has_its_own_question() -> None:
+    """A batch that mixes heads, classes and contrasts gives what each question gives alone."""
+    model = random_model(classes=CLASSES).double()
+    fast = model.for_inference()
+    questions = [
+        Question("main", 1),
+        Question("aux1", 2),
+        Question("aux2", 3, contrast=4),
+        Question("main", 5, contrast=6),
+        Question("aux1"),
+        Question("main"),
+    ]
+    x = torch.randn(len(questions), 3, 96, 96, dtype=torch.float64)
+    together = grad_cam(fast, x, questions)
+    for i, question in enumerate(questions):
+        alone = grad_cam(fast, x[i : i + 1], [question])
+        assert together.targets[i] == alone.targets[0]
+        for stage, maps in alone.branch_maps.items():
+            assert close(together.branch_maps[stage][i], maps[0])
+        for stage in set(STAGES) - set(STAGES_BEFORE[question.head]):
+            assert together.branch_maps[stage][i].abs().max() == 0
+
+
+def test_the_default_target_is_the_heads_top_class() -> None:
+    model = random_model(classes=CLASSES).double().for_inference()
+    x = torch.randn(3, 3, 96, 96, dtype=torch.float64)
+    for head, logits in zip(HEADS, model.heads(x), strict=True):
+        assert grad_cam(model, x, [Question(head)] * 3).targets.tolist() == logits.argmax(1).tolist()
+
+
+def test_contrast_is_the_difference_of_two_maps() -> None:
+    model = random_model(classes=CLASSES).double().for_inference()
+    x = torch.randn(1, 3, 96, 96, dtype=torch.float64)
+    a, b, both = (grad_cam(model, x, [q]).branch_maps for q in (Question("main", 1), Question("main", 2), Question("main", 1, 2)))
+    assert all(close(both[stage], a[stage] - b[stage]) for stage in STAGES)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_branches_are_the_map_of_their_own_channels(name: str) -> None:
+    """Each branch's map from its definition, on gradients taken by plain autograd."""
+    model = random_model(ARCHITECTURES[name], CLASSES).double()
+    x = torch.randn(1, 3, 96, 96, dtype=torch.float64)
+    ours = grad_cam(model.for_inference(), x, [Question("main", 2)]).branch_maps
+    outputs = dict(model.walk(x))
+    y = model.classify(outputs["5b"])[0, 2]
+    for stage, gradient in zip(STAGES, torch.autograd.grad(y, list(outputs.values())), strict=True):
+        weighted = gradient.mean((2, 3), keepdim=True) * outputs[stage]
+        parts = [part.sum(1) for part in weighted.detach().split(model.stage(stage).splits, dim=1)]
+        assert close(ours[stage], torch.stack(parts, dim=1))
+
+
+def test_one_forward_and_one_backward_serve_all() -> None:
+    """Each convolution runs once; the stem, before 3a's output, gets no gradient at all."""
+    model = random_model(classes=CLASSES).for_inference()
+    forwards: list[str] = []
+    backwards: list[str] = []
+
+    def count(name: str, _module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        forwards.append(name)
+        if output.requires_grad:
+            output.register_hook(lambda _gradient: backwards.append(name))
+
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(partial(count, name))
+    grad_cam(model, torch.randn(2, 3, 96, 96), [Question("main"), Question("aux2")])
+    assert len(forwards) == len(set(forwards)) == 59
+    assert len(backwards) == len(set(backwards))
+    assert not any(name.startswith(("conv", "inception3a")) for name in backwards)
+    assert any(name.startswith("inception3b") for name in backwards)
+
+
+def test_nothing_is_left_behind() -> None:
+    model = random_model(classes=CLASSES).for_inference()
+    answer = grad_cam(model, torch.randn(1, 3, 96, 96), [Question()])
+    assert not any(module._forward_hooks or module._backward_hooks for module in model.modules())
+    assert not any(maps.requires_grad for maps in answer.branch_maps.values())
+    assert not any(logits.requires_grad for logits in answer.logits if logits is not None)
+    assert all(p.grad is None for p in model.parameters())
+
+
+def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> float:
+    ranks = torch.stack([a.flatten().argsort().argsort(), b.flatten().argsort().argsort()]).double()
+    return float(torch.corrcoef(ranks)[0, 1])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_gpu_gives_the_cpus_maps(name: str) -> None:
+    """cuDNN may round convolutions to TF32's 10 bits of mantissa: the order of the cells must stay."""
+    model = random_model(ARCHITECTURES[name], CLASSES).for_inference()
+    x = torch.randn(2, 3, 224, 224)
+    questions = [Question("main", 1), Question("main", 2)]
+    reference = grad_cam(model, x, questions).branch_maps
+    found = grad_cam(model.cuda(), x.cuda(), questions).branch_maps
+    for stage in STAGES:
+        assert rank_correlation(found[stage].sum(1).cpu(), reference[stage].sum(1)) >= 0.99
+
+
+def test_rank_correlation_sees_a_difference() -> None:
+    a = torch.randn(100)
+    assert rank_correlation(a, a * 2 + 1) == pytest.approx(1)
+    assert rank_correlation(a, torch.randn(100)) < 0.9

@@ -1,0 +1,134 @@
+"""The door for pictures: what comes in clean, what is refused, and the way from picture to network and back."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from googlenet.errors import UserError
+from googlenet.images import MAX_BYTES, Box, Preprocess, open_image
+from tests.conftest import random_image
+
+STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_formats(kind: str) -> None:
+    image = open_image(encoded(random_image(60, 40), kind))
+    assert (image.mode, image.size) == ("RGB", (60, 40))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "I;16", "I", "F"])
+def test_modes(mode: str) -> None:
+    grey = Image.fromarray(np.tile(np.linspace(0, 255, 64).astype(np.uint8), (8, 1)))
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    else:
+        image = grey.convert("RGB").convert(mode) if mode in ("P", "CMYK", "RGBA") else grey.convert(mode)
+    pixels = np.asarray(open_image(image), dtype=int)
+    assert pixels.shape == (8, 64, 3)
+    assert pixels[:, :8].mean() < 40  # dark on the left, bright on the right, in every mode
+    assert pixels[:, -8:].mean() > 215
+
+
+def test_transparency_is_laid_on_white() -> None:
+    image = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert open_image(encoded(image, "PNG")).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_exif_orientation_is_applied() -> None:
+    image = Image.new("RGB", (40, 20), "black")
+    image.paste("white", (0, 0, 10, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90° clockwise
+    upright = open_image(encoded(image, "JPEG", exif=exif))
+    assert upright.size == (20, 40)
+    assert upright.getpixel((10, 2)) > (200, 200, 200)
+    assert upright.getpixel((10, 38)) < (60, 60, 60)
+
+
+def bomb_png(width: int, height: int) -> bytes:
+    """A small file that claims to unpack to a huge picture."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"\0" * 100))]
+    packed = [struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "not a picture"),
+        (b"hello, I am text", "not a picture"),
+        (b"%PDF-1.7 ...", "not a picture"),
+        (b"\xff\xd8\xff\xe0" + b"\0" * 40, "picture"),
+        (b"\0" * (MAX_BYTES + 1), "larger than 20 MB"),
+        (bomb_png(8000, 7000), "50 megapixels"),
+        (bomb_png(60000, 60000), "50 megapixels"),
+        (encoded(random_image(64, 64), "JPEG")[:400], "damaged"),
+        (encoded(random_image(64, 64), "PNG")[:300], "damaged"),
+    ],
+)
+def test_bad_bytes_get_one_sentence(data: bytes, words: str) -> None:
+    with pytest.raises(UserError, match=words) as caught:
+        open_image(data)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    with pytest.raises(UserError, match=r"text\.jpg is not a picture"):
+        open_image(tmp_path / "text.jpg")
+    with pytest.raises(UserError, match=r"nowhere\.jpg cannot be opened: No such file"):
+        open_image(tmp_path / "nowhere.jpg")
+    with pytest.raises(UserError, match="Is a directory"):
+        open_image(tmp_path)
+
+
+@pytest.mark.parametrize("resize", [256, 224, (256, 256), (224, 300)])
+@pytest.mark.parametrize("size", [(640, 480), (333, 500), (64, 64), (50, 900)])
+def test_preprocess_is_torchvisions(resize: int | tuple[int, int], size: tuple[int, int]) -> None:
+    image = random_image(*size)
+    reference = v2.Compose(
+        [v2.Resize(resize), v2.CenterCrop(224), v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*STATISTICS)]
+    )
+    assert torch.equal(Preprocess(resize, 224, *STATISTICS)(image)[0], torch.as_tensor(reference(image)))
+
+
+@pytest.mark.parametrize(
+    ("resize", "size", "box"),
+    [
+        (224, (448, 448), Box(0, 0, 448, 448)),
+        (224, (896, 448), Box(224, 0, 672, 448)),
+        (256, (512, 512), Box(32, 32, 480, 480)),
+        ((256, 256), (1024, 512), Box(64, 32, 960, 480)),
+    ],
+)
+def test_seen(resize: int | tuple[int, int], size: tuple[int, int], box: Box) -> None:
+    assert Preprocess(resize, 224, *STATISTICS).seen(size) == pytest.approx(box)
+
+
+def test_seen_points_at_the_same_pixels() -> None:
+    """A white spot in the picture lands in the input where `seen` says."""
+    image = Image.new("RGB", (900, 600), "black")
+    image.paste("white", (500, 200, 520, 220))
+    preprocess = Preprocess(256, 224, *STATISTICS)
+    x = preprocess(image)[0].mean(0)
+    row, column = (x > (x.max() + x.min()) / 2).nonzero().float().mean(0).tolist()
+    box = preprocess.seen(image.size)
+    assert box.x0 + (column + 0.5) / 224 * (box.x1 - box.x0) == pytest.approx(510, abs=3)
+    assert box.y0 + (row + 0.5) / 224 * (box.y1 - box.y0) == pytest.approx(210, abs=3)

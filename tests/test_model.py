@@ -1,0 +1,156 @@
+"""The network against the paper's Table 1, against torchvision, and against the tutorial port's known faults."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from googlenet.model import BERKELEY, HEADS, STAGES, TORCHVISION, Architecture, GoogLeNet
+from tests.conftest import ARCHITECTURES, random_model
+
+# The weights of the convolutions as Table 1's channel columns give them. The paper's own "params" column departs from its
+# channels in places: it prints 2.7K for the first convolution (9,408 weights), 112K for the second (114,688), 159K for 3a
+# (163,328), 380K for 3b (388,096), 364K for 4a (375,552), 437K for 4b (448,512), 463K for 4c (509,440), 580K for 4d
+# (604,672), 840K for 4e (867,328), 1072K for 5a (1,042,432) and 1388K for 5b (1,442,816).
+WEIGHTS = {
+    "conv1": 9_408,
+    "conv2+conv3": 114_688,
+    "inception3a": 163_328,
+    "inception3b": 388_096,
+    "inception4a": 375_552,
+    "inception4b": 448_512,
+    "inception4c": 509_440,
+    "inception4d": 604_672,
+    "inception4e": 867_328,
+    "inception5a": 1_042_432,
+    "inception5b": 1_442_816,
+    "fc": 1_024_000,
+}
+
+SHAPES = {
+    "3a": (256, 28, 28),
+    "3b": (480, 28, 28),
+    "4a": (512, 14, 14),
+    "4b": (512, 14, 14),
+    "4c": (512, 14, 14),
+    "4d": (528, 14, 14),
+    "4e": (832, 14, 14),
+    "5a": (832, 7, 7),
+    "5b": (1024, 7, 7),
+}
+
+BRANCHES = {
+    "3a": (64, 128, 32, 32),
+    "3b": (128, 192, 96, 64),
+    "4a": (192, 208, 48, 64),
+    "4b": (160, 224, 64, 64),
+    "4c": (128, 256, 64, 64),
+    "4d": (112, 288, 64, 64),
+    "4e": (256, 320, 128, 128),
+    "5a": (256, 320, 128, 128),
+    "5b": (384, 384, 128, 128),
+}
+
+
+@pytest.mark.parametrize("row", WEIGHTS)
+def test_weights_of_each_row(row: str) -> None:
+    model = GoogLeNet()
+    found = sum(
+        module.weight.numel()
+        for name in row.split("+")
+        for module in model.get_submodule(name).modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    )
+    assert found == WEIGHTS[row]
+
+
+def test_parameters_of_berkeleys_network() -> None:
+    assert sum(p.numel() for p in GoogLeNet(BERKELEY, classes=1000).parameters()) == 13_378_280
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_shapes_at_224(name: str) -> None:
+    model = random_model(ARCHITECTURES[name])
+    shapes = {stage: tuple(x.shape[1:]) for stage, x in model.walk(torch.zeros(1, 3, 224, 224))}
+    assert shapes == SHAPES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_shapes_of_each_branch_at_224(stage: str) -> None:
+    module = GoogLeNet().stage(stage).eval()
+    channels, side = module.branch1.conv.in_channels, SHAPES[stage][1]
+    x = torch.zeros(1, channels, side, side)
+    branches = (module.branch1, module.branch2, module.branch3, module.branch4)
+    assert tuple(branch(x).shape[1] for branch in branches) == BRANCHES[stage] == module.splits
+    assert {branch(x).shape[2:] for branch in branches} == {(side, side)}
+
+
+def test_stem_at_224() -> None:
+    model, shapes = GoogLeNet().eval(), {}
+    for name in ("conv1", "conv2", "conv3"):
+        model.get_submodule(name).register_forward_hook(lambda _m, _i, out, n=name: shapes.update({n: tuple(out.shape[1:])}))
+    model(torch.zeros(1, 3, 224, 224))
+    # the tutorial port's second convolution has stride 2 and no reduction: stage 4 would be 7×7
+    assert shapes == {"conv1": (64, 112, 112), "conv2": (64, 56, 56), "conv3": (192, 56, 56)}
+
+
+@pytest.mark.parametrize("name", ["paper", "berkeley"])
+@pytest.mark.parametrize("size", [64, 97, 224, 448])
+def test_heads_at_all_sizes(name: str, size: int) -> None:
+    heads = random_model(ARCHITECTURES[name]).heads(torch.randn(1, 3, size, size))
+    assert [head is not None and head.shape == (1, 10) and bool(head.isfinite().all()) for head in heads] == [True] * 3
+
+
+def test_a_model_without_auxiliary_heads_has_none() -> None:
+    model = random_model(TORCHVISION)
+    heads = model.heads(torch.randn(1, 3, 64, 64))
+    assert heads.aux1 is None
+    assert heads.aux2 is None
+    assert not any(key.startswith("aux") for key in model.state_dict())
+
+
+def test_forward_gives_main_logits_in_eval_and_all_heads_in_training() -> None:
+    model, x = random_model(), torch.randn(2, 3, 64, 64)
+    assert torch.equal(model(x), model.heads(x).main)
+    assert model.train()(x)._fields == HEADS
+
+
+@pytest.mark.parametrize("name", ["paper", "berkeley"])
+def test_gradients_reach_every_parameter(name: str) -> None:
+    model = random_model(ARCHITECTURES[name]).train()
+    sum(head.square().sum() for head in model(torch.randn(2, 3, 96, 96))).backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+def test_parity_with_torchvision() -> None:
+    theirs = torchvision.models.googlenet(weights=None, aux_logits=True, transform_input=False, init_weights=False)
+    architecture = Architecture(branch3_kernel=3, maxpool4_kernel=2, aux_pool="adaptive")
+    ours = random_model(architecture, classes=1000)
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    x = torch.randn(2, 3, 224, 224)
+    theirs.train()  # torchvision gives its auxiliary logits in training mode alone
+    for module in theirs.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.Dropout):
+            module.eval()
+    with torch.no_grad():
+        reference, heads = theirs(x), ours.heads(x)
+    scale = reference.logits.abs().max()
+    assert (heads.main - reference.logits).abs().max() <= 1e-5 * scale
+    assert (heads.aux2 - reference.aux_logits2).abs().max() <= 1e-5 * reference.aux_logits2.abs().max()
+    assert (heads.aux1 - reference.aux_logits1).abs().max() <= 1e-5 * reference.aux_logits1.abs().max()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_inference_copy_computes_the_same(name: str) -> None:
+    model, x = random_model(ARCHITECTURES[name]), torch.randn(2, 3, 128, 128)
+    folded = model.for_inference()
+    with torch.no_grad():
+        for ours, reference in zip(folded.heads(x), model.heads(x), strict=True):
+            if reference is not None:
+                assert (ours - reference).abs().max() <= 1e-5 * reference.abs().max()
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    assert not any(p.requires_grad for p in folded.parameters())
+    assert any(isinstance(m, nn.BatchNorm2d) for m in model.modules()) == (ARCHITECTURES[name].norm == "batch")
