@@ -9,7 +9,6 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-from gradio.data_classes import FileData
 from PIL import Image
 
 from googlenet.errors import UserError
@@ -22,13 +21,6 @@ from googlenet.ui.events import Ask, Message, Shelf
 HERE = Path(__file__).parent
 FIRST = Ask(0, "lion", None, False, "main", None, None, None)
 """The question whose answer is the first thing that a visitor sees."""
-
-
-class Photo(gr.Image):
-    """An image input that hands over the file, so that `open_image` is the one door and its errors reach the caller."""
-
-    def preprocess(self, payload: Any) -> str | None:  # type: ignore[override]
-        return payload.path if isinstance(payload, FileData) or hasattr(payload, "path") else None
 
 
 def build(explainer: Explainer, device: str = "auto", run: events.Run = events.run) -> gr.Blocks:
@@ -114,7 +106,7 @@ def endpoints(shelf: Shelf, run: events.Run) -> None:
         overlays = [(overlay(opened, explanation, stage, events.SIDE), stage) for stage in explanation.branch_grids]
         return explanation.to_json(Path(image).name), overlays
 
-    image = Photo(label="image", visible=False)
+    image = gr.File(label="image", visible=False)  # not gr.Image, which decodes a file before `open_image` can check it
     head = gr.Textbox("main", label="head", visible=False)
     target, contrast = gr.Textbox(label="target", visible=False), gr.Textbox(label="contrast", visible=False)
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)

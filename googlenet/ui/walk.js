@@ -26,7 +26,7 @@ function make(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) made.setAttribute(name, value === true ? "" : value);
+    else if (value !== null) made.setAttribute(name, value);
   }
   made.append(...children);
   return made;
@@ -44,7 +44,8 @@ function unpack(packed) {  // → {h, w, branches: [4 × Float32Array], sum: Flo
   return {h, w, branches, sum, peak: Math.max(sum[top], 1e-12), top};
 }
 
-function fit(canvas, side) {  // the canvas takes the picture's shape, its longer side `side` CSS pixels
+function fit(canvas) {  // the canvas takes the picture's shape, as large as the square cell that it stands in
+  const side = canvas.parentElement.clientWidth || 112;
   const scale = Math.min(devicePixelRatio || 1, 2) * side / Math.max(photo.width, photo.height);
   const w = Math.max(1, Math.round(photo.width * scale)), h = Math.max(1, Math.round(photo.height * scale));
   if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
@@ -63,8 +64,8 @@ function axis(pixels, start, end, cells, smooth) {  // for each pixel: the two c
   return {low, high, part};
 }
 
-function paint(canvas, side, grid, values) {
-  const pen = fit(canvas, side), {width, height} = canvas, strength = +$(".looks .heat").value;
+function paint(canvas, grid, values, peak) {
+  const pen = fit(canvas), {width, height} = canvas, strength = +$(".looks .heat").value;
   const hidden = +$(".looks .threshold").value, smooth = !$(".looks .cells").checked;
   pen.imageSmoothingQuality = "high";
   pen.drawImage(photo, 0, 0, width, height);
@@ -81,7 +82,7 @@ function paint(canvas, side, grid, values) {
         const r = across.high[x], s = across.part[x];
         v = (Math.max(0, values[a + l]) * (1 - s) + Math.max(0, values[a + r]) * s) * (1 - t)
           + (Math.max(0, values[b + l]) * (1 - s) + Math.max(0, values[b + r]) * s) * t;
-        v = Math.min(1, v / grid.peak);
+        v = Math.min(1, v / peak);
         if (v < hidden) v = 0;
       }
       const grey = (.3 * q[k] + .59 * q[k + 1] + .11 * q[k + 2]) * .38, light = v * v * (3 - 2 * v);
@@ -112,7 +113,7 @@ HEADS.forEach((head, i) => {
   const act = make("section", {class: "act", "aria-label": head});
   for (const name of STAGES.slice(3 * i, 3 * i + 3)) {
     act.append(make("button", {type: "button", class: "stage", "data-stage": name, onclick: () => { stage = name; close(); }},
-      make("span", {class: "cell"}, make("canvas", {role: "img"}), make("span", {class: "why", hidden: true})),
+      make("span", {class: "cell"}, make("canvas", {role: "img"}), make("span", {class: "why"})),
       make("span", {class: "name"}, make("b", {}, name), " ", make("span", {class: "soft size"}))));
   }
   act.append(make("div", {class: "card", "data-head": head},
@@ -154,7 +155,7 @@ function show() {
 }
 
 function drawPhoto(name) {
-  paint($(".picture"), 268);
+  paint($(".picture"));
   $(".picture").setAttribute("aria-label", say("photo_alt", {name}));
 }
 
@@ -162,7 +163,9 @@ function card(head, predictions) {
   const rows = $(`.card[data-head="${head}"] .rows`), {target} = answer.result.question;
   $(`.card[data-head="${head}"]`).classList.toggle("asking", answer.result.question.head === head);
   if (!predictions) { rows.replaceChildren(make("li", {class: "absent soft"}, say("absent", {head}))); return; }
-  rows.replaceChildren(...predictions.map(p => make("li", {}, make("button", {type: "button", class: "row", "data-class": p.index,
+  const shown = predictions.some(p => p.index === target.index) ? predictions
+    : [...predictions, {...target, probability: answer.result.belief[head], beyond: true}];
+  rows.replaceChildren(...shown.map(p => make("li", {class: p.beyond ? "beyond" : ""}, make("button", {type: "button", class: "row", "data-class": p.index,
     "aria-pressed": p.index === target.index, onclick: () => ask({...wanted, head: wanted.head, target: p.index, contrast: null})},
     make("i", {style: `width:${Math.max(1.5, p.probability * 100)}%`}), make("span", {}, p.label), make("u", {}, percent(p.probability))))));
 }
@@ -178,6 +181,7 @@ function belief() {
     point.style.top = y(p) / 40 * 100 + "%";
     point.querySelector("b").textContent = percent(p);
   }
+  $(".belief .what").textContent = say("belief", {class: askedLabel()});
   $(".belief").setAttribute("aria-label",
     say("belief", {class: askedLabel()}) + ": " + known.map(head => `${head} ${percent(answer.result.belief[head])}`).join(", "));
 }
@@ -206,7 +210,7 @@ function looks() {  // everything that the sliders and the switch change in the 
     node.querySelector(".size").textContent = grid ? `${grid.h}×${grid.w}` : "";
     canvas.hidden = behind;
     if (behind) continue;
-    paint(canvas, 112, grid, grid.sum);
+    paint(canvas, grid, grid.sum, grid.peak);
     canvas.setAttribute("aria-label", info.peak ? say("stage_alt", {stage: name, head, class: askedName(), ...place(info.peak)})
       : say("stage_alt_none", {stage: name, head, class: askedName()}));
   }
@@ -215,15 +219,16 @@ function looks() {  // everything that the sliders and the switch change in the 
 function close() {  // the enlarged stage
   const grid = answer.grids[stage], info = summary(stage), {head} = answer.result.question, canvas = $(".big canvas");
   for (const node of $$(".stage")) node.setAttribute("aria-pressed", node.dataset.stage === stage);
-  paint(canvas, 330, grid, grid.sum);
+  paint(canvas, grid, grid.sum, grid.peak);
   canvas.setAttribute("aria-label", $(`.stage[data-stage="${stage}"] canvas`).getAttribute("aria-label"));
   $("#stage-title").textContent = say("stage_title", {stage});
   $(".stage-text").textContent = info.peak
     ? say("stage_text", {h: grid.h, w: grid.w, class: askedName(), ...place(info.peak), share: percent(info.share_of_evidence)})
     : say("stage_text_none", {h: grid.h, w: grid.w, class: askedName()});
+  const loudest = Math.max(1e-12, ...grid.branches.map(values => Math.max(...values)));  // one scale for the four
   BRANCHES.forEach((branch, b) => {
     const node = $(`.four [data-branch="${branch}"]`), share = info.branches[branch];
-    paint(node.querySelector("canvas"), 130, grid, grid.branches[b]);
+    paint(node.querySelector("canvas"), grid, grid.branches[b], loudest);
     node.querySelector("canvas").setAttribute("aria-label",
       say("branch_alt", {stage, branch: branchName(branch), class: askedName(), share: percent(share)}));
     node.querySelector(".share").textContent = percent(share);
@@ -236,10 +241,13 @@ function close() {  // the enlarged stage
 }
 
 let frame = 0;
-for (const control of $$(".looks input")) control.addEventListener("input", () => {
+function repaint() {
   cancelAnimationFrame(frame);
-  frame = requestAnimationFrame(() => { if (answer) { looks(); close(); } });
-});
+  frame = requestAnimationFrame(() => { if (answer) { drawPhoto(answer.result.image); looks(); close(); } });
+}
+for (const control of $$(".looks input")) control.addEventListener("input", repaint);
+let wide = 0;
+new ResizeObserver(() => { if (wide !== (wide = element.clientWidth)) repaint(); }).observe(element);
 
 // ---- asking
 
@@ -265,7 +273,7 @@ async function bring(file) {  // a picture from disk, clipboard, drop or camera
   const preview = await createImageBitmap(file, {imageOrientation: "from-image"}).catch(() => null);
   if (preview && number === asked) {
     const before = photo;
-    photo = preview; paint($(".picture"), 268); photo = before;
+    photo = preview; paint($(".picture")); photo = before;
   }
   try {
     const {path} = await upload(file.name ? file : new File([file], name, {type: file.type}));

@@ -168,15 +168,16 @@ def evidence_en(explanation: Explanation) -> str:
     how = movement(found)
     if how == "none":
         return f"No stage before {head} holds evidence {what}."
-    first, last = (f"{REGIONS['en'][row][column]} at {name}" for name, (row, column) in (found[0], found[-1]))
+    first, last = (f"{REGIONS['en'][row][column]} in stage {name}" for name, (row, column) in (found[0], found[-1]))
     if how == "one":
         return f"Only one stage holds evidence {what}, strongest {first}."
     if how == "moves":
         return f"The strongest evidence {what} lies {first} and {last}."
     row, column = found[0][1]
     if how == "returns":
-        return f"The strongest evidence {what} lies {REGIONS['en'][row][column]} at {found[0][0]} and at {found[-1][0]}, elsewhere between."
-    every = "at every stage" if len(found) == len(explanation.branch_grids) else "wherever there is any"
+        place = REGIONS["en"][row][column]
+        return f"The strongest evidence {what} lies {place} in stages {found[0][0]} and {found[-1][0]}, elsewhere in between."
+    every = "in every stage" if len(found) == len(explanation.branch_grids) else "wherever there is any"
     return f"The strongest evidence {what} lies {REGIONS['en'][row][column]} {every}."
 
 
