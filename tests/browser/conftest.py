@@ -1,0 +1,105 @@
+"""The page as a visitor meets it: `app.py` in a process of its own, real Chromium in front of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parent.parent.parent
+SLOW = 60_000
+"""Milliseconds to wait for what takes a second on an idle machine: a busy one may be far slower."""
+expect.set_options(timeout=SLOW)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def serve(log: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Start `python app.py` and wait until its page answers."""
+    port = free_port()
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+    url = f"http://127.0.0.1:{port}/"
+    for _ in range(240):
+        if process.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return process, url
+        except OSError:
+            time.sleep(0.5)
+    process.kill()
+    raise RuntimeError(f"app.py did not come up:\n{log.read_text()[-2000:]}")
+
+
+def chromium(playwright: object) -> Browser:
+    """The system's Chromium where there is one, else Playwright's own."""
+    return playwright.chromium.launch(  # type: ignore[attr-defined]
+        executable_path=shutil.which("chromium"), args=["--no-sandbox"] if os.geteuid() == 0 else []
+    )
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    process, url = serve(tmp_path_factory.mktemp("app") / "log.txt")
+    yield url
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = chromium(playwright)
+        yield browser
+        browser.close()
+
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(browser: Browser, url: str) -> Iterator[Visit]:
+    """`visit(path, **context options)` → a page whose first answer is painted. A script error or an outside request fails."""
+    contexts, wrong = [], []
+
+    def opened(path: str = "", **options: object) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **options})  # type: ignore[arg-type]
+        contexts.append(context)
+        context.set_default_timeout(SLOW)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
+        page.on("request", lambda r: None if r.url.startswith((url, "data:", "blob:")) else wrong.append(f"asked {r.url}"))
+        page.goto(url + path)
+        page.wait_for_selector(".row")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def model_requests(page: Page) -> list[str]:
+    """A list that grows with each event that the page sends to Python from now on."""
+    sent: list[str] = []
+    page.on("request", lambda r: sent.append(r.url) if "/queue/join" in r.url or "/run/" in r.url else None)
+    return sent
+
+
+def pixels(page: Page, canvas: str) -> str:
+    """What a canvas shows, as a PNG in text."""
+    return str(page.locator(canvas).evaluate("canvas => canvas.toDataURL()"))

@@ -1,0 +1,361 @@
+"""What a visitor does, in the browser that a visitor has."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from gradio.media import get_image
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit, model_requests, pixels
+
+STAGE = '.stage[data-stage="{}"]'
+STAGES = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
+
+
+def file(name: str, content: bytes, mime: str = "image/jpeg") -> dict[str, object]:
+    return {"name": name, "mimeType": mime, "buffer": content}
+
+
+def jpeg(colour: str, size: tuple[int, int] = (320, 200)) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, "JPEG")
+    return out.getvalue()
+
+
+def settled(page: Page) -> None:
+    expect(page.locator('#walk [aria-busy="true"]')).to_have_count(0)
+    expect(page.locator(".page")).not_to_have_class(re.compile("busy"))
+
+
+def upload(page: Page, *files: object) -> None:
+    page.locator(".file").set_input_files(*files)  # type: ignore[arg-type]
+
+
+def shown(page: Page) -> str:
+    """The colour in the middle of the picture, as #rrggbb."""
+    png = page.locator(".picture").evaluate("c => c.toDataURL()").split(",")[1]
+    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    red, green, blue = image.getpixel((image.width // 2, image.height // 2))  # type: ignore[misc]
+    return "red" if red > 150 > green else "green" if green > 90 > red else "blue" if blue > 150 > red else "other"
+
+
+def chosen(page: Page) -> str:
+    return page.locator("#target").input_value()
+
+
+def test_first_paint_is_an_explained_example_above_the_fold(visit: Visit) -> None:
+    page = visit()
+    for selector in (".picture", *(STAGE.format(s) + " canvas" for s in STAGES), ".card >> nth=2", ".say"):
+        box = page.locator(selector).bounding_box()
+        assert box is not None
+        assert box["width"] > 50
+        assert box["y"] + box["height"] <= 900, selector
+    assert page.locator(".card .row").count() >= 15
+    assert len(page.locator(".say").inner_text()) > 40
+    assert len({pixels(page, STAGE.format(stage) + " canvas") for stage in STAGES}) == 9
+    assert page.locator(".row[aria-pressed=true]").count() == 3
+
+
+def test_upload_from_disk_with_a_frame_and_no_layout_shift(visit: Visit) -> None:
+    page = visit()
+    page.evaluate(
+        "window.shift = 0; new PerformanceObserver(l => { for (const e of l.getEntries()) window.shift += e.value; })"
+        ".observe({type: 'layout-shift'})"
+    )
+    before = page.locator(".say").inner_text()
+    upload(page, get_image("tower.jpg"))
+    expect(page.locator(".say")).not_to_have_text(before)
+    settled(page)
+    assert page.evaluate("window.shift") < 0.01
+    assert page.locator(".picture").evaluate("c => c.height / c.width") == pytest.approx(600 / 377, abs=0.02)
+    assert "?" not in page.url  # a visitor's own picture never goes into a link
+    page.locator("[data-take=link]").click()
+    expect(page.locator(".take-say")).to_contain_text("never your own picture")
+
+
+def test_paste(visit: Visit) -> None:
+    page = visit()
+    page.evaluate(
+        """base64 => {
+            const bytes = Uint8Array.from(atob(base64), c => c.charCodeAt(0)), data = new DataTransfer();
+            data.items.add(new File([bytes], "pasted.jpg", {type: "image/jpeg"}));
+            document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true}));
+        }""",
+        base64.b64encode(jpeg("red")).decode(),
+    )
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("pasted.jpg"))
+    settled(page)
+    assert shown(page) == "red"
+
+
+def test_drop(visit: Visit) -> None:
+    page = visit()
+    page.evaluate(
+        """base64 => {
+            const bytes = Uint8Array.from(atob(base64), c => c.charCodeAt(0)), data = new DataTransfer();
+            data.items.add(new File([bytes], "dropped.jpg", {type: "image/jpeg"}));
+            document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+        }""",
+        base64.b64encode(jpeg("blue")).decode(),
+    )
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("dropped.jpg"))
+    settled(page)
+    assert shown(page) == "blue"
+
+
+def test_camera_gives_a_picture_and_stops(visit: Visit) -> None:
+    page = visit()
+    page.evaluate(
+        """() => { navigator.mediaDevices.getUserMedia = async () => {
+            const c = document.createElement("canvas"); c.width = 320; c.height = 240;
+            const pen = c.getContext("2d"); const draw = () => { pen.fillStyle = "red"; pen.fillRect(0, 0, 320, 240); };
+            draw(); setInterval(draw, 50); return window.stream = c.captureStream(20); }; }"""
+    )
+    page.locator(".camera").click()
+    page.wait_for_function("document.querySelector('.shoot video').videoWidth === 320")
+    page.wait_for_timeout(300)
+    page.locator(".shot").click()
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("camera.jpg"))
+    settled(page)
+    assert shown(page) == "red"
+    assert page.evaluate("window.stream.getTracks().every(track => track.readyState === 'ended')")
+
+
+def test_example_class_click_head_and_contrast_change_the_address(visit: Visit) -> None:
+    page = visit()
+    page.locator("[data-example=tower]").click()
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("tower"))
+    settled(page)
+    second = page.locator('.card[data-head="aux1"] .row >> nth=1')
+    label = second.locator("span").inner_text()
+    second.click()
+    expect(page.locator("#target")).to_have_value(label)
+    settled(page)
+    assert "example=tower" in page.url
+    page.locator('.seg input[value="aux2"]').check(force=True)
+    expect(page.locator(STAGE.format("5a"))).to_be_disabled()
+    expect(page.locator(STAGE.format("5a"))).to_contain_text("aux2 branches off before this stage")
+    settled(page)
+    assert chosen(page) == label
+    other = "orange"
+    page.locator("#contrast").click()
+    page.locator("#contrast").fill(other)
+    page.keyboard.press("Enter")
+    expect(page.locator(".say")).to_contain_text(f"{label} rather than {other}")
+    settled(page)
+    address = page.url
+    assert "head=aux2" in address
+    assert "contrast=" in address
+    sentence = page.locator(".say").inner_text()
+    again = visit(address.split("/", 3)[3])  # the link reopens the page with the same question
+    expect(again.locator(".say")).to_have_text(sentence)
+    assert again.locator("#contrast").input_value() == other
+
+
+def test_class_search(visit: Visit) -> None:
+    page = visit()
+    page.locator("#target").click()
+    options = page.locator("#target-list li")
+    expect(options.first).to_be_visible()
+    assert f"{options.count()} classes" in page.locator(".chip").inner_text()
+    first = page.locator('.card[data-head="main"] .row >> nth=0 >> span').inner_text()
+    assert options.first.locator("span").first.inner_text() == first  # the top ones first
+    page.locator("#target").fill("zzzz")
+    expect(options.first).to_contain_text("No class has this")
+    page.keyboard.press("Escape")
+    expect(page.locator("#target")).to_have_value("lion")
+    page.locator("#target").fill("orange")
+    expect(options.first).to_contain_text("orange")
+    options.first.click()
+    expect(page.locator("#target")).to_have_value("orange")
+    expect(page.locator(".say")).to_contain_text("orange")
+    settled(page)
+
+
+def test_looks_ask_python_nothing(visit: Visit) -> None:
+    page = visit()
+    page.wait_for_timeout(500)
+    sent = model_requests(page)
+    big, seen = ".big canvas", set()
+    seen.add(pixels(page, big))
+    page.locator(STAGE.format("5b")).click()
+    expect(page.locator("#stage-title")).to_have_text("Stage 5b")
+    seen.add(pixels(page, big))
+    for act in (
+        lambda: page.locator(".looks .cells").check(),
+        lambda: page.locator(".looks .threshold").fill("0.6"),
+        lambda: page.locator(".looks input.heat").fill("0.3"),
+    ):
+        act()
+        page.wait_for_timeout(300)
+        seen.add(pixels(page, big))
+    assert len(seen) == 5
+    assert page.locator(".four canvas").count() == 4
+    assert sent == []
+
+
+def test_downloads_open(visit: Visit, tmp_path: Path) -> None:
+    page = visit()
+    saved = {}
+    for kind in ("json", "npz", "png"):
+        with page.expect_download() as download:
+            page.locator(f"[data-take={kind}]").click()
+        saved[kind] = tmp_path / download.value.suggested_filename
+        download.value.save_as(saved[kind])
+    result = json.loads(saved["json"].read_text("utf-8"))
+    assert [stage["name"] for stage in result["stages"]] == list(STAGES)
+    assert result["question"]["target"]["label"] == chosen(page)
+    with np.load(saved["npz"]) as maps:
+        assert {*STAGES, "seen", "size"} == set(maps.files)
+        for stage in result["stages"]:
+            assert list(maps[stage["name"]].shape) == stage["size"]
+            x0, _, x1, _ = result["seen"]
+            column = int(np.argmax(maps[stage["name"]])) % stage["size"][1]
+            assert stage["peak"][0] == pytest.approx(x0 + (column + 0.5) / stage["size"][1] * (x1 - x0))
+    with Image.open(saved["png"]) as sheet:
+        assert sheet.format == "PNG"
+        assert sheet.width > 1000
+
+
+def test_korean(visit: Visit) -> None:
+    page = visit(locale="ko-KR")
+    expect(page.locator(".choose")).to_have_text("사진 선택")
+    expect(page.locator(".say")).to_contain_text("확률")
+    assert page.evaluate("document.documentElement.lang") == "ko"
+    upload(page, file("글.jpg", b"this is text"))
+    expect(page.locator(".notice")).to_contain_text("읽을 수 있는 사진이 아닙니다")
+    assert page.locator(".page").inner_text().count("{") == 0
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_phone_has_no_sideways_scroll(visit: Visit, width: int) -> None:
+    page = visit(viewport={"width": width, "height": 780}, device_scale_factor=2, is_mobile=True, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator(".weights summary").click()
+    page.locator(".teach summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    acts = [page.locator(f".act >> nth={i}").bounding_box() for i in range(3)]
+    assert acts[0]["y"] < acts[1]["y"] < acts[2]["y"]  # type: ignore[index]
+
+
+def test_keyboard_alone(visit: Visit) -> None:
+    page = visit()
+    reached: dict[str, int] = {}
+
+    def tab_to(selector: str) -> None:
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            if page.evaluate("s => document.activeElement.matches(s)", selector):
+                reached[selector] = 1
+                outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                assert outline != "none" or "seg" in selector, f"{selector} has no focus ring"
+                return
+        raise AssertionError(f"{selector} cannot be reached with the Tab key")
+
+    tab_to(".choose")
+    tab_to("[data-example=cheetah]")
+    page.keyboard.press("Enter")
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("cheetah"))
+    settled(page)
+    tab_to(".seg input")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(STAGE.format("5b"))).to_be_disabled()
+    settled(page)
+    tab_to("#target")
+    page.keyboard.type("oran")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.locator("#target")).to_have_value("orange")
+    settled(page)
+    tab_to(STAGE.format("3b"))
+    page.keyboard.press("Space")
+    expect(page.locator("#stage-title")).to_have_text("Stage 3b")
+    tab_to(".looks .threshold")
+    page.keyboard.press("ArrowRight")
+    tab_to(".teach summary")
+    page.keyboard.press("Enter")
+    expect(page.locator(".numbers")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(visit: Visit, scheme: str) -> None:
+    page = visit(color_scheme=scheme)
+    page.locator(".teach summary").click()
+    page.locator(".weights summary").click()
+    page.wait_for_timeout(600)
+    found = Axe().run(page, context="#walk").response["violations"]
+    assert [(each["id"], [node["html"][:120] for node in each["nodes"]][:3]) for each in found] == []
+
+
+def test_alternative_texts_say_stage_head_class_and_place(visit: Visit) -> None:
+    page = visit()
+    for stage in STAGES:
+        text = page.locator(STAGE.format(stage) + " canvas").get_attribute("aria-label") or ""
+        assert re.search(rf"Stage {stage}, main, evidence for lion: strongest \d+ % from the left and \d+ % from the top", text)
+
+
+def test_a_text_file_named_jpg_gets_one_sentence_and_changes_nothing(visit: Visit) -> None:
+    page = visit()
+    before = page.locator(".say").inner_text()
+    upload(page, file("notes.jpg", b"this is text, not a picture"))
+    expect(page.locator(".notice")).to_have_text(
+        "notes.jpg is not a picture that can be read; use JPEG, PNG, WebP, GIF, BMP or TIFF."
+    )
+    settled(page)
+    assert page.locator(".say").inner_text() == before
+    assert page.locator(".toast-wrap *").count() == 0
+
+
+def test_an_unknown_class_in_a_link_is_told_and_the_page_still_opens(visit: Visit) -> None:
+    page = visit("?example=lion&class=nonesuchthing")
+    expect(page.locator(".notice")).to_contain_text("nonesuchthing")
+    assert page.locator(".card .row").count() >= 15
+
+
+def test_two_visitors_never_see_each_others_picture(visit: Visit) -> None:
+    one, two = visit(), visit()
+    upload(one, file("one.jpg", jpeg("red")))
+    upload(two, file("two.jpg", jpeg("blue")))
+    for page, name, colour in ((one, "one.jpg", "red"), (two, "two.jpg", "blue")):
+        expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile(name))
+        settled(page)
+        assert shown(page) == colour
+        with page.expect_download() as download:
+            page.locator("[data-take=json]").click()
+        assert json.loads(Path(download.value.path()).read_text("utf-8"))["image"] == name
+
+
+def test_of_many_questions_the_newest_is_painted_and_few_are_run(visit: Visit) -> None:
+    page = visit()
+    page.wait_for_timeout(500)
+    sent = model_requests(page)
+    page.evaluate("() => { for (const name of ['cheetah', 'bus', 'tower', 'bus', 'cheetah']) "
+                  "document.querySelector(`[data-example=${name}]`).click(); }")  # fmt: skip
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("cheetah"))
+    settled(page)
+    page.wait_for_timeout(1500)
+    assert "cheetah" in (page.locator(".picture").get_attribute("aria-label") or "")
+    assert len(sent) <= 2  # one runs, one waits
+
+
+def test_weights_that_cannot_be_had_leave_the_page_as_it_was(visit: Visit) -> None:
+    page = visit()
+    chip = page.locator(".chip").inner_text()
+    page.locator(".weights summary").click()
+    page.locator("#repository").fill("/etc/passwd")
+    page.keyboard.press("Enter")
+    expect(page.locator(".weights-say")).to_have_text(re.compile(r"\S.{15,}\."))
+    assert page.locator(".chip").inner_text() == chip
+    page.locator("[data-example=bus]").click()
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("bus"))
+    settled(page)
