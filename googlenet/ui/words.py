@@ -6,7 +6,9 @@ asked class first, with which probability, and in which ninth of the picture eac
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from googlenet.errors import UserError
 from googlenet.explain import Explanation
@@ -85,7 +87,8 @@ def belief_en(explanation: Explanation) -> str:
         text = says("main") if agree else f"{says('main')} and gives {label} {share['main']}"
     elif len(agree) == 3:
         if belief["aux1"] <= belief["aux2"] <= belief["main"]:
-            text = f"aux1 already says {label} with {share['aux1']}, aux2 with {share['aux2']}; by the main head it is {share['main']}"
+            text = f"aux1 already says {label} with {share['aux1']}, aux2 with {share['aux2']}; "
+            text += f"by the main head it is {share['main']}"
         else:
             text = f"all three heads say {label}: aux1 with {share['aux1']}, aux2 with {share['aux2']}, main with {share['main']}"
     elif agree == ["aux2", "main"]:
@@ -99,7 +102,8 @@ def belief_en(explanation: Explanation) -> str:
         verb = "puts" if len(agree) == 1 else "put"
         text = f"{early} {verb} {label} first, but {says('main')} and gives {label} {share['main']}"
     else:
-        text = f"no head puts {label} first: aux1 gives it {share['aux1']}, aux2 {share['aux2']}, main {share['main']}; {says('main')}"
+        shares = f"aux1 gives it {share['aux1']}, aux2 {share['aux2']}, main {share['main']}"
+        text = f"no head puts {label} first: {shares}; {says('main')}"
     return text[0].upper() + text[1:] + "." if text.startswith(("the ", "all ", "no ")) else text + "."
 
 
@@ -214,172 +218,33 @@ def error(problem: UserError) -> dict[str, str]:
     return {"en": str(problem), "ko": korean.format(**problem.values) if korean else str(problem)}
 
 
-KOREAN_ERRORS: dict[str, str] = {}
+KOREAN_ERRORS = {
+    "{name} is larger than 20 MB; save it smaller and try again.": (
+        "{name} 파일이 20 MB보다 큽니다. 더 작게 저장해 다시 시도하세요."
+    ),
+    "{name} has more than 50 megapixels; save it smaller and try again.": (
+        "{name} 파일이 5천만 화소를 넘습니다. 더 작게 저장해 다시 시도하세요."
+    ),
+    "{name} is not a picture that can be read; use JPEG, PNG, WebP, GIF, BMP or TIFF.": (
+        "{name} 파일은 읽을 수 있는 사진이 아닙니다. JPEG, PNG, WebP, GIF, BMP, TIFF를 쓰세요."
+    ),
+    "{name} is damaged ({error}); save it anew and try again.": "{name} 파일이 손상되었습니다({error}). 다시 저장해 시도하세요.",
+    "{name} cannot be opened: {error}.": "{name} 파일을 열 수 없습니다: {error}.",
+    "That picture is no longer here; choose it again.": "그 사진은 이미 삭제되었습니다. 다시 선택하세요.",
+    "There is no example called {name}; choose {names}.": "{name}(이)라는 예시는 없습니다. {names} 중에서 고르세요.",
+    "There is no head {head}; choose main, aux2 or aux1.": "{head} 헤드는 없습니다. main, aux2, aux1 중에서 고르세요.",
+    "The weights {source} have no trained {head} head; ask about the main head.": (
+        "가중치 {source}에는 학습된 {head} 헤드가 없습니다. main 헤드에 대해 물어보세요."
+    ),
+    "Several classes are called {name}; ask by index: {indices}.": (
+        "{name}(이)라는 클래스가 여럿입니다. 번호로 물어보세요: {indices}."
+    ),
+    "No class is called {name}; did you mean {near}?": "{name}(이)라는 클래스는 없습니다. 혹시 {near}인가요?",
+    "No class is called {name}; use one of the {count} labels or an index from 0 to {last}.": (
+        "{name}(이)라는 클래스는 없습니다. {count}개 이름 중 하나나 0부터 {last}까지의 번호를 쓰세요."
+    ),
+}
 """UserError template → the same sentence in Korean, with the same names in braces."""
 
-PAGE: dict[str, dict[str, str]] = {
-    "en": {
-        "tagline": "watch a decision form, stage by stage",
-        "choose": "Choose a picture",
-        "camera": "Camera",
-        "hint": "Or drop one anywhere on this page, or paste it.",
-        "examples": "Examples",
-        "head": "Explain the answer of",
-        "class": "Class",
-        "contrast": "rather than",
-        "contrast_none": "nothing, the class itself",
-        "no_match": "No class has this in its name",
-        "after": "after {stage}",
-        "behind": "{head} branches off before this stage",
-        "absent": "These weights have no trained {head} head.",
-        "photo_alt": "The picture: {name}",
-        "stage_alt": "Stage {stage}, {head}, evidence for {class}: strongest {x} % from the left and {y} % from the top",
-        "stage_alt_none": "Stage {stage}, {head}: no evidence for {class}",
-        "branch_alt": "Stage {stage}, {branch} filters, evidence for {class}: {share} of the whole",
-        "stage_title": "Stage {stage}",
-        "stage_text": "{h}×{w} cells. The strongest evidence for {class} lies {x} % from the left and {y} % from the top. "
-        "{share} of the map’s weight speaks for it, the rest against.",
-        "stage_text_none": "{h}×{w} cells, none of which speaks for {class}.",
-        "by_filter": "By filter size, on the same scale:",
-        "heat": "heat",
-        "threshold": "hide below",
-        "cells": "the map’s own cells",
-        "belief": "Probability of {class} by depth",
-        "take": "Take it along",
-        "png": "Sheet (PNG)",
-        "json": "Numbers (JSON)",
-        "npz": "Maps (NPZ)",
-        "link": "Copy link",
-        "copied": "Link copied",
-        "own_link": "A link can hold an example and the question, never your own picture.",
-        "weights": "Weights",
-        "weights_chip": "{source}, {count} classes",
-        "source": "Source",
-        "revision": "Revision",
-        "file": "File’s SHA-256",
-        "trained_on": "Measured on",
-        "accuracy": "Top-1 accuracy",
-        "licence": "Licence",
-        "unknown": "not stated",
-        "offline": "The Hub could not be asked: this is the copy on disk.",
-        "built_in": "Back to the weights of this page",
-        "known": "Known sources",
-        "repository": "Any Hub repository",
-        "load": "Load",
-        "loading": "Loading {source}",
-        "private_choice": "Your choice is yours alone; nobody else’s page changes.",
-        "working": "Looking…",
-        "uploading": "Sending the picture…",
-        "too_large": "{name} is larger than 20 MB; save it smaller and try again.",
-        "upload_failed": "{name} could not be sent; check the connection and try again.",
-        "no_camera": "The camera cannot be used here; allow it in the browser, or choose a picture.",
-        "take_photo": "Take the picture",
-        "cancel": "Cancel",
-        "drop": "Drop the picture",
-        "teach": "What am I looking at?",
-        "teach_1": "An Inception module",
-        "teach_1_text": "Each of the nine stages looks at the same place through four filters at once: 1×1, 3×3, 5×5 and a pooled "
-        "view. Their answers are stacked, and the next stage chooses from the stack. So small and large structures are seen side "
-        "by side, and the evidence can be taken apart by filter size, exactly.",
-        "teach_2": "Three heads",
-        "teach_2_text": "Deep networks were hard to train in 2014: the error signal faded on its way back. GoogLeNet therefore has two "
-        "auxiliary classifiers part of the way up. They are usually thrown away after training. Here they stay, and show "
-        "what the network could already say at a third and at two thirds of its depth.",
-        "teach_3": "Grad-CAM",
-        "teach_3_text": "Take the score y of the asked class (before the softmax) and ask how much it would rise with each channel A of a "
-        "stage. The mean of that slope over all places is the channel’s weight α. The weighted sum of the channels is the map: "
-        "positive where the stage speaks for the class, negative where it speaks against it. The light shows the positive part.",
-        "teach_formula": "Stage {stage}, at its strongest cell:",
-        "teach_sum": "The four branches add up to the map’s value there. The overlay divides every cell by this largest one, so each "
-        "picture uses the whole range of colours and brightness cannot be compared between stages.",
-        "teach_4": "What it cannot tell",
-        "teach_4_text": "A map shows where a stage’s evidence lies, not what it is, nor that the network would fail without it. A 7×7 map "
-        "has 49 cells, and one cell of a late stage has looked at most of the picture; the smooth enlargement only hides that, so "
-        "switch to the map’s own cells. Hatched parts were cropped away and never seen. Probabilities say which of the known "
-        "classes fits best, not whether any fits.",
-        "teach_5": "Colours",
-        "teach_5_text": "The tint is magma: perceptually uniform, and in the same order for colour-blind readers and in grey.",
-        "privacy": "Pictures are deleted within the hour; nothing is kept.",
-    },
-    "ko": {
-        "tagline": "결정이 만들어지는 과정을 단계별로 봅니다",
-        "choose": "사진 선택",
-        "camera": "카메라",
-        "hint": "페이지 아무 곳에나 끌어다 놓거나 붙여넣어도 됩니다.",
-        "examples": "예시",
-        "head": "설명할 헤드",
-        "class": "클래스",
-        "contrast": "비교 대상",
-        "contrast_none": "없음, 클래스 자체",
-        "no_match": "이름에 이 글자가 든 클래스가 없습니다",
-        "after": "{stage} 다음",
-        "behind": "{head} 헤드는 이 단계 앞에서 갈라집니다",
-        "absent": "이 가중치에는 학습된 {head} 헤드가 없습니다.",
-        "photo_alt": "사진: {name}",
-        "stage_alt": "{stage} 단계, {head}, {class}의 근거: 가장 강한 곳은 왼쪽에서 {x} %, 위에서 {y} %",
-        "stage_alt_none": "{stage} 단계, {head}: {class}의 근거 없음",
-        "branch_alt": "{stage} 단계, {branch} 필터, {class}의 근거: 전체의 {share}",
-        "stage_title": "{stage} 단계",
-        "stage_text": "{h}×{w}칸. {class}의 근거가 가장 강한 곳은 왼쪽에서 {x} %, 위에서 {y} % 지점입니다. "
-        "지도 무게의 {share}가 이 클래스를 지지하고 나머지는 반대합니다.",
-        "stage_text_none": "{h}×{w}칸. {class}를 지지하는 칸이 없습니다.",
-        "by_filter": "필터 크기별 (같은 척도):",
-        "heat": "열",
-        "threshold": "이하 숨김",
-        "cells": "지도의 실제 칸 보기",
-        "belief": "깊이에 따른 {class}의 확률",
-        "take": "가져가기",
-        "png": "한 장 보기 (PNG)",
-        "json": "수치 (JSON)",
-        "npz": "지도 (NPZ)",
-        "link": "링크 복사",
-        "copied": "링크를 복사했습니다",
-        "own_link": "링크에는 예시와 질문만 담깁니다. 올린 사진은 담기지 않습니다.",
-        "weights": "가중치",
-        "weights_chip": "{source}, {count}개 클래스",
-        "source": "출처",
-        "revision": "리비전",
-        "file": "파일 SHA-256",
-        "trained_on": "측정 데이터",
-        "accuracy": "Top-1 정확도",
-        "licence": "라이선스",
-        "unknown": "표시 없음",
-        "offline": "Hub에 연결할 수 없어 디스크의 사본을 씁니다.",
-        "built_in": "이 페이지의 가중치로 돌아가기",
-        "known": "알려진 출처",
-        "repository": "Hub 저장소 직접 입력",
-        "load": "불러오기",
-        "loading": "{source} 불러오는 중",
-        "private_choice": "이 선택은 나에게만 적용되며 다른 사람의 화면은 바뀌지 않습니다.",
-        "working": "살펴보는 중…",
-        "uploading": "사진을 보내는 중…",
-        "too_large": "{name} 파일이 20 MB보다 큽니다. 더 작게 저장해 다시 시도하세요.",
-        "upload_failed": "{name} 파일을 보내지 못했습니다. 연결을 확인하고 다시 시도하세요.",
-        "no_camera": "카메라를 쓸 수 없습니다. 브라우저에서 허용하거나 사진을 선택하세요.",
-        "take_photo": "촬영",
-        "cancel": "취소",
-        "drop": "여기에 놓으세요",
-        "teach": "무엇을 보고 있나요?",
-        "teach_1": "인셉션 모듈",
-        "teach_1_text": "아홉 단계는 저마다 같은 곳을 네 가지 필터(1×1, 3×3, 5×5, 풀링)로 동시에 봅니다. 네 답을 쌓아 두면 다음 단계가 그중에서 "
-        "골라 씁니다. 그래서 작은 구조와 큰 구조를 나란히 볼 수 있고, 근거를 필터 크기별로 정확히 나눌 수 있습니다.",
-        "teach_2": "세 개의 헤드",
-        "teach_2_text": "2014년에는 깊은 신경망을 학습시키기 어려웠습니다. 오차 신호가 거슬러 올라가며 희미해졌기 때문입니다. 그래서 GoogLeNet은 "
-        "중간에 보조 분류기 두 개를 두었습니다. 보통은 학습 뒤 버리지만, 여기서는 남겨 두어 깊이의 3분의 1과 3분의 2 지점에서 "
-        "신경망이 무엇을 말할 수 있었는지 보여 줍니다.",
-        "teach_3": "Grad-CAM",
-        "teach_3_text": "묻는 클래스의 점수 y(소프트맥스 이전)가 한 단계의 채널 A마다 얼마나 커지는지 봅니다. 그 기울기를 모든 위치에서 평균하면 채널의 "
-        "가중치 α가 됩니다. 채널들의 가중합이 지도입니다. 양수인 곳은 클래스를 지지하고 음수인 곳은 반대합니다. 밝은 곳이 양수 부분입니다.",
-        "teach_formula": "{stage} 단계에서 가장 강한 칸:",
-        "teach_sum": "네 갈래의 합이 그 칸의 지도 값입니다. 그림은 모든 칸을 이 최댓값으로 나누므로 단계마다 전체 색 범위를 쓰며, 단계끼리 밝기를 "
-        "비교할 수 없습니다.",
-        "teach_4": "알 수 없는 것",
-        "teach_4_text": "지도는 근거가 어디에 있는지를 보여 줄 뿐, 그것이 무엇인지, 그것 없이는 틀렸을지는 말해 주지 않습니다. 7×7 지도는 49칸뿐이고 깊은 "
-        "단계의 한 칸은 사진 대부분을 본 결과입니다. 부드러운 확대는 이를 가릴 뿐이니 실제 칸으로 바꿔 보세요. 빗금 친 부분은 잘려 나가 "
-        "신경망이 보지 못했습니다. 확률은 아는 클래스 중 무엇이 가장 맞는지를 말할 뿐, 맞는 것이 있는지는 말하지 않습니다.",
-        "teach_5": "색",
-        "teach_5_text": "색은 magma입니다. 지각적으로 균일하며 색각 이상이 있어도, 흑백에서도 순서가 같습니다.",
-        "privacy": "사진은 한 시간 안에 삭제되며 아무것도 남기지 않습니다.",
-    },
-}
-"""The page's own words; `{names}` are filled in by `walk.js`."""
+PAGE: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("words.json").read_text("utf-8"))
+"""language → the page's own words; `{names}` are filled in by `walk.js`."""

@@ -31,7 +31,9 @@ def serve(log: Path) -> tuple[subprocess.Popen[bytes], str]:
     """Start `python app.py` and wait until its page answers."""
     port = free_port()
     with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT
+        )
     url = f"http://127.0.0.1:{port}/"
     for _ in range(240):
         if process.poll() is not None:

@@ -1,0 +1,253 @@
+"""The pure parts of the page: sentences that must be true, errors in two languages, what is sent to the browser."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import json
+import re
+import string
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from googlenet.errors import UserError
+from googlenet.explain import Explainer, Explanation
+from googlenet.gradcam import Question
+from googlenet.hub import Provenance
+from googlenet.images import Box
+from googlenet.model import HEADS, STAGES, STAGES_BEFORE
+from googlenet.ui import events, words
+from tests.conftest import explainer_of, random_model
+
+
+@pytest.fixture(scope="module")
+def explainer() -> Explainer:
+    return explainer_of(random_model())
+
+
+LABELS = ("lion", "cougar", "bus")
+PACKAGE = Path(words.__file__).parent.parent
+
+
+def made(
+    beliefs: dict[str, tuple[float, float, float] | None],
+    peaks: dict[str, tuple[int, int] | None] | None = None,
+    head: str = "main",
+    target: int = 0,
+    contrast: int | None = None,
+    unlikely: bool = False,
+) -> Explanation:
+    """An Explanation of a 300×300 picture with given probabilities; each stage's grid is 3×3 and peaks at (row, column)."""
+    grids = {}
+    for stage in STAGES_BEFORE[head]:
+        grid = np.full((4, 3, 3), -0.1, np.float32)
+        at = (peaks or {}).get(stage, (1, 1))
+        if at is not None:
+            grid[:, at[0], at[1]] = 1
+        grids[stage] = grid
+    return Explanation(
+        (300, 300),
+        Box(0, 0, 300, 300),
+        Question(head, target, contrast),
+        LABELS,
+        {h: None if beliefs.get(h) is None else np.array(beliefs[h], np.float32) for h in HEADS},
+        grids,
+        Provenance("weights", None, "0" * 64, None, False),
+        unlikely,
+    )
+
+
+LION, COUGAR, BUS = (0.6, 0.3, 0.1), (0.3, 0.6, 0.1), (0.2, 0.1, 0.7)
+SURE = (0.97, 0.02, 0.01)
+CASES = [
+    (
+        (LION, SURE, (0.999, 0.0005, 0.0005)),
+        0,
+        "aux1 already says lion with 60 %, aux2 with 97 %; by the main head it is over 99 %.",
+    ),
+    ((SURE, LION, LION), 0, "All three heads say lion: aux1 with 97 %, aux2 with 60 %, main with 60 %."),
+    ((COUGAR, LION, SURE), 0, "aux1 says cougar with 60 %; from aux2 on it is lion, with 60 % there and 97 % in the main head."),
+    ((COUGAR, BUS, LION), 0, "aux1 says cougar with 60 % and aux2 says bus with 70 %; only the main head says lion, with 60 %."),
+    (
+        (LION, COUGAR, SURE),
+        0,
+        "aux1 says lion with 60 %, aux2 says cougar with 60 %, and the main head is back at lion with 97 %.",
+    ),
+    (
+        (LION, SURE, BUS),
+        0,
+        "aux1 (60 %) and aux2 (97 %) put lion first, but the main head says bus with 70 % and gives lion 20 %.",
+    ),
+    ((BUS, SURE, BUS), 0, "aux2 (97 %) puts lion first, but the main head says bus with 70 % and gives lion 20 %."),
+    (
+        (BUS, BUS, COUGAR),
+        0,
+        "No head puts lion first: aux1 gives it 20 %, aux2 20 %, main 30 %; the main head says cougar with 60 %.",
+    ),
+    ((None, None, SURE), 0, "The main head says lion with 97 %."),
+    ((None, None, SURE), 1, "The main head says lion with 97 % and gives cougar 2.0 %."),
+]
+
+
+@pytest.mark.parametrize(("heads", "target", "expected"), CASES)
+def test_the_sentence_says_what_the_heads_say(
+    heads: tuple[tuple[float, float, float] | None, ...], target: int, expected: str
+) -> None:
+    assert words.sentence(made(dict(zip(HEADS, heads, strict=True)), target=target)).startswith(expected)
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_every_figure_in_a_sentence_is_one_of_the_explanations(language: str) -> None:
+    """Random beliefs: each head's share of the target or of its favourite is the only kind of figure that may be said."""
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        beliefs = {head: tuple(random.dirichlet([0.4] * 3)) for head in HEADS}
+        e = made(beliefs, target=int(random.integers(3)))  # type: ignore[arg-type]
+        said = words.sentence(e, language)
+        allowed = {words.percent(float(p), language) for h in HEADS for p in (e.belief[h], max(e.probabilities[h]))}  # type: ignore[arg-type]
+        figures = re.findall(r"(?:over |under )?[\d.]+ %(?: 이상| 미만)?", said)
+        assert figures
+        assert set(figures) <= allowed, said
+        main = LABELS[int(np.argmax(beliefs["main"]))]
+        assert main in said  # the last word is the main head's
+        for label in LABELS:  # a class that no head puts first is not named unless it was asked
+            if label not in {LABELS[int(np.argmax(beliefs[h]))] for h in HEADS} | {LABELS[e.question.target]}:  # type: ignore[index]
+                assert label not in said
+
+
+def test_percent_is_never_rounded_into_untruth() -> None:
+    assert [words.percent(p) for p in (1.0, 0.9996, 0.994, 0.5, 0.0996, 0.0994, 0.01, 0.0004, 0.0)] == [
+        "over 99 %", "over 99 %", "99 %", "50 %", "10 %", "9.9 %", "1.0 %", "under 0.1 %", "under 0.1 %",
+    ]  # fmt: skip
+
+
+def everywhere(at: tuple[int, int] | None) -> dict[str, tuple[int, int] | None]:
+    return dict.fromkeys(STAGES, at)
+
+
+@pytest.mark.parametrize(
+    ("peaks", "expected", "korean"),
+    [
+        (everywhere((0, 0)), "lies at the upper left in every stage.", "모든 단계에서 왼쪽 위입니다."),
+        (
+            everywhere((1, 1)) | {"3a": (2, 2)},
+            "lies at the lower right in stage 3a and in the centre in stage 5b.",
+            "3a에서 오른쪽 아래",
+        ),
+        (everywhere((1, 2)) | {"4c": (0, 0)}, "lies at the right in stages 3a and 5b, elsewhere in between.", "그 사이에는"),
+        (everywhere((0, 1)) | {"3a": None}, "lies at the top centre wherever there is any.", "근거가 있는 단계마다"),
+        (everywhere(None), "No stage before the main head holds evidence for lion.", "근거가 없습니다"),
+        (
+            everywhere(None) | {"4a": (2, 0)},
+            "Only one stage holds evidence for lion, strongest at the lower left in stage 4a.",
+            "한 단계에만",
+        ),
+    ],
+)
+def test_the_sentence_says_where_the_evidence_lies(peaks: dict[str, tuple[int, int] | None], expected: str, korean: str) -> None:
+    e = made(dict.fromkeys(HEADS, SURE), peaks)
+    assert words.sentence(e).endswith(expected)
+    assert korean in words.sentence(e, "ko")
+
+
+def test_contrast_and_unlikely_are_said() -> None:
+    e = made(dict.fromkeys(HEADS, LION), contrast=1, head="aux2", unlikely=True)
+    said = words.sentence(e)
+    assert said.startswith("None of the 3 classes looks likely here.")
+    assert "evidence for lion rather than cougar (30 % in aux2)" in said
+    assert "‘cougar’(aux2 30 %) 대신" in words.sentence(e, "ko")
+
+
+def names(template: str) -> set[str | None]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+
+
+def raised_templates() -> set[str]:
+    """Templates of every UserError that the page can show, read from the code that raises them."""
+    found = set()
+    for file in ("images.py", "explain.py", "hub.py", "ui/events.py"):
+        for node in ast.walk(ast.parse((PACKAGE / file).read_text("utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", "") == "UserError"
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                found.add(node.args[0].value)
+    return found
+
+
+def test_every_error_has_a_korean_sentence_with_the_same_names() -> None:
+    assert raised_templates() - set(words.KOREAN_ERRORS) == set()
+    for english, korean in words.KOREAN_ERRORS.items():
+        assert names(english) == names(korean), english
+        assert re.search("[가-힣]", korean)
+
+
+def test_an_error_is_said_in_both_languages() -> None:
+    said = words.error(UserError("{name} cannot be opened: {error}.", name="a.jpg", error="gone"))
+    assert said == {"en": "a.jpg cannot be opened: gone.", "ko": "a.jpg 파일을 열 수 없습니다: gone."}
+
+
+def test_the_pages_words_are_the_same_in_both_languages_and_all_used() -> None:
+    english, korean = words.PAGE["en"], words.PAGE["ko"]
+    assert english.keys() == korean.keys()
+    for key in english:
+        assert names(english[key]) == names(korean[key]), key
+    page = "".join((PACKAGE / "ui" / name).read_text("utf-8") for name in ("walk.html", "walk.js"))
+    unused = {key for key in english if not re.search(rf"""["'.]{key}\b""", page)}
+    assert unused - set(re.findall(r"\b(\w+): next\.", page)) - {"file", "revision", "licence", "accuracy", "source"} == set()
+    assert set(re.findall(r'data-w="(\w+)"', page)) | set(re.findall(r'say\("(\w+)"', page)) <= english.keys()
+
+
+def test_the_browsers_question_is_checked() -> None:
+    ask = events.Ask.from_browser({"n": "x", "path": ["a"], "head": 5, "target": {"a": 1}, "known": 1, "contrast": "b" * 9999})
+    assert ask == events.Ask(0, None, None, False, "main", None, "b" * 500, None)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../x.jpg", "", str(PACKAGE / "model.py")])
+def test_a_path_outside_the_uploads_is_refused(path: str) -> None:
+    with pytest.raises(UserError, match="no longer here"):
+        events.picture(events.Ask.from_browser({"path": path}))
+
+
+def test_a_visitor_can_name_a_repository_and_never_a_path(explainer: Explainer) -> None:
+    shelf = events.Shelf(explainer)
+    assert shelf.get(None) is explainer
+    for source in ("/etc/passwd", ".", "weights", "../weights", str(PACKAGE)):
+        with pytest.raises(UserError):
+            shelf.get(source)
+    assert shelf.others == {}
+
+
+def test_the_grids_survive_the_way_to_the_browser() -> None:
+    grid = np.random.default_rng(0).normal(size=(4, 14, 14)).astype(np.float32) * 0.01
+    sent = events.packed_grid(grid)
+    back = np.frombuffer(base64.b64decode(sent["data"]), "<i2").reshape(sent["shape"]) * sent["factor"]
+    assert np.abs(back - grid).max() <= np.abs(grid).max() / 60000
+
+
+def test_an_answer_is_small_and_whole(explainer: Explainer) -> None:
+    message = events.answer(events.Ask(7, "tower", None, False, "aux1", None, None, None), events.Shelf(explainer))
+    assert message["n"] == 7
+    answer = message["answer"]
+    picture = answer.pop("picture")
+    assert picture.startswith("data:image/jpeg;base64,")
+    assert len(json.dumps(answer)) < 300_000
+    assert set(answer["grids"]) == set(STAGES_BEFORE["aux1"])
+    assert answer["result"]["image"] == "tower"
+    known = events.answer(events.Ask(8, "tower", None, True, "main", None, None, None), events.Shelf(explainer))
+    assert known["answer"]["picture"] is None
+
+
+def test_a_wrong_question_is_answered_with_a_sentence(explainer: Explainer) -> None:
+    message = events.answer(events.Ask(3, "zebra", None, False, "main", None, None, None), events.Shelf(explainer))
+    assert "zebra" in message["error"]["en"]
+    assert "zebra" in message["error"]["ko"]
+
+
+def test_large_pictures_are_sent_small() -> None:
+    url = events.data_url(Image.new("RGB", (3000, 1500)), events.SIDE)
+    assert len(url) < 100_000
