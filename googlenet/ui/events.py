@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 import math
 import queue
 import threading
@@ -132,6 +133,9 @@ def answer(ask: Ask, shelf: Shelf, run: Run = run) -> Message:
         explanation = run(shelf.get(ask.weights), image, ask)
     except UserError as error:
         return {"n": ask.number, "error": words.error(error)}
+    except Exception:  # our mistake: loud in the log, and one sentence for the visitor, whose page goes on
+        logging.exception("A question failed")
+        return {"n": ask.number, "error": words.error(UserError("This went wrong on our side; try another picture."))}
     return {"n": ask.number, "answer": packed(explanation, ask, None if ask.known else image)}
 
 

@@ -50,7 +50,7 @@ def build(explainer: Explainer, device: str = "auto", run: events.Run = events.r
             sources=events.known_sources(),
         )
         quiet: dict[str, Any] = {"outputs": walk, "show_progress": "hidden", "api_visibility": "private"}
-        walk.select(ask, **quiet, trigger_mode="always_last", concurrency_limit=4)
+        walk.select(ask, **quiet, trigger_mode="multiple", concurrency_limit=4)  # `walk.js` sends one at a time
         walk.input(contact_sheet, **quiet, trigger_mode="once", concurrency_limit=2)
         walk.submit(choose_weights, **quiet, trigger_mode="once", concurrency_limit=2)
         endpoints(shelf, run)

@@ -9,6 +9,7 @@ const $ = selector => element.querySelector(selector), $$ = selector => [...elem
 
 let answer = null, weights = null, photo = null;   // what is painted
 let asked = 0, wanted = null;                       // the newest question: its number, and what it asks
+let running = 0, waiting = null, lost = 0;          // the question that Python works on, the one that waits, the timer
 let stage = "4c";                                   // the stage that is enlarged
 let sheetFor = 0;                                   // the number of the contact sheet that is awaited
 
@@ -253,9 +254,28 @@ new ResizeObserver(() => { if (wide !== (wide = element.clientWidth)) repaint();
 
 function ask(question) {
   wanted = {head: "main", target: null, contrast: null, example: null, path: null, weights: weights.chosen, ...question};
-  const known = !!answer && answer.photo && answer.picture === pictureOf(wanted);
   busy(words.working);
-  trigger("select", {...wanted, known, n: ++asked});
+  waiting = {...wanted, n: ++asked};
+  if (!running) send();
+}
+function send() {  // one question runs, at most one waits: the newest
+  if (!waiting) return;
+  const question = waiting, known = !!answer && answer.picture === pictureOf(question);
+  waiting = null;
+  running = question.n;
+  lost = setTimeout(() => { if (asked === question.n) fail(words.lost); finished(question.n); }, 60000);
+  trigger("select", {...question, known});
+}
+function finished(number) {
+  if (number !== running) return;
+  running = 0;
+  clearTimeout(lost);
+  send();
+}
+async function fail(text) {  // back to the last good answer, with the reason
+  busy("");
+  if (answer) { wanted = answer.asked; show(); } else { wanted = null; await receive({...initial, weights: null, n: asked}); }
+  notice(text);
 }
 function pictureOf(question) { return question.example ? "example:" + question.example : question.path; }
 function busy(text) {
@@ -279,10 +299,9 @@ async function bring(file) {  // a picture from disk, clipboard, drop or camera
     const {path} = await upload(file.name ? file : new File([file], name, {type: file.type}));
     if (number === asked) ask({path, head: wanted ? wanted.head : "main"});
   } catch (error) {
-    if (number === asked) { busy(""); notice(say("upload_failed", {name})); restore(); }
+    if (number === asked) fail(say("upload_failed", {name}));
   }
 }
-function restore() { if (answer) { wanted = answer.asked; show(); } }
 
 async function receive(message) {
   if (!message) return;
@@ -291,13 +310,9 @@ async function receive(message) {
   if (message.weights_error) { progress(null); $(".weights-say").textContent = message.weights_error[language]; return; }
   if (message.sheet) { if (message.n === sheetFor) save(bytes(message.sheet), "image/png", "sheet.png"); return; }
   if (message.weights && !message.answer) { progress(null); ask({example: wanted.example, path: wanted.path}); return; }
+  finished(message.n);
   if (message.n !== asked) return;  // a stale answer is never painted
-  if (message.error) {
-    busy("");
-    if (answer) restore(); else { wanted = null; await receive({...initial, weights: null, n: asked}); }
-    notice(message.error[language]);
-    return;
-  }
+  if (message.error) { fail(message.error[language]); return; }
   const next = {...message.answer}, question = wanted || {example: "lion", path: null, head: "main", weights: null};
   if (message.answer.picture) {
     const image = new Image();
@@ -307,7 +322,6 @@ async function receive(message) {
     photo = image;
   }
   next.grids = Object.fromEntries(Object.entries(next.grids).map(([name, grid]) => [name, unpack(grid)]));
-  next.photo = photo;
   next.picture = pictureOf(question);
   const {head, target, contrast} = next.result.question;
   wanted = next.asked = {...question, head, target: target.index, contrast: contrast && contrast.index};

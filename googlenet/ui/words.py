@@ -230,6 +230,7 @@ KOREAN_ERRORS = {
     ),
     "{name} is damaged ({error}); save it anew and try again.": "{name} 파일이 손상되었습니다({error}). 다시 저장해 시도하세요.",
     "{name} cannot be opened: {error}.": "{name} 파일을 열 수 없습니다: {error}.",
+    "This went wrong on our side; try another picture.": "서버 쪽에서 문제가 생겼습니다. 다른 사진으로 해 보세요.",
     "That picture is no longer here; choose it again.": "그 사진은 이미 삭제되었습니다. 다시 선택하세요.",
     "There is no example called {name}; choose {names}.": "{name}(이)라는 예시는 없습니다. {names} 중에서 고르세요.",
     "There is no head {head}; choose main, aux2 or aux1.": "{head} 헤드는 없습니다. main, aux2, aux1 중에서 고르세요.",
