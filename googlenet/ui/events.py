@@ -19,9 +19,9 @@ from gradio.media import get_image
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+from googlenet import hub
 from googlenet.errors import UserError
 from googlenet.explain import Explainer, Explanation
-from googlenet.hub import KNOWN_SOURCES, load, parse_repository
 from googlenet.images import open_image
 from googlenet.model import HEADS
 from googlenet.render import sheet
@@ -89,10 +89,10 @@ class Shelf:
         """The Explainer of a Hub repository (None: the page's own weights), loaded at first use. Raises UserError."""
         if source is None:
             return self.own
-        parse_repository(source)  # a visitor may name a repository, never a path of this machine
+        hub.parse_repository(source)  # a visitor may name a repository, never a path of this machine
         with self.loading:  # one load at a time bounds the memory
             if source not in self.others:
-                self.others[source] = Explainer(load(source, progress=progress), self.device)
+                self.others[source] = Explainer(hub.load(source, progress=progress), self.device)
             self.others.move_to_end(source)
             while len(self.others) > self.keep:
                 self.others.popitem(last=False)
@@ -222,4 +222,4 @@ def described(explainer: Explainer, chosen: str | None) -> Message:
 
 
 def known_sources() -> list[Any]:
-    return list(KNOWN_SOURCES)
+    return list(getattr(hub, "KNOWN_SOURCES", ()))

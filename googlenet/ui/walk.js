@@ -182,7 +182,7 @@ function belief() {
     point.style.top = y(p) / 40 * 100 + "%";
     point.querySelector("b").textContent = percent(p);
   }
-  $(".belief .what").textContent = say("belief", {class: askedLabel()});
+  $(".belief .what").textContent = say("belief_short", {class: askedLabel()});
   $(".belief").setAttribute("aria-label",
     say("belief", {class: askedLabel()}) + ": " + known.map(head => `${head} ${percent(answer.result.belief[head])}`).join(", "));
 }
@@ -392,6 +392,7 @@ function combobox(root, none, choose) {
     list.replaceChildren(...(choices.length ? choices.map((c, i) => make("li", {role: "option", id: `${list.id}-${i}`,
       "aria-selected": c.index === (current ? current.index : null), onmousedown: event => { event.preventDefault(); pick(i); }},
       make("span", {}, c.label), make("span", {class: "soft"}, c.note || ""))) : [make("li", {class: "soft", role: "option", "aria-disabled": true}, words.no_match)]));
+    list.classList.toggle("up", innerHeight - input.getBoundingClientRect().bottom < 280);
     list.hidden = false;
     input.setAttribute("aria-expanded", true);
     move(text.trim() && choices.length ? 0 : -1);
@@ -474,6 +475,7 @@ function showWeights(next) {
   const shares = HEADS.filter(head => next.top1[head]).map(head => `${head} ${(next.top1[head] * 100).toFixed(1)} %`).join(", ");
   const facts = {source: next.source, revision: next.revision && next.revision.slice(0, 12), file: next.sha256.slice(0, 12),
     trained_on: next.dataset, accuracy: shares, licence: next.license};
+  if (!facts.revision) delete facts.revision;  // a folder has none
   $(".facts").replaceChildren(...Object.entries(facts).flatMap(([key, value]) =>
     [make("dt", {class: "soft"}, words[key]), make("dd", {}, value || words.unknown)]));
   $(".weights-say").textContent = next.offline ? words.offline : "";
