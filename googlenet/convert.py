@@ -478,15 +478,17 @@ class Graph:
             dilations=([1, 1], [1, 1]),
             auto_pad=(b"NOTSET", b"NOTSET"),
         )
-        # ONNX before opset 10 has no ceil_mode: Caffe2's exporter pads one cell at the far edges, which is the same
-        if node.attributes.get("pads") != [0, 0, 1, 1] or node.attributes.get("ceil_mode", 0) != 0:
+        # ONNX before opset 10 has no ceil_mode, and exporters pad the far edges instead: on a map of even sides, as all of them
+        # are for a 224×224 picture, one cell or two (the model zoo's file) give the sizes and the values of rounding up
+        padded = node.attributes.get("pads") in ([0, 0, 1, 1], [0, 0, kernel - 1, kernel - 1])
+        if not padded or node.attributes.get("ceil_mode", 0) != 0:
             self.require(node, pads=([0] * 4, [0] * 4), ceil_mode=(1, 0))
         return kernel, node.inputs[0]
 
     def inception(self, tensor: str, stage: str) -> tuple[dict[str, Block], str]:
         """A stage's blocks by the package's names, and the tensor that its four branches start from."""
         node = self.step(tensor, "Concat")
-        self.require(node, axis=(1, None))
+        self.require(node, axis=(1, 1))
         if len(node.inputs) != 4:
             differs(self.name, f"node {node.index} (Concat) joins {len(node.inputs)} branches where 4 belong")
         blocks, prefix = {}, f"inception{stage}"
@@ -549,7 +551,7 @@ class Graph:
         if tensor == self.input:
             return
         node = self.step(tensor, "Concat")
-        self.require(node, axis=(1, None))
+        self.require(node, axis=(1, 1))
         if len(node.inputs) != 3:
             differs(self.name, f"node {node.index} (Concat) joins {len(node.inputs)} channels where 3 belong")
         for channel, end in enumerate(node.inputs):

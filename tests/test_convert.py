@@ -310,7 +310,7 @@ def test_state_dict_with_caffe_names(tmp_path: Path, suffix: str) -> None:
 # Berkeley: ONNX
 
 
-def berkeley_onnx(variant: str) -> onnx.ModelProto:
+def berkeley_onnx(variant: str, far_pad: int = 2) -> onnx.ModelProto:
     """As the model zoo's: opset 8, where a pool cannot round up and pads its far edges; weights are listed as inputs too."""
     nodes, weights, inputs = [], [], [helper.make_tensor_value_info("data_0", TensorProto.FLOAT, [1, 3, 224, 224])]
     tensors = berkeley_tensors()
@@ -334,7 +334,7 @@ def berkeley_onnx(variant: str) -> onnx.ModelProto:
         return node("Relu", [y])
 
     def pool(source: str) -> str:
-        return node("MaxPool", [source], kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1])
+        return node("MaxPool", [source], kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, far_pad, far_pad])
 
     def norm(source: str) -> str:
         return node("LRN", [source], size=5, alpha=1e-4, beta=0.75, bias=1.0)
@@ -347,23 +347,26 @@ def berkeley_onnx(variant: str) -> onnx.ModelProto:
         projected = node("MaxPool", [x], kernel_shape=[3, 3], strides=[1, 1], pads=[1] * 4)
         five, three = conv(f"{p}/5x5", conv(f"{p}/5x5_reduce", x)), conv(f"{p}/3x3", conv(f"{p}/3x3_reduce", x))
         x = node("Concat", [conv(f"{p}/1x1", x), three, five, conv(f"{p}/pool_proj", projected)], axis=1)
-    x = node("Dropout", [node("AveragePool", [x], kernel_shape=[7, 7], strides=[1, 1])])
+    if variant == "ReduceMean":  # as PyTorch's newer exporter writes it
+        x = node("ReduceMean", [x], axes=[2, 3], keepdims=1)
+    else:
+        x = node("Dropout", [node("AveragePool", [x], kernel_shape=[7, 7], strides=[1, 1])])
     x = node("Reshape", [x, store(np.array([1, 1024], np.int64))])
     weight, bias = tensors["loss3/classifier"]
-    if variant == "Gemm":
-        x = node("Gemm", [x, store(weight), store(bias)], transB=1)
-    else:
+    if variant == "MatMul":
         x = node("Add", [node("MatMul", [x, store(weight.T)]), store(bias)])
+    else:
+        x = node("Gemm", [x, store(weight), store(bias)], transB=1)
     output = node("Softmax", [x], axis=1)
     result = helper.make_tensor_value_info(output, TensorProto.FLOAT, [1, CLASSES])
     graph = helper.make_graph(nodes, "net", inputs, [result], weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 8)], ir_version=3)
 
 
-@pytest.mark.parametrize("variant", ["Gemm", "MatMul"])
-def test_berkeley_onnx(tmp_path: Path, variant: str) -> None:
+@pytest.mark.parametrize(("variant", "far_pad"), [("Gemm", 2), ("MatMul", 1), ("ReduceMean", 2)])
+def test_berkeley_onnx(tmp_path: Path, variant: str, far_pad: int) -> None:
     path = tmp_path / "net.onnx"
-    onnx.save(berkeley_onnx(variant), path)
+    onnx.save(berkeley_onnx(variant, far_pad), path)
     converted = convert(path)
     assert converted.architecture.norm == "local_response"
     assert (converted.architecture.branch3_kernel, converted.architecture.maxpool4_kernel) == (5, 3)
