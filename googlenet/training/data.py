@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -123,9 +124,15 @@ def batches(images: Images, order: list[int], size: int, device: torch.device, s
         sampler=order,
         num_workers=2,
         collate_fn=collate,
+        worker_init_fn=ignore_ctrl_c,
         pin_memory=device.type == "cuda",
         generator=torch.Generator().manual_seed(seed),
     )
+
+
+def ignore_ctrl_c(_worker: int) -> None:
+    """Ctrl-C reaches all processes of a terminal; the loop alone answers it, and needs its workers for that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def normalise(images: Tensor, preprocess: Preprocess, device: torch.device) -> Tensor:

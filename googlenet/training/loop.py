@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,6 +97,7 @@ class Run:
         )
         self.step = 0
         self.seconds = 0.0
+        self.stopping = False
 
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""
@@ -128,14 +130,22 @@ class Run:
         self.step, self.seconds = state["step"], state["seconds"]
 
     def train(self) -> None:
-        """Run to the end of the schedule. Ctrl-C leaves a checkpoint and raises UserError."""
+        """Run to the end of the schedule. Ctrl-C finishes the step, leaves a checkpoint and raises UserError."""
+
+        def stop(_number: int, _frame: object) -> None:
+            # a flag, since an exception raised while the workers are being joined would be swallowed
+            self.stopping = True
+            signal.signal(signal.SIGINT, previous)
+
+        previous = signal.signal(signal.SIGINT, stop)
         try:
             while self.step < self.steps_per_epoch * len(self.sizes):
                 self.epoch(self.step // self.steps_per_epoch)
                 self.save()
-        except KeyboardInterrupt:
-            self.save()
-            raise UserError(f"Stopped at step {self.step}; the same command with --resume goes on from there.") from None
+                if self.stopping:
+                    raise UserError(f"Stopped at step {self.step}; the same command with --resume goes on from there.")
+        finally:
+            signal.signal(signal.SIGINT, previous)
 
     def epoch(self, epoch: int) -> None:
         recipe, size = self.recipe, self.sizes[epoch]
@@ -160,6 +170,8 @@ class Run:
                 running_accuracy += weight * (accuracy - running_accuracy)
                 bar.set_postfix(loss=f"{running_loss:.3f}", accuracy=f"{running_accuracy:.1%}", refresh=False)
                 bar.update(len(batch.labels))
+                if self.stopping:
+                    return
                 if time.monotonic() - saved > CHECKPOINT_EVERY:
                     self.save()
                     saved = time.monotonic()

@@ -199,7 +199,13 @@ def test_an_empty_class_is_named(data: Path, tmp_path: Path) -> None:
 
 def test_ctrl_c_leaves_a_checkpoint_and_a_sentence(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    process = subprocess.Popen(command(data, out, "--schedule", "64:500"), stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(
+        command(data, out, "--schedule", "64:500"),
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
+    )
     deadline = time.monotonic() + 120
     while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
