@@ -108,7 +108,7 @@ def endpoints(shelf: Shelf, run: events.Run) -> None:
 
     image = gr.File(label="image", visible=False)  # not gr.Image, which decodes a file before `open_image` can check it
     head = gr.Textbox("main", label="head", visible=False)
-    target, contrast = gr.Textbox(label="target", visible=False), gr.Textbox(label="contrast", visible=False)
+    target, contrast = gr.Textbox("", label="target", visible=False), gr.Textbox("", label="contrast", visible=False)
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
     overlays = gr.Gallery(label="overlays", format="jpeg", visible=False)
     named: list[tuple[Callable[..., Any], list[Any], list[Any], str]] = [

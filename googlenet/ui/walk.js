@@ -45,12 +45,15 @@ function unpack(packed) {  // → {h, w, branches: [4 × Float32Array], sum: Flo
   return {h, w, branches, sum, peak: Math.max(sum[top], 1e-12), top};
 }
 
-function fit(canvas) {  // the canvas takes the picture's shape, as large as the square cell that it stands in
-  const side = canvas.parentElement.clientWidth || 112;
-  const scale = Math.min(devicePixelRatio || 1, 2) * side / Math.max(photo.width, photo.height);
-  const w = Math.max(1, Math.round(photo.width * scale)), h = Math.max(1, Math.round(photo.height * scale));
-  if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
-  return canvas.getContext("2d", {willReadFrequently: true});
+const bases = new WeakMap();  // picture → {"w×h": its pixels at that size}, since nine canvases share one
+function base(width, height) {
+  if (!bases.has(photo)) bases.set(photo, {});
+  return bases.get(photo)[`${width}×${height}`] ||= (() => {
+    const pen = new OffscreenCanvas(width, height).getContext("2d", {willReadFrequently: true});
+    pen.imageSmoothingQuality = "high";
+    pen.drawImage(photo, 0, 0, width, height);
+    return pen.getImageData(0, 0, width, height).data;
+  })();
 }
 
 function axis(pixels, start, end, cells, smooth) {  // for each pixel: the two cells it lies between and the share of the second
@@ -65,36 +68,38 @@ function axis(pixels, start, end, cells, smooth) {  // for each pixel: the two c
   return {low, high, part};
 }
 
-function paint(canvas, grid, values, peak) {
-  const pen = fit(canvas), {width, height} = canvas, strength = +$(".looks .heat").value;
-  const hidden = +$(".looks .threshold").value, smooth = !$(".looks .cells").checked;
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(photo, 0, 0, width, height);
-  if (!grid) return;
-  const data = pen.getImageData(0, 0, width, height), q = data.data, scale = width / answer.size[0];
-  const [x0, y0, x1, y1] = answer.result.seen.map(edge => edge * scale);
-  const across = axis(width, x0, x1, grid.w, smooth), down = axis(height, y0, y1, grid.h, smooth), dpr = Math.min(devicePixelRatio || 1, 2);
+function paint(canvas, grid, values, peak) {  // the canvas takes the picture's shape, as large as the square cell it stands in
+  const dpr = Math.min(devicePixelRatio || 1, 2), side = canvas.parentElement.clientWidth * dpr || 112;
+  const shrink = side / Math.max(photo.width, photo.height);
+  const width = Math.max(1, Math.round(photo.width * shrink)), height = Math.max(1, Math.round(photo.height * shrink));
+  if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
+  const p = base(width, height), image = new ImageData(width, height), q = image.data;
+  if (!grid) q.set(p); else light(q, p, width, height, dpr, grid, values.map(v => Math.min(1, Math.max(0, v / peak))));
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+function light(q, p, width, height, dpr, grid, heat) {
+  const strength = +$(".looks .heat").value, hidden = +$(".looks .threshold").value, smooth = !$(".looks .cells").checked;
+  const [x0, y0, x1, y1] = answer.result.seen.map(edge => edge * width / answer.size[0]);
+  const across = axis(width, x0, x1, grid.w, smooth), down = axis(height, y0, y1, grid.h, smooth);
   for (let y = 0, k = 0; y < height; y++) {
-    const a = down.low[y] * grid.w, b = down.high[y] * grid.w, t = down.part[y];
+    const a = down.low[y] * grid.w, b = down.high[y] * grid.w, t = down.part[y], row = down.low[y] >= 0;
     for (let x = 0; x < width; x++, k += 4) {
-      const l = across.low[x], seen = l >= 0 && down.low[y] >= 0;
+      const l = across.low[x], r = across.high[x], s = across.part[x], seen = row && l >= 0;
       let v = 0;
       if (seen) {
-        const r = across.high[x], s = across.part[x];
-        v = (Math.max(0, values[a + l]) * (1 - s) + Math.max(0, values[a + r]) * s) * (1 - t)
-          + (Math.max(0, values[b + l]) * (1 - s) + Math.max(0, values[b + r]) * s) * t;
-        v = Math.min(1, v / peak);
+        v = (heat[a + l] * (1 - s) + heat[a + r] * s) * (1 - t) + (heat[b + l] * (1 - s) + heat[b + r] * s) * t;
         if (v < hidden) v = 0;
       }
-      const grey = (.3 * q[k] + .59 * q[k + 1] + .11 * q[k + 2]) * .38, light = v * v * (3 - 2 * v);
-      const tint = ((.2 + .7 * v) * 255 | 0) * 3, hatch = !seen && ((x + y) / dpr | 0) % 8 < 1.5 ? 60 : 0;
+      const soft = v * v * (3 - 2 * v), tint = ((.2 + .7 * v) * 255 | 0) * 3;
+      const dark = (.3 * p[k] + .59 * p[k + 1] + .11 * p[k + 2]) * .38 * (1 - soft) + (!seen && ((x + y) / dpr | 0) % 8 < 1.5 ? 60 : 0);
       for (let c = 0; c < 3; c++) {
-        const lit = q[k + c] * .62 + magma[tint + c] * .5, heat = grey * (1 - light) + lit * light + hatch;
-        q[k + c] += (heat - q[k + c]) * strength;
+        const shade = dark + (p[k + c] * .62 + magma[tint + c] * .5) * soft;
+        q[k + c] = p[k + c] + (shade - p[k + c]) * strength;
       }
+      q[k + 3] = 255;
     }
   }
-  pen.putImageData(data, 0, 0);
 }
 
 // ---- the fixed parts of the page
@@ -290,11 +295,13 @@ async function bring(file) {  // a picture from disk, clipboard, drop or camera
   const number = ++asked, name = file.name || "picture.png";
   if (file.size > 20 * MEGABYTES) { notice(say("too_large", {name})); return; }
   busy(words.uploading);
-  const preview = await createImageBitmap(file, {imageOrientation: "from-image"}).catch(() => null);
-  if (preview && number === asked) {
+  createImageBitmap(file, {imageOrientation: "from-image"}).then(preview => {  // a look at it while it travels
+    if (asked > number + 1 || !element.matches("[aria-busy=true]")) return;
     const before = photo;
-    photo = preview; paint($(".picture")); photo = before;
-  }
+    photo = preview;
+    paint($(".picture"));
+    photo = before;
+  }, () => {});
   try {
     const {path} = await upload(file.name ? file : new File([file], name, {type: file.type}));
     if (number === asked) ask({path, head: wanted ? wanted.head : "main"});

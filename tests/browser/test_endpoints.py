@@ -1,0 +1,105 @@
+"""The named endpoints as other programs meet them: gradio_client, plain HTTP, and what is not exposed."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gradio.media import get_image
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+STAGES = ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]
+
+
+@pytest.fixture(scope="module")
+def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    client = Client(url, verbose=False, download_files=str(tmp_path_factory.mktemp("files")))
+    yield client
+    client.close()
+
+
+def test_two_endpoints_have_names_and_descriptions(client: Client) -> None:
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
+    assert set(named) == {"/classify", "/explain"}
+    assert [p["parameter_name"] for p in named["/explain"]["parameters"]] == ["image", "head", "target", "contrast"]
+    assert "heads" in named["/classify"]["description"]
+
+
+def test_classify(client: Client) -> None:
+    heads = client.predict(handle_file(get_image("lion.jpg")), api_name="/classify")
+    assert list(heads) == ["aux1", "aux2", "main"]
+    for top in heads.values():
+        assert len(top) == 5
+        assert {"index", "label", "probability"} == set(top[0])
+
+
+def test_explain_answers_the_question_and_draws_the_stages_seen(client: Client) -> None:
+    result, overlays = client.predict(
+        handle_file(get_image("tower.jpg")), head="aux2", target="lion", contrast="1", api_name="/explain"
+    )
+    assert result["question"]["head"] == "aux2"
+    assert result["question"]["target"]["label"] == "lion"
+    assert result["question"]["contrast"]["index"] == 1
+    assert [stage["name"] for stage in result["stages"]] == STAGES
+    assert result["stages"][-1]["size"] is None
+    assert [overlay["caption"] for overlay in overlays] == STAGES[:6]
+    with Image.open(overlays[0]["image"]) as picture:
+        assert picture.size == (377, 600)
+
+
+def test_a_wrong_question_and_a_wrong_file_get_their_sentence(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("text")
+    with pytest.raises(AppError, match=r"^notes\.jpg is not a picture that can be read"):
+        client.predict(handle_file(tmp_path / "notes.jpg"), api_name="/classify")
+    with pytest.raises(AppError, match="No class is called 'nonesuchthing'"):
+        client.predict(handle_file(get_image("lion.jpg")), target="nonesuchthing", api_name="/explain")
+
+
+def post(url: str, body: object) -> bytes:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return bytes(answer.read())
+
+
+def test_plain_http(url: str) -> None:
+    """What the README shows with curl: upload, ask, read."""
+    boundary, picture = "b0undary", Path(get_image("lion.jpg")).read_bytes()
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="lion.jpg"\r\n\r\n'
+    body = head.encode() + picture + f"\r\n--{boundary}--\r\n".encode()
+    request = urllib.request.Request(
+        f"{url}gradio_api/upload", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        path = json.load(answer)[0]
+    asked = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+    event = json.loads(post(f"{url}gradio_api/call/classify", asked))["event_id"]
+    with urllib.request.urlopen(f"{url}gradio_api/call/classify/{event}", timeout=60) as answer:
+        text = answer.read().decode()
+    assert "event: complete" in text
+    assert "lion" in text
+
+
+def test_a_path_of_the_server_is_no_picture(url: str) -> None:
+    """An image that nobody uploaded cannot be read through the API."""
+    asked = {"data": [{"path": str(Path(__file__).resolve()), "meta": {"_type": "gradio.FileData"}}]}
+    event = json.loads(post(f"{url}gradio_api/call/classify", asked))["event_id"]
+    with urllib.request.urlopen(f"{url}gradio_api/call/classify/{event}", timeout=60) as answer:
+        assert "event: error" in answer.read().decode()
+
+
+@pytest.mark.parametrize("name", ["ask", "contact_sheet", "choose_weights", "predict"])
+def test_nothing_else_can_be_called_by_name(url: str, name: str) -> None:
+    try:
+        event = json.loads(post(f"{url}gradio_api/call/{name}", {"data": []}))["event_id"]
+        with urllib.request.urlopen(f"{url}gradio_api/call/{name}/{event}", timeout=60) as answer:
+            said = answer.read().decode()
+    except urllib.error.HTTPError:
+        return
+    assert "event: complete" not in said
+    assert "event: error" in said
