@@ -41,7 +41,7 @@ def contenders(batch: int) -> dict[str, Callable[[], object]]:
     """name → one call that does the whole work for a batch."""
     torch.manual_seed(0)
     model = GoogLeNet(classes=1000).eval()
-    engine = model.for_inference().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    engine = model.for_inference().to(memory_format=torch.channels_last)
     x = torch.randn(batch, 3, 224, 224)
     fast = x.to(memory_format=torch.channels_last)
     layers = [model.stage(stage) for stage in STAGES]

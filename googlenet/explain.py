@@ -171,11 +171,11 @@ class Maps(Mapping[str, NDArray[np.float32]]):
         return len(self.grids)
 
 
-def enlarge(grid: NDArray[np.float32], size: tuple[int, int], box: Box) -> NDArray[np.float32]:
+def enlarge(grid: NDArray[np.floating], size: tuple[int, int], box: Box) -> NDArray[np.float32]:
     """A grid (h, w) that covers `box` → (height, width), bilinear between the cells' centres, 0 outside the box."""
     rows = interpolation(size[1], box.y0, box.y1, grid.shape[0])
     columns = interpolation(size[0], box.x0, box.x1, grid.shape[1])
-    return rows @ grid @ columns.T
+    return np.asarray(rows @ grid @ columns.T, dtype=np.float32)
 
 
 def interpolation(pixels: int, start: float, end: float, cells: int) -> NDArray[np.float32]:

@@ -6,17 +6,31 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import ModelCard
+from huggingface_hub import HfApi, ModelCard, hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torchvision.models import GoogLeNet_Weights
+from tqdm import tqdm
 
+from googlenet import convert
 from googlenet.errors import UserError
 from googlenet.images import Preprocess
 from googlenet.model import HEADS, Architecture, GoogLeNet
@@ -78,17 +92,214 @@ Progress = Callable[[float, str], None]
 
 MAX_BYTES = 200 * 1024 * 1024
 MAX_LABELS = 100_000
+TIMEOUT = 20.0
+"""Seconds to wait for the Hub's first answer."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """`user/repo[@revision][:file]`"""
+
+    id: str
+    revision: str | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class KnownSource:
+    """A place where a GoogLeNet is known to lie."""
+
+    source: str
+    title: str
+    note: str
+
+
+KNOWN_SOURCES = (
+    KnownSource(
+        "mediasynthesismuseum/deepdream-googlenet:bvlc_googlenet.pth",
+        "ImageNet, 1,000 classes, Berkeley 2014",
+        "aux1, aux2 and main, trained; 68.7 % top-1",
+    ),
+    KnownSource(
+        "Kalray/googlenet@f84dc794e4a2c70ebfe495798c7e04e14194f2dc:googlenet.onnx",
+        "ImageNet, 1,000 classes, torchvision",
+        "main head alone; 69.8 % top-1",
+    ),
+    KnownSource(
+        "onnxmodelzoo/googlenet-3:googlenet-3.onnx",
+        "ImageNet, 1,000 classes, ONNX model zoo",
+        "main head alone; 68.7 % top-1",
+    ),
+)
+"""Sources on the Hub beside the built-in weights, for the page's menu."""
+
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
+REPOSITORY = re.compile(rf"({NAME}/{NAME})(?:@([A-Za-z0-9_][A-Za-z0-9_./-]{{0,99}}))?(?::([^:\\]{{1,200}}))?")
+
+
+def parse_repository(text: str) -> Repository:
+    """`user/repo[@revision][:file]` → its parts. Raises UserError for anything else, such as a path."""
+    found = REPOSITORY.fullmatch(text.strip())
+    if not found or any(part in ("", ".", "..") for name in found.groups() if name for part in name.split("/")):
+        raise UserError("{text} names no repository; write user/repo, user/repo@revision or user/repo:file.", text=repr(text))
+    return Repository(*found.groups())
 
 
 def load(source: str, *, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
-    """Load a SOURCE: a folder in this program's layout. The model is float32 and in eval mode.
+    """Load a SOURCE: a folder, a file or `user/repo[@revision][:file]`; an existing path wins over a repository.
 
-    Raises UserError in one sentence for whatever keeps the weights from loading.
+    The model is float32 and in eval mode. `token` as huggingface_hub takes it: None for $HF_TOKEN or the stored one, False for
+    none. Raises UserError in one sentence for whatever keeps the weights from loading.
     """
-    folder = Path(source)
-    if not folder.is_dir():
-        raise UserError("There are no weights at {source}.", source=source)
-    return load_folder(folder, source, None, offline=False)
+    path = Path(source)
+    if path.is_dir():
+        names = [file.name for file in path.iterdir()]
+        file = choose(names, source)
+        if file == WEIGHTS_FILE:
+            return load_folder(path, source, None, offline=False)
+        return load_file_of_others(path / file, source, None, None, offline=False)
+    if path.exists():
+        return load_file_of_others(path, source, None, None, offline=False)
+    if not REPOSITORY.fullmatch(source.strip()):
+        raise UserError("There is no folder or file {source}; give one, or a repository as user/repo.", source=source)
+    return pull(parse_repository(source), token=token, progress=progress)
+
+
+def choose(names: list[str], source: str) -> str:
+    """The one file that holds the weights: ours, or the only one in a layout that `convert` reads."""
+    if CONFIG_FILE in names and WEIGHTS_FILE in names:
+        return WEIGHTS_FILE
+    candidates = sorted(name for name in names if name.endswith(convert.FORMATS))
+    if len(candidates) > 1:
+        raise UserError(
+            "{source} holds several files of weights; add one of them as {source}:file: {names}.",
+            source=source,
+            names=", ".join(candidates),
+        )
+    if not candidates:
+        raise UserError(
+            "{source} holds no GoogLeNet: neither config.json with model.safetensors nor a file {formats}.",
+            source=source,
+            formats=", ".join(convert.FORMATS),
+        )
+    return candidates[0]
+
+
+def load_file_of_others(path: Path, source: str, revision: str | None, license_name: str | None, *, offline: bool) -> LoadedModel:
+    """Weights in someone else's layout; ImageNet's names where there are 1,000 classes."""
+    converted = convert.convert(path)
+    labels = [f"class {i}" for i in range(converted.classes)]
+    if converted.classes == 1000:
+        labels = GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"]
+    config = ModelConfig(converted.architecture, tuple(labels), converted.preprocess, None, None)
+    model = build(config, converted.state_dict, source)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return LoadedModel(model, config, Provenance(source, revision, sha256, license_name, offline))
+
+
+def pull(repository: Repository, *, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
+    """Weights from the Hub, pinned to one commit, through huggingface_hub's cache; the cached copy where the Hub is away.
+
+    Every downloaded file is compared with the SHA-256 that the Hub states; one that differs is dropped from the cache.
+    """
+    source = repository.id + (f"@{repository.revision}" if repository.revision else "")
+    full = source + (f":{repository.file}" if repository.file else "")
+    try:
+        info = HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True, timeout=TIMEOUT, token=token)
+    except GatedRepoError:
+        raise UserError(
+            "{source} is gated: accept its terms on the Hub, then set HF_TOKEN and try again.", source=source
+        ) from None
+    except RepositoryNotFoundError:
+        raise UserError(
+            "There is no repository {source} on the Hub, or it is private; check the name, or set HF_TOKEN.", source=repository.id
+        ) from None
+    except RevisionNotFoundError:
+        raise UserError(
+            "{id} has no revision {revision}; check it, or leave it out for the newest.",
+            id=repository.id,
+            revision=repository.revision,
+        ) from None
+    except (HFValidationError, ValueError) as error:
+        raise UserError("{source} names no repository on the Hub ({error}).", source=source, error=error) from None
+    except (OSError, HTTPError) as error:  # no network, offline mode, the Hub is down or too slow
+        if isinstance(error, HfHubHTTPError) and error.response.status_code < 500:
+            raise UserError("The Hub refuses {source} ({error}).", source=source, error=str(error).splitlines()[0]) from None
+        return pull_cached(repository, full, error)
+    files = {file.rfilename: file for file in info.siblings or []}
+    if repository.file and repository.file not in files:
+        raise UserError("{source} holds no file {file}.", source=source, file=repository.file)
+    wanted = repository.file or choose(list(files), source)
+    names = [wanted]
+    if wanted == WEIGHTS_FILE:
+        names = [CONFIG_FILE, WEIGHTS_FILE] + [CARD_FILE] * (CARD_FILE in files)
+    for name in names:
+        if (files[name].size or 0) > MAX_BYTES:
+            raise UserError("{file} of {source} is larger than 200 MB: no GoogLeNet is.", file=name, source=source)
+    for name in names:
+        lfs = files[name].lfs
+        path = download(repository.id, name, info.sha or "", lfs.sha256 if lfs else None, token, progress)
+    if wanted == WEIGHTS_FILE:
+        return load_folder(path.parent, full, info.sha, offline=False)
+    license_name = info.card_data.license if info.card_data else None
+    return load_file_of_others(path, full, info.sha, license_name, offline=False)
+
+
+def download(
+    repository: str, name: str, commit: str, sha256: str | None, token: str | bool | None, progress: Progress | None
+) -> Path:
+    """One file of one commit, checked. Raises UserError; a file that differs from what the Hub states does not stay."""
+
+    class Bar(tqdm):
+        """huggingface_hub's progress bar, which tells the page too."""
+
+        def __init__(self, *args: Any, name: str | None = None, **options: Any) -> None:
+            super().__init__(*args, **options)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            shown = super().update(n)
+            if progress and self.total:
+                progress(min(1.0, self.n / self.total), name)
+            return shown
+
+    try:
+        path = Path(hf_hub_download(repository, name, revision=commit, token=token, etag_timeout=TIMEOUT, tqdm_class=Bar))
+    except EntryNotFoundError:
+        raise UserError("{source} holds no file {file}.", source=repository, file=name) from None
+    except (OSError, HTTPError, ValueError) as error:
+        raise UserError(
+            "{file} of {source} could not be downloaded ({error}); try again.",
+            file=name,
+            source=repository,
+            error=str(error).splitlines()[0] if str(error) else type(error).__name__,
+        ) from None
+    if sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+        raise UserError(
+            "{file} of {source} arrived damaged: its SHA-256 is not the one that the Hub states; try again.",
+            file=name,
+            source=repository,
+        )
+    return path
+
+
+def pull_cached(repository: Repository, source: str, reason: Exception) -> LoadedModel:
+    """What the cache holds of the revision that was asked for. Raises UserError where it holds nothing."""
+    try:
+        folder = Path(snapshot_download(repository.id, revision=repository.revision, local_files_only=True))
+        names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        wanted = repository.file if repository.file in names else None if repository.file else choose(names, source)
+    except (OSError, UserError):
+        wanted = None
+    if wanted is None:
+        why = "offline mode is set" if isinstance(reason, OfflineModeIsEnabled) else "the Hub cannot be reached"
+        raise UserError(
+            "{source} is not in the cache and {why}; connect and try again, or use the built-in weights.", source=source, why=why
+        )
+    if wanted == WEIGHTS_FILE:
+        return load_folder(folder, source, folder.name, offline=True)
+    return load_file_of_others(folder / wanted, source, folder.name, None, offline=True)
 
 
 def load_folder(folder: Path, source: str, revision: str | None, *, offline: bool) -> LoadedModel:
@@ -303,7 +514,15 @@ def default_source() -> str:
 
 
 def import_weights(source: str, out: Path) -> LoadedModel:
-    """Write any SOURCE in this program's layout."""
+    """Write any SOURCE in this program's layout, with a card that tells where it came from."""
     loaded = load(source)
-    save(loaded.model, out)
+    provenance = loaded.provenance
+    commit = f", commit {provenance.revision}" if provenance.revision else ""
+    licence = f"license: {provenance.license}\n" if provenance.license else ""
+    card = (
+        f"---\n{licence}pipeline_tag: image-classification\ntags: [googlenet, inception, grad-cam]\n---\n\n"
+        f"# GoogLeNet, {len(loaded.config.labels):,} classes\n\nImported from {source}{commit}, a file with SHA-256 "
+        f"{provenance.sha256}. For use with the program *Inside GoogLeNet*.\n"
+    )
+    save(loaded.model, out, card)
     return loaded

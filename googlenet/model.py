@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -223,16 +223,19 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
         return folded.requires_grad_(False)
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, revision: str | None, token: Any, **_: Any) -> GoogLeNet:  # type: ignore[override]
-        # hub imports model; the mixin's own loading is strict=False and may mix two commits
-        from googlenet.hub import load
+    def from_pretrained(  # type: ignore[override]
+        cls, pretrained_model_name_or_path: str | Path, *, revision: str | None = None, token: str | bool | None = None
+    ) -> GoogLeNet:
+        """Any SOURCE of `googlenet.hub.load`, strictly and from one commit; the mixin's own loading promises neither."""
+        from googlenet import hub  # hub imports model
 
-        return load(f"{model_id}@{revision}" if revision else model_id, token=token).model
+        source = str(pretrained_model_name_or_path)
+        return hub.load(f"{source}@{revision}" if revision else source, token=token).model
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        from googlenet.hub import save
+        from googlenet import hub
 
-        save(self, save_directory)
+        hub.save(self, save_directory)
 
 
 def pool(x: Tensor, kernel: int = 3) -> Tensor:

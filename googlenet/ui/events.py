@@ -89,10 +89,10 @@ class Shelf:
         """The Explainer of a Hub repository (None: the page's own weights), loaded at first use. Raises UserError."""
         if source is None:
             return self.own
-        hub.parse_repository(source)  # a visitor may name a repository, never a path of this machine
+        repository = hub.parse_repository(source)  # a visitor may name a repository, never a path of this machine
         with self.loading:  # one load at a time bounds the memory
             if source not in self.others:
-                self.others[source] = Explainer(hub.load(source, progress=progress), self.device)
+                self.others[source] = Explainer(hub.pull(repository, token=False, progress=progress), self.device)
             self.others.move_to_end(source)
             while len(self.others) > self.keep:
                 self.others.popitem(last=False)
