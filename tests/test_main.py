@@ -1,0 +1,111 @@
+"""The command line on the built-in weights: JSON on stdout and nothing else, one sentence for each mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import gradio.media
+import numpy as np
+import pytest
+from PIL import Image
+
+from googlenet.__main__ import main, parser, schedule
+from googlenet.model import STAGES
+from tests.conftest import ROOT, random_image
+
+LION = gradio.media.get_image("lion.jpg")
+
+
+def test_explain_prints_one_object_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", LION, gradio.media.get_image("cheetah.jpg"), "--device", "cpu"]) == 0
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert first["image"] == LION
+    assert second["heads"]["main"]
+    assert first["weights"]["sha256"]
+    assert first["heads"]["main"][0]["label"] == "lion"  # the built-in weights know their example
+
+
+def test_out_gets_overlays_sheet_and_grids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["explain", LION, "--head", "aux2", "--target", "lion", "--contrast", "cougar", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["question"]["contrast"]["label"] == "cougar"
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {f"lion-{stage}.png" for stage in STAGES[:6]} | {"lion-sheet.png", "lion.npz"}
+    with Image.open(tmp_path / "out" / "lion-4c.png") as overlay, Image.open(LION) as picture:
+        assert overlay.size == picture.size
+    with np.load(tmp_path / "out" / "lion.npz") as file:
+        assert set(file.files) == {*STAGES[:6], "seen", "size"}
+
+
+def test_folders_and_a_bad_file_among_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("b.png", "a.jpg", "deep/a.jpg"):
+        random_image(80, 60).save(folder / name)
+    (folder / "c.jpg").write_text("no picture")
+    (folder / "notes.txt").write_text("not asked for")
+    assert main(["explain", str(folder), "--out", str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    found = [Path(json.loads(line)["image"]).relative_to(folder).as_posix() for line in captured.out.splitlines()]
+    assert found == ["a.jpg", "b.png", "deep/a.jpg"]
+    assert "c.jpg is not a picture that can be read" in captured.err
+    assert (tmp_path / "out" / "deep" / "a-5b.png").exists()
+
+
+def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        random_image(64, 64).save(tmp_path / folder / "a.png")
+    assert main(["explain", str(tmp_path / "x" / "a.png"), str(tmp_path / "y" / "a.png"), "--out", str(tmp_path / "out")]) == 1
+    assert "Two pictures would be written as" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["explain", LION, "--target", "lyon"], "No class is called 'lyon'; did you mean lion"),
+        (["explain", LION, "--weights", "/no/where"], "There is no folder or file /no/where"),
+        (["evaluate", str(ROOT / "weights"), "/no/where"], "is no folder; DATA must hold"),
+        (["train", "/no/where", "--out", "/tmp/never"], "is no folder; DATA must hold"),
+        (["import", "/no/where", "--out", "/tmp/never"], "There is no folder or file /no/where"),
+    ],
+)
+def test_mistakes_get_one_sentence(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("googlenet: ")
+    assert sentence in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_a_real_process_prints_json_alone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "googlenet", "explain", LION], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["stages"][8]["name"] == "5b"
+
+
+def test_the_variable_names_the_weights(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("GOOGLENET_WEIGHTS", "/no/such/weights")
+    assert main(["explain", LION]) == 1
+    assert "/no/such/weights" in capsys.readouterr().err
+
+
+def test_import_writes_a_folder_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", str(ROOT / "weights"), "--out", str(tmp_path / "copy")]) == 0
+    assert "200 classes, trained heads: aux1, aux2 and main" in capsys.readouterr().out
+    assert main(["explain", LION, "--weights", str(tmp_path / "copy")]) == 0
+
+
+def test_schedule() -> None:
+    assert schedule("64:8,96:5") == ((64, 8), (96, 5))
+    assert parser().parse_args(["train", "d", "--out", "o"]).schedule == ((64, 8), (96, 5))
+    with pytest.raises(SystemExit):
+        parser().parse_args(["train", "d", "--out", "o", "--schedule", "64"])
