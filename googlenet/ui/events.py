@@ -19,9 +19,9 @@ from gradio.media import get_image
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from googlenet import hub
 from googlenet.errors import UserError
 from googlenet.explain import Explainer, Explanation
+from googlenet.hub import parse_repository, pull
 from googlenet.images import open_image
 from googlenet.model import HEADS
 from googlenet.render import sheet
@@ -83,20 +83,26 @@ class Shelf:
     def __init__(self, own: Explainer, device: str = "auto", keep: int = 2) -> None:
         self.own, self.device, self.keep = own, device, keep
         self.others: OrderedDict[str, Explainer] = OrderedDict()
-        self.loading = threading.Lock()
+        self.shelf, self.loading = threading.Lock(), threading.Lock()
 
     def get(self, source: str | None, progress: Callable[[float, str], None] | None = None) -> Explainer:
         """The Explainer of a Hub repository (None: the page's own weights), loaded at first use. Raises UserError."""
         if source is None:
             return self.own
-        repository = hub.parse_repository(source)  # a visitor may name a repository, never a path of this machine
-        with self.loading:  # one load at a time bounds the memory
-            if source not in self.others:
-                self.others[source] = Explainer(hub.pull(repository, token=False, progress=progress), self.device)
+        repository = parse_repository(source)  # a visitor may name a repository, never a path of this machine
+        with self.shelf:
+            found = self.others.get(source)
+        if found is None:
+            with self.loading:  # one load at a time bounds the memory
+                found = self.others.get(source)
+                if found is None:  # without this machine's token: what is private here is not the visitor's
+                    found = Explainer(pull(repository, token=False, progress=progress), self.device)
+        with self.shelf:
+            self.others[source] = found
             self.others.move_to_end(source)
             while len(self.others) > self.keep:
                 self.others.popitem(last=False)
-            return self.others[source]
+        return found
 
 
 def picture(ask: Ask) -> Image.Image:
@@ -191,18 +197,18 @@ def choose_weights(ask: Ask, shelf: Shelf) -> Iterator[Message]:
             told.put({"weights": described(explainer, ask.weights)})
         except UserError as error:
             told.put({"weights_error": words.error(error)})
-        except BaseException:
-            told.put({})  # the thread's traceback goes to the log
-            raise
+        except Exception:
+            logging.exception("Loading %s failed", ask.weights)
+            told.put(
+                {"weights_error": words.error(UserError("These weights could not be loaded, by our own mistake; try others."))}
+            )
 
     threading.Thread(target=work, daemon=True).start()
     message: Message = {"progress": {"share": 0.0, "what": ""}}
-    while message:
+    while "progress" in message:
         yield {"n": ask.number, **message}
-        if "progress" not in message:
-            return
         message = told.get()
-    raise RuntimeError("the weights could not be loaded")
+    yield {"n": ask.number, **message}
 
 
 def described(explainer: Explainer, chosen: str | None) -> Message:
@@ -220,7 +226,3 @@ def described(explainer: Explainer, chosen: str | None) -> Message:
         "labels": explainer.labels,
         "aux": explainer.config.architecture.aux_heads,
     }
-
-
-def known_sources() -> list[Any]:
-    return list(getattr(hub, "KNOWN_SOURCES", ()))

@@ -13,6 +13,7 @@ from PIL import Image
 
 from googlenet.errors import UserError
 from googlenet.explain import Explainer
+from googlenet.hub import KNOWN_SOURCES
 from googlenet.images import open_image
 from googlenet.render import MAGMA, overlay
 from googlenet.ui import events, words
@@ -47,7 +48,7 @@ def build(explainer: Explainer, device: str = "auto", run: events.Run = events.r
             words=words.PAGE,
             magma=base64.b64encode(MAGMA.round().astype(np.uint8).tobytes()).decode(),
             examples=[{"name": name, "thumb": thumb(path)} for name, path in events.EXAMPLES.items()],
-            sources=events.known_sources(),
+            sources=[vars(known) for known in KNOWN_SOURCES],
         )
         quiet: dict[str, Any] = {"outputs": walk, "show_progress": "hidden", "api_visibility": "private"}
         walk.select(ask, **quiet, trigger_mode="multiple", concurrency_limit=4)  # `walk.js` sends one at a time

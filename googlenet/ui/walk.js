@@ -11,7 +11,8 @@ let answer = null, weights = null, photo = null;   // what is painted
 let asked = 0, wanted = null;                       // the newest question: its number, and what it asks
 let running = 0, waiting = null, lost = 0;          // the question that Python works on, the one that waits, the timer
 let stage = "4c";                                   // the stage that is enlarged
-let sheetFor = 0;                                   // the number of the contact sheet that is awaited
+let sheetFor = 0;                                   // the number of the question whose contact sheet is awaited, or 0
+let linked = null;                                  // a question of the address that waits for its weights
 
 // ---- small things
 
@@ -258,7 +259,7 @@ new ResizeObserver(() => { if (wide !== (wide = element.clientWidth)) repaint();
 // ---- asking
 
 function ask(question) {
-  wanted = {head: "main", target: null, contrast: null, example: null, path: null, weights: weights.chosen, ...question};
+  wanted = {head: "main", target: null, contrast: null, example: null, path: null, ...question, weights: weights.chosen};
   busy(words.working);
   waiting = {...wanted, n: ++asked};
   if (!running) send();
@@ -314,12 +315,25 @@ async function receive(message) {
   if (!message) return;
   if (message.weights) showWeights(message.weights);
   if (message.progress) { progress(message.progress); return; }
-  if (message.weights_error) { progress(null); $(".weights-say").textContent = message.weights_error[language]; return; }
-  if (message.sheet) { if (message.n === sheetFor) save(bytes(message.sheet), "image/png", "sheet.png"); return; }
-  if (message.weights && !message.answer) { progress(null); ask({example: wanted.example, path: wanted.path}); return; }
+  if (message.weights_error) { progress(null); $(".weights-say").textContent = message.weights_error[language]; linked = null; return; }
+  if (message.sheet) {
+    if (message.n !== sheetFor) return;
+    answer.sheet = bytes(message.sheet);
+    sheetFor = 0;
+    $(".take-say").textContent = "";
+    save(answer.sheet, "image/png", "sheet.png");
+    return;
+  }
+  if (message.weights && !message.answer) {
+    progress(null);
+    ask(linked || {example: wanted.example, path: wanted.path});
+    linked = null;
+    return;
+  }
   finished(message.n);
   if (message.n !== asked) return;  // a stale answer is never painted
   if (message.error) { fail(message.error[language]); return; }
+  if (sheetFor && sheetFor !== message.n) sheetFor = 0;
   const next = {...message.answer}, question = wanted || {example: "lion", path: null, head: "main", weights: null};
   if (message.answer.picture) {
     const image = new Image();
@@ -356,7 +370,8 @@ function address() {
 function fromAddress() {
   const query = new URLSearchParams(location.search), get = name => query.get(name);
   if (!get("example") && !get("head") && !get("class") && !get("contrast")) return null;
-  return {example: get("example") || "lion", head: get("head") || "main", target: get("class"), contrast: get("contrast")};
+  return {example: get("example") || "lion", head: get("head") || "main", target: get("class"), contrast: get("contrast"),
+    source: get("weights")};
 }
 
 // ---- taking it along
@@ -372,7 +387,8 @@ $(".take").addEventListener("click", event => {
   $(".take-say").textContent = "";
   if (kind === "json") save(JSON.stringify({...answer.result}, null, 1), "application/json", "explanation.json");
   if (kind === "npz") save(bytes(answer.npz), "application/octet-stream", "maps.npz");
-  if (kind === "png") { sheetFor = asked; trigger("input", {...answer.asked, n: sheetFor}); }
+  if (kind === "png" && answer.sheet) save(answer.sheet, "image/png", "sheet.png");
+  else if (kind === "png" && !sheetFor) { sheetFor = asked; trigger("input", {...answer.asked, n: sheetFor}); $(".take-say").textContent = words.working; }
   if (kind === "link") {
     if (!link()) { $(".take-say").textContent = words.own_link; return; }
     navigator.clipboard.writeText(location.origin + link()).then(() => { $(".take-say").textContent = words.copied; },
@@ -486,13 +502,13 @@ function showWeights(next) {
   $(".facts").replaceChildren(...Object.entries(facts).flatMap(([key, value]) =>
     [make("dt", {class: "soft"}, words[key]), make("dd", {}, value || words.unknown)]));
   $(".weights-say").textContent = next.offline ? words.offline : "";
-  $(".sources").replaceChildren(...[...(next.chosen ? [{source: null, name: words.built_in, note: ""}] : []), ...props.sources].map(each =>
-    make("li", {}, make("button", {type: "button", onclick: () => load(each.source)}, make("b", {}, each.name), " ", make("span", {class: "soft"}, each.note)))));
+  $(".sources").replaceChildren(...[...(next.chosen ? [{source: null, title: words.built_in, note: ""}] : []), ...props.sources].map(each =>
+    make("li", {}, make("button", {type: "button", onclick: () => load(each.source)}, make("b", {}, each.title), make("span", {class: "soft"}, each.note)))));
 }
 function load(source) {
   $(".weights-say").textContent = "";
   progress({share: 0, what: ""}, source);
-  trigger("submit", {...wanted, weights: source, n: asked});
+  trigger("submit", {weights: source, n: asked});
 }
 function progress(state, source) {
   const bar = $(".weights progress");
@@ -513,4 +529,7 @@ const initial = props.value, opened = fromAddress();
 notice("");
 watch("value", () => receive(props.value));
 showWeights(initial.weights);
-if (opened) ask(opened); else receive({...initial, weights: null});
+if (opened && !opened.source) ask(opened);
+else receive({...initial, weights: null});
+if (opened && opened.source) { linked = opened; $(".weights").open = true; load(opened.source); }
+

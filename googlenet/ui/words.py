@@ -218,33 +218,7 @@ def error(problem: UserError) -> dict[str, str]:
     return {"en": str(problem), "ko": korean.format(**problem.values) if korean else str(problem)}
 
 
-KOREAN_ERRORS = {
-    "{name} is larger than 20 MB; save it smaller and try again.": (
-        "{name} 파일이 20 MB보다 큽니다. 더 작게 저장해 다시 시도하세요."
-    ),
-    "{name} has more than 50 megapixels; save it smaller and try again.": (
-        "{name} 파일이 5천만 화소를 넘습니다. 더 작게 저장해 다시 시도하세요."
-    ),
-    "{name} is not a picture that can be read; use JPEG, PNG, WebP, GIF, BMP or TIFF.": (
-        "{name} 파일은 읽을 수 있는 사진이 아닙니다. JPEG, PNG, WebP, GIF, BMP, TIFF를 쓰세요."
-    ),
-    "{name} is damaged ({error}); save it anew and try again.": "{name} 파일이 손상되었습니다({error}). 다시 저장해 시도하세요.",
-    "{name} cannot be opened: {error}.": "{name} 파일을 열 수 없습니다: {error}.",
-    "This went wrong on our side; try another picture.": "서버 쪽에서 문제가 생겼습니다. 다른 사진으로 해 보세요.",
-    "That picture is no longer here; choose it again.": "그 사진은 이미 삭제되었습니다. 다시 선택하세요.",
-    "There is no example called {name}; choose {names}.": "{name}(이)라는 예시는 없습니다. {names} 중에서 고르세요.",
-    "There is no head {head}; choose main, aux2 or aux1.": "{head} 헤드는 없습니다. main, aux2, aux1 중에서 고르세요.",
-    "The weights {source} have no trained {head} head; ask about the main head.": (
-        "가중치 {source}에는 학습된 {head} 헤드가 없습니다. main 헤드에 대해 물어보세요."
-    ),
-    "Several classes are called {name}; ask by index: {indices}.": (
-        "{name}(이)라는 클래스가 여럿입니다. 번호로 물어보세요: {indices}."
-    ),
-    "No class is called {name}; did you mean {near}?": "{name}(이)라는 클래스는 없습니다. 혹시 {near}인가요?",
-    "No class is called {name}; use one of the {count} labels or an index from 0 to {last}.": (
-        "{name}(이)라는 클래스는 없습니다. {count}개 이름 중 하나나 0부터 {last}까지의 번호를 쓰세요."
-    ),
-}
+KOREAN_ERRORS: dict[str, str] = json.loads(Path(__file__).with_name("errors.ko.json").read_text("utf-8"))
 """UserError template → the same sentence in Korean, with the same names in braces."""
 
 PAGE: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("words.json").read_text("utf-8"))
