@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
-from huggingface_hub import HfApi, ModelCard, hf_hub_download, snapshot_download
+from huggingface_hub import HfApi, ModelInfo, constants, hf_hub_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     HTTPError,
+    LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub.utils import tqdm
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from torchvision.models import GoogLeNet_Weights
-from tqdm import tqdm
 
 from googlenet import convert
 from googlenet.errors import UserError
@@ -104,6 +110,9 @@ class Repository:
     revision: str | None = None
     file: str | None = None
 
+    def __str__(self) -> str:
+        return self.id + (f"@{self.revision}" if self.revision else "") + (f":{self.file}" if self.file else "")
+
 
 @dataclass(frozen=True)
 class KnownSource:
@@ -134,47 +143,57 @@ KNOWN_SOURCES = (
 """Sources on the Hub beside the built-in weights, for the page's menu."""
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
-REPOSITORY = re.compile(rf"({NAME}/{NAME})(?:@([A-Za-z0-9_][A-Za-z0-9_./-]{{0,99}}))?(?::([^:\\]{{1,200}}))?")
+REPOSITORY = re.compile(rf"({NAME}/{NAME})(?:@([A-Za-z0-9_][A-Za-z0-9_./-]{{0,99}}))?(?::([^:\\\0]{{1,200}}))?")
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def parse_repository(text: str) -> Repository:
     """`user/repo[@revision][:file]` → its parts. Raises UserError for anything else, such as a path."""
     found = REPOSITORY.fullmatch(text.strip())
-    if not found or any(part in ("", ".", "..") for name in found.groups() if name for part in name.split("/")):
+    if not found or not all(plain(part) for part in found.groups() if part is not None):
         raise UserError("{text} names no repository; write user/repo, user/repo@revision or user/repo:file.", text=repr(text))
     return Repository(*found.groups())
 
 
-def load(source: str, *, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
+def plain(name: str) -> bool:
+    """Whether a file's name in a repository stays inside the folder that it is put into."""
+    return "\\" not in name and not any(part in ("", ".", "..") for part in name.split("/"))
+
+
+def load(source: str | Repository, *, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
     """Load a SOURCE: a folder, a file or `user/repo[@revision][:file]`; an existing path wins over a repository.
 
-    The model is float32 and in eval mode. `token` as huggingface_hub takes it: None for $HF_TOKEN or the stored one, False for
-    none. Raises UserError in one sentence for whatever keeps the weights from loading.
+    A `Repository` is never taken for a path. The model is float32 and in eval mode. `token` as huggingface_hub takes it: None
+    for $HF_TOKEN or the stored one, False for none. Raises UserError in one sentence for whatever keeps the weights from loading.
     """
+    if isinstance(source, Repository):
+        return pull(source, token, progress)
     path = Path(source)
-    if path.is_dir():
-        names = [file.name for file in path.iterdir()]
-        file = choose(names, source)
-        if file == WEIGHTS_FILE:
-            return load_folder(path, source, None, offline=False)
-        return load_file_of_others(path / file, source, None, None, offline=False)
-    if path.exists():
-        return load_file_of_others(path, source, None, None, offline=False)
+    if os.path.isdir(source):
+        try:
+            names = [file.name for file in path.iterdir()]
+        except OSError as error:
+            raise UserError("The folder {source} cannot be read: {error}.", source=source, error=error.strerror) from None
+        return load_from(path, choose(names, source), source)
+    if os.path.exists(source):
+        return load_from(path.parent, path.name, source)
     if not REPOSITORY.fullmatch(source.strip()):
         raise UserError("There is no folder or file {source}; give one, or a repository as user/repo.", source=source)
-    return pull(parse_repository(source), token=token, progress=progress)
+    return pull(parse_repository(source), token, progress)
 
 
-def choose(names: list[str], source: str) -> str:
+def choose(names: Iterable[str], source: str) -> str:
     """The one file that holds the weights: ours, or the only one in a layout that `convert` reads."""
+    names = list(names)
     if CONFIG_FILE in names and WEIGHTS_FILE in names:
         return WEIGHTS_FILE
     candidates = sorted(name for name in names if name.endswith(convert.FORMATS))
     if len(candidates) > 1:
         raise UserError(
-            "{source} holds several files of weights; add one of them as {source}:file: {names}.",
+            "{source} holds {count} files of weights; name the one that you mean: {names}.",
             source=source,
-            names=", ".join(candidates),
+            count=len(candidates),
+            names=", ".join(candidates[:10]) + (", …" if len(candidates) > 10 else ""),
         )
     if not candidates:
         raise UserError(
@@ -185,131 +204,233 @@ def choose(names: list[str], source: str) -> str:
     return candidates[0]
 
 
-def load_file_of_others(path: Path, source: str, revision: str | None, license_name: str | None, *, offline: bool) -> LoadedModel:
-    """Weights in someone else's layout; ImageNet's names where there are 1,000 classes."""
-    converted = convert.convert(path)
-    labels = [f"class {i}" for i in range(converted.classes)]
-    if converted.classes == 1000:
-        labels = GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"]
-    config = ModelConfig(converted.architecture, tuple(labels), converted.preprocess, None, None)
-    model = build(config, converted.state_dict, source)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return LoadedModel(model, config, Provenance(source, revision, sha256, license_name, offline))
+def load_from(folder: Path, file: str, source: str, revision: str | None = None, offline: bool = False) -> LoadedModel:
+    """Read a weights file of a folder: our own with the `config.json` beside it, any other as `convert` reads it."""
+    path = folder / file
+    data = read_bounded(path, source, MAX_BYTES)
+    if file == WEIGHTS_FILE:
+        config = parse_config(read_bounded(folder / CONFIG_FILE, source, 16 * 1024 * 1024), source)
+        tensors = read_tensors(data, path.name, source)
+    else:
+        converted = convert.convert(path)
+        tensors = converted.state_dict
+        config = ModelConfig(converted.architecture, labels_of(converted.classes), converted.preprocess, None, None)
+    model = build(config, tensors, source)
+    provenance = Provenance(source, revision, hashlib.sha256(data).hexdigest(), license_of(folder), offline)
+    return LoadedModel(model, config, provenance)
 
 
-def pull(repository: Repository, *, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
+def labels_of(classes: int) -> tuple[str, ...]:
+    """ImageNet's names where there are 1,000 classes; layouts other than ours carry none."""
+    if classes == 1000:
+        return tuple(GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"])
+    return tuple(f"class {i}" for i in range(classes))
+
+
+class HubAwayError(Exception):
+    """The Hub gives no answer that could be used: no network, offline mode, an error of its own."""
+
+
+def pull(repository: Repository, token: str | bool | None, progress: Progress | None) -> LoadedModel:
     """Weights from the Hub, pinned to one commit, through huggingface_hub's cache; the cached copy where the Hub is away.
 
-    Every downloaded file is compared with the SHA-256 that the Hub states; one that differs is dropped from the cache.
+    Every file is compared with the digest that the Hub states; one that differs is dropped from the cache.
     """
-    source = repository.id + (f"@{repository.revision}" if repository.revision else "")
-    full = source + (f":{repository.file}" if repository.file else "")
+    source = str(repository)
     try:
-        info = HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True, timeout=TIMEOUT, token=token)
-    except GatedRepoError:
-        raise UserError(
-            "{source} is gated: accept its terms on the Hub, then set HF_TOKEN and try again.", source=source
-        ) from None
-    except RepositoryNotFoundError:
-        raise UserError(
-            "There is no repository {source} on the Hub, or it is private; check the name, or set HF_TOKEN.", source=repository.id
-        ) from None
-    except RevisionNotFoundError:
-        raise UserError(
-            "{id} has no revision {revision}; check it, or leave it out for the newest.",
-            id=repository.id,
-            revision=repository.revision,
-        ) from None
-    except (HFValidationError, ValueError) as error:
-        raise UserError("{source} names no repository on the Hub ({error}).", source=source, error=error) from None
-    except (OSError, HTTPError) as error:  # no network, offline mode, the Hub is down or too slow
-        if isinstance(error, HfHubHTTPError) and error.response.status_code < 500:
-            raise UserError("The Hub refuses {source} ({error}).", source=source, error=str(error).splitlines()[0]) from None
-        return pull_cached(repository, full, error)
-    files = {file.rfilename: file for file in info.siblings or []}
-    if repository.file and repository.file not in files:
-        raise UserError("{source} holds no file {file}.", source=source, file=repository.file)
-    wanted = repository.file or choose(list(files), source)
-    names = [wanted]
-    if wanted == WEIGHTS_FILE:
-        names = [CONFIG_FILE, WEIGHTS_FILE] + [CARD_FILE] * (CARD_FILE in files)
+        info = ask(repository, token)
+    except HubAwayError as why:
+        commit, file = find_cached(repository, token, str(why))
+        return load_from(cache_of(repository) / "snapshots" / commit, file, source, commit, offline=True)
+    files = {file.rfilename: file for file in info.siblings or [] if plain(file.rfilename)}
+    wanted = repository.file or choose(files, source)
+    beside = (CONFIG_FILE, CARD_FILE) if wanted == WEIGHTS_FILE else (CARD_FILE,)
+    names = [name for name in beside if name in files] + [wanted]
+    if wanted not in files:
+        raise UserError("{source} holds no file {file}.", source=repository.id, file=wanted)
+    commit = info.sha or ""
+    meter = Meter(sum(files[name].size or 0 for name in names), progress)
     for name in names:
         if (files[name].size or 0) > MAX_BYTES:
             raise UserError("{file} of {source} is larger than 200 MB: no GoogLeNet is.", file=name, source=source)
     for name in names:
-        lfs = files[name].lfs
-        path = download(repository.id, name, info.sha or "", lfs.sha256 if lfs else None, token, progress)
-    if wanted == WEIGHTS_FILE:
-        return load_folder(path.parent, full, info.sha, offline=False)
-    license_name = info.card_data.license if info.card_data else None
-    return load_file_of_others(path, full, info.sha, license_name, offline=False)
+        download(repository, commit, files[name], token, meter)
+    loaded = load_from(cache_of(repository) / "snapshots" / commit, wanted, source, commit)
+    remember(repository, commit, token)
+    return loaded
 
 
-def download(
-    repository: str, name: str, commit: str, sha256: str | None, token: str | bool | None, progress: Progress | None
-) -> Path:
-    """One file of one commit, checked. Raises UserError; a file that differs from what the Hub states does not stay."""
-
-    class Bar(tqdm):
-        """huggingface_hub's progress bar, which tells the page too."""
-
-        def __init__(self, *args: Any, name: str | None = None, **options: Any) -> None:
-            super().__init__(*args, **options)
-
-        def update(self, n: float | None = 1) -> bool | None:
-            shown = super().update(n)
-            if progress and self.total:
-                progress(min(1.0, self.n / self.total), name)
-            return shown
-
+def ask(repository: Repository, token: str | bool | None) -> ModelInfo:
+    """What the Hub holds at the revision, with the commit in `sha`. Raises UserError, or HubAwayError."""
+    source, revision = repository.id, repository.revision
+    missing = "There is no repository {source} on the Hub, or it is private; check the name, or set HF_TOKEN."
     try:
-        path = Path(hf_hub_download(repository, name, revision=commit, token=token, etag_timeout=TIMEOUT, tqdm_class=Bar))
-    except EntryNotFoundError:
-        raise UserError("{source} holds no file {file}.", source=repository, file=name) from None
-    except (OSError, HTTPError, ValueError) as error:
+        info = HfApi().model_info(source, revision=revision, files_metadata=True, timeout=TIMEOUT, token=token)
+    except OfflineModeIsEnabled:
+        raise HubAwayError("offline mode is set") from None
+    except RevisionNotFoundError:
         raise UserError(
-            "{file} of {source} could not be downloaded ({error}); try again.",
-            file=name,
-            source=repository,
-            error=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            "{source} has no revision {revision}; check it, or leave it out for the newest.", source=source, revision=revision
         ) from None
-    if sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-        path.resolve().unlink()
-        path.unlink(missing_ok=True)
-        raise UserError(
-            "{file} of {source} arrived damaged: its SHA-256 is not the one that the Hub states; try again.",
-            file=name,
-            source=repository,
-        )
-    return path
+    except GatedRepoError:
+        raise gated(source) from None
+    except LocalTokenNotFoundError:
+        raise UserError("There is no token on this machine; set HF_TOKEN.") from None
+    except RepositoryNotFoundError:
+        raise UserError(missing, source=source) from None
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if "credentials" in error.response.headers.get("X-Error-Message", ""):
+            raise UserError("The Hub does not accept the token; check HF_TOKEN, or unset it for public weights.") from None
+        if status in (401, 403, 404):  # the Hub tells a private repository and none apart to nobody
+            raise UserError(missing, source=source) from None
+        if status in (408, 429) or status >= 500:
+            raise HubAwayError(f"the Hub answers with error {status}") from None
+        raise UserError("The Hub refuses {source} with error {status}.", source=source, status=status) from None
+    except HFValidationError:
+        raise UserError("{source} is no name of a repository on the Hub.", source=source) from None
+    except (HTTPError, OSError):
+        raise HubAwayError("the Hub cannot be reached") from None
+    except (ValueError, KeyError, TypeError, AttributeError):  # a log-in page of a hotel, say
+        raise HubAwayError("something other than the Hub answers") from None
+    if info.gated and token is False:  # its listing is public, its files are the operator's alone
+        raise gated(source)
+    if not COMMIT.fullmatch(info.sha or "") or (COMMIT.fullmatch(revision or "") and info.sha != revision):
+        raise UserError("The Hub does not say which commit {source} is at; nothing is loaded.", source=str(repository))
+    return info
 
 
-def pull_cached(repository: Repository, source: str, reason: Exception) -> LoadedModel:
-    """What the cache holds of the revision that was asked for. Raises UserError where it holds nothing."""
+def gated(source: str) -> UserError:
+    return UserError("{source} is gated: accept its terms on the Hub, then set HF_TOKEN and try again.", source=source)
+
+
+class Meter:
+    """Counts the bytes that arrive: tells the share to whoever waits, and ends a download that does not end itself."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self.total, self.progress = total, progress
+        self.received = self.finished = 0
+
+    def bar(self, name: str) -> type[tqdm]:
+        """huggingface_hub's bar for the terminal, counted."""
+
+        class Bar(tqdm):
+            def update(bar, n: float | None = 1) -> bool | None:  # noqa: N805
+                self.count(name, int(n or 0))
+                return super().update(n)
+
+        return Bar
+
+    def count(self, name: str, arrived: int) -> None:
+        self.received += max(arrived, 0)
+        if self.received > MAX_BYTES:
+            raise UserError("{file} does not end where it should; nothing was kept of it. Try again later.", file=name)
+        if self.progress and self.total:
+            self.progress(min(1.0, (self.finished + self.received) / self.total), name)
+
+    def finish(self, name: str, size: int) -> None:
+        self.received, self.finished = 0, self.finished + size
+        self.count(name, 0)
+
+
+def download(repository: Repository, commit: str, file: RepoSibling, token: str | bool | None, meter: Meter) -> None:
+    """One file of a commit into the cache, checked. Raises UserError; what differs from the Hub's word does not stay."""
+    name, source = file.rfilename, repository.id
     try:
-        folder = Path(snapshot_download(repository.id, revision=repository.revision, local_files_only=True))
-        names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-        wanted = repository.file if repository.file in names else None if repository.file else choose(names, source)
-    except (OSError, UserError):
-        wanted = None
-    if wanted is None:
-        why = "offline mode is set" if isinstance(reason, OfflineModeIsEnabled) else "the Hub cannot be reached"
+        path = hf_hub_download(source, name, revision=commit, token=token, etag_timeout=TIMEOUT, tqdm_class=meter.bar(name))
+    except GatedRepoError:
+        raise gated(source) from None
+    except EntryNotFoundError as error:
+        if isinstance(error, LocalEntryNotFoundError):  # the connection went away after the first answer
+            raise UserError(
+                "{file} of {source} could not be fetched: no connection; try again.", file=name, source=source
+            ) from None
+        raise UserError("{source} holds no file {file}.", source=source, file=name) from None
+    except (HTTPError, OSError, ValueError) as error:
         raise UserError(
-            "{source} is not in the cache and {why}; connect and try again, or use the built-in weights.", source=source, why=why
+            "{file} of {source} could not be fetched: {error}; try again.", file=name, source=source, error=short(error)
+        ) from None
+    stated = file.lfs.sha256 if file.lfs else file.blob_id
+    if stated and not matches(Path(path), stated):
+        drop(Path(path))
+        raise UserError(
+            "{file} of {source} arrived damaged: it is not the file that the Hub describes; try again.", file=name, source=source
         )
-    if wanted == WEIGHTS_FILE:
-        return load_folder(folder, source, folder.name, offline=True)
-    return load_file_of_others(folder / wanted, source, folder.name, None, offline=True)
+    meter.finish(name, file.size or 0)
 
 
-def load_folder(folder: Path, source: str, revision: str | None, *, offline: bool) -> LoadedModel:
-    """Read `config.json`, `model.safetensors` and the card's licence from a folder."""
-    config = parse_config(read_bounded(folder / CONFIG_FILE, source, 16 * 1024 * 1024), source)
-    path = folder / WEIGHTS_FILE
-    data = read_bounded(path, source, MAX_BYTES)
-    model = build(config, read_tensors(path, source), source)
-    provenance = Provenance(source, revision, hashlib.sha256(data).hexdigest(), license_of(folder), offline)
-    return LoadedModel(model, config, provenance)
+def short(error: Exception) -> str:
+    """An error of the network or the disk in a few words, without addresses and request numbers."""
+    if isinstance(error, HfHubHTTPError):
+        return f"the Hub answers with error {error.response.status_code}"
+    if isinstance(error, HTTPError):
+        return "the connection broke or is too slow"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "what arrived is not as long as it should be" if "Consistency" in str(error) else str(error).partition("\n")[0]
+
+
+def matches(path: Path, digest: str) -> bool:
+    """Whether a file has the digest by which the Hub knows it: SHA-256 for a large file, Git's SHA-1 for a small one."""
+    data = path.read_bytes()
+    if len(digest) == 64:
+        return hashlib.sha256(data).hexdigest() == digest
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest() == digest
+
+
+def drop(path: Path) -> None:
+    """Take a file out of the cache, the blob that the name points to first."""
+    path.resolve().unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def cache_of(repository: Repository) -> Path:
+    """The repository's folder in huggingface_hub's cache, with `refs/<revision>`, `snapshots/<commit>/<file>` and `blobs/`."""
+    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository.id, repo_type="model")
+
+
+def reference(repository: Repository, token: str | bool | None) -> Path:
+    """The cache's note of a revision's commit. What was pulled without a token is noted apart, so that a visitor who asks
+    without one gets no private repository of the operator while the Hub is away."""
+    refs = cache_of(repository) / "refs"
+    return (refs / "anonymous" if token is False else refs) / (repository.revision or "main")
+
+
+def remember(repository: Repository, commit: str, token: str | bool | None) -> None:
+    """Note which commit a revision was, for the next start without a network; a cache that cannot be written stays as it is."""
+    note = reference(repository, token)
+    with contextlib.suppress(OSError):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(commit)
+
+
+def find_cached(repository: Repository, token: str | bool | None, why: str) -> tuple[str, str]:
+    """(commit, weights file) that the cache holds of what was asked for. Raises UserError where it holds nothing of it."""
+    source = str(repository)
+    absent = UserError(
+        "{source} is not on this machine yet and {why}; connect and try again, or use the built-in weights.",
+        source=source,
+        why=why,
+    )
+    commit = repository.revision or ""
+    if token is False or not COMMIT.fullmatch(commit):
+        try:
+            commit = reference(repository, token).read_text().strip()
+        except OSError:
+            raise absent from None
+    folder = cache_of(repository) / "snapshots" / commit
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    if not COMMIT.fullmatch(commit) or not names or (repository.file and repository.file not in names):
+        raise absent
+    file = repository.file or choose(names, source)
+    for path in (folder / name for name in names if name in (file, CONFIG_FILE)):
+        blob = path.resolve().name  # named by its digest, where the file system has links
+        if path.is_symlink() and not matches(path, blob):
+            drop(path)
+            raise UserError(
+                "The copy of {source} on this machine is damaged, and {why}; connect and try again.", source=source, why=why
+            )
+    return commit, file
 
 
 def read_bounded(path: Path, source: str, limit: int) -> bytes:
@@ -323,68 +444,87 @@ def read_bounded(path: Path, source: str, limit: int) -> bytes:
         ) from None
 
 
-def read_tensors(path: Path, source: str) -> dict[str, Tensor]:
+def read_tensors(data: bytes, name: str, source: str) -> dict[str, Tensor]:
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError("{file} of {source} is damaged: {error}.", file=path.name, source=source, error=error) from None
+        return safetensors.torch.load(data)
+    except (SafetensorError, ValueError, KeyError) as error:  # KeyError: a dtype that PyTorch lacks
+        raise UserError("{file} of {source} is damaged: {error}.", file=name, source=source, error=error) from None
 
 
 def build(config: ModelConfig, tensors: dict[str, Tensor], source: str) -> GoogLeNet:
-    """The network with these tensors, every name and shape checked before anything is copied."""
+    """The network with these tensors, every name, shape and value checked before anything is copied."""
     with torch.device("meta"):
         expected = GoogLeNet(config.architecture, len(config.labels)).state_dict()
     for name in [*expected, *tensors]:
         if name not in tensors:
             raise UserError("The weights of {source} lack the tensor {name}.", source=source, name=name)
         if name not in expected:
-            raise UserError("The weights of {source} hold a tensor that no GoogLeNet has: {name}.", source=source, name=name)
+            raise UserError(
+                "The weights of {source} hold a tensor that no GoogLeNet has: {name}.", source=source, name=name[:100]
+            )
         found, wanted = tensors[name], expected[name]
         if found.shape != wanted.shape or found.is_floating_point() != wanted.is_floating_point():
             raise UserError(
                 "{name} of {source} is {found} where {wanted} belongs.",
                 name=name,
                 source=source,
-                found="×".join(map(str, found.shape)) or "a number",
-                wanted="×".join(map(str, wanted.shape)) or "a number",
+                found=described(found),
+                wanted=described(wanted),
             )
-        if found.is_floating_point() and not found.isfinite().all():
-            raise UserError("{name} of {source} holds values that are no numbers.", name=name, source=source)
+        if not found.float().isfinite().all() or (name.endswith("running_var") and bool((found < 0).any())):
+            raise UserError("{name} of {source} holds values that no training gives.", name=name, source=source)
     model = GoogLeNet(config.architecture, len(config.labels))
     model.load_state_dict(tensors, strict=True)
     model.config = config
     return model.eval()
 
 
+def described(tensor: Tensor) -> str:
+    kind = "float" if tensor.is_floating_point() else "integer"
+    return f"{kind} {'×'.join(map(str, tensor.shape))}" if tensor.shape else f"one {kind}"
+
+
 def license_of(folder: Path) -> str | None:
-    """The licence in the model card's header, None without one."""
+    """The licence in the header of the model card beside the weights, None without one."""
     try:
-        return ModelCard.load(folder / CARD_FILE).data.license
-    except (OSError, ValueError):
+        with (folder / CARD_FILE).open(encoding="utf-8", errors="replace") as file:
+            text = file.read(65536)
+    except OSError:
         return None
+    header = text.partition("\n---")[0] if text.startswith("---\n") else ""
+    found = re.search(r"^license: *[\"']?([A-Za-z0-9][A-Za-z0-9.+-]{0,63})", header, re.MULTILINE)
+    return found and found[1]
 
 
 def save(model: GoogLeNet, folder: Path, card: str | None = None) -> None:
     """Write the three files of this program's layout, each whole or not at all.
 
-    Half precision, BatchNorm's tensors in float32. Raises UserError where the folder cannot be written.
+    Half precision, BatchNorm's tensors in float32. Without a `card` one that is there stays, else a short one is written. Raises
+    UserError where the folder cannot be written, or the model has no `config`.
     """
-    assert model.config is not None, "model.config says what travels with the weights; set it before saving"
-    batch_norm = (".bn.", "num_batches_tracked")
-    tensors = {
-        name: value.cpu().contiguous() if any(part in name for part in batch_norm) else value.half().cpu().contiguous()
-        for name, value in model.state_dict().items()
-    }
-    if card is None:
+    if model.config is None:
+        raise UserError("This model lacks its config (labels, preprocessing); set model.config before saving it.")
+    if card is None and not (folder / CARD_FILE).exists():
         card = "---\nlicense: apache-2.0\npipeline_tag: image-classification\ntags: [googlenet]\n---\n\n# GoogLeNet\n"
     config = dump_config(model.config)
+    tensors = {name: stored(name, value) for name, value in model.state_dict().items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / WEIGHTS_FILE, lambda path: save_file(tensors, path))
         write_whole(folder / CONFIG_FILE, lambda path: path.write_text(config, encoding="utf-8"))
-        write_whole(folder / CARD_FILE, lambda path: path.write_text(card, encoding="utf-8"))
+        if card is not None:
+            write_whole(folder / CARD_FILE, lambda path: path.write_text(card, encoding="utf-8"))
     except (OSError, SafetensorError) as error:
         raise UserError("The folder {folder} cannot be written: {error}.", folder=folder, error=error) from None
+
+
+def stored(name: str, value: Tensor) -> Tensor:
+    """A tensor as it is written: BatchNorm's, and what half precision cannot hold, as they are."""
+    value = value.cpu().contiguous()
+    if ".bn." in name:
+        return value
+    half = value.half()
+    return half if bool(half.isfinite().all()) else value
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -412,6 +552,8 @@ def parse_config(data: bytes, source: str) -> ModelConfig:
     labels = found["labels"]
     if not (isinstance(labels, list) and 2 <= len(labels) <= MAX_LABELS and all(isinstance(x, str) for x in labels)):
         raise read.wrong("labels", f"a list of 2 to {MAX_LABELS:,} names")
+    if not all(1 <= len(label) <= 300 for label in labels):
+        raise read.wrong("labels", "names of 1 to 300 letters")
     architecture = read.architecture(found["architecture"])
     heads = HEADS if architecture.aux_heads else ("main",)
     temperatures = found["temperatures"]
