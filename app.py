@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
+import io
 import os
 import sys
 from pathlib import Path
@@ -45,19 +47,21 @@ def page(source: str, device: str) -> gr.Blocks:
 def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool) -> None:
     """Serve until interrupted. Raises UserError where the port is taken."""
     try:
-        _, local, public = demo.launch(
-            server_name=host,
-            server_port=port,
-            share=share,
-            quiet=True,
-            prevent_thread_lock=True,
-            mcp_server=importlib.util.find_spec("mcp") is not None,
-            **launch_options(),
-        )
-    except OSError as error:
-        if port is None and "GRADIO_SERVER_PORT" not in os.environ:
+        with contextlib.redirect_stdout(io.StringIO()):  # what follows says it in one sentence
+            _, local, public = demo.launch(
+                server_name=host,
+                server_port=port,
+                share=share,
+                quiet=True,
+                prevent_thread_lock=True,
+                mcp_server=importlib.util.find_spec("mcp") is not None,
+                **launch_options(),
+            )
+    except OSError:
+        wanted = port or os.environ.get("GRADIO_SERVER_PORT")
+        if wanted is None:
             raise
-        raise UserError("Port {port} cannot be used ({error}); choose another with --port.", port=port, error=error) from None
+        raise UserError("Port {port} is taken or not allowed here; choose another with --port.", port=wanted) from None
     print(f"Inside GoogLeNet is at {local}", flush=True)
     if share:
         print(f"Public link: {public}" if public else f"No public link can be had now; the page stays at {local}", flush=True)

@@ -74,6 +74,8 @@ function paint(canvas, grid, values, peak) {  // the canvas takes the picture's 
   const shrink = side / Math.max(photo.width, photo.height);
   const width = Math.max(1, Math.round(photo.width * shrink)), height = Math.max(1, Math.round(photo.height * shrink));
   if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
+  canvas.style.width = width / dpr + "px";
+  canvas.style.height = height / dpr + "px";
   const p = base(width, height), image = new ImageData(width, height), q = image.data;
   if (!grid) q.set(p); else light(q, p, width, height, dpr, grid, values.map(v => Math.min(1, Math.max(0, v / peak))));
   canvas.getContext("2d").putImageData(image, 0, 0);

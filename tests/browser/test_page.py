@@ -238,7 +238,15 @@ def test_korean(visit: Visit) -> None:
 
 @pytest.mark.parametrize("width", [360, 390])
 def test_phone_has_no_sideways_scroll(visit: Visit, width: int) -> None:
-    page = visit(viewport={"width": width, "height": 780}, device_scale_factor=2, is_mobile=True, has_touch=True)
+    page = visit(
+        "?example=tower", viewport={"width": width, "height": 780}, device_scale_factor=2, is_mobile=True, has_touch=True
+    )
+    for canvas in page.locator(".cell canvas, .big canvas, .photo canvas").all():  # a portrait stands whole in its square
+        inner, outer = canvas.bounding_box(), canvas.locator("..").bounding_box()
+        assert inner is not None
+        assert outer is not None
+        assert inner["height"] <= outer["height"] + 1
+        assert outer["height"] == pytest.approx(outer["width"], abs=1)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator(".weights summary").click()
     page.locator(".teach summary").click()
