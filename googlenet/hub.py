@@ -17,7 +17,6 @@ import safetensors.torch
 import torch
 from huggingface_hub import HfApi, ModelInfo, constants, hf_hub_download
 from huggingface_hub.errors import (
-    EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
@@ -25,6 +24,7 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -98,8 +98,6 @@ Progress = Callable[[float, str], None]
 
 MAX_BYTES = 200 * 1024 * 1024
 MAX_LABELS = 100_000
-TIMEOUT = 20.0
-"""Seconds to wait for the Hub's first answer."""
 
 
 @dataclass(frozen=True)
@@ -263,9 +261,10 @@ def pull(repository: Repository, token: str | bool | None, progress: Progress | 
 def ask(repository: Repository, token: str | bool | None) -> ModelInfo:
     """What the Hub holds at the revision, with the commit in `sha`. Raises UserError, or HubAwayError."""
     source, revision = repository.id, repository.revision
-    missing = "There is no repository {source} on the Hub, or it is private; check the name, or set HF_TOKEN."
     try:
-        info = HfApi().model_info(source, revision=revision, files_metadata=True, timeout=TIMEOUT, token=token)
+        info = HfApi().model_info(
+            source, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT, token=token
+        )
     except OfflineModeIsEnabled:
         raise HubAwayError("offline mode is set") from None
     except RevisionNotFoundError:
@@ -277,13 +276,13 @@ def ask(repository: Repository, token: str | bool | None) -> ModelInfo:
     except LocalTokenNotFoundError:
         raise UserError("There is no token on this machine; set HF_TOKEN.") from None
     except RepositoryNotFoundError:
-        raise UserError(missing, source=source) from None
+        raise missing(source) from None
     except HfHubHTTPError as error:
         status = error.response.status_code
         if "credentials" in error.response.headers.get("X-Error-Message", ""):
             raise UserError("The Hub does not accept the token; check HF_TOKEN, or unset it for public weights.") from None
         if status in (401, 403, 404):  # the Hub tells a private repository and none apart to nobody
-            raise UserError(missing, source=source) from None
+            raise missing(source) from None
         if status in (408, 429) or status >= 500:
             raise HubAwayError(f"the Hub answers with error {status}") from None
         raise UserError("The Hub refuses {source} with error {status}.", source=source, status=status) from None
@@ -298,6 +297,12 @@ def ask(repository: Repository, token: str | bool | None) -> ModelInfo:
     if not COMMIT.fullmatch(info.sha or "") or (COMMIT.fullmatch(revision or "") and info.sha != revision):
         raise UserError("The Hub does not say which commit {source} is at; nothing is loaded.", source=str(repository))
     return info
+
+
+def missing(source: str) -> UserError:
+    return UserError(
+        "There is no repository {source} on the Hub, or it is private; check the name, or set HF_TOKEN.", source=source
+    )
 
 
 def gated(source: str) -> UserError:
@@ -337,18 +342,15 @@ def download(repository: Repository, commit: str, file: RepoSibling, token: str 
     """One file of a commit into the cache, checked. Raises UserError; what differs from the Hub's word does not stay."""
     name, source = file.rfilename, repository.id
     try:
-        path = hf_hub_download(source, name, revision=commit, token=token, etag_timeout=TIMEOUT, tqdm_class=meter.bar(name))
+        path = hf_hub_download(source, name, revision=commit, token=token, tqdm_class=meter.bar(name))
     except GatedRepoError:
         raise gated(source) from None
-    except EntryNotFoundError as error:
-        if isinstance(error, LocalEntryNotFoundError):  # the connection went away after the first answer
-            raise UserError(
-                "{file} of {source} could not be fetched: no connection; try again.", file=name, source=source
-            ) from None
+    except RemoteEntryNotFoundError:
         raise UserError("{source} holds no file {file}.", source=source, file=name) from None
     except (HTTPError, OSError, ValueError) as error:
+        cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error  # the library's, around what happened
         raise UserError(
-            "{file} of {source} could not be fetched: {error}; try again.", file=name, source=source, error=short(error)
+            "{file} of {source} could not be fetched: {error}; try again.", file=name, source=source, error=short(cause)
         ) from None
     stated = file.lfs.sha256 if file.lfs else file.blob_id
     if stated and not matches(Path(path), stated):
@@ -359,7 +361,7 @@ def download(repository: Repository, commit: str, file: RepoSibling, token: str 
     meter.finish(name, file.size or 0)
 
 
-def short(error: Exception) -> str:
+def short(error: BaseException | None) -> str:
     """An error of the network or the disk in a few words, without addresses and request numbers."""
     if isinstance(error, HfHubHTTPError):
         return f"the Hub answers with error {error.response.status_code}"
@@ -367,7 +369,7 @@ def short(error: Exception) -> str:
         return "the connection broke or is too slow"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return "what arrived is not as long as it should be" if "Consistency" in str(error) else str(error).partition("\n")[0]
+    return "what arrived is not as long as it should be" if "Consistency" in str(error) else "something failed"
 
 
 def matches(path: Path, digest: str) -> bool:
