@@ -14,16 +14,19 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: n
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 try:
-    import spaces  # on a Space with ZeroGPU; before CUDA is touched
+    import spaces  # on a Space; before anything touches CUDA
 except ImportError:
     spaces = None
 
 import gradio as gr
+import torch
 
 from googlenet.errors import UserError
 from googlenet.explain import Explainer
-from googlenet.ui import events
 from googlenet.ui.layout import build, launch_options
+
+ZERO_GPU = spaces is not None and bool(os.environ.get("SPACES_ZERO_GPU"))
+"""Whether this is a Space that is lent a GPU for each call."""
 
 
 def options() -> argparse.Namespace:
@@ -39,9 +42,13 @@ def options() -> argparse.Namespace:
 
 def page(source: str, device: str) -> gr.Blocks:
     """The page with its weights loaded. Raises UserError."""
-    if spaces is None:
-        return build(Explainer.from_pretrained(source, device=device), device)
-    return build(Explainer.from_pretrained(source, device="cuda"), "cuda", spaces.GPU(events.run))
+    explainer = Explainer.from_pretrained(source, device="cpu" if ZERO_GPU else device)
+    if not ZERO_GPU:
+        return build(explainer, device)
+    demo = build(explainer, "cpu", spaces.GPU)
+    explainer.device = torch.device("cuda")
+    explainer.model.to(explainer.device, memory_format=torch.channels_last)
+    return demo
 
 
 def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import base64
 import json
+import pickle
 import re
 import string
 from pathlib import Path
@@ -168,7 +169,7 @@ def names(template: str) -> set[str | None]:
 def raised_templates() -> set[str]:
     """Templates of every UserError that the page can show, read from the code that raises them."""
     found = set()
-    for file in ("images.py", "explain.py", "hub.py", "ui/events.py"):
+    for file in ("images.py", "explain.py", "hub.py", "convert.py", "ui/events.py"):
         for node in ast.walk(ast.parse((PACKAGE / file).read_text("utf-8"))):
             if (
                 isinstance(node, ast.Call)
@@ -240,6 +241,24 @@ def test_an_answer_is_small_and_whole(explainer: Explainer) -> None:
     assert answer["result"]["image"] == "tower"
     known = events.answer(events.Ask(8, "tower", None, True, "main", None, None, None), events.Shelf(explainer))
     assert known["answer"]["picture"] is None
+
+
+def test_where_a_gpu_is_lent_only_copies_go_to_the_model_and_back(explainer: Explainer) -> None:
+    """A Space with ZeroGPU runs the decorated function in another process: what goes in and comes out must be picklable."""
+
+    def lend(function: events.Run) -> events.Run:
+        def lent(*arguments: object) -> Explanation:
+            return pickle.loads(pickle.dumps(function(*pickle.loads(pickle.dumps(arguments)))))  # type: ignore[no-any-return]
+
+        return lent
+
+    shelf = events.Shelf(explainer, gpu=lend)
+    ask = events.Ask(1, "lion", None, False, "main", 3, None, None)
+    lent = events.answer(ask, shelf)["answer"]["result"]
+    assert lent["question"]["target"]["index"] == 3
+    assert lent["belief"]["main"] == pytest.approx(explainer.explain(events.EXAMPLES["lion"], target=3).belief["main"], rel=1e-3)
+    with pytest.raises(UserError, match="its own weights alone"):
+        shelf.get("user/repo")
 
 
 def test_a_wrong_question_is_answered_with_a_sentence(explainer: Explainer) -> None:

@@ -34,7 +34,8 @@ SIDE = 720
 """Longer side in pixels of the picture that the browser draws on."""
 
 Message = dict[str, Any]
-Run = Callable[[Explainer, Image.Image, "Ask"], Explanation]
+Run = Callable[[Image.Image, "Ask"], Explanation]
+Decorator = Callable[[Run], Run]
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,34 @@ class Ask:
 
 
 class Shelf:
-    """The weights that the program was started with, which stay, and the few others that visitors chose last."""
+    """The weights that the program was started with, which stay, and the few others that visitors chose last.
 
-    def __init__(self, own: Explainer, device: str = "auto", keep: int = 2) -> None:
-        self.own, self.device, self.keep = own, device, keep
+    `gpu` is what decorates the function that runs the model where a GPU is lent for each call (a Space with ZeroGPU): the
+    function then runs in a process of its own with copies of its arguments, and only the weights of the start are there.
+    """
+
+    def __init__(self, own: Explainer, device: str = "auto", keep: int = 2, gpu: Decorator | None = None) -> None:
+        self.own, self.device, self.keep, self.lent = own, device, keep, gpu is not None
         self.others: OrderedDict[str, Explainer] = OrderedDict()
         self.shelf, self.loading = threading.Lock(), threading.Lock()
+
+        def run(image: Image.Image, ask: Ask) -> Explanation:
+            return own.explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
+
+        self.run: Run = gpu(run) if gpu else run
+
+    def explain(self, image: Image.Image, ask: Ask) -> Explanation:
+        """The answer of the weights that the question names. Raises UserError."""
+        if ask.weights is None:
+            return self.run(image, ask)
+        return self.get(ask.weights).explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
 
     def get(self, source: str | None, progress: Callable[[float, str], None] | None = None) -> Explainer:
         """The Explainer of a Hub repository (None: the page's own weights), loaded at first use. Raises UserError."""
         if source is None:
             return self.own
+        if self.lent:
+            raise UserError("This Space runs its own weights alone; start the program elsewhere to choose others.")
         repository = parse_repository(source)  # a visitor may name a repository, never a path of this machine
         with self.shelf:
             found = self.others.get(source)
@@ -127,16 +145,11 @@ def open_named(path: Path) -> Image.Image:
         raise UserError(error.template, **{**error.values, "name": path.name}) from None
 
 
-def run(explainer: Explainer, image: Image.Image, ask: Ask) -> Explanation:
-    """The one function that runs the model."""
-    return explainer.explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
-
-
-def answer(ask: Ask, shelf: Shelf, run: Run = run) -> Message:
+def answer(ask: Ask, shelf: Shelf) -> Message:
     """A question → a message: the answer, or the sentence that says why there is none."""
     try:
         image = picture(ask)
-        explanation = run(shelf.get(ask.weights), image, ask)
+        explanation = shelf.explain(image, ask)
     except UserError as error:
         return {"n": ask.number, "error": words.error(error)}
     except Exception:  # our mistake: loud in the log, and one sentence for the visitor, whose page goes on
@@ -175,11 +188,11 @@ def data_url(image: Image.Image, side: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def contact_sheet(ask: Ask, shelf: Shelf, run: Run = run) -> Message:
+def contact_sheet(ask: Ask, shelf: Shelf) -> Message:
     """The PNG of `render.sheet` for a question."""
     try:
         image = picture(ask)
-        drawn = sheet(image, run(shelf.get(ask.weights), image, ask))
+        drawn = sheet(image, shelf.explain(image, ask))
     except UserError as error:
         return {"n": ask.number, "error": words.error(error)}
     file = io.BytesIO()

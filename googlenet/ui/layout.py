@@ -24,21 +24,21 @@ FIRST = Ask(0, "lion", None, False, "main", None, None, None)
 """The question whose answer is the first thing that a visitor sees."""
 
 
-def build(explainer: Explainer, device: str = "auto", run: events.Run = events.run) -> gr.Blocks:
-    """The page as Gradio Blocks; `run` is the function that runs the model (on ZeroGPU it is decorated)."""
-    shelf = Shelf(explainer, device)
+def build(explainer: Explainer, device: str = "auto", gpu: events.Decorator | None = None) -> gr.Blocks:
+    """The page as Gradio Blocks. `gpu`: see `Shelf`; the first answer is made here, before any GPU is lent."""
+    shelf = Shelf(explainer, device, gpu=gpu)
 
     def ask(event: gr.EventData) -> Message:
-        return events.answer(Ask.from_browser(event._data), shelf, run)
+        return events.answer(Ask.from_browser(event._data), shelf)
 
     def contact_sheet(event: gr.EventData) -> Message:
-        return events.contact_sheet(Ask.from_browser(event._data), shelf, run)
+        return events.contact_sheet(Ask.from_browser(event._data), shelf)
 
     def choose_weights(event: gr.EventData) -> Iterator[Message]:
         yield from events.choose_weights(Ask.from_browser(event._data), shelf)
 
     with gr.Blocks(title="Inside GoogLeNet", analytics_enabled=False, delete_cache=(600, 3000)) as demo:
-        first = events.answer(FIRST, shelf, run)
+        first = events.answer(FIRST, Shelf(explainer, device))
         walk = gr.HTML(
             {**first, "weights": events.described(explainer, None)},
             html_template=(HERE / "walk.html").read_text("utf-8"),
@@ -48,13 +48,13 @@ def build(explainer: Explainer, device: str = "auto", run: events.Run = events.r
             words=words.PAGE,
             magma=base64.b64encode(MAGMA.round().astype(np.uint8).tobytes()).decode(),
             examples=[{"name": name, "thumb": thumb(path)} for name, path in events.EXAMPLES.items()],
-            sources=[vars(known) for known in KNOWN_SOURCES],
+            sources=[] if shelf.lent else [vars(known) for known in KNOWN_SOURCES],
         )
         quiet: dict[str, Any] = {"outputs": walk, "show_progress": "hidden", "api_visibility": "private"}
         walk.select(ask, **quiet, trigger_mode="multiple", concurrency_limit=4)  # `walk.js` sends one at a time
         walk.input(contact_sheet, **quiet, trigger_mode="once", concurrency_limit=2)
         walk.submit(choose_weights, **quiet, trigger_mode="once", concurrency_limit=2)
-        endpoints(shelf, run)
+        endpoints(shelf)
     demo.queue(max_size=64, default_concurrency_limit=4)
     return demo
 
@@ -66,7 +66,7 @@ def thumb(path: str) -> str:
     return events.data_url(image.crop((left, top, left + side, top + side)), 112)
 
 
-def endpoints(shelf: Shelf, run: events.Run) -> None:
+def endpoints(shelf: Shelf) -> None:
     """`/classify` and `/explain`, for gradio_client, curl and MCP; in the weights that the program was started with."""
 
     def asked(image: str | None, head: str, target: str, contrast: str) -> tuple[Image.Image, Any]:
@@ -74,7 +74,7 @@ def endpoints(shelf: Shelf, run: events.Run) -> None:
             raise gr.Error("There is no picture; send one as image.", print_exception=False)
         try:
             opened = events.open_named(Path(image))
-            return opened, run(shelf.own, opened, Ask(0, None, image, True, head, target or None, contrast or None, None))
+            return opened, shelf.explain(opened, Ask(0, None, image, True, head, target or None, contrast or None, None))
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
