@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -547,6 +546,7 @@ def parse_config(data: bytes, source: str) -> ModelConfig:
     """`config.json`, strictly: a missing or unknown field, or a value out of range, is a UserError that names it."""
     try:
         found = json.loads(data)
+        json.dumps(found, ensure_ascii=False).encode()  # half a character ("\ud800") cannot be shown
     except (ValueError, RecursionError):
         raise UserError("config.json of {source} is no JSON.", source=source) from None
     read = ConfigReader(source)
@@ -582,10 +582,10 @@ class ConfigReader:
         for field in sorted(wanted ^ set(found)):
             if field in wanted:
                 raise UserError("{name} of {source} lacks the field {field}.", name=name, source=self.source, field=field)
-            raise UserError("{name} of {source} has an unknown field: {field}.", name=name, source=self.source, field=field)
+            raise UserError("{name} of {source} has an unknown field: {field}.", name=name, source=self.source, field=field[:100])
 
     def number(self, found: Any, name: str, low: float, high: float) -> float:
-        if isinstance(found, bool) or not isinstance(found, int | float) or not (math.isfinite(found) and low <= found <= high):
+        if isinstance(found, bool) or not isinstance(found, int | float) or not low <= found <= high:
             raise self.wrong(name, f"a number from {low:g} to {high:g}")
         return float(found)
 

@@ -1,0 +1,488 @@
+"""Weights on this machine: what is saved, what is read back, and each thing that is refused with one sentence. No network."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from googlenet import convert, hub
+from googlenet.errors import UserError
+from googlenet.hub import Metrics, ModelConfig, Repository, choose, default_source, load, parse_config, parse_repository, save
+from googlenet.images import Preprocess
+from googlenet.model import BERKELEY, PAPER, TORCHVISION, GoogLeNet
+from tests.conftest import random_model
+
+HEADS = {"aux1": 1.5, "aux2": 2.0, "main": 0.75}
+CONFIG = ModelConfig(
+    PAPER,
+    ("cat", "犬", "crane"),
+    Preprocess((72, 80), 64, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4), "bicubic"),
+    HEADS,
+    Metrics("Three Things", dict.fromkeys(HEADS, 0.5), dict.fromkeys(HEADS, 1.0), 0.25),
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> GoogLeNet:
+    model = random_model(classes=3)
+    model.config = CONFIG
+    return model
+
+
+@pytest.fixture(scope="module")
+def saved(model: GoogLeNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in this program's layout; read, never written."""
+    folder = tmp_path_factory.mktemp("saved") / "weights"
+    save(model, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tensors(saved: Path) -> dict[str, Tensor]:
+    return safetensors.torch.load_file(saved / hub.WEIGHTS_FILE)
+
+
+def folder_with(folder: Path, weights: bytes, config: str | None = None) -> str:
+    """A folder in our layout with these bytes as weights."""
+    (folder / hub.WEIGHTS_FILE).write_bytes(weights)
+    (folder / hub.CONFIG_FILE).write_text(config or hub.dump_config(CONFIG), encoding="utf-8")
+    return str(folder)
+
+
+# What is saved comes back
+
+
+def test_save_and_load(model: GoogLeNet, saved: Path) -> None:
+    loaded = load(str(saved))
+    assert loaded.config == CONFIG
+    assert loaded.model.config == CONFIG
+    assert not loaded.model.training
+    assert all(value.dtype in (torch.float32, torch.int64) for value in loaded.model.state_dict().values())
+    assert loaded.provenance.source == str(saved)
+    assert (loaded.provenance.revision, loaded.provenance.offline) == (None, False)
+    assert len(loaded.provenance.sha256) == 64
+    assert loaded.provenance.license == "apache-2.0"
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for ours, theirs in zip(model.heads(x), loaded.model.heads(x), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0.02, atol=0.02)  # half precision on disk
+
+
+def test_files_on_disk(saved: Path) -> None:
+    assert {path.name for path in saved.iterdir()} == {"README.md", "config.json", "model.safetensors"}
+    with safe_open(saved / hub.WEIGHTS_FILE, "pt") as file:
+        assert file.get_slice("inception4c.branch2.1.conv.weight").get_dtype() == "F16"
+        assert file.get_slice("inception4c.branch2.1.bn.running_var").get_dtype() == "F32"
+        assert file.get_slice("fc.weight").get_shape() == [3, 1024]
+    assert json.loads((saved / "config.json").read_text(encoding="utf-8"))["labels"][1] == "犬"
+
+
+def test_what_half_precision_cannot_hold_stays_single(tmp_path: Path) -> None:
+    model = random_model(classes=3)
+    model.config = CONFIG
+    model.fc.weight.data[0, 0] = 1e6
+    save(model, tmp_path)
+    assert load(str(tmp_path)).model.fc.weight[0, 0] == 1e6
+
+
+def test_a_card_that_is_there_stays(model: GoogLeNet, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    save(model, tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"
+    save(model, tmp_path, "new")
+    assert (tmp_path / "README.md").read_text() == "new"
+
+
+def test_the_mixin_of_the_hub(model: GoogLeNet, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "mine")
+    again = GoogLeNet.from_pretrained(tmp_path / "mine")
+    assert again.config == CONFIG
+    assert torch.equal(again.fc.bias, model.fc.bias.half().float())
+
+
+@pytest.mark.parametrize("architecture", [TORCHVISION, BERKELEY], ids=["torchvision", "berkeley"])
+def test_other_architectures(architecture: Any, tmp_path: Path) -> None:
+    model = random_model(architecture, classes=2)
+    heads = HEADS if architecture.aux_heads else {"main": 1.0}
+    model.config = ModelConfig(architecture, ("a", "b"), Preprocess(32, 32, (0, 0, 0), (1, 1, 1)), heads, None)
+    save(model, tmp_path)
+    assert load(str(tmp_path)).config == model.config
+
+
+def test_saving_that_cannot_be(model: GoogLeNet, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"The folder .*file.* cannot be written"):
+        save(model, tmp_path / "file" / "below")
+    with pytest.raises(UserError, match="lacks its config"):
+        save(random_model(classes=2), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_save_that_fails_leaves_the_old_file(model: GoogLeNet, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (saved / hub.WEIGHTS_FILE).read_bytes()
+
+    def half(tensors: dict[str, Tensor], path: Path) -> None:
+        path.write_bytes(before[:1000])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(hub, "save_file", half)
+    with pytest.raises(UserError, match="disk full"):
+        save(model, saved)
+    assert (saved / hub.WEIGHTS_FILE).read_bytes() == before
+    assert {path.name for path in saved.iterdir()} == {"README.md", "config.json", "model.safetensors"}
+
+
+# Names of sources
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("user/repo", Repository("user/repo")),
+        (" user/repo ", Repository("user/repo")),
+        ("user/repo@main", Repository("user/repo", "main")),
+        ("user/repo@refs/pr/1", Repository("user/repo", "refs/pr/1")),
+        ("u-s.er/re_po-2@" + "a" * 40 + ":deep/file.onnx", Repository("u-s.er/re_po-2", "a" * 40, "deep/file.onnx")),
+        ("user/repo:file name.pth", Repository("user/repo", None, "file name.pth")),
+    ],
+)
+def test_repository_names(text: str, expected: Repository) -> None:
+    found = parse_repository(text)
+    assert found == expected
+    assert str(found) == text.strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "repo", "/etc/passwd", "../up", "a/../b", "a/..", "./a", "a/b/c", "~/x", "C:\\x", "a\\b/c", "user/repo@",
+        "user/repo:", "user/repo@../../x", "user/repo@a//b", "user/repo:../x", "user/repo:/etc/passwd", "user/repo:a/./b",
+        "user/repo:a\\b", "user/repo:a\0b", "user/re po", "user/repo\nx", "file:///etc/passwd", "https://a/b", "-user/repo",
+        "user/repo@-x", "u" * 97 + "/repo", "user/repo:" + "f" * 201,
+    ],
+)  # fmt: skip
+def test_what_is_no_repository(text: str) -> None:
+    with pytest.raises(UserError, match="names no repository"):
+        parse_repository(text)
+
+
+def test_known_sources_are_repositories() -> None:
+    for known in hub.KNOWN_SOURCES:
+        repository = parse_repository(known.source)
+        assert repository.file is not None
+        assert repository.file.endswith(convert.FORMATS)
+        assert known.title
+        assert known.note
+
+
+def test_an_existing_path_wins(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / "repo").symlink_to(saved)
+    assert load("user/repo").provenance.revision is None
+
+
+def test_default_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLENET_WEIGHTS", "user/repo")
+    assert default_source() == "user/repo"
+    monkeypatch.setenv("GOOGLENET_WEIGHTS", "")
+    assert Path(default_source()) == Path(hub.__file__).parent.parent / "weights"
+
+
+# Which file
+
+
+def test_choose() -> None:
+    assert choose(["config.json", "x.onnx", "model.safetensors"], "s") == "model.safetensors"
+    assert choose(["README.md", "config.json", "deep/x.pth"], "s") == "deep/x.pth"
+    with pytest.raises(UserError, match=r"s holds 2 files of weights; name the one that you mean: a\.onnx, b\.caffemodel\."):
+        choose(["b.caffemodel", "model.safetensors", "a.onnx"], "s")
+    with pytest.raises(UserError, match=r"s holds 12 files .* 9\.pt, …\."):
+        choose([f"{i:x}.pt" for i in range(12)], "s")
+    with pytest.raises(UserError, match=r"s holds no GoogLeNet: neither config\.json with model\.safetensors nor"):
+        choose(["model.safetensors", "x.onnx.txt"], "s")
+
+
+def test_a_file_of_another_layout(tmp_path: Path) -> None:
+    model = random_model(TORCHVISION, classes=1000)
+    torch.save(model.state_dict(), tmp_path / "net.pth")
+    (tmp_path / "README.md").write_text("---\nlicense: bsd-3-clause\n---\n")
+    for source in (str(tmp_path / "net.pth"), str(tmp_path)):
+        loaded = load(source)
+        assert torch.equal(loaded.model.fc.weight, model.fc.weight)
+        assert loaded.config.labels[291] == "lion"  # torchvision's names of ImageNet's 1,000 classes
+        assert loaded.config.temperatures is None
+        assert loaded.provenance.license == "bsd-3-clause"
+    assert hub.labels_of(3) == ("class 0", "class 1", "class 2")
+
+
+def test_import_writes_our_layout(tmp_path: Path) -> None:
+    model = random_model(TORCHVISION, classes=3)
+    torch.save(model.state_dict(), tmp_path / "net.pth")
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    imported = hub.import_weights(str(tmp_path / "net.pth"), tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert imported.provenance.sha256 in card
+    loaded = load(str(tmp_path / "out"))
+    assert loaded.config == imported.config
+    assert loaded.provenance.license == "mit"
+    assert torch.equal(loaded.model.fc.weight, model.fc.weight.half().float())
+
+
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        ("---\nlicense: apache-2.0\n---\n", "apache-2.0"),
+        ("---\ntags: [x]\nlicense: 'cc-by-4.0'\n---\n", "cc-by-4.0"),
+        ("---\ntags: [x]\n---\nlicense: mit\n", None),
+        ("license: mit\n", None),
+        ("---\nlicense: <script>\n---\n", None),
+        ("", None),
+    ],
+)
+def test_license(card: str, expected: str | None, tmp_path: Path) -> None:
+    assert hub.license_of(tmp_path) is None
+    (tmp_path / "README.md").write_text(card)
+    assert hub.license_of(tmp_path) == expected
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("source", ["", "no-such-folder", "/no/such/file.onnx", "a\0b", "user/repo@", "x" * 5000])
+def test_no_such_source(source: str) -> None:
+    with pytest.raises(UserError, match="There is no folder or file"):
+        load(source)
+
+
+def test_folders_that_hold_no_weights(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no GoogLeNet"):
+        load(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(UserError, match=r"lacks a readable model\.safetensors"):
+        load(str(tmp_path))
+
+
+def test_weights_without_config(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").symlink_to(saved / "model.safetensors")
+    with pytest.raises(UserError, match=r"lacks a readable config\.json"):
+        load(str(tmp_path / "model.safetensors"))
+
+
+def test_too_large(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "MAX_BYTES", 4 << 20)
+    with pytest.raises(UserError, match=r"model\.safetensors of .* is larger than 4 MB"):
+        load(str(saved))
+
+
+def test_ten_million_labels(tmp_path: Path, saved: Path) -> None:
+    config = json.loads(hub.dump_config(CONFIG)) | {"labels": ["a"] * 10_000_000}
+    folder = folder_with(tmp_path, (saved / hub.WEIGHTS_FILE).read_bytes(), json.dumps(config))
+    with pytest.raises(UserError, match=r"config\.json of .* is larger than 16 MB"):
+        load(folder)
+
+
+def header(text: bytes, length: int | None = None) -> bytes:
+    return struct.pack("<Q", len(text) if length is None else length) + text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"short",
+        header(b"{}", 1 << 62),
+        header(b"{}", 1 << 20),
+        header(b"no json"),
+        header(b"[1]"),
+        header(b'{"fc.bias": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}'),
+        header(b'{"fc.bias": {"dtype": "F32", "shape": [1000000000000], "data_offsets": [0, 12]}}') + bytes(12),
+        header(b'{"fc.bias": {"dtype": "F32", "shape": [3], "data_offsets": [4, 16]}}') + bytes(12),
+        header(b'{"fc.bias": {"dtype": "NONE", "shape": [3], "data_offsets": [0, 12]}}') + bytes(12),
+        b"\x80\x04" + pickle.dumps([1])[2:],
+    ],
+)
+def test_safetensors_that_lie(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.safetensors of .* is damaged"):
+        load(folder_with(tmp_path, data))
+
+
+def test_a_file_cut_short(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="damaged"):
+        load(folder_with(tmp_path, (saved / hub.WEIGHTS_FILE).read_bytes()[:-1]))
+
+
+def without(name: str) -> Callable[[dict[str, Tensor]], None]:
+    return lambda tensors: tensors.__delitem__(name)
+
+
+def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], None]:
+    return lambda tensors: tensors.update({name: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (without("aux2.fc1.bias"), r"lack the tensor aux2\.fc1\.bias"),
+        (without("conv1.bn.num_batches_tracked"), "lack the tensor conv1.bn.num_batches_tracked"),
+        (put("fc2.weight", torch.zeros(1)), r"a tensor that no GoogLeNet has: fc2\.weight"),
+        (put("x" * 1000, torch.zeros(1)), "x{100}"),
+        (put("fc.weight", torch.zeros(4, 1024)), "fc.weight of .* is float 4×1024 where float 3×1024 belongs"),
+        (put("fc.bias", torch.zeros(())), "fc.bias of .* is one float where float 3 belongs"),
+        (put("fc.bias", torch.zeros(3, dtype=torch.int64)), "fc.bias of .* is integer 3 where float 3 belongs"),
+        (put("fc.bias", torch.zeros(3, dtype=torch.bool)), "fc.bias of .* is integer 3 where float 3 belongs"),
+        (put("fc.bias", torch.tensor([0, torch.nan, 0])), "fc.bias of .* holds values that no training gives"),
+        (put("fc.bias", torch.tensor([0, torch.inf, 0]).half()), "fc.bias of .* holds values that no training gives"),
+        (put("conv1.bn.running_var", -torch.ones(64)), "conv1.bn.running_var of .* holds values that no training gives"),
+    ],
+)
+def test_tensors_that_do_not_fit(
+    change: Callable[[dict[str, Tensor]], None], sentence: str, tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
+    changed = dict(tensors)
+    change(changed)
+    with pytest.raises(UserError, match=sentence):
+        load(folder_with(tmp_path, safetensors.torch.save(changed)))
+
+
+@pytest.mark.parametrize("dtype", ["F64", "BF16", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F4", "F6_E2M3", "C64", "U64", "BOOL"])
+def test_every_type_of_number_is_read_or_refused(dtype: str, tensors: dict[str, Tensor], tmp_path: Path) -> None:
+    """`fc.bias` rewritten by hand, since not every type can be made with PyTorch."""
+    rest = {name: value for name, value in tensors.items() if name != "fc.bias"}
+    data = safetensors.torch.save(rest)
+    length = struct.unpack("<Q", data[:8])[0]
+    entries, body = json.loads(data[8 : 8 + length]), data[8 + length :]
+    bits = {"F64": 64, "BF16": 16, "C64": 64, "U64": 64, "F4": 4, "F6_E2M3": 6}.get(dtype, 8)
+    size = 3 * bits // 8
+    entries["fc.bias"] = {"dtype": dtype, "shape": [3], "data_offsets": [len(body), len(body) + size]}
+    try:
+        load(folder_with(tmp_path, header(json.dumps(entries).encode()) + body + bytes(size)))
+    except UserError as error:
+        assert "fc.bias" in str(error) or "damaged" in str(error)  # noqa: PT017 - reading it is as right as refusing it
+
+
+class Attack:
+    """What would run at unpickling."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_pickle_does_not_run(protocol: int, zipped: bool, tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    value = {"conv1.conv.weight": Attack(mark)}
+    if zipped:
+        torch.save(value, tmp_path / "net.pth", pickle_protocol=protocol)
+    else:
+        (tmp_path / "net.pth").write_bytes(pickle.dumps(value, protocol))
+    with pytest.raises(UserError, match=r"net\.pth is damaged or holds more than tensors"):
+        load(str(tmp_path))
+    assert not mark.exists()
+    torch.load(tmp_path / "net.pth", weights_only=False) if zipped else pickle.loads((tmp_path / "net.pth").read_bytes())
+    assert mark.exists()  # it would have run
+
+
+# config.json
+
+
+def changed(**values: Any) -> bytes:
+    """config.json with fields replaced, in the architecture and the preprocessing too."""
+    config = json.loads(hub.dump_config(CONFIG))
+    for name, value in values.items():
+        part = next(part for part in (config, config["architecture"], config["preprocess"], config["metrics"]) if name in part)
+        part[name] = value
+    return json.dumps(config).encode()
+
+
+def test_config_round_trip() -> None:
+    assert parse_config(hub.dump_config(CONFIG).encode(), "s") == CONFIG
+    bare = ModelConfig(TORCHVISION, ("a", "b"), Preprocess(32, 32, (0.5,) * 3, (0.5,) * 3), None, None)
+    assert parse_config(hub.dump_config(bare).encode(), "s") == bare
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b"9" * 10_000])
+def test_config_that_is_no_json(data: bytes) -> None:
+    with pytest.raises(UserError, match=r"config\.json of s is no JSON"):
+        parse_config(data, "s")
+
+
+def test_config_with_half_a_character() -> None:
+    for field, value in (("labels", ["a", "\ud800"]), ("dataset", "\udfff")):  # no page could show it
+        with pytest.raises(UserError, match=r"config\.json of s is no JSON"):
+            parse_config(changed(**{field: value}), "s")
+
+
+@pytest.mark.parametrize("data", [b"[]", b"3", b"null", b'"text"'])
+def test_config_that_is_no_object(data: bytes) -> None:
+    with pytest.raises(UserError, match=r"config\.json in config\.json of s must be an object"):
+        parse_config(data, "s")
+
+
+def parts() -> list[tuple[str | None, str]]:
+    config = json.loads(hub.dump_config(CONFIG))
+    inner = [(name, field) for name in ("architecture", "preprocess", "metrics") for field in config[name]]
+    return [(None, field) for field in config] + inner
+
+
+@pytest.mark.parametrize(("part", "field"), parts())
+def test_config_with_a_field_missing(part: str | None, field: str) -> None:
+    config = json.loads(hub.dump_config(CONFIG))
+    del (config[part] if part else config)[field]
+    with pytest.raises(UserError, match=f"{part or 'config.json'} of s lacks the field {field}"):
+        parse_config(json.dumps(config).encode(), "s")
+
+
+@pytest.mark.parametrize("part", [None, "architecture", "preprocess", "metrics"])
+def test_config_with_an_unknown_field(part: str | None) -> None:
+    config = json.loads(hub.dump_config(CONFIG))
+    (config[part] if part else config)["zzz"] = 1
+    with pytest.raises(UserError, match=f"{part or 'config.json'} of s has an unknown field: zzz"):
+        parse_config(json.dumps(config).encode(), "s")
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("labels", [None, {}, "abc", [], ["a"], ["a", 1], ["a", None], ["a", ""], ["a", "x" * 301], ["a"] * 100_001]),
+        ("architecture", [None, [], "paper", 3]),
+        ("norm", [None, "none", 1, ["batch"]]),
+        ("branch3_kernel", [None, 4, "3", 3.0, True]),
+        ("maxpool4_kernel", [None, 4, 2.0]),
+        ("aux_pool", [None, "5x5", {}]),
+        ("aux_heads", [None, 0, 1, "true"]),
+        ("preprocess", [None, [], 224]),
+        ("resize", [None, 0, -1, 31, 1025, 10**400, 64.0, True, "64", [64], [64, 64, 64], [64, 31], [64, "64"]]),
+        ("crop", [None, 0, 31, 73, 1024, 10**9, 64.5, [64, 64], True]),
+        ("mean", [None, 0.5, [0.5], [0.5] * 4, [0.5, 0.5, None], [0.5, 0.5, 1.1], [-0.1, 0, 0], [float("nan")] * 3, [True] * 3]),
+        ("mean", [[10**400, 0, 0]]),
+        ("std", [None, [0, 1, 1], [1e-9] * 3, [float("inf")] * 3, ["1"] * 3]),
+        ("interpolation", [None, "lanczos", 2]),
+        ("temperatures", [3, [], {}, {"main": 1}, HEADS | {"aux3": 1}, HEADS | {"main": 0}, HEADS | {"main": "1"}]),
+        ("metrics", [3, [], "good"]),
+        ("dataset", [None, 3]),
+        ("top1", [None, {}, {"main": 0.5}, HEADS]),
+        ("top5", [None, dict.fromkeys(HEADS, -0.1), dict.fromkeys(HEADS, None)]),
+        ("unlikely_below", ["0.5", 1.5, float("nan"), True, []]),
+    ],
+)
+def test_config_with_wrong_values(field: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(UserError, match=f"{field}.* (must be|lacks the field)") as refused:
+            parse_config(changed(**{field: value}), "s")
+        assert len(str(refused.value)) < 200
