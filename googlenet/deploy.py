@@ -1,0 +1,168 @@
+"""A Hugging Face Space with this page, made or brought up to date in one command."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+from huggingface_hub.utils import validate_repo_id
+
+from googlenet.errors import UserError
+from googlenet.hub import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, Repository, choose, load, parse_repository, short
+
+VARIABLE = "GOOGLENET_WEIGHTS"
+TOP_LEVEL = ("app.py", "requirements.txt", "LICENSE")
+BUILD_TIME = 30 * 60.0
+"""Seconds that a Space may take to build and start: installing PyTorch takes about five minutes."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a Space is to hold."""
+
+    files: dict[str, Path | bytes]
+    """path in the Space → where the content is, or the content"""
+    variables: dict[str, str]
+
+
+def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, dry_run: bool, root: Path) -> str:
+    """Make or update the Space `user/space` from the checkout `root`, wait until it runs, print and return its address.
+
+    Weights on this machine travel along; weights on the Hub are named in the Space's variable and fetched when it is built. A
+    dry run prints what would be done and needs neither token nor network. Raises UserError, in one sentence, for whatever a
+    person can mend, the Space's own build error among it.
+    """
+    try:
+        validate_repo_id(repo_id)
+        user, _ = repo_id.split("/")
+    except (HFValidationError, ValueError):
+        raise UserError("{space} is no name of a Space; write user/space.", space=repo_id) from None
+    plan = make_plan(weights, root)
+    address = f"{constants.ENDPOINT}/spaces/{repo_id}"
+    if dry_run:
+        print(describe(repo_id, plan, hardware, private))
+        return address
+    if not get_token():
+        raise UserError("There is no token on this machine; set HF_TOKEN to one that may write to {user}.", user=user)
+    api = HfApi()
+    try:
+        commit = upload(api, repo_id, plan, hardware, private)
+        print(f"{repo_id} has the files (commit {commit}); waiting until it runs.")
+        wait(api, repo_id)
+    except HfHubHTTPError as error:
+        if error.response.status_code in (401, 403):
+            raise UserError("The token may not write to {space}; set HF_TOKEN to one that may.", space=repo_id) from None
+        said = error.server_message or short(error)
+        raise UserError("The Hub refuses to make {space}: {error}.", space=repo_id, error=said.rstrip(".")) from None
+    except (HTTPError, OSError, ValueError) as error:
+        raise UserError(
+            "{space} could not be brought up to date: {error}; try again.", space=repo_id, error=short(error)
+        ) from None
+    print(f"Inside GoogLeNet is at {address}")
+    return address
+
+
+def make_plan(weights: str, root: Path) -> Plan:
+    """Exactly the files that the Space needs, and its variables."""
+    files: dict[str, Path | bytes] = {name: root / name for name in TOP_LEVEL}
+    for path in sorted((root / "googlenet").rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
+            files[path.relative_to(root).as_posix()] = path
+    lacking = [name for name, path in files.items() if isinstance(path, Path) and not path.is_file()]
+    if lacking:
+        raise UserError("{root} lacks {file}; deploy from a checkout of the program.", root=root, file=lacking[0])
+    if os.path.exists(weights):
+        load(weights)  # what does not load here would not load there
+        files |= {f"weights/{path.name}": path for path in weights_files(Path(weights))}
+        return Plan(files | {"README.md": readme(root, None)}, {})
+    repository = parse_repository(weights)
+    return Plan(files | {"README.md": readme(root, repository)}, {VARIABLE: str(repository)})
+
+
+def weights_files(path: Path) -> list[Path]:
+    """The files that a SOURCE on this machine consists of."""
+    folder, name = (
+        (path, choose([file.name for file in path.iterdir()], str(path))) if path.is_dir() else (path.parent, path.name)
+    )
+    beside = (CONFIG_FILE, CARD_FILE) if name == WEIGHTS_FILE else ()
+    return [folder / file for file in (*beside, name) if (folder / file).is_file()]
+
+
+def readme(root: Path, repository: Repository | None) -> bytes:
+    """README.md with the header that Spaces read: the checkout's own, and the weights to fetch while the Space is built."""
+    try:
+        text = (root / "README.md").read_text(encoding="utf-8")
+        _, header, body = text.split("---\n", 2)
+        fields: dict[str, Any] = yaml.safe_load(header)
+        fields.pop("preload_from_hub", None)
+    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+        raise UserError("README.md in {root} does not begin with the header of a Space.", root=root) from None
+    if repository:
+        fields["models"] = [repository.id]
+        fields["preload_from_hub"] = [preload(repository)]
+    return f"---\n{yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)}---\n{body}".encode()
+
+
+def preload(repository: Repository) -> str:
+    """`repository file,… [commit]`, as Spaces want it; without files the whole repository is fetched."""
+    if repository.file:
+        names = repository.file
+    elif repository.revision:  # the commit's place is the third
+        names = f"{CONFIG_FILE},{WEIGHTS_FILE}"
+    else:
+        return repository.id
+    return f"{repository.id} {names}" + (f" {repository.revision}" if repository.revision else "")
+
+
+def describe(repo_id: str, plan: Plan, hardware: str | None, private: bool) -> str:
+    """The dry run: one line for each thing that would be done."""
+    sizes = {name: len(c) if isinstance(c, bytes) else c.stat().st_size for name, c in plan.files.items()}
+    lines = [f"Space {repo_id}, {'private' if private else 'public'}, hardware {hardware or 'as it is (cpu-basic when new)'}"]
+    lines += [f"variable {name}={value}" for name, value in plan.variables.items()]
+    lines += [f"file {name} ({sizes[name]:,} bytes)" for name in sorted(plan.files)]
+    header = plan.files["README.md"]
+    assert isinstance(header, bytes)
+    lines += [f"header {line}" for line in header.decode().split("---\n")[1].splitlines()]
+    lines.append(f"{len(sizes)} files, {sum(sizes.values()):,} bytes; nothing was sent.")
+    return "\n".join(lines)
+
+
+def upload(api: HfApi, repo_id: str, plan: Plan, hardware: str | None, private: bool) -> str:
+    """Create the Space or find it, set it up, and send the files in one commit, whose name is returned."""
+    api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
+    if private:  # one that was there already may be public
+        api.update_repo_settings(repo_id, repo_type="space", private=True)
+    if VARIABLE in api.get_space_variables(repo_id) and VARIABLE not in plan.variables:
+        api.delete_space_variable(repo_id, VARIABLE)
+    for name, value in plan.variables.items():
+        api.add_space_variable(repo_id, name, value)
+    if hardware:
+        api.request_space_hardware(repo_id, hardware)  # type: ignore[arg-type]  # newer names than the library knows
+    there = set(api.list_repo_files(repo_id, repo_type="space")) - {".gitattributes"}
+    changes: list[CommitOperationAdd | CommitOperationDelete] = [
+        CommitOperationAdd(name, content) for name, content in plan.files.items()
+    ]
+    changes += [CommitOperationDelete(name) for name in sorted(there - set(plan.files))]
+    return str(api.create_commit(repo_id, changes, commit_message="Bring up to date", repo_type="space").oid)
+
+
+def wait(api: HfApi, repo_id: str) -> None:
+    """Return when the Space runs. Raises UserError with the last line of its log when it does not."""
+    try:
+        stage = api.wait_for_space(repo_id, timeout=BUILD_TIME, poll_interval=2).stage
+    except TimeoutError:
+        raise UserError("{space} is still not running after half an hour; look at its log.", space=repo_id) from None
+    if stage == "RUNNING":
+        return
+    try:
+        log = [line.strip() for line in api.fetch_space_logs(repo_id, build=stage == "BUILD_ERROR") if line.strip()]
+    except (HTTPError, OSError):
+        log = []
+    raise UserError(
+        "{space} does not run ({stage}): {log}.", space=repo_id, stage=stage, log=log[-1].rstrip(".") if log else "it left no log"
+    )
