@@ -27,13 +27,12 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def serve(log: Path) -> tuple[subprocess.Popen[bytes], str]:
+def serve(log: Path, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
     """Start `python app.py` and wait until its page answers."""
     port = free_port()
+    command = [sys.executable, "app.py", "--port", str(port)]
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=os.environ | environment)
     url = f"http://127.0.0.1:{port}/"
     for _ in range(240):
         if process.poll() is not None:
