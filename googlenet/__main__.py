@@ -17,7 +17,7 @@ from googlenet.errors import UserError
 from googlenet.explain import BATCH, Explainer, Explanation, Question
 from googlenet.hub import default_source, import_weights, load
 from googlenet.images import FORMATS, open_image
-from googlenet.model import HEADS
+from googlenet.model import HEADS, STAGES
 from googlenet.render import overlay, sheet
 
 ROOT = Path(__file__).parent.parent
@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--input-size", type=int, metavar="PIXELS", help="size of use; default: the schedule's last size")
     train.add_argument("--batch-size", type=int, default=128)
     train.add_argument("--learning-rate", type=float, default=0.1)
+    train.add_argument("--freeze", choices=STAGES, metavar="STAGE", help="keep everything up to this stage as it is (3a … 5b)")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--resume", action="store_true", help="go on from FOLDER's checkpoint")
     train.set_defaults(run=run_train)
@@ -158,7 +159,7 @@ def run_train(options: argparse.Namespace) -> int:
     from googlenet.training.loop import Recipe
     from googlenet.training.train import train
 
-    recipe = Recipe(options.schedule, options.batch_size, options.learning_rate, seed=options.seed)
+    recipe = Recipe(options.schedule, options.batch_size, options.learning_rate, freeze=options.freeze, seed=options.seed)
     train(
         options.data,
         options.out,

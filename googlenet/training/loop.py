@@ -16,10 +16,11 @@ from tqdm import tqdm
 from googlenet.device import half_precision
 from googlenet.errors import UserError
 from googlenet.images import Preprocess
-from googlenet.model import GoogLeNet, HeadLogits
+from googlenet.model import STAGES, GoogLeNet, HeadLogits
 from googlenet.training.data import Images, Split, Teacher, augment, batches, normalise
 
 AUX_WEIGHT = 0.3
+PARTS = ("conv1", "conv2", "conv3", *(f"inception{stage}" for stage in STAGES))
 CHECKPOINT_EVERY = 300
 """Seconds between checkpoints."""
 
@@ -41,6 +42,8 @@ class Recipe:
     teacher_weight: float = 0.6
     """share of the teacher's answer in the target, the rest is the true label; used with a teacher"""
     dropout: float = 0.2
+    freeze: str | None = None
+    """Everything up to this stage keeps its weights and statistics: a short fine-tuning costs little more than half."""
     seed: int = 0
 
 
@@ -83,8 +86,11 @@ class Run:
         self.path = out / "checkpoint.pt"
         self.model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.model.dropout.p = recipe.dropout
-        decayed = [p for p in model.parameters() if p.ndim > 1]
-        plain = [p for p in model.parameters() if p.ndim == 1]
+        if recipe.freeze:
+            for name in PARTS[: PARTS.index(f"inception{recipe.freeze}") + 1]:
+                model.get_submodule(name).requires_grad_(False).eval()
+        decayed = [p for p in model.parameters() if p.ndim > 1 and p.requires_grad]
+        plain = [p for p in model.parameters() if p.ndim == 1 and p.requires_grad]
         groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
         self.sizes = [size for size, epochs in recipe.schedule for _ in range(epochs)]

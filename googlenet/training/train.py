@@ -111,9 +111,10 @@ def describe(recipe: Recipe, run: Run, init: Path | None, teacher: Path | None, 
     labels = f"label smoothing {recipe.label_smoothing:g}"
     if teacher is not None:
         labels = f"labels mixed with {recipe.teacher_weight:.0%} of a teacher's answers (`--teacher`)"
+    frozen = f", everything up to stage {recipe.freeze} frozen" if recipe.freeze else ""
     start = "from scratch" if init is None else f"from the weights before (`--init {init.name}`)"
     return (
         f"- {start}: epochs {sizes}; batches of {recipe.batch_size}, SGD with Nesterov momentum 0.9, learning rate "
         f"{recipe.learning_rate:g} (rising over {recipe.warm_up:.0%}, then a cosine to 0), weight decay {recipe.weight_decay:g}, "
-        f"{labels}, dropout {recipe.dropout:g}, seed {recipe.seed}; {run.seconds / 60:.0f} minutes on {device.type}"
+        f"{labels}, dropout {recipe.dropout:g}{frozen}, seed {recipe.seed}; {run.seconds / 60:.0f} minutes on {device.type}"
     )
