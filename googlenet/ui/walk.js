@@ -19,10 +19,11 @@ let linked = null;                                  // a question of the address
 function bytes(base64) { return Uint8Array.from(atob(base64), c => c.charCodeAt(0)); }
 function fill(text, values = {}) { return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? ""); }
 function say(key, values) { return fill(words[key], values); }
-function percent(p) {  // as words.percent: rounding never makes it untrue
-  if (p >= .995) return "> 99 %";
-  if (p < .001) return "< 0.1 %";
-  return (p * 100).toFixed(p >= .0995 ? 0 : 1) + " %";
+function percent(p, prose = false) {  // as words.percent: rounding never makes it untrue
+  const [over, under] = prose ? [words.over, words.under] : ["> {}", "< {}"], figure = text => text + "\u00a0%";
+  if (p >= .995) return over.replace("{}", figure("99"));
+  if (p < .001) return under.replace("{}", figure("0.1"));
+  return figure((p * 100).toFixed(p >= .0995 ? 0 : 1));
 }
 function make(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -196,7 +197,7 @@ function belief() {
 }
 
 function sentence() {
-  const text = answer.say[language], label = askedLabel(), parts = text.split(label), out = [];
+  const text = answer.say[language].replaceAll(" %", "\u00a0%"), label = askedLabel(), parts = text.split(label), out = [];
   parts.forEach((part, i) => {
     out.push(part);
     if (i === parts.length - 1) return;
@@ -232,14 +233,14 @@ function close() {  // the enlarged stage
   canvas.setAttribute("aria-label", $(`.stage[data-stage="${stage}"] canvas`).getAttribute("aria-label"));
   $("#stage-title").textContent = say("stage_title", {stage});
   $(".stage-text").textContent = info.peak
-    ? say("stage_text", {h: grid.h, w: grid.w, class: askedName(), ...place(info.peak), share: percent(info.share_of_evidence)})
+    ? say("stage_text", {h: grid.h, w: grid.w, class: askedName(), ...place(info.peak), share: percent(info.share_of_evidence, true)})
     : say("stage_text_none", {h: grid.h, w: grid.w, class: askedName()});
   const loudest = Math.max(1e-12, ...grid.branches.map(values => Math.max(...values)));  // one scale for the four
   BRANCHES.forEach((branch, b) => {
     const node = $(`.four [data-branch="${branch}"]`), share = info.branches[branch];
     paint(node.querySelector("canvas"), grid, grid.branches[b], loudest);
     node.querySelector("canvas").setAttribute("aria-label",
-      say("branch_alt", {stage, branch: branchName(branch), class: askedName(), share: percent(share)}));
+      say("branch_alt", {stage, branch: branchName(branch), class: askedName(), share: percent(share, true)}));
     node.querySelector(".share").textContent = percent(share);
     node.querySelector(".bar i").style.width = share * 100 + "%";
   });
@@ -497,7 +498,7 @@ $(".shot").addEventListener("click", () => {
 function showWeights(next) {
   weights = next;
   $(".chip").textContent = say("weights_chip", {source: next.dataset || next.source, count: next.labels.length});
-  const shares = HEADS.filter(head => next.top1[head]).map(head => `${head} ${(next.top1[head] * 100).toFixed(1)} %`).join(", ");
+  const shares = HEADS.filter(head => next.top1[head]).map(head => `${head} ${(next.top1[head] * 100).toFixed(1)}\u00a0%`).join(", ");
   const facts = {source: next.source, revision: next.revision && next.revision.slice(0, 12), file: next.sha256.slice(0, 12),
     trained_on: next.dataset, accuracy: shares, licence: next.license};
   if (!facts.revision) delete facts.revision;  // a folder has none
