@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
     try:
         commit = upload(api, repo_id, plan, hardware, private)
         print(f"{repo_id} has the files (commit {commit}); waiting until it runs.")
-        wait(api, repo_id)
+        wait(api, repo_id, commit)
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
             raise UserError("The token may not write to {space}; set HF_TOKEN to one that may.", space=repo_id) from None
@@ -151,18 +152,25 @@ def upload(api: HfApi, repo_id: str, plan: Plan, hardware: str | None, private: 
     return str(api.create_commit(repo_id, changes, commit_message="Bring up to date", repo_type="space").oid)
 
 
-def wait(api: HfApi, repo_id: str) -> None:
-    """Return when the Space runs. Raises UserError with the last line of its log when it does not."""
+def wait(api: HfApi, repo_id: str, commit: str) -> None:
+    """Return when the Space runs this commit. Raises UserError with the last line of its log when it does not."""
+    deadline = time.monotonic() + BUILD_TIME
     try:
-        stage = api.wait_for_space(repo_id, timeout=BUILD_TIME, poll_interval=2).stage
+        runtime = api.wait_for_space(repo_id, timeout=BUILD_TIME, poll_interval=2)
+        while runtime.stage == "RUNNING" and runtime.raw.get("sha", commit) != commit:  # the one before, for a moment yet
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            time.sleep(2)
+            runtime = api.wait_for_space(repo_id, timeout=max(0.0, deadline - time.monotonic()), poll_interval=2)
     except TimeoutError:
         raise UserError("{space} is still not running after half an hour; look at its log.", space=repo_id) from None
-    if stage == "RUNNING":
+    if runtime.stage == "RUNNING":
         return
     try:
-        log = [line.strip() for line in api.fetch_space_logs(repo_id, build=stage == "BUILD_ERROR") if line.strip()]
+        found = api.fetch_space_logs(repo_id, build=runtime.stage == "BUILD_ERROR")
+        log = [line.strip().rstrip(".") for line in found if line.strip()]
     except (HTTPError, OSError):
         log = []
     raise UserError(
-        "{space} does not run ({stage}): {log}.", space=repo_id, stage=stage, log=log[-1].rstrip(".") if log else "it left no log"
+        "{space} does not run ({stage}): {log}.", space=repo_id, stage=runtime.stage, log=log[-1] if log else "it left no log"
     )

@@ -1,0 +1,40 @@
+"""`deploy` and `push_to_hub` in a process of their own: huggingface_hub reads its environment when it is imported.
+
+A JSON object a line on stdin, one a line on stdout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from googlenet.deploy import deploy
+from googlenet.errors import UserError
+from googlenet.model import GoogLeNet
+
+
+def run(root: str, **options: Any) -> dict[str, Any]:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        address = deploy(root=Path(root), **options)
+    return {"address": address, "said": said.getvalue()}
+
+
+def push(folder: str, repo_id: str) -> dict[str, Any]:
+    return {"url": str(GoogLeNet.from_pretrained(folder).push_to_hub(repo_id))}
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = push(**request) if "folder" in request else run(**request)
+        except UserError as error:
+            answer = {"error": str(error)}
+        except BaseException:
+            answer = {"crash": traceback.format_exc()}
+        print(json.dumps(answer), flush=True)

@@ -1,0 +1,238 @@
+"""A Space made and brought up to date on the Hub's stand-in; the tree that it received, file by file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from googlenet.deploy import deploy
+from googlenet.errors import UserError
+from googlenet.hub import ModelConfig, save
+from googlenet.images import Preprocess
+from googlenet.model import Architecture
+from tests.conftest import ROOT, random_model
+from tests.hub.uploads import TOKEN, UploadServer
+
+HEADER = "---\ntitle: Inside GoogLeNet\nsdk: gradio\nsdk_version: 6.31.0\napp_file: app.py\n---\n"
+
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[UploadServer]:
+    with UploadServer() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def process(server: UploadServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """The program with a token, its stdin and stdout lines of JSON."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    settings = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path_factory.mktemp("home")), "HF_TOKEN": TOKEN}
+    settings |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.hub.deployer"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=kept | settings,
+        text=True,
+    ) as process:
+        yield process
+        process.communicate()
+
+
+@pytest.fixture
+def ask(process: subprocess.Popen[str]) -> Run:
+    def ask(**request: Any) -> dict[str, Any]:
+        assert process.stdin
+        assert process.stdout
+        print(json.dumps(request), file=process.stdin, flush=True)
+        answer = json.loads(process.stdout.readline())
+        assert "crash" not in answer, answer["crash"]
+        return answer
+
+    return ask
+
+
+@pytest.fixture
+def run(ask: Run, checkout: Path) -> Run:
+    def run(space: str, **options: Any) -> dict[str, Any]:
+        defaults = {"weights": str(checkout / "weights"), "hardware": None, "private": False, "dry_run": False}
+        return ask(repo_id=space, root=str(checkout), **(defaults | options))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with what lies around in one: the program itself by links, small weights, caches, hidden files."""
+    root = tmp_path_factory.mktemp("checkout")
+    for name in ("app.py", "requirements.txt", "LICENSE"):
+        (root / name).symlink_to(ROOT / name)
+    for source in (ROOT / "googlenet").rglob("*"):
+        if source.is_file() and "__pycache__" not in source.parts:
+            target = root / source.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(source)
+    (root / "googlenet/__pycache__").mkdir()
+    (root / "googlenet/__pycache__/x.pyc").write_bytes(b"x")
+    (root / "googlenet/.hidden").write_bytes(b"x")
+    (root / "notes.txt").write_bytes(b"private")
+    (root / "README.md").write_text(HEADER + "# Inside GoogLeNet\n\n---\nmore\n")
+    model = random_model(Architecture(aux_heads=False), classes=3)
+    model.config = ModelConfig(model.architecture, ("a", "b", "c"), Preprocess(96, 96, (0.5,) * 3, (0.5,) * 3), None, None)
+    save(model, root / "weights")
+    (root / "weights/checkpoint.bin").write_bytes(b"x")
+    return root
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def header(readme: bytes) -> dict[str, Any]:
+    return yaml.safe_load(readme.decode().split("---\n")[1])
+
+
+def test_a_space_gets_exactly_its_files(server: UploadServer, run: Run, checkout: Path) -> None:
+    answer = run("someone/space", hardware="zero-a10g")
+    assert answer["address"] == f"{server.url}/spaces/someone/space"
+    assert answer["said"].endswith(f"Inside GoogLeNet is at {answer['address']}\n")
+    space = server.repos["spaces/someone/space"]
+    program = {p.relative_to(ROOT).as_posix(): p for p in (ROOT / "googlenet").rglob("*") if p.is_file() and p.suffix != ".pyc"}
+    expected = {name: path.read_bytes() for name, path in program.items()}
+    for name in ("app.py", "requirements.txt", "LICENSE"):
+        expected[name] = (ROOT / name).read_bytes()
+    for name in ("README.md", "config.json", "model.safetensors"):
+        expected[f"weights/{name}"] = (checkout / "weights" / name).read_bytes()
+    received = dict(space.files)
+    assert set(received) == {*expected, "README.md", ".gitattributes"}  # old.txt, which was there, is gone
+    for name, data in expected.items():
+        assert received[name] == data, name
+    assert header(received["README.md"]) == header(HEADER.encode())
+    assert received["README.md"].endswith(b"---\n# Inside GoogLeNet\n\n---\nmore\n")
+    assert (space.sdk, space.hardware, space.variables, space.private) == ("gradio", "zero-a10g", {}, False)
+    assert [path for method, path in server.log if method == "PUT"] == [f"/put/{sha256(expected['weights/model.safetensors'])}"]
+
+    assert run("someone/space")["address"] == answer["address"]  # nothing has changed: no second commit
+    assert (space.files, space.commits) == (received, 1)
+
+
+def test_weights_on_the_hub_are_named_and_preloaded(server: UploadServer, run: Run) -> None:
+    source = f"user/repo@{'c' * 40}:a.onnx"
+    run("someone/hub", weights=source, private=True)
+    space = server.repos["spaces/someone/hub"]
+    assert (space.variables, space.private) == ({"GOOGLENET_WEIGHTS": source}, True)
+    assert not [name for name in space.files if name.startswith("weights/")]
+    assert header(space.files["README.md"])["preload_from_hub"] == [f"user/repo a.onnx {'c' * 40}"]
+    # back to the built-in weights: the variable goes, the files come
+    run("someone/hub")
+    assert (space.variables, space.private) == ({}, True)
+    assert "weights/model.safetensors" in space.files
+    assert "preload_from_hub" not in header(space.files["README.md"])
+
+
+def test_a_public_space_becomes_private(server: UploadServer, run: Run) -> None:
+    run("someone/open")
+    assert not server.repos["spaces/someone/open"].private
+    run("someone/open", private=True)
+    assert server.repos["spaces/someone/open"].private
+
+
+@pytest.mark.parametrize(
+    ("source", "preload"),
+    [
+        ("user/repo", "user/repo"),
+        ("user/repo:a.pth", "user/repo a.pth"),
+        (f"user/repo@{'a' * 40}", f"user/repo config.json,model.safetensors {'a' * 40}"),
+    ],
+)
+def test_the_preload_line(checkout: Path, source: str, preload: str, capsys: pytest.CaptureFixture[str]) -> None:
+    deploy("someone/dry", weights=source, hardware=None, private=True, dry_run=True, root=checkout)
+    said = capsys.readouterr().out
+    assert f"header - {preload}\n" in said
+    assert f"variable GOOGLENET_WEIGHTS={source}\n" in said
+    assert "Space someone/dry, private, hardware as it is (cpu-basic when new)\n" in said
+
+
+def test_a_dry_run_sends_nothing(server: UploadServer, run: Run) -> None:
+    before = len(server.log)
+    said = run("someone/dry", dry_run=True)["said"]
+    assert len(server.log) == before
+    assert "file app.py (" in said
+    assert "file weights/model.safetensors (" in said
+    assert said.endswith("nothing was sent.\n")
+    assert "notes.txt" not in said
+    assert "checkpoint.bin" not in said
+
+
+@pytest.mark.parametrize(("stage", "log"), [("BUILD_ERROR", "build"), ("RUNTIME_ERROR", "run")])
+def test_a_space_that_does_not_run_is_reported(server: UploadServer, run: Run, stage: str, log: str) -> None:
+    run("someone/broken")
+    server.repos["spaces/someone/broken"].stages = ["BUILDING", stage]
+    error = run("someone/broken")["error"]
+    assert error == f"someone/broken does not run ({stage}): ERROR: the {log} of spaces/someone/broken failed."
+
+
+def test_the_space_of_before_does_not_pass_for_the_new_one(server: UploadServer, run: Run) -> None:
+    run("someone/again")
+    space = server.repos["spaces/someone/again"]
+    space.stages = ["RUNNING old", "BUILDING", "RUNNING"]
+    run("someone/again", weights="user/repo")
+    assert space.stages == ["RUNNING"]
+
+
+def test_what_the_hub_refuses_is_told(server: UploadServer, run: Run) -> None:
+    error = run("someone/odd", hardware="warp-drive")["error"]
+    assert error == "The Hub refuses to make someone/odd: Invalid hardware flavor: warp-drive."
+
+
+def test_what_cannot_be_deployed_is_told(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(space: str, weights: str, root: Path, dry_run: bool = True) -> str:
+        with pytest.raises(UserError) as caught:
+            deploy(space, weights=weights, hardware=None, private=False, dry_run=dry_run, root=root)
+        return str(caught.value)
+
+    for name in ("space", "a/b/c", "a b/c"):
+        assert refused(name, "user/repo", checkout) == f"{name} is no name of a Space; write user/space."
+    assert "lacks app.py; deploy from a checkout" in refused("a/b", "user/repo", tmp_path)
+    (tmp_path / "bad").mkdir()
+    assert "holds no GoogLeNet" in refused("a/b", str(tmp_path / "bad"), checkout)
+    assert "names no repository" in refused("a/b", "nowhere", checkout)
+    monkeypatch.setattr("googlenet.deploy.get_token", lambda: None)  # this machine may have one, which must not be used
+    assert "There is no token on this machine; set HF_TOKEN" in refused("a/b", "user/repo", checkout, dry_run=False)
+
+
+def test_push_to_hub_sends_our_three_files(server: UploadServer, ask: Run, checkout: Path) -> None:
+    ask(folder=str(checkout / "weights"), repo_id="someone/model")
+    received = server.repos["models/someone/model"].files
+    for name in ("config.json", "model.safetensors"):
+        assert received[name] == (checkout / "weights" / name).read_bytes()
+    assert received["README.md"].startswith(b"---\nlicense: apache-2.0\n")
+
+
+def test_the_header_of_this_checkout_is_one_that_spaces_know() -> None:
+    """Against the fields of the Hub's "Spaces Configuration Reference" that matter to a Gradio Space."""
+    found = header((ROOT / "README.md").read_bytes())
+    known = {"title", "emoji", "colorFrom", "colorTo", "sdk", "python_version", "sdk_version", "suggested_hardware", "app_file"}
+    known |= {"fullWidth", "header", "short_description", "models", "datasets", "tags", "thumbnail", "pinned", "license"}
+    known |= {"startup_duration_timeout", "preload_from_hub", "disable_embedding", "custom_headers"}
+    colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert set(found) <= known
+    assert (found["sdk"], found["app_file"], found["license"]) == ("gradio", "app.py", "apache-2.0")
+    assert {found["colorFrom"], found["colorTo"]} <= colours
+    assert re.fullmatch(r"3\.\d+(\.\d+)?", str(found["python_version"]))
+    assert re.fullmatch(r"6\.\d+\.\d+", found["sdk_version"])  # what requirements.txt asks for
+    assert len(found["short_description"]) <= 60
