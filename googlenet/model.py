@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 if TYPE_CHECKING:
-    from googlenet.hub import ModelConfig
+    from googlenet.config import ModelConfig
 
 HEADS = ("aux1", "aux2", "main")
 STAGES = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")

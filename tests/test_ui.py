@@ -169,7 +169,7 @@ def names(template: str) -> set[str | None]:
 def raised_templates() -> set[str]:
     """Templates of every UserError that the page can show, read from the code that raises them."""
     found = set()
-    for file in ("images.py", "explain.py", "hub.py", "convert.py", "ui/events.py"):
+    for file in ("images.py", "explain.py", "config.py", "hub.py", "convert.py", "ui/events.py"):
         for node in ast.walk(ast.parse((PACKAGE / file).read_text("utf-8"))):
             if (
                 isinstance(node, ast.Call)
