@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from huggingface_hub import HfApi, ModelInfo, constants, hf_hub_download
 from huggingface_hub.errors import (
+    FileMetadataError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
@@ -29,7 +30,6 @@ from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import tqdm
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 from torchvision.models import GoogLeNet_Weights
 
@@ -339,6 +339,8 @@ def short(error: BaseException | None) -> str:
         return f"the Hub answers with error {error.response.status_code}"
     if isinstance(error, HTTPError):
         return "the connection broke or is too slow"
+    if isinstance(error, FileMetadataError):
+        return "something other than the Hub answers"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return "what arrived is not as long as it should be" if "Consistency" in str(error) else "something failed"
@@ -372,10 +374,10 @@ def reference(repository: Repository, token: str | bool | None) -> Path:
 
 def remember(repository: Repository, commit: str, token: str | bool | None) -> None:
     """Note which commit a revision was, for the next start without a network; a cache that cannot be written stays as it is."""
-    note = reference(repository, token)
     with contextlib.suppress(OSError):
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(commit)
+        for note in {reference(repository, token), reference(repository, None)}:  # what is open to all is open to the operator
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(commit)
 
 
 def find_cached(repository: Repository, token: str | bool | None, why: str) -> tuple[str, str]:
@@ -484,11 +486,11 @@ def save(model: GoogLeNet, folder: Path, card: str | None = None) -> None:
     tensors = {name: stored(name, value) for name, value in model.state_dict().items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / WEIGHTS_FILE, lambda path: save_file(tensors, path))
-        write_whole(folder / CONFIG_FILE, lambda path: path.write_text(config, encoding="utf-8"))
+        write_whole(folder / WEIGHTS_FILE, safetensors.torch.save(tensors))
+        write_whole(folder / CONFIG_FILE, config.encode())
         if card is not None:
-            write_whole(folder / CARD_FILE, lambda path: path.write_text(card, encoding="utf-8"))
-    except (OSError, SafetensorError) as error:
+            write_whole(folder / CARD_FILE, card.encode())
+    except OSError as error:
         raise UserError("The folder {folder} cannot be written: {error}.", folder=folder, error=error) from None
 
 
@@ -501,10 +503,10 @@ def stored(name: str, value: Tensor) -> Tensor:
     return half if bool(half.isfinite().all()) else value
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     part = path.with_name(path.name + ".part")
     try:
-        write(part)
+        part.write_bytes(data)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -519,11 +521,12 @@ def import_weights(source: str, out: Path) -> LoadedModel:
     """Write any SOURCE in this program's layout, with a card that tells where it came from."""
     loaded = load(source)
     provenance = loaded.provenance
+    origin = Path(source).name if os.path.exists(source) else source  # a card is for others: no path of this machine
     commit = f", commit {provenance.revision}" if provenance.revision else ""
     licence = f"license: {provenance.license}\n" if provenance.license else ""
     card = (
         f"---\n{licence}pipeline_tag: image-classification\ntags: [googlenet, inception, grad-cam]\n---\n\n"
-        f"# GoogLeNet, {len(loaded.config.labels):,} classes\n\nImported from {source}{commit}, a file with SHA-256 "
+        f"# GoogLeNet, {len(loaded.config.labels):,} classes\n\nImported from {origin}{commit}, a file with SHA-256 "
         f"{provenance.sha256}. For use with the program *Inside GoogLeNet*.\n"
     )
     save(loaded.model, out, card)
