@@ -375,7 +375,7 @@ def reference(repository: Repository, token: str | bool | None) -> Path:
 def remember(repository: Repository, commit: str, token: str | bool | None) -> None:
     """Note which commit a revision was, for the next start without a network; a cache that cannot be written stays as it is."""
     with contextlib.suppress(OSError):
-        for note in {reference(repository, token), reference(repository, None)}:  # what is open to all is open to the operator
+        for note in {reference(repository, None), reference(repository, token)}:  # what is anyone's is the operator's too
             note.parent.mkdir(parents=True, exist_ok=True)
             note.write_text(commit)
 
