@@ -1,331 +1,262 @@
-"""A small HTTP server that speaks as much of the Hub's protocol as its client uses here, and misbehaves when told to.
+"""A small HTTP server that speaks the Hub's protocol, as far as this program's client uses it, and misbehaves when told to.
 
-Reading: model info, resolve (HEAD and GET), a store of large files under another host name, ranges. Writing: create, preupload,
-LFS batch, upload, verify, commit, and a Space's variables, hardware, runtime and build log.
+Large files lie behind a redirect to another host name, as on the Hub.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import re
+import socket
+import struct
+import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-TOKEN = "hf_secretsecretsecret"
-LARGE = 1_000_000
-"""Files from this size up are stored apart, as Git LFS does."""
+TOKEN = "hf_of_the_tests"
+LARGE = 100_000
+"""Files of at least so many bytes are LFS files."""
+WAIT = 3.0
+"""Seconds that a slow answer takes: longer than the tests' client waits."""
 
 
 def git_digest(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 @dataclass
 class Repo:
-    """A repository: commits by name, branches and tags, and how the server treats it."""
-
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """commit → path → bytes, oldest first"""
     refs: dict[str, str] = field(default_factory=dict)
-    private: bool = False
+    """branch or tag → commit"""
     gated: bool = False
-    fault: str = ""
-    """what goes wrong: see `Handler`"""
-    claimed_size: int | None = None
-    """what the listing says of the weights' size"""
-    space: dict[str, Any] = field(default_factory=dict)
-    """what a Space was created with, its variables and its stages to come"""
+    revoked: bool = False
+    """gated, though the listing does not say so"""
+    private: bool = False
+    claims: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """path → what the listing says instead of the truth"""
 
-    def commit(self, files: dict[str, bytes]) -> str:
-        name = hashlib.sha1(json.dumps([len(self.commits), sorted(files)]).encode() + b"".join(files.values())).hexdigest()
-        self.commits[name] = files
-        self.refs["main"] = name
-        return name
+    def commit(self, files: dict[str, bytes], *refs: str) -> str:
+        """A new commit with exactly these files, at `main` and the given refs."""
+        text = repr((sorted((name, sha256(data)) for name, data in files.items()), len(self.commits)))
+        commit = hashlib.sha1(text.encode()).hexdigest()
+        self.commits[commit] = dict(files)
+        for ref in ("main", *refs):
+            self.refs[ref] = commit
+        return commit
 
-    def resolve(self, revision: str) -> str | None:
-        return self.refs.get(revision, revision if revision in self.commits else None)
+
+@dataclass
+class Fault:
+    """What goes wrong with the next `times` requests that match (`"GET /cdn/"`, a regular expression)."""
+
+    on: str
+    do: str
+    """a status such as `500`, or slow, stuck, cut, reset, short, long, bytes, html, endless, whole"""
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    authorization: str | None
+    range: str | None
 
 
 class HubServer(ThreadingHTTPServer):
+    """`repos["user/repo"]` is what it holds, `log` every request, `faults` what goes wrong next."""
+
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.repos: dict[tuple[str, str], Repo] = {}
-        self.lfs: dict[str, bytes] = {}
-        self.log: list[tuple[str, str, bool]] = []
-        """(method, path, whether a token came along) of every request"""
-        self.fault = ""
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.repos: dict[str, Repo] = {}
+        self.large: dict[str, bytes] = {}
+        self.faults: list[Fault] = []
+        self.log: list[Request] = []
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def model(self, name: str, files: dict[str, bytes], **options: Any) -> Repo:
+    def model(self, name: str, files: dict[str, bytes], **values: Any) -> Repo:
         """A new model repository with one commit."""
-        repo = self.repos["models", name] = Repo(**options)
+        repo = self.repos[name] = Repo(**values)
         repo.commit(files)
         return repo
 
-    def files_of(self, kind: str, name: str) -> dict[str, bytes]:
-        repo = self.repos[kind, name]
-        return repo.commits[repo.refs["main"]]
+    def fail(self, on: str, do: str, times: int = 1) -> None:
+        self.faults.append(Fault(on, do, times))
+
+    def fault(self, request: str) -> Fault | None:
+        for fault in self.faults:
+            if fault.times and re.search(fault.on, request):
+                fault.times -= 1
+                return fault
+        return None
+
+    def requests(self, pattern: str) -> list[Request]:
+        return [request for request in self.log if re.search(pattern, f"{request.method} {request.path}")]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no news."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that hangs up is no news
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Faults of a repository:
-    info-500, info-slow, info-html, no-commit, other-commit; resolve-500, revoked, gone; cut, once-cut, longer, shorter, endless,
-    wrong-bytes, slow-file."""
+    """One connection. `ROUTES` says which method answers which path."""
 
-    protocol_version = "HTTP/1.1"
     server: HubServer
+    protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: Any) -> None:
         pass
 
-    def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        headers = {"Content-Length": str(len(body))} | {name.replace("_", "-"): value for name, value in headers.items()}
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def json(self, found: Any, status: int = 200, **headers: str) -> None:
-        self.reply(status, json.dumps(found).encode(), Content_Type="application/json", **headers)
-
-    def error(self, status: int, code: str, message: str = "") -> None:
-        self.json({"error": message or code}, status, X_Error_Code=code, X_Error_Message=message or code)
-
-    def body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            parts = []
-            while size := int(self.rfile.readline(), 16):
-                parts.append(self.rfile.read(size))
-                self.rfile.readline()
-            self.rfile.readline()
-            return b"".join(parts)
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-
-    @property
-    def trusted(self) -> bool:
-        return self.headers.get("Authorization") == f"Bearer {TOKEN}"
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
+    def answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.server.log.append((self.command, path, "Authorization" in self.headers))
-        if self.server.fault == "hang-up":
-            self.close_connection = True
+        self.server.log.append(Request(self.command, path, self.headers.get("Authorization"), self.headers.get("Range")))
+        self.bad = self.server.fault(f"{self.command} {path}")
+        if self.bad and self.misbehave(self.bad):
             return
-        if found := re.fullmatch(r"/api/(models|spaces)/([^/]+/[^/]+)(?:/revision/(.+))?", path):
-            self.info(found[1], found[2], found[3] or "main")
-        elif found := re.fullmatch(r"/api/(models|spaces)/([^/]+/[^/]+)/tree/([^/]+)/?", path):
-            self.tree(found[1], found[2], found[3])
-        elif found := re.fullmatch(r"/api/spaces/([^/]+/[^/]+)/runtime", path):
-            stages = self.server.repos["spaces", found[1]].space["stages"]
-            self.json({"stage": stages.pop(0) if len(stages) > 1 else stages[0], "hardware": {"current": "cpu-basic"}})
-        elif found := re.fullmatch(r"/api/spaces/([^/]+/[^/]+)/logs/(build|run)", path):
-            event = {"data": "ERROR: No matching distribution found for nonsense\n", "timestamp": "2026-01-01T00:00:00Z"}
-            self.reply(200, f"data: {json.dumps(event)}\n\n".encode(), Content_Type="text/event-stream")
-        elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-            self.resolve(found[1], found[2], found[3])
-        elif found := re.fullmatch(r"/store/([^/]+/[^/]+)/([0-9a-f]+)", path):
-            self.store(found[1], found[2])
-        else:
-            self.error(404, "NotFound", path)
+        for pattern, answer in ROUTES.items():
+            if found := re.fullmatch(pattern, path):
+                return answer(self, *found.groups())
+        self.error(404, "NotFound", f"Nothing answers {self.command} {path}")
 
-    def allowed(self, repo: Repo | None) -> bool:
-        """Answer for a repository that is not there, or that the token does not open: the Hub says the same of both."""
-        if self.headers.get("Authorization") and not self.trusted:
-            self.json({"error": "Unauthorized"}, 401, X_Error_Message="Invalid credentials in Authorization header")
-            return False
-        if repo is None or (repo.private and not self.trusted):
-            if self.trusted:
-                self.error(404, "RepoNotFound", "Repository not found")
-            else:
-                self.json({"error": "Invalid username or password."}, 401, X_Error_Message="Invalid username or password.")
+    do_GET = do_HEAD = answer  # noqa: N815
+
+    def misbehave(self, fault: Fault) -> bool:
+        """Whether the fault is the whole answer; the others change a file's bytes on their way (`send`)."""
+        if fault.do.isdigit():
+            self.send(int(fault.do), b"{}")
+        elif fault.do == "slow":
+            time.sleep(WAIT)
+            self.close_connection = True
+        elif fault.do == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+        elif fault.do == "html":
+            self.send(200, b"<html>Welcome to our hotel</html>", {"Content-Type": "text/html"})
+        else:
             return False
         return True
 
-    def info(self, kind: str, name: str, revision: str) -> None:
-        repo = self.server.repos.get((kind, name))
-        if not self.allowed(repo):
+    def send(self, status: int, data: bytes, headers: dict[str, str] | None = None) -> None:
+        headers = {"Content-Length": str(len(data))} | (headers or {})
+        do = self.bad.do if self.bad else ""
+        if do == "bytes":
+            data = data[:-8] + bytes(8)
+        elif do == "short":
+            data = data[:-1000]
+            headers["Content-Length"] = str(len(data))
+        elif do == "long":
+            data += b"x" * 1000
+            headers["Content-Length"] = str(len(data))
+        elif do == "endless":
+            del headers["Content-Length"]
+            headers["Transfer-Encoding"] = "chunked"
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "HEAD":
             return
-        assert repo is not None
-        commit = repo.resolve(revision)
-        if repo.fault == "info-500":
-            return self.error(500, "InternalError")
-        if repo.fault == "info-slow":
-            time.sleep(3)
-        if repo.fault == "info-html":
-            return self.reply(200, b"<html>Welcome to the hotel!</html>", Content_Type="text/html")
-        if commit is None:
-            return self.error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        if do == "cut":
+            data = data[: len(data) * 19 // 20]
+            self.close_connection = True
+        elif do == "stuck":  # nothing to go on from
+            data = data[:1000]
+            self.close_connection = True
+        elif do == "endless":
+            chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
+            while True:
+                self.wfile.write(chunk)
+        self.wfile.write(data)
+
+    def error(self, status: int, code: str, message: str) -> None:
+        self.send(status, json.dumps({"error": message}).encode(), {"X-Error-Code": code, "X-Error-Message": message})
+
+    @property
+    def known(self) -> bool:
+        return self.headers.get("Authorization") == f"Bearer {TOKEN}"
+
+    def find(self, name: str, revision: str) -> tuple[Repo, str] | None:
+        """(repository, commit), or None after the error has been sent."""
+        if self.headers.get("Authorization") and not self.known:
+            self.send(401, b"{}", {"X-Error-Message": "Invalid credentials in Authorization header"})
+            return None
+        repo = self.server.repos.get(name)
+        if repo is None or (repo.private and not self.known):  # the two look alike
+            self.error(404 if self.known else 401, "RepoNotFound", "Repository not found")
+            return None
+        commit = repo.refs.get(revision, revision)
+        if commit not in repo.commits:
+            self.error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            return None
+        return repo, commit
+
+    def info(self, name: str, revision: str | None) -> None:
+        found = self.find(name, revision or "main")
+        if not found:
+            return
+        repo, commit = found
         siblings = []
         for path, data in repo.commits[commit].items():
-            sibling: dict[str, Any] = {"rfilename": path, "size": len(data), "blobId": git_digest(data)}
+            entry: dict[str, Any] = {"rfilename": path, "size": len(data), "blobId": git_digest(data)}
             if len(data) >= LARGE:
-                sibling["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
-                sibling["size"] = repo.claimed_size or len(data)
-            siblings.append(sibling)
-        said = {"no-commit": "", "other-commit": "0" * 40}.get(repo.fault, commit)
-        self.json({"id": name, "modelId": name, "sha": said, "private": repo.private, "siblings": siblings, "tags": []}
-                  | {"gated": "manual" if repo.gated else False})  # fmt: skip
-
-    def tree(self, kind: str, name: str, revision: str) -> None:
-        repo = self.server.repos[kind, name]
-        files = repo.commits[repo.resolve(revision) or ""] if repo.commits else {}
-        self.json([{"type": "file", "path": p, "size": len(d), "oid": git_digest(d)} for p, d in files.items()])
+                entry["lfs"] = {"sha256": sha256(data), "size": len(data), "pointerSize": 134}
+            siblings.append(entry | repo.claims.get(path, {}))
+        gated = "manual" if repo.gated else False
+        listing = {"id": name, "sha": commit, "private": repo.private, "gated": gated, "siblings": siblings, "tags": []}
+        self.send(200, json.dumps(listing).encode(), {"Content-Type": "application/json"})
 
     def resolve(self, name: str, revision: str, path: str) -> None:
-        repo = self.server.repos.get(("models", name))
-        if not self.allowed(repo):
+        found = self.find(name, revision)
+        if not found:
             return
-        assert repo is not None
-        if repo.gated and not self.trusted:
-            return self.error(401, "GatedRepo", "Access to this model is restricted")
-        if repo.fault == "revoked":
-            return self.error(403, "GatedRepo", "Access to this model is restricted")
-        if repo.fault == "resolve-500":
-            return self.error(501, "InternalError")  # a number that the client does not try again for half a minute
-        commit = repo.resolve(revision)
-        if commit is None:
-            return self.error(404, "RevisionNotFound")
-        data = repo.commits[commit].get(path)
-        if data is None or repo.fault == "gone":
-            return self.error(404, "EntryNotFound")
-        if len(data) < LARGE:
-            return self.reply(200, data, X_Repo_Commit=commit, ETag=f'"{git_digest(data)}"')
-        digest = hashlib.sha256(data).hexdigest()
-        self.server.lfs[digest] = data
-        said = {"X_Linked_Size": str(len(data)), "X_Linked_Etag": f'"{digest}"', "X_Repo_Commit": commit}
-        if repo.fault == "endless":
-            del said["X_Linked_Size"]
-        self.reply(302, Location=f"http://localhost:{self.server.server_port}/store/{name}/{digest}", **said)
+        repo, commit = found
+        if (repo.gated and not self.known) or repo.revoked:
+            self.error(403, "GatedRepo", "Access to this repository is restricted")
+        elif path not in repo.commits[commit]:
+            self.error(404, "EntryNotFound", "Entry not found")
+        else:
+            data = repo.commits[commit][path]
+            headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+            if len(data) < LARGE:
+                self.send(200, data, headers | {"ETag": f'"{git_digest(data)}"'})
+                return
+            self.server.large[sha256(data)] = data
+            linked = {"X-Linked-Size": str(len(data)), "X-Linked-ETag": f'"{sha256(data)}"'}
+            elsewhere = f"http://localhost:{self.server.server_port}/cdn/{sha256(data)}"
+            self.send(302, b"", headers | linked | {"Location": elsewhere})
 
-    def store(self, name: str, digest: str) -> None:
-        """The large files' store: another host name, so that a token must not come along."""
-        repo, data = self.server.repos["models", name], self.server.lfs[digest]
-        if repo.fault == "wrong-bytes":
-            data = data[:-1000] + bytes(1000)
-        if repo.fault == "endless":
-            self.send_response(200)
-            self.end_headers()
-            while True:
-                self.wfile.write(bytes(1 << 20))
-        start = int(found[1]) if (found := re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))) else 0
-        part = data[start:]
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        length = len(part) + {"longer": 1000, "shorter": -1000}.get(repo.fault, 0)
-        self.send_header("Content-Length", str(length))
-        self.end_headers()
-        if repo.fault in ("cut", "once-cut"):
-            repo.fault = "" if repo.fault == "once-cut" else repo.fault
-            part = part[: len(part) * 9 // 10]
-            self.close_connection = True
-        if repo.fault == "slow-file":
-            self.wfile.write(part[:1000])
-            time.sleep(4)
-        self.wfile.write(part[:length])
-        if repo.fault == "longer":
-            self.close_connection = True
+    def cdn(self, digest: str) -> None:
+        data = self.server.large[digest]
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        if asked and not (self.bad and self.bad.do == "whole"):
+            start = int(asked[1])
+            self.send(206, data[start:], {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"})
+        else:
+            self.send(200, data, {"ETag": f'"{digest}"', "Accept-Ranges": "bytes"})
 
-    def do_POST(self) -> None:
-        path, body = unquote(urlsplit(self.path).path), self.body()
-        self.server.log.append(("POST", path, "Authorization" in self.headers))
-        if path == "/api/validate-yaml":
-            return self.json({"warnings": [], "errors": []})
-        if not self.trusted:
-            return self.json({"error": "Unauthorized"}, 401, X_Error_Message="Invalid username or password.")
-        if path == "/api/repos/create":
-            return self.create(json.loads(body))
-        if found := re.fullmatch(r"/api/(models|spaces)/([^/]+/[^/]+)/preupload/([^/]+)", path):
-            present = self.files(found[1], found[2])
-            files = [
-                {"path": f["path"], "uploadMode": "lfs" if f["size"] >= LARGE else "regular", "shouldIgnore": False}
-                | {"oid": git_digest(present[f["path"]]) if f["path"] in present else None}
-                for f in json.loads(body)["files"]
-            ]
-            return self.json({"files": files})
-        if path.endswith(".git/info/lfs/objects/batch"):
-            objects = []
-            for asked in json.loads(body)["objects"]:
-                actions = {"upload": {"href": f"{self.server.url}/put/{asked['oid']}"}}
-                actions["verify"] = {"href": f"{self.server.url}/verify"}
-                known = asked["oid"] in self.server.lfs
-                objects.append({"oid": asked["oid"], "size": asked["size"]} | ({} if known else {"actions": actions}))
-            return self.json({"transfer": "basic", "objects": objects})
-        if path == "/verify":
-            asked = json.loads(body)
-            return self.reply(200 if len(self.server.lfs.get(asked["oid"], b"")) == asked["size"] else 404)
-        if found := re.fullmatch(r"/api/(models|spaces)/([^/]+/[^/]+)/commit/([^/]+)", path):
-            return self.take(found[1], found[2], [json.loads(line) for line in body.splitlines()])
-        if found := re.fullmatch(r"/api/spaces/([^/]+/[^/]+)/(variables|hardware)", path):
-            space, sent = self.server.repos["spaces", found[1]].space, json.loads(body)
-            if found[2] == "variables":
-                space.setdefault("variables", {})[sent["key"]] = sent["value"]
-                return self.json({key: {"value": value} for key, value in space["variables"].items()})
-            space["hardware"] = sent["flavor"]
-            return self.json({"stage": "BUILDING"})
-        return self.error(404, "NotFound", path)
 
-    def do_DELETE(self) -> None:
-        path, body = unquote(urlsplit(self.path).path), self.body()
-        self.server.log.append(("DELETE", path, "Authorization" in self.headers))
-        found = re.fullmatch(r"/api/spaces/([^/]+/[^/]+)/variables", path)
-        assert found
-        variables = self.server.repos["spaces", found[1]].space.setdefault("variables", {})
-        variables.pop(json.loads(body)["key"], None)
-        self.json({key: {"value": value} for key, value in variables.items()})
-
-    def do_PUT(self) -> None:
-        body = self.body()
-        digest = hashlib.sha256(body).hexdigest()
-        self.server.log.append(("PUT", self.path, "Authorization" in self.headers))
-        if self.path != f"/put/{digest}":
-            return self.reply(400)
-        self.server.lfs[digest] = body
-        self.reply(200)
-
-    def files(self, kind: str, name: str) -> dict[str, bytes]:
-        return self.server.files_of(kind, name)
-
-    def create(self, asked: dict[str, Any]) -> None:
-        kind, name = asked.get("type", "model") + "s", f"{asked['organization']}/{asked['name']}"
-        url = f"{self.server.url}/{'spaces/' if kind == 'spaces' else ''}{name}"
-        if (kind, name) in self.server.repos:
-            return self.json({"error": "You already created this repo", "url": url}, 409)
-        repo = self.server.repos[kind, name] = Repo(private=asked.get("visibility") == "private", space=dict(asked))
-        repo.space["stages"] = ["BUILDING", "APP_STARTING", "RUNNING"]
-        repo.space["variables"] = {v["key"]: v["value"] for v in asked.get("variables", [])}
-        repo.commit({".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n", "old.txt": b"stale"})
-        self.json({"url": url, "name": name})
-
-    def take(self, kind: str, name: str, lines: list[dict[str, Any]]) -> None:
-        """A commit, as lines of JSON: files inline, large files by digest, deletions."""
-        files = dict(self.files(kind, name))
-        for line in lines:
-            value = line["value"]
-            if line["key"] == "file":
-                files[value["path"]] = base64.b64decode(value["content"])
-            elif line["key"] == "lfsFile":
-                files[value["path"]] = self.server.lfs[value["oid"]]
-            elif line["key"] == "deletedFile":
-                del files[value["path"]]
-        commit = self.server.repos[kind, name].commit(files)
-        self.json({"success": True, "commitOid": commit, "commitUrl": f"{self.server.url}/{name}/commit/{commit}"})
+NAME = "([^/]+/[^/]+)"
+ROUTES: dict[str, Callable[..., None]] = {
+    f"/api/models/{NAME}(?:/revision/(.+))?": Handler.info,
+    "/cdn/([0-9a-f]{64})": Handler.cdn,
+    f"/{NAME}/resolve/([0-9a-f]{{40}}|main)/(.+)": Handler.resolve,
+}
+"""path → what answers it, with the path's parts"""

@@ -1,225 +1,235 @@
-"""Weights from a Hub: pinned, checked, kept; and what a person reads when the Hub, the line or the repository misbehaves."""
+"""Weights from a Hub: pinned, checked, kept; and what a person reads when the Hub or the line misbehaves."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.hub.conftest import Client, MakeClient
-from tests.hub.server import HubServer
+from tests.hub.conftest import Client, Files, Start, variables
+from tests.hub.server import TOKEN, HubServer, sha256
 
-Files = dict[str, bytes]
-
-
-def test_a_pull_is_pinned_and_tells_its_progress(server: HubServer, client: Client, files: Files) -> None:
-    repo = server.model("user/good", files)
-    loaded = client.load("user/good")
-    assert loaded["revision"] == repo.refs["main"]
-    assert loaded["sha256"] == hashlib.sha256(files["model.safetensors"]).hexdigest()
-    assert (loaded["license"], loaded["offline"], loaded["source"]) == ("mit", False, "user/good")
-    assert loaded["labels"] == ["lion", "cougar", "seed 0"]
-    assert loaded["shares"] == sorted(loaded["shares"])
-    assert loaded["shares"][-1] == 1
-    assert len(loaded["shares"]) >= 4
-    client.cache_is_sound()
+NOWHERE = "http://127.0.0.1:9"
+AWAY = "{} is not on this machine yet and {}; connect and try again, or use the built-in weights."
+MISSING = "There is no repository {} on the Hub, or it is private; check the name, or set HF_TOKEN."
+GATED = "{} is gated: accept its terms on the Hub, then set HF_TOKEN and try again."
 
 
-def test_one_commit_serves_config_and_weights(server: HubServer, client: Client, files: Files, other_files: Files) -> None:
-    repo = server.model("user/moves", files)
-    first = repo.refs["main"]
-    assert client.load("user/moves")["labels"][2] == "seed 0"
-    second = repo.commit(other_files)
-    newest = client.load("user/moves")
-    assert (newest["revision"], newest["labels"][2]) == (second, "seed 1")
-    older = client.load(f"user/moves@{first}")
-    assert (older["revision"], older["labels"][2]) == (first, "seed 0")
-    repo.refs["v1"] = first
-    assert client.load("user/moves@v1")["revision"] == first
-    used = {path.split("/")[4] for method, path, _ in server.log if path.startswith("/user/moves/resolve/")}
-    assert used == {first, second}  # commits, never a branch
+def test_the_first_pull_and_the_second(hub: HubServer, client: Client, ours: Files) -> None:
+    repo = hub.model("user/first", ours | {"notes.txt": b"not asked for", "other.onnx": b"neither"})
+    found = client.load("user/first")
+    assert found["revision"] == repo.refs["main"]
+    assert found["sha256"] == sha256(ours["model.safetensors"])
+    assert (found["license"], found["offline"], found["labels"]) == ("mit", False, ["lion", "cougar", "cat"])
+    assert found["shares"] == sorted(found["shares"])
+    assert found["shares"][-1] == 1
+    assert len([share for share in found["shares"] if 0 < share < 1]) >= 2
+    # each file was fetched once, at the commit, and nothing else was
+    at = f"/user/first/resolve/{found['revision']}"
+    fetched = sorted(request.path for request in hub.requests("GET .*/resolve/|GET /cdn/"))
+    assert fetched == sorted([f"{at}/README.md", f"{at}/config.json", f"/cdn/{found['sha256']}"])
+    assert client.blobs("user/first") == set(ours.values())
+    # the second start asks which commit is newest, and fetches nothing
+    hub.log.clear()
+    again = client.load("user/first")
+    assert (again["revision"], again["weight"]) == (found["revision"], found["weight"])
+    assert [request.path for request in hub.log] == ["/api/models/user/first"]
 
 
-def test_the_second_load_fetches_nothing(server: HubServer, client: Client, files: Files) -> None:
-    server.model("user/twice", files)
-    client.load("user/twice")
-    before = len(server.log)
-    assert client.load("user/twice")["offline"] is False
-    assert [path for _, path, _ in server.log[before:]] == ["/api/models/user/twice"]
-
-
-def test_from_pretrained_and_push_to_hub_do_what_people_expect(
-    server: HubServer, client: Client, operator: Client, files: Files, other_files: Files, tmp_path: Path
-) -> None:
-    repo = server.model("user/mixin", files)
-    first = repo.refs["main"]
-    repo.commit(other_files)
-    assert client("from_pretrained", source="user/mixin") == {"labels": ["lion", "cougar", "seed 1"], "training": False}
-    assert client("from_pretrained", source="user/mixin", revision=first)["labels"][2] == "seed 0"
-    for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
-    pushed = operator("push", folder=str(tmp_path), repository="someone/pushed")
-    assert "someone/pushed" in pushed["url"]
-    assert set(server.files_of("models", "someone/pushed")) >= {"README.md", "config.json", "model.safetensors"}
-    assert client.load("someone/pushed")["sum"] == pytest.approx(client.load("user/mixin@" + first)["sum"], rel=1e-3)
-
-
-FAULTS = {
-    "info-500": "is not on this machine yet and the Hub answers with error 500; connect and try again",
-    "info-slow": "is not on this machine yet and the Hub cannot be reached; connect and try again",
-    "info-html": "is not on this machine yet and something other than the Hub answers",
-    "no-commit": "The Hub does not say which commit",
-    "resolve-500": "could not be fetched: the Hub answers with error 501; try again",
-    "revoked": "is gated: accept its terms on the Hub",
-    "gone": "holds no file",
-    "cut": "model.safetensors of {source} could not be fetched: the connection broke or is too slow; try again",
-    "longer": "model.safetensors of {source} could not be fetched: the connection broke or is too slow; try again",
-    "shorter": "model.safetensors of {source} could not be fetched: what arrived is not as long as it should be; try again",
-    "endless": "model.safetensors does not end where it should",
-    "slow-file": "model.safetensors of {source} could not be fetched: the connection broke or is too slow; try again",
-    "wrong-bytes": "model.safetensors of {source} arrived damaged: it is not the file that the Hub describes; try again",
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_one_sentence_and_the_next_try_succeeds(server: HubServer, client: Client, files: Files, fault: str) -> None:
-    source = f"fault/{fault}"
-    repo = server.model(source, files, fault=fault)
-    assert FAULTS[fault].format(source=source) in client.refused(source)
-    client.cache_is_sound()
-    repo.fault = ""
-    assert client.load(source)["revision"] == repo.refs["main"]
-
-
-def test_a_connection_cut_once_goes_on_where_it_broke(server: HubServer, client: Client, files: Files) -> None:
-    server.model("fault/once", files, fault="once-cut")
-    assert client.load("fault/once")["classes"] == 3
-    client.cache_is_sound()
-
-
-def test_what_is_not_there_is_named(server: HubServer, client: Client, files: Files) -> None:
-    repo = server.model("user/there", files)
-    assert "There is no repository user/absent on the Hub, or it is private" in client.refused("user/absent")
-    assert "user/there has no revision v9" in client.refused("user/there@v9")
-    assert "user/there holds no file b.onnx" in client.refused("user/there:b.onnx")
-    assert "There is no folder or file ../there" in client.refused("../there")
-    commit = repo.refs["main"]
-    repo.fault = "other-commit"  # the revision that was asked for, or nothing
-    assert "does not say which commit" in client.refused(f"user/there@{commit}")
-
-
-def test_several_candidates_are_named(server: HubServer, client: Client) -> None:
-    server.model("user/many", {"a.onnx": b"a", "sub/b.pth": b"b", "README.md": b"hello"})
-    assert "user/many holds 2 files of weights; name the one that you mean: a.onnx, sub/b.pth." in client.refused("user/many")
-    server.model("user/none", {"README.md": b"hello"})
-    assert "user/none holds no GoogLeNet" in client.refused("user/none")
-
-
-def test_an_existing_path_wins_and_a_visitor_has_no_paths(
-    make_client: MakeClient, server: HubServer, files: Files, other_files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.model("user/both", other_files)
-    (tmp_path / "user/both").mkdir(parents=True)
-    for name, data in files.items():
-        (tmp_path / "user/both" / name).write_bytes(data)
-    monkeypatch.chdir(tmp_path)
-    client = make_client()
-    assert client.load("user/both")["labels"][2] == "seed 0"
-    assert client.load("user/both", visitor=True)["labels"][2] == "seed 1"
-    assert "names no repository" in client.refused(str(tmp_path), visitor=True)
+def test_the_revision_that_is_asked_for_or_nothing(hub: HubServer, client: Client, ours: Files) -> None:
+    repo = hub.model("user/revisions", ours)
+    first = repo.commit(ours | {"README.md": b"---\nlicense: afl-3.0\n---\n"}, "v1", "feature/x")
+    second = repo.commit(ours | {"README.md": b"---\nlicense: bsd\n---\n"}, "v2")
+    at_first, at_second = (first, "afl-3.0"), (second, "bsd")
+    wanted = {"v1": at_first, "feature/x": at_first, "v2": at_second, "main": at_second, first: at_first, second: at_second}
+    for revision, expected in wanted.items():
+        found = client.load(f"user/revisions@{revision}")
+        assert (found["revision"], found["license"]) == expected
+    assert client.refusal("user/revisions@v3").startswith("user/revisions has no revision v3")
+    assert client.refusal("user/revisions@" + "a" * 40).startswith("user/revisions has no revision aaa")
+    assert client.refusal("user/revisions:b.onnx") == "user/revisions holds no file b.onnx."
+    repo.refs[first] = second  # a Hub that answers with another commit than the one that was asked for
+    assert client.refusal(f"user/revisions@{first}").startswith("The Hub does not say which commit")
 
 
 def test_private_and_gated_repositories_open_to_the_token_alone(
-    server: HubServer, client: Client, operator: Client, files: Files, other_files: Files
+    hub: HubServer, client: Client, start: Start, tmp_path: Path, ours: Files
 ) -> None:
-    server.model("own/private", files, private=True)
-    server.model("own/gated", other_files, gated=True)
-    assert "or it is private; check the name, or set HF_TOKEN" in client.refused("own/private")
-    assert "own/gated is gated" in client.refused("own/gated")
-    assert operator.load("own/private")["labels"][2] == "seed 0"
-    assert operator.load("own/gated")["labels"][2] == "seed 1"
-    assert all(not token for _, path, token in server.log if path.startswith("/store/"))  # no token for another host
-    # now both lie in the operator's cache, and a visitor of the operator's page still gets neither
-    assert "or it is private" in operator.refused("own/private", visitor=True)
-    assert "own/gated is gated" in operator.refused("own/gated", visitor=True)
+    hub.model("own/gated", ours, gated=True)
+    hub.model("own/private", ours, private=True)
+    assert client.refusal("own/gated", False) == GATED.format("own/gated")
+    for name in ("own/private", "own/nothing"):
+        assert client.refusal(name, False) == MISSING.format(name)
+    assert client.refusal("own/nothing") == MISSING.format("own/nothing")
+    assert client.load("own/gated")["revision"]
+    assert client.load("own/private")["revision"]
+    # what the operator's token fetched stays closed to whoever asks without it
+    assert client.refusal("own/gated", False, visitor=True) == GATED.format("own/gated")
+    assert client.refusal("own/private", False, visitor=True) == MISSING.format("own/private")
+    assert client.refusal("own/private", "hf_wrong").startswith("The Hub does not accept the token; check HF_TOKEN")
+    stranger = start(tmp_path)
+    assert stranger.refusal("own/gated") == GATED.format("own/gated")
+    assert stranger.refusal("own/gated", True) == "There is no token on this machine; set HF_TOKEN."
 
 
-def test_a_wrong_token_is_told(make_client: MakeClient, server: HubServer, files: Files) -> None:
-    server.model("user/open", files)
-    assert "does not accept the token; check HF_TOKEN" in make_client(HF_TOKEN="hf_wrong").refused("user/open")
+def test_the_token_goes_to_the_hub_alone_and_only_when_wanted(hub: HubServer, client: Client, ours: Files) -> None:
+    hub.model("user/without", ours)
+    client.load("user/without", False)
+    assert len(hub.log) == 7
+    assert {request.authorization for request in hub.log} == {None}
+    hub.log.clear()
+    hub.model("user/with", ours)
+    client.load("user/with")
+    assert {request.authorization for request in hub.requests("/api/|/resolve/")} == {f"Bearer {TOKEN}"}
+    assert [request.authorization for request in hub.requests("/cdn/")] == [None]  # it is on another host
 
 
-def test_a_claim_of_ten_gigabytes_is_refused_before_a_byte_is_fetched(server: HubServer, client: Client, files: Files) -> None:
-    server.model("user/huge", files, claimed_size=10_000_000_000)
-    assert "model.safetensors of user/huge is larger than 200 MB: no GoogLeNet is." in client.refused("user/huge")
-    assert not [path for _, path, _ in server.log if path.startswith("/user/huge/resolve")]
+def test_an_existing_path_wins_and_a_visitor_has_no_paths(hub: HubServer, client: Client, ours: Files, tmp_path: Path) -> None:
+    for name, data in ours.items():
+        (tmp_path / name).write_bytes(data)
+    assert client.load(str(tmp_path))["revision"] is None
+    assert "names no repository" in client.refusal(str(tmp_path), visitor=True)
+    hub.model("tests/hub", ours)  # a folder of this name lies where the client runs
+    assert client.refusal("tests/hub").startswith("tests/hub holds no GoogLeNet")
+    assert client.load("tests/hub", visitor=True)["revision"]
+    assert "There is no folder or file ../there" in client.refusal("../there")
 
 
-@pytest.mark.parametrize("how", ["offline mode", "no network"])
 def test_without_the_hub_the_cached_copy_serves(
-    make_client: MakeClient, server: HubServer, operator: Client, files: Files, other_files: Files, tmp_path: Path, how: str
+    hub: HubServer, client: Client, start: Start, home: Path, ours: Files, tmp_path: Path
 ) -> None:
-    repo = server.model("user/kept", files)
-    server.model("own/secret", other_files, private=True)
-    first = operator.load("user/kept")
-    operator.load("user/kept", visitor=True)
-    operator.load("own/secret")
-    shutil.copytree(operator.home, tmp_path / "home", symlinks=True)
-    environment = {"HF_HUB_OFFLINE": "1"} if how == "offline mode" else {}
-    alone = make_client("http://127.0.0.1:9", tmp_path / "home", **environment)
-    why = "offline mode is set" if how == "offline mode" else "the Hub cannot be reached"
-
-    again = alone.load("user/kept")
-    assert (again["offline"], again["revision"], again["sha256"]) == (True, first["revision"], first["sha256"])
-    assert again["sum"] == first["sum"]
-    assert alone.load(f"user/kept@{repo.refs['main']}")["offline"] is True
-    assert alone.load("user/kept", visitor=True)["offline"] is True
-    assert alone.load("own/secret")["offline"] is True
-    assert alone.refused("own/secret", visitor=True).startswith("own/secret is not on this machine yet")
-    for source in ("user/kept@v9", "user/never", "user/kept:other.onnx"):
-        expected = f"{source} is not on this machine yet and {why}; connect and try again, or use the built-in weights."
-        assert alone.refused(source) == expected
-
-    blob = next((tmp_path / "home/hub/models--user--kept/blobs").glob("?" * 64))
-    blob.write_bytes(blob.read_bytes()[:-1] + b"!")
-    assert "is damaged" in alone.refused("user/kept")
-
-
-def test_a_server_that_hangs_up_leaves_the_cached_copy(server: HubServer, client: Client, files: Files) -> None:
-    server.model("user/hang", files)
-    client.load("user/hang")
-    server.fault = "hang-up"
-    try:
-        assert client.load("user/hang")["offline"] is True
-    finally:
-        server.fault = ""
-
-
-def test_a_preloaded_copy_is_found(make_client: MakeClient, server: HubServer, files: Files, tmp_path: Path) -> None:
-    """What a Space's `preload_from_hub` leaves: the library's own download of named files, by branch."""
-    import subprocess
-    import sys
-
-    server.model("user/preloaded", files)
-    code = "from huggingface_hub import snapshot_download; snapshot_download('user/preloaded')"
-    online = make_client(home=tmp_path / "home")
-    environment = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
-    subprocess.run([sys.executable, "-c", code], env={"PATH": "/usr/bin"} | environment, check=True, capture_output=True)
-    before = len(server.log)
-    assert online.load("user/preloaded")["offline"] is False
-    assert [path for _, path, _ in server.log[before:]] == ["/api/models/user/preloaded"]
-    alone = make_client("http://127.0.0.1:9", tmp_path / "home")
-    assert alone.load("user/preloaded")["offline"] is True
+    """No network, and offline mode: what was pulled is there, for whom it was pulled, and what the library itself fetched."""
+    repo = hub.model("user/kept", ours)
+    old = repo.refs["main"]
+    new = repo.commit(ours | {"README.md": b"---\nlicense: bsd\n---\n"}, "v2")
+    hub.model("own/secret", ours, private=True)
+    first = client.load("user/kept")
+    client.load(f"user/kept@{old}")
+    client.load("user/kept@v2", False)
+    client.load("own/secret")
+    hub.model("user/preloaded", ours)  # as a Space's `preload_from_hub` does it
+    code = f"from huggingface_hub import hf_hub_download\nfor name in {list(ours)}: hf_hub_download('user/preloaded', name)"
+    subprocess.run([sys.executable, "-c", code], env=variables(home, hub.url), check=True, capture_output=True)
+    shutil.copytree(home, tmp_path / "home", symlinks=True)
+    hub.log.clear()
+    for endpoint, more, why in (
+        (NOWHERE, {}, "the Hub cannot be reached"),
+        (hub.url, {"HF_HUB_OFFLINE": "1"}, "offline mode is set"),
+    ):
+        away = start(tmp_path / "home", endpoint, HF_TOKEN=TOKEN, **more)
+        for source, commit, token in (
+            ("user/kept", new, None),
+            (f"user/kept@{old}", old, None),
+            ("user/kept@v2", new, False),
+            ("user/preloaded", hub.repos["user/preloaded"].refs["main"], None),
+            ("user/kept@v2", new, None),  # what a visitor pulled is the operator's too
+        ):
+            found = away.load(source, token)
+            assert (found["revision"], found["offline"]) == (commit, True)
+            assert (found["sha256"], found["weight"]) == (first["sha256"], first["weight"])
+        for source in ("user/never", "user/kept@v3", "user/kept@" + "0" * 40, "user/kept:other.pth"):
+            assert away.refusal(source) == AWAY.format(source, why)
+        assert away.load("own/secret")["offline"]
+        assert away.refusal("own/secret", False, visitor=True) == AWAY.format("own/secret", why)
+    assert hub.log == []
 
 
-def test_the_listing_is_json_that_the_library_reads(server: HubServer, files: Files) -> None:
-    """The stand-in itself: its listing states what the files are."""
-    import urllib.request
+@pytest.mark.parametrize(
+    ("do", "why"),
+    [
+        ("500", "the Hub answers with error 500"),
+        ("503", "the Hub answers with error 503"),
+        ("429", "the Hub answers with error 429"),
+        ("html", "something other than the Hub answers"),
+        ("slow", "the Hub cannot be reached"),
+        ("reset", "the Hub cannot be reached"),
+    ],
+)
+def test_a_hub_that_is_ill_leaves_the_cached_copy(do: str, why: str, hub: HubServer, client: Client, ours: Files) -> None:
+    hub.model("user/well", ours)
+    client.load("user/well")
+    hub.fail("GET /api/models", do, 2)
+    assert client.load("user/well")["offline"]
+    assert client.refusal("user/absent") == AWAY.format("user/absent", why)
+    assert not client.load("user/well")["offline"]
 
-    server.model("user/listed", files)
-    with urllib.request.urlopen(f"{server.url}/api/models/user/listed?blobs=True") as answer:
-        listing = {s["rfilename"]: s for s in json.load(answer)["siblings"]}
-    assert listing["model.safetensors"]["lfs"]["sha256"] == hashlib.sha256(files["model.safetensors"]).hexdigest()
+
+def test_a_damaged_copy_is_not_used(hub: HubServer, client: Client, ours: Files) -> None:
+    hub.model("user/rotten", ours)
+    found = client.load("user/rotten")
+    blob = client.cache / "models--user--rotten" / "blobs" / found["sha256"]
+    blob.write_bytes(blob.read_bytes()[:-4] + b"rots")
+    hub.fail("GET /api/models", "500")
+    assert client.refusal("user/rotten").startswith("The copy of user/rotten on this machine is damaged")
+    assert not client.load("user/rotten")["offline"]
+    blob.write_bytes(blob.read_bytes()[:-4] + b"rots")
+    assert "arrived damaged" in client.refusal("user/rotten")
+    assert client.load("user/rotten")["sha256"] == found["sha256"]
+
+
+FAULTS = {
+    "listing 400": ("GET /api/models", "400", 1, "The Hub refuses {} with error 400."),
+    "listing 404": ("GET /api/models", "404", 1, MISSING),
+    "listing without commit": ("GET /api/models", "200", 1, "something other than the Hub answers"),
+    "HEAD 404": ("HEAD .*safetensors", "404", -1, "could not be fetched: the Hub answers with error 404; try again."),
+    "HEAD 500": ("HEAD .*safetensors", "500", -1, "could not be fetched: the Hub answers with error 500; try again."),
+    "HEAD slow": ("HEAD .*safetensors", "slow", 7, "could not be fetched: the connection broke or is too slow; try again."),
+    "HEAD reset": ("HEAD .*safetensors", "reset", -1, "could not be fetched: the connection broke or is too slow; try again."),
+    "HEAD html": ("HEAD .*safetensors", "html", -1, "could not be fetched: something other than the Hub answers; try again."),
+    "GET 404": ("GET /cdn/", "404", -1, "could not be fetched: the Hub answers with error 404; try again."),
+    "GET 500": ("GET /cdn/", "500", -1, "could not be fetched: the Hub answers with error 500; try again."),
+    "GET slow": ("GET /cdn/", "slow", 6, "could not be fetched: the connection broke or is too slow; try again."),
+    "GET reset": ("GET /cdn/", "reset", -1, "could not be fetched: the connection broke or is too slow; try again."),
+    "GET html": ("GET /cdn/", "html", -1, "could not be fetched: what arrived is not as long as it should be; try again."),
+    "GET cut": ("GET /cdn/", "stuck", -1, "could not be fetched: the connection broke or is too slow; try again."),
+    "too short": ("GET /cdn/", "short", -1, "could not be fetched: what arrived is not as long as it should be; try again."),
+    "too long": ("GET /cdn/", "long", -1, "could not be fetched: what arrived is not as long as it should be; try again."),
+    "endless": ("GET /cdn/", "endless", -1, "model.safetensors does not end where it should; nothing was kept of it."),
+    "wrong bytes": (
+        "GET /cdn/",
+        "bytes",
+        -1,
+        "model.safetensors of {} arrived damaged: it is not the file that the Hub describes",
+    ),
+    "small, 500": ("GET .*config.json", "500", -1, "config.json of {} could not be fetched: the Hub answers with error 500"),
+    "small, wrong bytes": ("GET .*config.json", "bytes", -1, "config.json of {} arrived damaged: it is not the file"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_fault_is_one_sentence_and_the_next_try_succeeds(case: str, hub: HubServer, client: Client, ours: Files) -> None:
+    on, do, times, sentence = FAULTS[case]
+    name = "fault/" + re.sub(r"\W+", "-", case)
+    hub.model(name, ours)
+    hub.fail(on, do, times)
+    assert sentence.format(name) in client.refusal(name)
+    assert client.blobs(name) <= set(ours.values())
+    hub.faults.clear()
+    assert client.load(name)["sha256"] == sha256(ours["model.safetensors"])
+    assert client.blobs(name) == set(ours.values())
+
+
+def test_a_revoked_right_is_told(hub: HubServer, client: Client, ours: Files) -> None:
+    """The listing is open, the files are not: gated, and asked for by the token that has no right to them."""
+    repo = hub.model("own/revoked", ours)
+    repo.revoked = True
+    assert client.refusal("own/revoked") == GATED.format("own/revoked")
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["ranges", "no ranges"])
+def test_a_connection_cut_once_goes_on_where_it_broke(whole: bool, hub: HubServer, client: Client, ours: Files) -> None:
+    name = f"fault/once-{whole}"
+    hub.model(name, ours)
+    hub.fail("GET /cdn/", "cut")
+    if whole:
+        hub.fail("GET /cdn/", "whole")
+    found = client.load(name)
+    assert found["sha256"] == sha256(ours["model.safetensors"])
+    assert found["shares"][-1] == 1
+    first, second = hub.requests("GET /cdn/")
+    assert first.range is None
+    assert re.fullmatch(r"bytes=[1-9]\d{6,}-", second.range or "")
