@@ -31,7 +31,7 @@ ZERO_GPU = spaces is not None and bool(os.environ.get("SPACES_ZERO_GPU"))
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Look inside GoogLeNet: three heads' beliefs, nine stages' evidence.")
-    weights = os.environ.get("GOOGLENET_WEIGHTS") or str(Path(__file__).parent / "weights")
+    weights = os.environ.get("GOOGLENET_WEIGHTS") or os.path.relpath(Path(__file__).parent / "weights")
     parser.add_argument("--weights", metavar="SOURCE", default=weights, help="folder or file, or user/repo[@revision][:file]")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--host", help="address to listen on (default: GRADIO_SERVER_NAME or this machine alone)")
@@ -54,7 +54,7 @@ def page(source: str, device: str) -> gr.Blocks:
 def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool) -> None:
     """Serve until interrupted. Raises UserError where the port is taken."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # what follows says it in one sentence
+        with contextlib.redirect_stdout(io.StringIO()) if share else contextlib.nullcontext():  # what follows says it shorter
             _, local, public = demo.launch(
                 server_name=host,
                 server_port=port,

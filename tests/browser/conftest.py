@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.hub.conftest import write_model
+from tests.hub.server import HubServer
+
 ROOT = Path(__file__).parent.parent.parent
 SLOW = 60_000
 """Milliseconds to wait for what takes a second on an idle machine: a busy one may be far slower."""
@@ -55,10 +58,15 @@ def chromium(playwright: object) -> Browser:
 
 @pytest.fixture(scope="session")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    process, url = serve(tmp_path_factory.mktemp("app") / "log.txt")
-    yield url
-    process.terminate()
-    process.wait(30)
+    """The page, with a stand-in for the Hub that holds `user/three`: three classes and no auxiliary heads."""
+    with HubServer() as hub:
+        hub.model("user/three", write_model(tmp_path_factory.mktemp("model")))
+        home = tmp_path_factory.mktemp("home")
+        process, url = serve(home / "log.txt", HF_ENDPOINT=hub.url, HF_HOME=str(home), HF_HUB_DISABLE_XET="1")
+        yield url
+        process.terminate()
+        process.wait(30)
+        hub.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -3,27 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit, serve
-from tests.hub.conftest import write_model
-from tests.hub.server import HubServer
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page, with a Hub that holds `user/three`: three classes and no auxiliary heads."""
-    with HubServer() as hub:
-        hub.model("user/three", write_model(tmp_path_factory.mktemp("model")))
-        home = tmp_path_factory.mktemp("home")
-        process, url = serve(home / "log.txt", HF_ENDPOINT=hub.url, HF_HOME=str(home), HF_HUB_DISABLE_XET="1")
-        yield url
-        process.terminate()
-        process.wait(30)
-        hub.shutdown()
+from tests.browser.conftest import Visit
 
 
 def load(page: Page, source: str) -> None:
