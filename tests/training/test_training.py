@@ -158,6 +158,27 @@ def test_resuming_gives_what_an_unbroken_run_gives(data: Path, tmp_path: Path) -
         run_of(data, tmp_path / "none").resume()
 
 
+def test_frozen_stages_stay_as_they_are(data: Path, tmp_path: Path) -> None:
+    run = run_of(data, tmp_path / "out", replace(SMALL, freeze="3b"))
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.learn(torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8), torch.zeros(8, dtype=torch.long), torch.zeros(8))
+    run.learn(torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8), torch.ones(8, dtype=torch.long), torch.zeros(8))
+    changed = {name.split(".")[0] for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {
+        "inception4a",
+        "inception4b",
+        "inception4c",
+        "inception4d",
+        "inception4e",
+        "inception5a",
+        "inception5b",
+    } | {
+        "aux1",
+        "aux2",
+        "fc",
+    }
+
+
 def command(data: Path, out: Path, *more: str) -> list[str]:
     arguments = ["train", str(data), "--out", str(out), "--schedule", "32:2", "--batch-size", "8", *more]
     return [sys.executable, "-m", "googlenet", *arguments]
