@@ -104,7 +104,7 @@ def readme(root: Path, repository: Repository | None) -> bytes:
     except (OSError, ValueError, AttributeError, yaml.YAMLError):
         raise UserError("README.md in {root} does not begin with the header of a Space.", root=root) from None
     if repository:
-        fields["models"] = [repository.id]
+        fields["models"] = list(dict.fromkeys([*fields.get("models", []), repository.id]))
         fields["preload_from_hub"] = [preload(repository)]
     return f"---\n{yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)}---\n{body}".encode()
 
