@@ -368,8 +368,8 @@ def cache_of(repository: Repository) -> Path:
 def reference(repository: Repository, token: str | bool | None) -> Path:
     """The cache's note of a revision's commit. What was pulled without a token is noted apart, so that a visitor who asks
     without one gets no private repository of the operator while the Hub is away."""
-    refs = cache_of(repository) / "refs"
-    return (refs / "anonymous" if token is False else refs) / (repository.revision or "main")
+    folder = "anonymous" if token is False else "refs"  # beside refs/: no branch's name leads from one to the other
+    return cache_of(repository) / folder / (repository.revision or "main")
 
 
 def remember(repository: Repository, commit: str, token: str | bool | None) -> None:

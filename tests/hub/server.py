@@ -1,10 +1,11 @@
 """A small HTTP server that speaks the Hub's protocol, as far as this program's client uses it, and misbehaves when told to.
 
-Large files lie behind a redirect to another host name, as on the Hub.
+As on the Hub, small files lie behind a redirect to the same host and large ones behind one to another host.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
@@ -63,7 +64,7 @@ class Fault:
 
     on: str
     do: str
-    """a status such as `500`, or slow, stuck, cut, reset, short, long, bytes, html, endless, whole"""
+    """a status such as `500`, or slow, stuck, cut, reset, short, long, bytes, html, endless, gzip, whole"""
     times: int = 1
 
 
@@ -165,6 +166,9 @@ class Handler(BaseHTTPRequestHandler):
         elif do == "long":
             data += b"x" * 1000
             headers["Content-Length"] = str(len(data))
+        elif do == "gzip":
+            data = gzip.compress(data)
+            headers |= {"Content-Length": str(len(data)), "Content-Encoding": "gzip"}
         elif do == "endless":
             del headers["Content-Length"]
             headers["Transfer-Encoding"] = "chunked"
@@ -236,12 +240,16 @@ class Handler(BaseHTTPRequestHandler):
             data = repo.commits[commit][path]
             headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
             if len(data) < LARGE:
-                self.send(200, data, headers | {"ETag": f'"{git_digest(data)}"'})
+                self.send(307, b"", headers | {"Location": f"/api/resolve-cache/models/{name}/{commit}/{path}"})
                 return
             self.server.large[sha256(data)] = data
             linked = {"X-Linked-Size": str(len(data)), "X-Linked-ETag": f'"{sha256(data)}"'}
             elsewhere = f"http://localhost:{self.server.server_port}/cdn/{sha256(data)}"
             self.send(302, b"", headers | linked | {"Location": elsewhere})
+
+    def small(self, name: str, commit: str, path: str) -> None:
+        data = self.server.repos[name].commits[commit][path]
+        self.send(200, data, {"X-Repo-Commit": commit, "ETag": f'"{git_digest(data)}"'})
 
     def cdn(self, digest: str) -> None:
         data = self.server.large[digest]
@@ -256,6 +264,7 @@ class Handler(BaseHTTPRequestHandler):
 NAME = "([^/]+/[^/]+)"
 ROUTES: dict[str, Callable[..., None]] = {
     f"/api/models/{NAME}(?:/revision/(.+))?": Handler.info,
+    f"/api/resolve-cache/models/{NAME}/([0-9a-f]{{40}})/(.+)": Handler.small,
     "/cdn/([0-9a-f]{64})": Handler.cdn,
     f"/{NAME}/resolve/([0-9a-f]{{40}}|main)/(.+)": Handler.resolve,
 }

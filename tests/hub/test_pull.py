@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,8 @@ def test_the_first_pull_and_the_second(hub: HubServer, client: Client, ours: Fil
     assert found["shares"][-1] == 1
     assert len([share for share in found["shares"] if 0 < share < 1]) >= 2
     # each file was fetched once, at the commit, and nothing else was
-    at = f"/user/first/resolve/{found['revision']}"
-    fetched = sorted(request.path for request in hub.requests("GET .*/resolve/|GET /cdn/"))
+    at = f"/api/resolve-cache/models/user/first/{found['revision']}"
+    fetched = sorted(request.path for request in hub.requests("GET .*/resolve|GET /cdn/"))
     assert fetched == sorted([f"{at}/README.md", f"{at}/config.json", f"/cdn/{found['sha256']}"])
     assert client.blobs("user/first") == set(ours.values())
     # the second start asks which commit is newest, and fetches nothing
@@ -79,12 +80,12 @@ def test_private_and_gated_repositories_open_to_the_token_alone(
 def test_the_token_goes_to_the_hub_alone_and_only_when_wanted(hub: HubServer, client: Client, ours: Files) -> None:
     hub.model("user/without", ours)
     client.load("user/without", False)
-    assert len(hub.log) == 7
+    assert len(hub.log) == 9
     assert {request.authorization for request in hub.log} == {None}
     hub.log.clear()
     hub.model("user/with", ours)
     client.load("user/with")
-    assert {request.authorization for request in hub.requests("/api/|/resolve/")} == {f"Bearer {TOKEN}"}
+    assert {request.authorization for request in hub.requests("/api/|/resolve")} == {f"Bearer {TOKEN}"}
     assert [request.authorization for request in hub.requests("/cdn/")] == [None]  # it is on another host
 
 
@@ -110,6 +111,8 @@ def test_without_the_hub_the_cached_copy_serves(
     first = client.load("user/kept")
     client.load(f"user/kept@{old}")
     client.load("user/kept@v2", False)
+    hub.repos["own/secret"].refs["anonymous/main"] = hub.repos["own/secret"].refs["main"]  # opens no door to visitors
+    client.load("own/secret@anonymous/main")
     client.load("own/secret")
     hub.model("user/preloaded", ours)  # as a Space's `preload_from_hub` does it
     code = f"from huggingface_hub import hf_hub_download\nfor name in {list(ours)}: hf_hub_download('user/preloaded', name)"
@@ -233,3 +236,22 @@ def test_a_connection_cut_once_goes_on_where_it_broke(whole: bool, hub: HubServe
     first, second = hub.requests("GET /cdn/")
     assert first.range is None
     assert re.fullmatch(r"bytes=[1-9]\d{6,}-", second.range or "")
+
+
+def test_small_files_may_come_compressed(hub: HubServer, client: Client, ours: Files) -> None:
+    hub.model("user/compressed", ours)
+    hub.fail("GET .*config.json", "gzip")
+    assert client.load("user/compressed")["revision"]
+    assert client.blobs("user/compressed") == set(ours.values())
+
+
+def test_two_clients_at_once(hub: HubServer, client: Client, start: Start, home: Path, ours: Files) -> None:
+    """Two processes with one cache: both get the weights, and the cache holds them once."""
+    hub.model("user/both", ours)
+    other = start(home)
+    other.load("user/both@main", False)  # it has started
+    shutil.rmtree(home / "hub" / "models--user--both")
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda one: one.load("user/both"), (client, other)))
+    assert {answer["sha256"] for answer in found} == {sha256(ours["model.safetensors"])}
+    assert client.blobs("user/both") == set(ours.values())
