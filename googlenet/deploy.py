@@ -14,7 +14,18 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from googlenet.errors import UserError
-from googlenet.hub import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, Repository, choose, load, parse_repository, short
+from googlenet.hub import (
+    CARD_FILE,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    HubAwayError,
+    Repository,
+    ask,
+    choose,
+    load,
+    parse_repository,
+    short,
+)
 
 VARIABLE = "GOOGLENET_WEIGHTS"
 TOP_LEVEL = ("app.py", "requirements.txt", "LICENSE")
@@ -52,6 +63,7 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
         raise UserError("There is no token on this machine; set HF_TOKEN to one that may write to {user}.", user=user)
     api = HfApi()
     try:
+        require(plan)
         commit = upload(api, repo_id, plan, hardware, private)
         print(f"{repo_id} has the files (commit {commit}); waiting until it runs.")
         wait(api, repo_id, commit)
@@ -60,9 +72,10 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
             raise UserError("The token may not write to {space}; set HF_TOKEN to one that may.", space=repo_id) from None
         said = error.server_message or short(error)
         raise UserError("The Hub refuses to make {space}: {error}.", space=repo_id, error=said.rstrip(".")) from None
-    except (HTTPError, OSError, ValueError) as error:
+    except (HTTPError, OSError, ValueError, RuntimeError) as error:
+        cause = error.__cause__ if isinstance(error, RuntimeError) else error  # the library's, around a file that failed
         raise UserError(
-            "{space} could not be brought up to date: {error}; try again.", space=repo_id, error=short(error)
+            "{space} could not be brought up to date: {error}; try again.", space=repo_id, error=short(cause)
         ) from None
     print(f"Inside GoogLeNet is at {address}")
     return address
@@ -83,6 +96,22 @@ def make_plan(weights: str, root: Path) -> Plan:
         return Plan(files | {"README.md": readme(root, None)}, {})
     repository = parse_repository(weights)
     return Plan(files | {"README.md": readme(root, repository)}, {VARIABLE: str(repository)})
+
+
+def require(plan: Plan) -> None:
+    """Raises UserError where the Hub lacks the weights that the Space is to fetch."""
+    if VARIABLE in plan.variables:
+        repository = parse_repository(plan.variables[VARIABLE])
+        try:
+            names = [file.rfilename for file in ask(repository, None).siblings or []]
+        except HubAwayError as why:
+            raise UserError(
+                "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=why
+            ) from None
+        if repository.file is None:
+            choose(names, repository.id)
+        elif repository.file not in names:
+            raise UserError("{source} holds no file {file}.", source=repository.id, file=repository.file)
 
 
 def weights_files(path: Path) -> list[Path]:

@@ -341,6 +341,8 @@ def short(error: BaseException | None) -> str:
         return "the connection broke or is too slow"
     if isinstance(error, FileMetadataError):
         return "something other than the Hub answers"
+    if isinstance(error, OfflineModeIsEnabled):
+        return "offline mode is set"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return "what arrived is not as long as it should be" if "Consistency" in str(error) else "something failed"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import constants
 
 from googlenet.deploy import deploy
 from googlenet.errors import UserError
@@ -21,7 +22,7 @@ from googlenet.hub import ModelConfig, save
 from googlenet.images import Preprocess
 from googlenet.model import Architecture
 from tests.conftest import ROOT, random_model
-from tests.hub.uploads import TOKEN, UploadServer
+from tests.hub.uploads import TOKEN, Repo, UploadServer
 
 HEADER = "---\ntitle: Inside GoogLeNet\nsdk: gradio\nsdk_version: 6.31.0\napp_file: app.py\n---\n"
 
@@ -131,6 +132,7 @@ def test_a_space_gets_exactly_its_files(server: UploadServer, run: Run, checkout
 
 
 def test_weights_on_the_hub_are_named_and_preloaded(server: UploadServer, run: Run) -> None:
+    server.repos["models/user/repo"] = Repo(files={"a.onnx": b"a"})
     source = f"user/repo@{'c' * 40}:a.onnx"
     run("someone/hub", weights=source, private=True)
     space = server.repos["spaces/someone/hub"]
@@ -197,6 +199,44 @@ def test_the_space_of_before_does_not_pass_for_the_new_one(server: UploadServer,
 def test_what_the_hub_refuses_is_told(server: UploadServer, run: Run) -> None:
     error = run("someone/odd", hardware="warp-drive")["error"]
     assert error == "The Hub refuses to make someone/odd: Invalid hardware flavor: warp-drive."
+
+
+def test_weights_that_the_hub_lacks_are_told_before_anything_is_sent(server: UploadServer, run: Run) -> None:
+    server.repos["models/user/there"] = Repo(files={"a.onnx": b"a", "b.onnx": b"b"})
+    assert run("someone/new", weights="user/absent")["error"].startswith("There is no repository user/absent on the Hub")
+    assert run("someone/new", weights="user/there:c.onnx")["error"] == "user/there holds no file c.onnx."
+    assert run("someone/new", weights="user/there")["error"].startswith("user/there holds 2 files of weights; name the one")
+    assert "spaces/someone/new" not in server.repos
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "sentence"),
+    [
+        ("/api/repos/create", 403, "The token may not write to someone/fault; set HF_TOKEN to one that may."),
+        ("/api/repos/create", 401, "The token may not write to someone/fault; set HF_TOKEN to one that may."),
+        ("/commit/", 400, "The Hub refuses to make someone/fault: so the tests want it."),
+        ("/put/", 400, "someone/fault could not be brought up to date: the Hub answers with error 400; try again."),
+    ],
+)
+def test_a_hub_that_fails_is_told(server: UploadServer, run: Run, path: str, status: int, sentence: str) -> None:
+    server.large.clear()
+    server.repos.pop("spaces/someone/fault", None)
+    server.faults[path] = status
+    try:
+        assert run("someone/fault")["error"] == sentence
+    finally:
+        server.faults.clear()
+    assert run("someone/fault")["address"]
+
+
+def test_without_a_network_one_sentence(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    for offline, why in ((False, "the connection broke or is too slow"), (True, "offline mode is set")):
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        with pytest.raises(UserError) as caught:
+            deploy("a/b", weights=str(checkout / "weights"), hardware=None, private=False, dry_run=False, root=checkout)
+        assert str(caught.value) == f"a/b could not be brought up to date: {why}; try again."
 
 
 def test_what_cannot_be_deployed_is_told(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,8 @@ class UploadServer(ThreadingHTTPServer):
         """`spaces/user/name` or `models/user/name` → what is there"""
         self.large: dict[str, bytes] = {}
         self.log: list[tuple[str, str]] = []
+        self.faults: dict[str, int] = {}
+        """pattern of a path → status that is answered instead"""
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -83,6 +85,9 @@ class Handler(BaseHTTPRequestHandler):
         needs_token = not path.startswith(("/api/validate-yaml", "/put/"))
         if needs_token and self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self.answer({"error": "Invalid username or password."}, 401)
+        for pattern, status in self.server.faults.items():
+            if re.search(pattern, path):
+                return self.answer({"error": "so the tests want it"}, status)
         for pattern, method in routes.items():
             if found := re.fullmatch(pattern, path):
                 return getattr(self, method)(body, *found.groups())
@@ -92,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
         self.handle_one(
             {
                 r"/api/((?:models|spaces)/[^/]+/[^/]+)/tree/[^/]+": "tree",
-                r"/api/((?:models|spaces)/[^/]+/[^/]+)(?:/revision/[^/]+)?": "info",
+                r"/api/((?:models|spaces)/[^/]+/[^/]+)(?:/revision/([^/]+))?": "info",
                 r"/api/(spaces/[^/]+/[^/]+)/variables": "list_variables",
                 r"/api/(spaces/[^/]+/[^/]+)/runtime": "runtime",
                 r"/api/(spaces/[^/]+/[^/]+)/logs/(build|run)": "logs",
@@ -123,11 +128,12 @@ class Handler(BaseHTTPRequestHandler):
         files = self.server.repos[name].files.items()
         self.answer([{"type": "file", "path": path, "size": len(data), "oid": oid(data)} for path, data in files])
 
-    def info(self, _: bytes, name: str) -> None:
+    def info(self, _: bytes, name: str, revision: str | None) -> None:
+        if name not in self.server.repos:
+            return self.answer({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
         repo = self.server.repos[name]
-        self.answer(
-            {"id": name.partition("/")[2], "sha": f"{repo.commits:040x}", "siblings": [{"rfilename": f} for f in repo.files]}
-        )
+        commit = revision if revision and len(revision) == 40 else f"{repo.commits:040x}"
+        self.answer({"id": name.partition("/")[2], "sha": commit, "siblings": [{"rfilename": f} for f in repo.files]})
 
     def list_variables(self, _: bytes, name: str) -> None:
         self.answer({key: {"value": value} for key, value in self.server.repos[name].variables.items()})
