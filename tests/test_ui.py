@@ -206,6 +206,7 @@ def test_the_pages_words_are_the_same_in_both_languages_and_all_used() -> None:
 def test_the_browsers_question_is_checked() -> None:
     ask = events.Ask.from_browser({"n": "x", "path": ["a"], "head": 5, "target": {"a": 1}, "known": 1, "contrast": "b" * 9999})
     assert ask == events.Ask(0, None, None, False, "main", None, "b" * 500, None)
+    assert events.Ask.from_browser([1]) == events.Ask(0, None, None, False, "main", None, None, None)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../x.jpg", "", str(PACKAGE / "model.py")])

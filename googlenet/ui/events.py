@@ -56,7 +56,9 @@ class Ask:
     """a Hub repository; None for the weights that the program was started with"""
 
     @classmethod
-    def from_browser(cls, data: Mapping[str, Any]) -> Ask:
+    def from_browser(cls, sent: object) -> Ask:
+        data = sent if isinstance(sent, Mapping) else {}
+
         def text(name: str) -> str | None:
             value = data.get(name)
             return value[:500] if isinstance(value, str) else None
