@@ -8,7 +8,6 @@ import importlib.util
 import io
 import os
 import sys
-from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: nobody is told of a start
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -23,6 +22,7 @@ import torch
 
 from googlenet.errors import UserError
 from googlenet.explain import Explainer
+from googlenet.hub import default_source
 from googlenet.ui.layout import build, launch_options
 
 ZERO_GPU = spaces is not None and bool(os.environ.get("SPACES_ZERO_GPU"))
@@ -31,8 +31,9 @@ ZERO_GPU = spaces is not None and bool(os.environ.get("SPACES_ZERO_GPU"))
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Look inside GoogLeNet: three heads' beliefs, nine stages' evidence.")
-    weights = os.environ.get("GOOGLENET_WEIGHTS") or os.path.relpath(Path(__file__).parent / "weights")
-    parser.add_argument("--weights", metavar="SOURCE", default=weights, help="folder or file, or user/repo[@revision][:file]")
+    parser.add_argument(
+        "--weights", metavar="SOURCE", default=default_source(), help="folder or file, or user/repo[@revision][:file]"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--host", help="address to listen on (default: GRADIO_SERVER_NAME or this machine alone)")
     parser.add_argument("--port", type=int, help="port to listen on (default: GRADIO_SERVER_PORT or the first free from 7860)")

@@ -515,8 +515,8 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def default_source() -> str:
-    """$GOOGLENET_WEIGHTS, else `weights/` beside the package."""
-    return os.environ.get("GOOGLENET_WEIGHTS") or str(Path(__file__).parent.parent / "weights")
+    """$GOOGLENET_WEIGHTS, else `weights/` beside the package: as a relative path, since the page shows it to strangers."""
+    return os.environ.get("GOOGLENET_WEIGHTS") or os.path.relpath(Path(__file__).parent.parent / "weights")
 
 
 def import_weights(source: str, out: Path) -> LoadedModel:

@@ -200,7 +200,8 @@ def test_default_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLENET_WEIGHTS", "user/repo")
     assert default_source() == "user/repo"
     monkeypatch.setenv("GOOGLENET_WEIGHTS", "")
-    assert Path(default_source()) == Path(hub.__file__).parent.parent / "weights"
+    assert not Path(default_source()).is_absolute()
+    assert Path(default_source()).resolve() == Path(hub.__file__).parent.parent / "weights"
 
 
 # Which file

@@ -497,7 +497,7 @@ $(".shot").addEventListener("click", () => {
 
 function showWeights(next) {
   weights = next;
-  $(".chip").textContent = say("weights_chip", {source: next.dataset || next.source, count: next.labels.length});
+  $(".chip").textContent = say("weights_chip", {source: (next.dataset || next.source).split(",")[0], count: next.labels.length});
   const shares = HEADS.filter(head => next.top1[head]).map(head => `${head} ${(next.top1[head] * 100).toFixed(1)}\u00a0%`).join(", ");
   const facts = {source: next.source, revision: next.revision && next.revision.slice(0, 12), file: next.sha256.slice(0, 12),
     trained_on: next.dataset, accuracy: shares, licence: next.license};
