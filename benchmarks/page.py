@@ -1,0 +1,110 @@
+"""From a photograph chosen on disk to all nine maps on the screen, in Chromium: `python -m benchmarks.page [--rounds 20]`.
+
+Needs what the browser tests need (`tests/requirements.txt`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gradio.media import get_image
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from googlenet.explain import Explainer
+from googlenet.images import open_image
+from googlenet.ui.events import Ask, packed
+from tests.browser.conftest import chromium, serve
+
+SIZE = (1732, 1155)
+"""2 megapixels"""
+
+WATCH = """() => {
+  const walk = document.querySelector('#walk [aria-busy]');
+  const begin = () => { window.chosen = performance.now(); window.took = null; };
+  document.querySelector('.file').addEventListener('change', begin, true);
+  new MutationObserver(() => { if (walk.getAttribute('aria-busy') === 'false')
+    requestAnimationFrame(() => setTimeout(() => { window.took ??= performance.now() - window.chosen; })); })
+    .observe(walk, {attributeFilter: ['aria-busy']});
+}"""
+"""The maps are drawn in the task that ends the wait: the frame after it shows them (they fade in for 0.46 s more)."""
+
+
+def photograph(number: int) -> bytes:
+    """A JPEG of `SIZE`, another each time."""
+    file = io.BytesIO()
+    Image.open(get_image("lion.jpg")).convert("RGB").resize(SIZE).rotate(number / 4).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def in_page(page: Page, rounds: int) -> tuple[list[float], list[int]]:
+    """Milliseconds from the choice of a file to the painted frame, and bytes that the browser received, of each round."""
+    received = [0]
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.on("Network.dataReceived", lambda event: received.append(event["dataLength"]))
+    page.evaluate(WATCH)
+    took, bytes_ = [], []
+    for number in range(rounds + 1):
+        received.clear()
+        page.locator(".file").set_input_files({"name": f"{number}.jpg", "mimeType": "image/jpeg", "buffer": photograph(number)})
+        page.wait_for_function("() => window.took")
+        took.append(page.evaluate("() => { const took = window.took; window.took = null; return took; }"))
+        page.wait_for_timeout(500)
+        bytes_.append(sum(received))
+    return took[1:], bytes_[1:]  # the first warms up
+
+
+def timed(function: Callable[[], Any]) -> tuple[float, Any]:
+    """Milliseconds, and what the function returned."""
+    started = time.perf_counter()
+    result = function()
+    return (time.perf_counter() - started) * 1000, result
+
+
+def in_python(explainer: Explainer, number: int) -> tuple[float, float, float, int]:
+    """Milliseconds to decode the photograph, to explain it and to pack the answer; bytes of the picture in the answer."""
+    data = photograph(number)
+    decode, image = timed(lambda: open_image(data))
+    explain, explanation = timed(lambda: explainer.explain(image))
+    ask = Ask(number, None, "photo.jpg", False, "main", None, None, None)
+    pack, message = timed(lambda: packed(explanation, ask, image))
+    return decode, explain, pack, len(message["picture"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        process, url = serve(Path(home) / "log.txt")
+        try:
+            page = chromium(playwright).new_page(viewport={"width": 1440, "height": 900})
+            page.goto(url)
+            page.wait_for_selector(".row")
+            took, received = in_page(page, rounds)
+        finally:
+            process.terminate()
+    explainer = Explainer.from_pretrained()
+    parts = [in_python(explainer, number) for number in range(rounds + 1)][1:]
+    decode, explain, pack = (statistics.median(part[i] for part in parts) for i in range(3))
+    total, bytes_, picture = (statistics.median(x) for x in (took, received, [part[3] for part in parts]))
+    print(f"{rounds} photographs of {SIZE[0]}×{SIZE[1]} pixels, medians\n")
+    print("| part | ms |\n|---|---|")
+    print(f"| from the choice of a file to all maps on the screen | {total:.0f} (slowest {max(took):.0f}) |")
+    print(f"| of it: decoding the photograph | {decode:.0f} |")
+    print(f"| of it: preparing it, network, Grad-CAM | {explain:.0f} |")
+    print(f"| of it: packing maps and picture | {pack:.0f} |")
+    print(f"| of it: upload, transport, drawing in the browser | {total - decode - explain - pack:.0f} |")
+    print(f"\nSent to the browser: {bytes_ / 1000:.0f} KB, {picture / 1000:.0f} KB of it the picture.")
+
+
+if __name__ == "__main__":
+    main()
