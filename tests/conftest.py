@@ -26,8 +26,8 @@ def random_model(architecture: Architecture = PAPER, classes: int = 10, seed: in
     model = GoogLeNet(architecture, classes)
     for module in model.modules():
         if isinstance(module, ConvBlock) and isinstance(module.bn, torch.nn.BatchNorm2d):
-            module.bn.running_mean.uniform_(-0.2, 0.2)
-            module.bn.running_var.uniform_(0.5, 1.5)
+            torch.nn.init.uniform_(module.bn.get_buffer("running_mean"), -0.2, 0.2)
+            torch.nn.init.uniform_(module.bn.get_buffer("running_var"), 0.5, 1.5)
             module.bn.weight.data.uniform_(0.7, 1.3)
             module.bn.bias.data.uniform_(-0.1, 0.3)
     return model.eval()
