@@ -9,6 +9,7 @@ import gradio.media
 from tqdm import tqdm
 
 from googlenet.explain import Explainer
+from googlenet.hub import default_source
 from googlenet.images import open_image
 from googlenet.model import HEADS
 
@@ -23,7 +24,7 @@ def resident_mb() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--explanations", type=int, default=2000)
-    parser.add_argument("--weights", default=str(Path(__file__).parent.parent / "weights"))
+    parser.add_argument("--weights", default=default_source())
     options = parser.parse_args()
     explainer = Explainer.from_pretrained(options.weights, device="cpu")
     image = open_image(gradio.media.get_image("lion.jpg"))

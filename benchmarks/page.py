@@ -19,6 +19,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from googlenet.explain import Explainer
+from googlenet.hub import default_source
 from googlenet.images import open_image
 from googlenet.ui.events import Ask, packed
 from tests.browser.conftest import chromium, serve
@@ -46,7 +47,7 @@ def photograph(number: int) -> bytes:
 
 def in_page(page: Page, rounds: int) -> tuple[list[float], list[int]]:
     """Milliseconds from the choice of a file to the painted frame, and bytes that the browser received, of each round."""
-    received = [0]
+    received: list[int] = []
     network = page.context.new_cdp_session(page)
     network.send("Network.enable")
     network.on("Network.dataReceived", lambda event: received.append(event["dataLength"]))
@@ -56,7 +57,7 @@ def in_page(page: Page, rounds: int) -> tuple[list[float], list[int]]:
         received.clear()
         page.locator(".file").set_input_files({"name": f"{number}.jpg", "mimeType": "image/jpeg", "buffer": photograph(number)})
         page.wait_for_function("() => window.took")
-        took.append(page.evaluate("() => { const took = window.took; window.took = null; return took; }"))
+        took.append(page.evaluate("() => window.took"))
         page.wait_for_timeout(500)
         bytes_.append(sum(received))
     return took[1:], bytes_[1:]  # the first warms up
@@ -92,7 +93,7 @@ def main() -> None:
             took, received = in_page(page, rounds)
         finally:
             process.terminate()
-    explainer = Explainer.from_pretrained()
+    explainer = Explainer.from_pretrained(default_source())
     parts = [in_python(explainer, number) for number in range(rounds + 1)][1:]
     decode, explain, pack = (statistics.median(part[i] for part in parts) for i in range(3))
     total, bytes_, picture = (statistics.median(x) for x in (took, received, [part[3] for part in parts]))

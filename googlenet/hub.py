@@ -515,7 +515,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def default_source() -> str:
-    """$GOOGLENET_WEIGHTS, else `weights/` beside the package: as a relative path, since the page shows it to strangers."""
+    """$GOOGLENET_WEIGHTS, else `weights/` beside the package: relative, since the API tells it to strangers."""
     return os.environ.get("GOOGLENET_WEIGHTS") or os.path.relpath(Path(__file__).parent.parent / "weights")
 
 
