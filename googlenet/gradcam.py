@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -92,15 +93,19 @@ def forward(model: GoogLeNet, x: Tensor, asked: Sequence[str]) -> HeadLogits:
     return HeadLogits(aux1, aux2, model.classify(stage))
 
 
-def branch_maps(activation: Tensor, gradient: Tensor, splits: Sequence[int]) -> Tensor:
+def branch_maps(activation: Tensor, gradient: Tensor, splits: tuple[int, ...]) -> Tensor:
     """Activation and gradient (N, K, H, W) → the four branches' signed maps (N, 4, H, W) float32; their sum is the stage's.
 
     One product of matrices over the channels, each branch's weights zero outside its own channels.
     """
     n, channels, height, width = activation.shape
     alpha = gradient.mean(dim=(2, 3), dtype=torch.float32)  # (N, K)
-    branch = torch.repeat_interleave(torch.arange(4), torch.tensor(splits))
-    own = torch.nn.functional.one_hot(branch, 4).to(alpha)  # (K, 4)
     cells = activation.detach().float().permute(0, 2, 3, 1).reshape(n, height * width, channels)  # no copy when channels last
-    maps = cells @ (alpha[:, :, None] * own)  # (N, H·W, 4)
+    maps = cells @ (alpha[:, :, None] * channels_of(splits).to(alpha))  # (N, H·W, 4)
     return maps.transpose(1, 2).reshape(n, 4, height, width)
+
+
+@cache
+def channels_of(splits: tuple[int, ...]) -> Tensor:
+    """(K, 4): 1 where a channel belongs to a branch."""
+    return torch.nn.functional.one_hot(torch.repeat_interleave(torch.arange(4), torch.tensor(splits)), 4).float()

@@ -99,6 +99,24 @@ class Inception(nn.Module):
         return torch.cat((self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)), dim=1)
 
 
+class FusedInception(nn.Module):
+    """A folded Inception module whose three 1×1 convolutions of the same input are one: the same function in fewer kernels."""
+
+    def __init__(self, stage: Inception) -> None:
+        super().__init__()
+        self.splits = stage.splits
+        self.three, self.five, self.branch4 = stage.branch2[1], stage.branch3[1], stage.branch4
+        readers = [stage.get_submodule(name).parameters() for name in ("branch1.conv", "branch2.0.conv", "branch3.0.conv")]
+        weights, biases = zip(*readers, strict=True)
+        self.widths = [len(bias) for bias in biases]
+        self.reduce = nn.Conv2d(weights[0].shape[1], sum(self.widths), 1)
+        self.reduce.weight, self.reduce.bias = nn.Parameter(torch.cat(weights)), nn.Parameter(torch.cat(biases))
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, three, five = F.relu(self.reduce(x), inplace=True).split(self.widths, dim=1)
+        return torch.cat((one, self.three(three), self.five(five), self.branch4(x)), dim=1)
+
+
 class InceptionAux(nn.Module):
     """Auxiliary classifier (section 5): (N, inputs, H, W) → logits (N, classes)."""
 
@@ -210,16 +228,19 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
         *_, (_, stage) = self.walk(x)
         return self.classify(stage)
 
-    def stage(self, name: str) -> Inception:
+    def stage(self, name: str) -> Inception | FusedInception:
         """The Inception module of a stage by its name in `STAGES`."""
         return self.get_submodule(f"inception{name}")  # type: ignore[return-value]
 
     def for_inference(self) -> GoogLeNet:
-        """A copy in eval mode with BatchNorm folded and parameters that need no gradient; this model stays as it is."""
+        """A copy in eval mode: BatchNorm folded, 1×1 convolutions fused, no parameter with a gradient. This model stays as is."""
         folded = copy.deepcopy(self).eval().requires_grad_(False)
         for module in folded.modules():
             if isinstance(module, ConvBlock):
                 module.fold()
+        for name, module in list(folded.named_modules()):
+            if isinstance(module, Inception):
+                folded.set_submodule(name, FusedInception(module))
         return folded.requires_grad_(False)
 
     @classmethod
