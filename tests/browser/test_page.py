@@ -230,7 +230,7 @@ def test_downloads_open(visit: Visit, tmp_path: Path) -> None:
 def test_korean(visit: Visit) -> None:
     page = visit(locale="ko-KR")
     expect(page.locator(".choose")).to_have_text("사진 선택")
-    expect(page.locator(".say")).to_contain_text("확률")
+    expect(page.locator(".say")).to_contain_text("근거")
     assert page.evaluate("document.documentElement.lang") == "ko"
     upload(page, file("글.jpg", b"this is text"))
     expect(page.locator(".notice")).to_contain_text("읽을 수 있는 사진이 아닙니다")
