@@ -2,8 +2,9 @@
 
 Everything runs interleaved in one process on the same network and input, from tensor to native grids, after one warm-up; each
 figure is a median. The network has random weights (speed does not depend on them) and 1,000 classes, at 224×224. The engine's
-copy has BatchNorm folded and is channels-last, as `Explainer` makes it; the peers get the network as a user would hand it to
-them. Memory is what one call adds to a fresh process's peak.
+copy is the one that `Explainer` makes (BatchNorm folded, channels last), in float32 and, where the processor has instructions
+for it, in bfloat16; the peers get the network as a user would hand it to them. Memory is what one call adds to a fresh
+process's peak.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from torch import Tensor
 from torchcam.methods import GradCAM as TorchCAM
 
 from googlenet import gradcam
+from googlenet.device import half_precision
 from googlenet.gradcam import Question, grad_cam
 from googlenet.model import HEADS, STAGES, GoogLeNet
 
@@ -42,6 +44,7 @@ def contenders(batch: int) -> dict[str, Callable[[], object]]:
     torch.manual_seed(0)
     model = GoogLeNet(classes=1000).eval()
     engine = model.for_inference().to(memory_format=torch.channels_last)
+    half = model.for_inference().to(memory_format=torch.channels_last).to_bfloat16()
     x = torch.randn(batch, 3, 224, 224)
     fast = x.to(memory_format=torch.channels_last)
     layers = [model.stage(stage) for stage in STAGES]
@@ -56,6 +59,9 @@ def contenders(batch: int) -> dict[str, Callable[[], object]]:
 
     def with_branches() -> object:
         return grad_cam(engine, fast, [Question("main", TARGET)] * batch)
+
+    def in_bfloat16() -> object:
+        return grad_cam(half, fast, [Question("main", TARGET)] * batch)
 
     def three_heads() -> object:
         return grad_cam(engine, fast.repeat(3, 1, 1, 1), [Question(h, TARGET) for h in HEADS for _ in range(batch)])
@@ -75,6 +81,7 @@ def contenders(batch: int) -> dict[str, Callable[[], object]]:
         "bare forward": forward,
         "engine, maps only": maps_only,
         "engine, with branches": with_branches,
+        **({"engine, with branches, bfloat16": in_bfloat16} if half_precision(x.device) else {}),
         "engine, aux1 + aux2 + main asked": three_heads,
         "torchcam, nine layers": torchcam,
         "grad-cam, nine layers": pytorch_grad_cam,

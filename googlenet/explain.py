@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from googlenet.device import pick_device
+from googlenet.device import half_precision, pick_device
 from googlenet.errors import UserError
 from googlenet.gradcam import Answer, Question, grad_cam
 from googlenet.hub import LoadedModel, ModelConfig, Provenance, load
@@ -208,23 +208,28 @@ class Explainer:
     and nobody waits for a batch to fill.
     """
 
-    def __init__(self, loaded: LoadedModel, device: str = "auto") -> None:
+    def __init__(self, loaded: LoadedModel, device: str = "auto", *, bfloat16: bool | None = None) -> None:
+        """`bfloat16`: whether the convolutions run in it; by default on a CPU that has instructions for it, else in float32."""
         self.config: ModelConfig = loaded.config
         self.provenance = loaded.provenance
         self.device = pick_device(device)
         self.model = loaded.model.for_inference().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if bfloat16 or (bfloat16 is None and self.device.type == "cpu" and half_precision(self.device)):
+            self.model.to_bfloat16()
         self.preprocess = loaded.config.preprocess
         self.passes = 0
         """forward passes so far"""
         self.waiting: deque[Request] = deque()
         self.model_free = threading.Lock()
         crop = self.preprocess.crop
-        grad_cam(self.model, torch.zeros(1, 3, crop, crop, device=self.device), [Question()])  # the first pass is slow: warm up
+        self.run(torch.zeros(1, 3, crop, crop), [Question()])  # the first pass is slow: warm up
 
     @classmethod
-    def from_pretrained(cls, source: str = "weights", *, revision: str | None = None, device: str = "auto") -> Explainer:
+    def from_pretrained(
+        cls, source: str = "weights", *, revision: str | None = None, device: str = "auto", bfloat16: bool | None = None
+    ) -> Explainer:
         """Load a SOURCE (`googlenet.hub.load`). Raises UserError in one sentence for whatever keeps it from loading."""
-        return cls(load(f"{source}@{revision}" if revision else source), device)
+        return cls(load(f"{source}@{revision}" if revision else source), device, bfloat16=bfloat16)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -297,9 +302,7 @@ class Explainer:
         """One pass over the next requests in the queue. The caller holds `model_free`."""
         batch = [self.waiting.popleft() for _ in range(min(BATCH, len(self.waiting)))]
         try:
-            x = torch.cat([request.x for request in batch]).to(self.model.fc.weight, memory_format=torch.channels_last)
-            answer = grad_cam(self.model, x, [request.question for request in batch])
-            self.passes += 1
+            answer = self.run(torch.cat([request.x for request in batch]), [request.question for request in batch])
             for request, explanation in zip(batch, self.explanations(batch, answer), strict=True):
                 request.answer.set_result(explanation)
         except BaseException as error:
@@ -308,6 +311,11 @@ class Explainer:
                     request.answer.set_exception(error)
             if not isinstance(error, Exception):
                 raise
+
+    def run(self, x: Tensor, questions: Sequence[Question]) -> Answer:
+        """One pass over the prepared pictures x (N, 3, S, S)."""
+        self.passes += 1
+        return grad_cam(self.model, x.to(self.device, memory_format=torch.channels_last), questions)
 
     def explanations(self, batch: list[Request], answer: Answer) -> list[Explanation]:
         """One pass's tensors, taken apart by picture."""

@@ -117,6 +117,13 @@ class FusedInception(nn.Module):
         return torch.cat((one, self.three(three), self.five(five), self.branch4(x)), dim=1)
 
 
+class LocalResponseNorm(nn.LocalResponseNorm):
+    """torch's, for bfloat16 too, which its average pool lacks on the CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float() if x.dtype == torch.bfloat16 else x).to(x.dtype)
+
+
 class InceptionAux(nn.Module):
     """Auxiliary classifier (section 5): (N, inputs, H, W) → logits (N, classes)."""
 
@@ -135,7 +142,7 @@ class InceptionAux(nn.Module):
             x = F.adaptive_avg_pool2d(x, 4)
         x = self.conv(x)  # (N, 128, 4, 4)
         x = F.relu(self.fc1(x.flatten(1)))  # (N, 1024)
-        return self.fc2(self.dropout(x))
+        return self.fc2(self.dropout(x).to(self.fc2.weight.dtype))
 
 
 class GoogLeNet(nn.Module, PyTorchModelHubMixin):
@@ -178,14 +185,14 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
 
         self.lrn: nn.Module = nn.Identity()
         if architecture.norm == "local_response":
-            self.lrn = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
+            self.lrn = LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield the nine stages' names and outputs in order of depth. Sizes in the comments are for a 224×224 input."""
-        x = self.conv1(x)  # (N, 64, 112, 112)
+        x = self.conv1(x.to(self.conv1.conv.weight.dtype))  # (N, 64, 112, 112)
         x = self.lrn(pool(x))  # (N, 64, 56, 56)
         x = self.conv3(self.conv2(x))  # (N, 192, 56, 56)
         x = pool(self.lrn(x))  # (N, 192, 28, 28)
@@ -210,7 +217,7 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
 
     def classify(self, x: Tensor) -> Tensor:
         """The main head on 5b's output (N, 1024, H, W): global average, dropout, linear (section 5)."""
-        return self.fc(self.dropout(x.mean(dim=(2, 3))))
+        return self.fc(self.dropout(x.mean(dim=(2, 3))).to(self.fc.weight.dtype))
 
     def heads(self, x: Tensor) -> HeadLogits:
         """Logits of all three heads, in any mode."""
@@ -242,6 +249,13 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
             if isinstance(module, Inception):
                 folded.set_submodule(name, FusedInception(module))
         return folded.requires_grad_(False)
+
+    def to_bfloat16(self) -> GoogLeNet:
+        """In place: parameters in bfloat16 but for the three last linear layers, so that no logit is rounded. Input as before."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d | nn.Linear) and name not in ("fc", "aux1.fc2", "aux2.fc2"):
+                module.bfloat16()
+        return self
 
     @classmethod
     def from_pretrained(  # type: ignore[override]

@@ -34,10 +34,11 @@ def random_model(architecture: Architecture = PAPER, classes: int = 10, seed: in
 
 
 def explainer_of(model: GoogLeNet, preprocess: Preprocess | None = None) -> Explainer:
+    """In float32, so that its answers are the same on every processor."""
     classes = model.fc.out_features
     preprocess = preprocess or Preprocess(96, 96, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     config = ModelConfig(model.architecture, tuple(f"thing {i}" for i in range(classes)), preprocess, None, None)
-    return Explainer(LoadedModel(model, config, Provenance("test", None, "0" * 64, None, False)), "cpu")
+    return Explainer(LoadedModel(model, config, Provenance("test", None, "0" * 64, None, False)), "cpu", bfloat16=False)
 
 
 def random_image(width: int, height: int, seed: int = 0) -> Image.Image:

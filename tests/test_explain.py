@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from googlenet.device import half_precision
 from googlenet.errors import UserError
 from googlenet.explain import BATCH, Explainer, Explanation, enlarge
 from googlenet.gradcam import Question
+from googlenet.hub import LoadedModel
 from googlenet.images import Box, Preprocess
 from googlenet.model import BRANCHES, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
 from tests.conftest import ARCHITECTURES, explainer_of, random_image, random_model
@@ -199,6 +201,17 @@ def test_64_threads_at_once(name: str) -> None:
         together = list(pool.map(ask, range(64)))
     assert all(same(a, b) for a, b in zip(together, alone, strict=True))
     assert 64 // BATCH <= explainer.passes - before <= 32
+
+
+def test_bfloat16_where_the_processor_has_it() -> None:
+    float32 = explainer_of(random_model())
+    loaded = LoadedModel(random_model(), float32.config, float32.provenance)
+    fastest = torch.bfloat16 if half_precision(torch.device("cpu")) else torch.float32
+    for chosen, dtype in ((None, fastest), (False, torch.float32), (True, torch.bfloat16)):
+        explainer = Explainer(loaded, "cpu", bfloat16=chosen)
+        model = explainer.model
+        assert {module.weight.dtype for module in model.modules() if isinstance(module, torch.nn.Conv2d)} == {dtype}
+        assert model(explainer.preprocess(random_image(80, 80))).dtype == torch.float32
 
 
 def test_a_failing_pass_reaches_all_that_wait_and_the_next_works(explainer: Explainer) -> None:

@@ -172,6 +172,21 @@ def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(torch.corrcoef(ranks)[0, 1])
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_bfloat16_keeps_the_order_of_the_cells(name: str) -> None:
+    """8 bits of mantissa move a cell by a few per cent of the peak: the order of the cells must stay. Logits are not rounded."""
+    model = random_model(ARCHITECTURES[name], CLASSES).for_inference().to(memory_format=torch.channels_last)
+    x = torch.randn(2, 3, 224, 224)
+    questions = [Question("main", 1), Question("main", 2)]
+    reference = grad_cam(model, x, questions)
+    found = grad_cam(model.to_bfloat16(), x, questions)
+    assert found.logits.main.dtype == torch.float32
+    assert found.logits.main.unique().numel() == 2 * CLASSES
+    assert (found.logits.main - reference.logits.main).abs().max() < 0.02 * reference.logits.main.std()
+    for stage in STAGES:
+        assert rank_correlation(found.branch_maps[stage].sum(1), reference.branch_maps[stage].sum(1)) >= 0.99
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("name", ARCHITECTURES)
