@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 from tqdm import tqdm
@@ -19,6 +20,9 @@ from googlenet.hub import default_source, import_weights, load
 from googlenet.images import FORMATS, open_image
 from googlenet.model import HEADS, STAGES
 from googlenet.render import overlay, sheet
+
+if TYPE_CHECKING:
+    from googlenet.training.loop import Phase
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,11 +54,16 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     train.add_argument("--init", type=Path, metavar="FOLDER", help="weights to start from; linear layers are new for new labels")
     train.add_argument("--teacher", type=Path, metavar="FILE", help=".npz of a teacher's answers for the training images")
-    train.add_argument("--schedule", type=schedule, default="64:8,96:5", metavar="SIZE:EPOCHS,…", help="default: %(default)s")
+    train.add_argument(
+        "--schedule",
+        type=schedule,
+        default="64:8,96:5",
+        metavar="SIZE:EPOCHS[:STAGE],…",
+        help="everything up to STAGE (3a … 5b) keeps its weights; default: %(default)s",
+    )
     train.add_argument("--input-size", type=int, metavar="PIXELS", help="size of use; default: the schedule's last size")
     train.add_argument("--batch-size", type=int, default=128)
     train.add_argument("--learning-rate", type=float, default=0.1)
-    train.add_argument("--freeze", choices=STAGES, metavar="STAGE", help="keep everything up to this stage as it is (3a … 5b)")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--resume", action="store_true", help="go on from FOLDER's checkpoint")
     train.set_defaults(run=run_train)
@@ -82,11 +91,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def schedule(text: str) -> tuple[tuple[int, int], ...]:
-    """`64:8,96:5` → ((64, 8), (96, 5))."""
-    if not re.fullmatch(r"\d+:\d+(,\d+:\d+)*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not SIZE:EPOCHS,SIZE:EPOCHS,… such as 64:8,96:5")
-    return tuple((int(size), int(epochs)) for size, epochs in (part.split(":") for part in text.split(",")))
+def schedule(text: str) -> tuple[Phase, ...]:
+    """`64:8,96:5:3a` → eight epochs at 64 pixels, then five at 96 with everything up to stage 3a frozen."""
+    from googlenet.training.loop import Phase
+
+    stages = "|".join(STAGES)
+    if not re.fullmatch(rf"\d+:\d+(:({stages}))?(,\d+:\d+(:({stages}))?)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not SIZE:EPOCHS[:STAGE],SIZE:EPOCHS[:STAGE],… such as 64:8,96:5:3a")
+    parts = (part.split(":") for part in text.split(","))
+    return tuple(Phase(int(size), int(epochs), *stage) for size, epochs, *stage in parts)
 
 
 def run_explain(options: argparse.Namespace) -> int:
@@ -159,7 +172,7 @@ def run_train(options: argparse.Namespace) -> int:
     from googlenet.training.loop import Recipe
     from googlenet.training.train import train
 
-    recipe = Recipe(options.schedule, options.batch_size, options.learning_rate, freeze=options.freeze, seed=options.seed)
+    recipe = Recipe(options.schedule, options.batch_size, options.learning_rate, seed=options.seed)
     train(
         options.data,
         options.out,

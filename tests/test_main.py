@@ -14,6 +14,7 @@ from PIL import Image
 
 from googlenet.__main__ import main, parser, schedule
 from googlenet.model import STAGES
+from googlenet.training.loop import Phase
 from tests.conftest import ROOT, random_image
 
 LION = gradio.media.get_image("lion.jpg")
@@ -105,7 +106,9 @@ def test_import_writes_a_folder_that_loads(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_schedule() -> None:
-    assert schedule("64:8,96:5") == ((64, 8), (96, 5))
-    assert parser().parse_args(["train", "d", "--out", "o"]).schedule == ((64, 8), (96, 5))
-    with pytest.raises(SystemExit):
-        parser().parse_args(["train", "d", "--out", "o", "--schedule", "64"])
+    assert schedule("64:8,96:5:3a") == (Phase(64, 8), Phase(96, 5, "3a"))
+    assert ",".join(map(str, schedule("64:8,96:5:3a"))) == "64:8,96:5:3a"
+    assert parser().parse_args(["train", "d", "--out", "o"]).schedule == (Phase(64, 8), Phase(96, 5))
+    for text in ("64", "64:8:3c", "64:8,"):
+        with pytest.raises(SystemExit):
+            parser().parse_args(["train", "d", "--out", "o", "--schedule", text])

@@ -104,11 +104,11 @@ def collate(items: list[Batch | UserError]) -> Batch | UserError:
     return default_collate(items)
 
 
-def augment(size: int) -> v2.Transform:
-    """Random resized crop, flip and light: a picture → (3, size, size) uint8."""
+def augment(size: int, least_area: float) -> v2.Transform:
+    """Random resized crop (`least_area` … all of the picture), flip and light: a picture → (3, size, size) uint8."""
     return v2.Compose(
         [
-            v2.RandomResizedCrop(size, scale=(0.35, 1.0)),
+            v2.RandomResizedCrop(size, scale=(least_area, 1.0)),
             v2.RandomHorizontalFlip(),
             v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),
             v2.PILToTensor(),

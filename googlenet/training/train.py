@@ -48,7 +48,7 @@ def train(
     if resume:
         run.resume()
     run.train()
-    size = input_size or recipe.schedule[-1][0]
+    size = input_size or recipe.schedule[-1].size
     model.config = hub.ModelConfig(
         model.architecture, training.names, replace(preprocess, resize=size, crop=size), temperatures=None, metrics=None
     )
@@ -107,14 +107,15 @@ def publish(
 
 def describe(recipe: Recipe, run: Run, init: Path | None, teacher: Path | None, device: torch.device) -> str:
     """The run as one line of the model card."""
-    sizes = ", ".join(f"{epochs} at {size} px" for size, epochs in recipe.schedule)
     labels = f"label smoothing {recipe.label_smoothing:g}"
     if teacher is not None:
         labels = f"labels mixed with {recipe.teacher_weight:.0%} of a teacher's answers (`--teacher`)"
-    frozen = f", everything up to stage {recipe.freeze} frozen" if recipe.freeze else ""
     start = "from scratch" if init is None else f"from the weights before (`--init {init.name}`)"
+    schedule = ",".join(map(str, recipe.schedule))
+    main, aux = recipe.dropout
     return (
-        f"- {start}: epochs {sizes}; batches of {recipe.batch_size}, SGD with Nesterov momentum 0.9, learning rate "
+        f"- {start}: `--schedule {schedule}`; batches of {recipe.batch_size}, SGD with Nesterov momentum 0.9, learning rate "
         f"{recipe.learning_rate:g} (rising over {recipe.warm_up:.0%}, then a cosine to 0), weight decay {recipe.weight_decay:g}, "
-        f"{labels}, dropout {recipe.dropout:g}{frozen}, seed {recipe.seed}; {run.seconds / 60:.0f} minutes on {device.type}"
+        f"{labels}, crops of at least {recipe.crops[0]:g} of the area, at the end {recipe.crops[1]:g}, dropout {main:g} and "
+        f"{aux:g}, seed {recipe.seed}; {run.seconds / 60:.0f} minutes on {device.type}"
     )
