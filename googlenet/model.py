@@ -18,6 +18,8 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from googlenet.convolution import ConvReLU
+
 if TYPE_CHECKING:
     from googlenet.config import ModelConfig
 
@@ -69,12 +71,6 @@ class ConvBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.bn(self.conv(x)), inplace=True)
 
-    def fold(self) -> None:
-        """Fold BatchNorm's running statistics into the convolution: the same function in eval mode, in one kernel."""
-        if isinstance(self.bn, nn.BatchNorm2d):
-            self.conv = fuse_conv_bn_eval(self.conv, self.bn)
-            self.bn = nn.Identity()
-
 
 class Inception(nn.Module):
     """Four filter sizes side by side, concatenated along the channels (figure 2b).
@@ -100,20 +96,21 @@ class Inception(nn.Module):
 
 
 class FusedInception(nn.Module):
-    """A folded Inception module whose three 1×1 convolutions of the same input are one: the same function in fewer kernels."""
+    """The same function as an Inception module of ConvReLUs; the three 1×1 convolutions that read its input are one kernel."""
 
     def __init__(self, stage: Inception) -> None:
         super().__init__()
         self.splits = stage.splits
         self.three, self.five, self.branch4 = stage.branch2[1], stage.branch3[1], stage.branch4
-        readers = [stage.get_submodule(name).parameters() for name in ("branch1.conv", "branch2.0.conv", "branch3.0.conv")]
+        readers = [stage.get_submodule(name).parameters() for name in ("branch1", "branch2.0", "branch3.0")]
         weights, biases = zip(*readers, strict=True)
         self.widths = [len(bias) for bias in biases]
-        self.reduce = nn.Conv2d(weights[0].shape[1], sum(self.widths), 1)
-        self.reduce.weight, self.reduce.bias = nn.Parameter(torch.cat(weights)), nn.Parameter(torch.cat(biases))
+        together = nn.Conv2d(weights[0].shape[1], sum(self.widths), 1)
+        together.weight, together.bias = nn.Parameter(torch.cat(weights)), nn.Parameter(torch.cat(biases))
+        self.reduce = ConvReLU(together)
 
     def forward(self, x: Tensor) -> Tensor:
-        one, three, five = F.relu(self.reduce(x), inplace=True).split(self.widths, dim=1)
+        one, three, five = self.reduce(x).split(self.widths, dim=1)
         return torch.cat((one, self.three(three), self.five(five), self.branch4(x)), dim=1)
 
 
@@ -192,7 +189,7 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
 
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield the nine stages' names and outputs in order of depth. Sizes in the comments are for a 224×224 input."""
-        x = self.conv1(x.to(self.conv1.conv.weight.dtype))  # (N, 64, 112, 112)
+        x = self.conv1(x.to(next(self.parameters()).dtype))  # (N, 64, 112, 112)
         x = self.lrn(pool(x))  # (N, 64, 56, 56)
         x = self.conv3(self.conv2(x))  # (N, 192, 56, 56)
         x = pool(self.lrn(x))  # (N, 192, 28, 28)
@@ -241,14 +238,15 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
 
     def for_inference(self) -> GoogLeNet:
         """A copy in eval mode: BatchNorm folded, 1×1 convolutions fused, no parameter with a gradient. This model stays as is."""
-        folded = copy.deepcopy(self).eval().requires_grad_(False)
-        for module in folded.modules():
+        copied = copy.deepcopy(self).eval()
+        for name, module in list(copied.named_modules()):
             if isinstance(module, ConvBlock):
-                module.fold()
-        for name, module in list(folded.named_modules()):
+                folded = fuse_conv_bn_eval(module.conv, module.bn) if isinstance(module.bn, nn.BatchNorm2d) else module.conv
+                copied.set_submodule(name, ConvReLU(folded))
+        for name, module in list(copied.named_modules()):
             if isinstance(module, Inception):
-                folded.set_submodule(name, FusedInception(module))
-        return folded.requires_grad_(False)
+                copied.set_submodule(name, FusedInception(module))
+        return copied.requires_grad_(False)
 
     def to_bfloat16(self) -> GoogLeNet:
         """In place: parameters in bfloat16 but for the three last linear layers, so that no logit is rounded. Input as before."""

@@ -66,6 +66,20 @@ def test_equals_captum_one_layer_at_a_time(name: str, folded: bool) -> None:
                 assert reference[stage].abs().max() > 0
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_equals_captum_on_the_inference_copy(name: str, bfloat16: bool) -> None:
+    """The kernels that are used, in the precisions that are used. Captum averages and sums in bfloat16, this program does not."""
+    engine = random_model(ARCHITECTURES[name], CLASSES).for_inference().to(memory_format=torch.channels_last)
+    if bfloat16:
+        engine.to_bfloat16()
+    x = torch.randn(2, 3, 96, 96).to(memory_format=torch.channels_last)
+    answer = grad_cam(engine, x, [Question("main", 7)] * 2)
+    for stage, reference in captum_maps(engine, x, "main", 7).items():
+        difference = (answer.branch_maps[stage].sum(1) - reference).abs().max()
+        assert difference <= (0.02 if bfloat16 else 1e-5) * reference.abs().max(), stage
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_equals_torchcam_and_grad_cam(stage: str) -> None:
     """After their own normalisation: ReLU, then min–max to 0…1, on the native grid."""
