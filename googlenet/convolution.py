@@ -31,8 +31,8 @@ class ConvReLU(nn.Conv2d):
         super().__init__(*channels, conv.kernel_size, conv.stride, conv.padding, device="meta")  # type: ignore[arg-type]
         assert conv.bias is not None
         self.weight, self.bias = conv.weight, conv.bias
-        self.layouts: dict[tuple[bool, torch.dtype], Tensor] = {}
-        """(backward?, precision) → weights as oneDNN wants them"""
+        self.layouts: dict[tuple[bool, torch.dtype, bool], Tensor] = {}
+        """(backward?, precision, one picture?) → weights as oneDNN wants them: what suits one picture slows a batch"""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type == "cpu" and x.dtype in PACKED and self.stride == (1, 1) and not self.weight.requires_grad:
@@ -42,11 +42,12 @@ class ConvReLU(nn.Conv2d):
     def convolve(self, x: Tensor, backward: bool) -> Tensor:
         """The convolution with its bias and ReLU or, for the gradient of its input, the one with the kernels turned by 180°."""
         padding = list(self.padding)
-        layout = self.layouts.get((backward, x.dtype))
+        key = backward, x.dtype, len(x) == 1
+        layout = self.layouts.get(key)
         if layout is None:
             weight = self.weight.flip(2, 3).transpose(0, 1).contiguous() if backward else self.weight
             layout = torch.ops.mkldnn._reorder_convolution_weight(weight, padding, [1, 1], [1, 1], 1, list(x.shape))
-            self.layouts[backward, x.dtype] = layout
+            self.layouts[key] = layout
         bias, then = (None, "none") if backward else (self.bias, "relu")
         return torch.ops.mkldnn._convolution_pointwise(x, layout, bias, padding, [1, 1], [1, 1], 1, then, [], "")
 
