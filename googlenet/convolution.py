@@ -1,8 +1,8 @@
 """Convolution and ReLU of the inference copy: on a CPU one oneDNN kernel in each direction, its weights laid out once.
 
 torch lays a convolution's weights out anew for oneDNN at each call, forward and backward, and its ReLU goes over the output once
-more: together about a fifth of an explanation. The operators used here are those of torch's own compiler; they are private to
-torch, so that tests keep them equal to `F.conv2d` in both directions.
+more: together about a twelfth of one picture's explanation. The operators used here are those of torch's own compiler; they are
+private to torch, so that tests keep them equal to `F.conv2d` in both directions.
 """
 
 from __future__ import annotations
