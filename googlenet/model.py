@@ -105,7 +105,7 @@ class FusedInception(nn.Module):
         readers = [stage.get_submodule(name).parameters() for name in ("branch1", "branch2.0", "branch3.0")]
         weights, biases = zip(*readers, strict=True)
         self.widths = [len(bias) for bias in biases]
-        together = nn.Conv2d(weights[0].shape[1], sum(self.widths), 1)
+        together = nn.Conv2d(weights[0].shape[1], sum(self.widths), 1, device="meta")
         together.weight, together.bias = nn.Parameter(torch.cat(weights)), nn.Parameter(torch.cat(biases))
         self.reduce = ConvReLU(together)
 

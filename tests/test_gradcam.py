@@ -19,6 +19,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 from torchcam.methods import GradCAM as TorchCAM
 
+from benchmarks.precision import rank_correlation
 from googlenet.gradcam import Question, grad_cam
 from googlenet.model import HEADS, STAGES, STAGES_BEFORE, GoogLeNet
 from tests.conftest import ARCHITECTURES, random_model
@@ -179,11 +180,6 @@ def test_nothing_is_left_behind() -> None:
     assert not any(maps.requires_grad for maps in answer.branch_maps.values())
     assert not any(logits.requires_grad for logits in answer.logits if logits is not None)
     assert all(p.grad is None for p in model.parameters())
-
-
-def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> float:
-    ranks = torch.stack([a.flatten().argsort().argsort(), b.flatten().argsort().argsort()]).double()
-    return float(torch.corrcoef(ranks)[0, 1])
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
