@@ -107,6 +107,22 @@ def test_a_teachers_answers_are_mixed_with_the_labels(data: Path, tmp_path: Path
         Teacher.read(tmp_path / "text.npz", read_split(data, "train"))
 
 
+def test_images_are_mixed_in_the_first_half_of_the_run_alone(data: Path, tmp_path: Path) -> None:
+    run = run_of(data, tmp_path / "out", replace(SMALL, mixup=1.0))
+    seen: list[torch.Tensor] = []
+    run.model.register_forward_pre_hook(lambda _model, inputs: seen.append(inputs[0]))
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    for step in (0, run.steps // 2):
+        run.step = step
+        run.learn(images, torch.arange(8) % 3, torch.zeros(8, dtype=torch.int64))
+    plain, (mixed, late) = normalise(images, run.preprocess, CPU), seen
+    # what was added to each image is the same share of its difference to the one before
+    share = ((mixed - plain) / (plain.roll(1, 0) - plain))[plain.roll(1, 0) != plain]
+    assert 0 < share.mean() < 1
+    assert share.std() < 1e-3
+    assert torch.equal(late, plain)
+
+
 def test_training_learns_and_leaves_a_folder_that_loads(data: Path, tmp_path: Path) -> None:
     recipe = replace(SMALL, schedule=(Phase(32, 10),))
     train(data, tmp_path / "out", recipe, init=None, teacher=None, input_size=48, resume=False, device=CPU)
