@@ -22,6 +22,7 @@ from googlenet.training.data import Images, Split, Teacher, augment, batches, no
 
 AUX_WEIGHT = 0.3
 PARTS = ("conv1", "conv2", "conv3", *(f"inception{stage}" for stage in STAGES))
+MIXUP = v2.MixUp(alpha=0.4)
 CHECKPOINT_EVERY = 300
 """Seconds between checkpoints."""
 
@@ -119,11 +120,10 @@ class Run:
         self.steps_per_epoch = len(split.paths) // recipe.batch_size
         if not self.steps_per_epoch:
             raise UserError(f"{len(split.paths)} training images make no batch of {recipe.batch_size}; use --batch-size.")
-        self.steps = total = self.steps_per_epoch * len(self.phases)
+        self.steps = self.steps_per_epoch * len(self.phases)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: learning_rate_at(step, total, recipe.warm_up)
+            self.optimizer, lambda step: learning_rate_at(step, self.steps, recipe.warm_up)
         )
-        self.mixup = v2.MixUp(alpha=0.4)
         self.step = 0
         self.seconds = 0.0
         self.stopping = False
@@ -220,7 +220,7 @@ class Run:
         target = targets(labels, rows, len(self.split.names), self.recipe, self.teacher).to(self.device)
         x = normalise(images, self.preprocess, self.device)
         if 2 * self.step < self.steps and torch.rand(()) < self.recipe.mixup:
-            x, target = self.mixup(x, target)
+            x, target = MIXUP(x, target)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half_precision(self.device)):
             heads = self.model(x)
         loss = loss_of(heads, target)
