@@ -22,7 +22,7 @@ from googlenet.training.data import Images, Split, Teacher, augment, batches, no
 
 AUX_WEIGHT = 0.3
 PARTS = ("conv1", "conv2", "conv3", *(f"inception{stage}" for stage in STAGES))
-MIXUP = v2.MixUp(alpha=0.4)
+MIXES = v2.RandomChoice([v2.MixUp(alpha=0.4), v2.CutMix()])
 CHECKPOINT_EVERY = 300
 """Seconds between checkpoints."""
 
@@ -61,9 +61,9 @@ class Recipe:
     """used without a teacher"""
     teacher_weight: float = 0.8
     """share of the teacher's answer in the target, the rest is the true label; used with a teacher"""
-    mixup: float = 0.5
-    """share of the batches in which pairs of images and their targets are mixed (Zhang et al., "mixup", 2018), in the first
-    half of the steps: the last ones are for pictures as they are"""
+    mixed: float = 0.5
+    """share of the batches in which pairs of images and their targets are mixed, by mixup (Zhang et al., 2018) or CutMix (Yun et
+    al., 2019), in the first half of the steps: the last ones are for pictures as they are"""
     dropout: tuple[float, float] = (0.1, 0.3)
     """before the main head's and the auxiliary heads' last layer; the paper's 0.4 and 0.7 are for many more epochs"""
     seed: int = 0
@@ -219,8 +219,8 @@ class Run:
         """One step of SGD; the batch's loss and the main head's accuracy on it, low where images were mixed."""
         target = targets(labels, rows, len(self.split.names), self.recipe, self.teacher).to(self.device)
         x = normalise(images, self.preprocess, self.device)
-        if 2 * self.step < self.steps and torch.rand(()) < self.recipe.mixup:
-            x, target = MIXUP(x, target)
+        if 2 * self.step < self.steps and torch.rand(()) < self.recipe.mixed:
+            x, target = MIXES(x, target)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half_precision(self.device)):
             heads = self.model(x)
         loss = loss_of(heads, target)

@@ -116,7 +116,7 @@ def describe(recipe: Recipe, run: Run, init: Path | None, teacher: Path | None, 
     return (
         f"- {start}: `--schedule {schedule}`; batches of {recipe.batch_size}, SGD with Nesterov momentum 0.9, learning rate "
         f"{recipe.learning_rate:g} (rising over {recipe.warm_up:.0%}, then a cosine to 0), weight decay {recipe.weight_decay:g}, "
-        f"{labels}, mixup of {recipe.mixup:.0%} of the batches in the first half, crops of at least {recipe.crops[0]:g} of the "
-        f"area, at the end {recipe.crops[1]:g}, dropout {main:g} and {aux:g}, seed {recipe.seed}; "
-        f"{run.seconds / 60:.0f} minutes on {device.type}"
+        f"{labels}, mixup or CutMix of {recipe.mixed:.0%} of the batches in the first half, "
+        f"crops of at least {recipe.crops[0]:g} of the area, at the end {recipe.crops[1]:g}, "
+        f"dropout {main:g} and {aux:g}, seed {recipe.seed}; {run.seconds / 60:.0f} minutes on {device.type}"
     )
