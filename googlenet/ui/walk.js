@@ -177,7 +177,7 @@ function card(head, predictions) {
     : [...predictions, {...target, probability: answer.result.belief[head], beyond: true}];
   rows.replaceChildren(...shown.map(p => make("li", {class: p.beyond ? "beyond" : ""}, make("button", {type: "button", class: "row", "data-class": p.index,
     "aria-pressed": p.index === target.index, onclick: () => ask({...wanted, head: wanted.head, target: p.index, contrast: null})},
-    make("i", {style: `width:${Math.max(1.5, p.probability * 100)}%`}), make("span", {}, p.label), make("u", {}, percent(p.probability))))));
+    make("i", {style: `--share:${p.probability}`}), make("span", {}, p.label), make("u", {}, percent(p.probability))))));
 }
 
 function belief() {

@@ -65,6 +65,16 @@ def test_first_paint_is_an_explained_example_above_the_fold(visit: Visit) -> Non
     assert page.locator(".row[aria-pressed=true]").count() == 3
 
 
+def test_a_probabilitys_bar_ends_before_its_percentage(visit: Visit) -> None:
+    page = visit()
+    ends = page.locator(".row").evaluate_all(
+        "rows => rows.map(row => [row.querySelector('i'), row.querySelector('u')].map(n => n.getBoundingClientRect()))"
+        ".map(([bar, figure]) => [bar.width, figure.left - bar.right])"
+    )
+    assert max(width for width, _ in ends) > 150  # the lion's
+    assert min(gap for _, gap in ends) > 0
+
+
 def test_upload_from_disk_with_a_frame_and_no_layout_shift(visit: Visit) -> None:
     page = visit()
     page.evaluate(
