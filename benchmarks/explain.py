@@ -1,10 +1,10 @@
-"""What an explanation costs beside its peers: `python -m benchmarks.explain [--batches 1,8,32] [--rounds 20]`.
+"""What an explanation costs beside its peers: `python -m benchmarks.explain [--device cuda] [--batches 1,8,32] [--rounds 20]`.
 
 Everything runs interleaved in one process on the same network and input, from tensor to native grids, after one warm-up; each
 figure is a median. The network has random weights (speed does not depend on them) and 1,000 classes, at 224×224. The engine's
 copy is the one that `Explainer` makes (BatchNorm folded, channels last), in float32 and, where the processor has instructions
 for it, in bfloat16; the peers get the network as a user would hand it to them. Memory is what one call adds to a fresh
-process's peak.
+process's peak, on a GPU to the peak of torch's own allocations there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch import Tensor
 from torchcam.methods import GradCAM as TorchCAM
 
 from googlenet import gradcam
-from googlenet.device import half_precision
+from googlenet.device import half_precision, pick_device
 from googlenet.gradcam import Question, grad_cam
 from googlenet.model import HEADS, STAGES, GoogLeNet
 
@@ -39,13 +39,13 @@ def one_map(activation: Tensor, gradient: Tensor, _splits: Sequence[int]) -> Ten
     return (activation.detach() * alpha[:, :, None, None]).sum(1, keepdim=True)
 
 
-def contenders(batch: int) -> dict[str, Callable[[], object]]:
+def contenders(batch: int, device: torch.device) -> dict[str, Callable[[], object]]:
     """name → one call that does the whole work for a batch."""
     torch.manual_seed(0)
-    model = GoogLeNet(classes=1000).eval()
+    model = GoogLeNet(classes=1000).eval().to(device)
     engine = model.for_inference().to(memory_format=torch.channels_last)
     half = model.for_inference().to(memory_format=torch.channels_last).to_bfloat16()
-    x = torch.randn(batch, 3, 224, 224)
+    x = torch.randn(batch, 3, 224, 224).to(device)
     fast = x.to(memory_format=torch.channels_last)
     layers = [model.stage(stage) for stage in STAGES]
 
@@ -81,7 +81,7 @@ def contenders(batch: int) -> dict[str, Callable[[], object]]:
         "bare forward": forward,
         "engine, maps only": maps_only,
         "engine, with branches": with_branches,
-        **({"engine, with branches, bfloat16": in_bfloat16} if half_precision(x.device) else {}),
+        **({"engine, with branches, bfloat16": in_bfloat16} if half_precision(device) else {}),
         "engine, aux1 + aux2 + main asked": three_heads,
         "torchcam, nine layers": torchcam,
         "grad-cam, nine layers": pytorch_grad_cam,
@@ -89,9 +89,9 @@ def contenders(batch: int) -> dict[str, Callable[[], object]]:
     }
 
 
-def peak_of(name: str, batch: int) -> int:
+def peak_of(name: str, batch: int, device: torch.device) -> int:
     """Peak memory in MB that one call adds, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.explain", "--memory-of", name, "--batches", str(batch)]
+    command = [sys.executable, "-m", "benchmarks.explain", "--memory-of", name, "--batches", str(batch), "--device", str(device)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
@@ -99,40 +99,60 @@ def memory_kb(field: str) -> int:
     return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field)).split()[1])
 
 
-def measure(batch: int, rounds: int) -> None:
-    calls = contenders(batch)
+def memory_of(call: Callable[[], object], device: torch.device) -> int:
+    """Peak memory in bytes that the call adds."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        return torch.cuda.max_memory_allocated() - before
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak starts anew
+    before = memory_kb("VmRSS")
+    call()
+    return (memory_kb("VmHWM") - before) * 1024
+
+
+def seconds_of(call: Callable[[], object], device: torch.device) -> float:
+    """Seconds until the call's work is done, on a GPU too, which works on after the call returns."""
+    started = time.perf_counter()
+    call()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def measure(batch: int, rounds: int, device: torch.device) -> None:
+    calls = contenders(batch, device)
     times: dict[str, list[float]] = {name: [] for name in calls}
     for i in range(rounds + 1):
         for name, call in calls.items():
-            started = time.perf_counter()
-            call()
+            seconds = seconds_of(call, device)
             if i:
-                times[name].append(time.perf_counter() - started)
+                times[name].append(seconds)
     medians = {name: statistics.median(values) for name, values in times.items()}
     bare = medians["bare forward"]
-    print(f"\nbatch {batch}, {rounds} rounds, {torch.get_num_threads()} threads")
+    print(f"\nbatch {batch}, {rounds} rounds")
     print("| what | ms | × bare forward | peak MB |\n|---|---|---|---|")
     for name, value in medians.items():
-        print(f"| {name} | {value * 1e3:.1f} | {value / bare:.2f} | {peak_of(name, batch)} |", flush=True)
+        print(f"| {name} | {value * 1e3:.1f} | {value / bare:.2f} | {peak_of(name, batch, device)} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--batches", default="1,8,32")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     batches = [int(batch) for batch in options.batches.split(",")]
+    device = pick_device(options.device)
     if options.memory_of:
-        call = contenders(batches[0])[options.memory_of]
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak starts anew
-        before = memory_kb("VmRSS")
-        call()
-        print((memory_kb("VmHWM") - before) // 1024)
+        print(memory_of(contenders(batches[0], device)[options.memory_of], device) // 2**20)
         return
-    print(f"torch {torch.__version__}, CPU {torch.backends.cpu.get_cpu_capability()}")
+    where = torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    print(f"torch {torch.__version__}, {where}, {torch.get_num_threads()} CPU threads")
     for batch in batches:
-        measure(batch, options.rounds)
+        measure(batch, options.rounds, device)
 
 
 if __name__ == "__main__":
