@@ -241,6 +241,7 @@ def test_korean(visit: Visit) -> None:
     page = visit(locale="ko-KR")
     expect(page.locator(".choose")).to_have_text("사진 선택")
     expect(page.locator(".say")).to_contain_text("근거")
+    assert " %" not in page.locator(".page").inner_text()  # a line never ends between a number and its sign
     assert page.evaluate("document.documentElement.lang") == "ko"
     upload(page, file("글.jpg", b"this is text"))
     expect(page.locator(".notice")).to_contain_text("읽을 수 있는 사진이 아닙니다")
@@ -321,7 +322,7 @@ def test_alternative_texts_say_stage_head_class_and_place(visit: Visit) -> None:
     for stage in STAGES:
         text = page.locator(STAGE.format(stage) + " canvas").get_attribute("aria-label") or ""
         assert re.search(
-            rf"Stage {stage}, main, evidence for {chosen(page)}: strongest \d+ % from the left and \d+ % from the top", text
+            rf"Stage {stage}, main, evidence for {chosen(page)}: strongest \d+\xa0% from the left and \d+\xa0% from the top", text
         )
 
 
