@@ -20,9 +20,9 @@ except ImportError:
 import gradio as gr
 import torch
 
+from googlenet.checkpoints.source import default_source
 from googlenet.errors import UserError
-from googlenet.explain import Explainer
-from googlenet.hub import default_source
+from googlenet.explainer import Explainer
 from googlenet.ui.layout import build, launch_options
 
 ZERO_GPU = spaces is not None and bool(os.environ.get("SPACES_ZERO_GPU"))

@@ -26,9 +26,11 @@ from torch import Tensor
 from torchcam.methods import GradCAM as TorchCAM
 
 from googlenet import gradcam
+from googlenet.architecture import HEADS, STAGES
 from googlenet.device import half_precision, pick_device
-from googlenet.gradcam import Question, grad_cam
-from googlenet.model import HEADS, STAGES, GoogLeNet
+from googlenet.explanation import Question
+from googlenet.gradcam import grad_cam
+from googlenet.model import GoogLeNet
 
 TARGET = 207
 

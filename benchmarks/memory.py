@@ -8,10 +8,10 @@ from pathlib import Path
 import gradio.media
 from tqdm import tqdm
 
-from googlenet.explain import Explainer
-from googlenet.hub import default_source
+from googlenet.architecture import HEADS
+from googlenet.checkpoints.source import default_source
+from googlenet.explainer import Explainer
 from googlenet.images import open_image
-from googlenet.model import HEADS
 
 STATUS = Path("/proc/self/status")
 

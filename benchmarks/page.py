@@ -18,10 +18,10 @@ from gradio.media import get_image
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from googlenet.explain import Explainer
-from googlenet.hub import default_source
+from googlenet.checkpoints.source import default_source
+from googlenet.explainer import Explainer
 from googlenet.images import open_image
-from googlenet.ui.events import Ask, packed
+from googlenet.ui.handlers import PageQuery, packed
 from tests.browser.conftest import chromium, serve
 
 SIZE = (1732, 1155)
@@ -75,7 +75,7 @@ def in_python(explainer: Explainer, number: int) -> tuple[float, float, float, i
     data = photograph(number)
     decode, image = timed(lambda: open_image(data))
     explain, explanation = timed(lambda: explainer.explain(image))
-    ask = Ask(number, None, "photo.jpg", False, "main", None, None, None)
+    ask = PageQuery(number, None, "photo.jpg", False, "main", None, None, None)
     pack, message = timed(lambda: packed(explanation, ask, image))
     return decode, explain, pack, len(message["picture"])
 

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from googlenet import hub
-from googlenet.__main__ import pictures
-from googlenet.explain import BATCH, Explainer
-from googlenet.gradcam import Question
+from googlenet.checkpoints import load
+from googlenet.checkpoints.source import default_source
+from googlenet.cli import pictures
+from googlenet.explainer import BATCH, Explainer
+from googlenet.explanation import Question
 from googlenet.images import open_image
 
 MAPS, TOPS = 200, 1000
@@ -32,9 +33,9 @@ def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
-    parser.add_argument("--weights", default=hub.default_source())
+    parser.add_argument("--weights", default=default_source())
     options = parser.parse_args()
-    loaded = hub.load(options.weights)
+    loaded = load(options.weights)
     single, half = (Explainer(loaded, "cpu", bfloat16=bfloat16) for bfloat16 in (False, True))
     paths = [path for path, _ in pictures([options.folder])]
     random.Random(0).shuffle(paths)

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from tqdm import tqdm
 
+from googlenet.architecture import HEADS, STAGES
+from googlenet.checkpoints import import_weights, load
+from googlenet.checkpoints.source import default_source
 from googlenet.device import pick_device
 from googlenet.errors import UserError
-from googlenet.explain import BATCH, Explainer, Explanation, Question
-from googlenet.hub import default_source, import_weights, load
+from googlenet.explainer import BATCH, Explainer
+from googlenet.explanation import Explanation, Question
 from googlenet.images import FORMATS, open_image
-from googlenet.model import HEADS, STAGES
 from googlenet.render import overlay, sheet
 
 if TYPE_CHECKING:
@@ -218,7 +220,3 @@ def run_deploy(options: argparse.Namespace) -> int:
         root=ROOT,
     )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from googlenet.errors import UserError
+from googlenet.architecture import HEADS, Architecture
+from googlenet.errors import WeightsError
 from googlenet.images import Preprocess
-from googlenet.model import HEADS, Architecture
 
 MAX_LABELS = 100_000
 
@@ -44,12 +44,12 @@ def dump_config(config: ModelConfig) -> str:
 
 
 def parse_config(data: bytes, source: str) -> ModelConfig:
-    """`config.json`, strictly: a missing or unknown field, or a value out of range, is a UserError that names it."""
+    """`config.json`, strictly: a missing or unknown field, or a value out of range, is a WeightsError that names it."""
     try:
         found = json.loads(data)
         json.dumps(found, ensure_ascii=False).encode()  # half a character ("\ud800") cannot be shown
     except (ValueError, RecursionError):
-        raise UserError("config.json of {source} is no JSON.", source=source) from None
+        raise WeightsError("config.json of {source} is no JSON.", source=source) from None
     read = ConfigReader(source)
     read.fields(found, "config.json", ModelConfig)
     labels = found["labels"]
@@ -73,8 +73,10 @@ class ConfigReader:
 
     source: str
 
-    def wrong(self, field: str, wanted: str) -> UserError:
-        return UserError("{field} in config.json of {source} must be {wanted}.", field=field, source=self.source, wanted=wanted)
+    def wrong(self, field: str, wanted: str) -> WeightsError:
+        return WeightsError(
+            "{field} in config.json of {source} must be {wanted}.", field=field, source=self.source, wanted=wanted
+        )
 
     def fields(self, found: Any, name: str, of: type) -> None:
         if not isinstance(found, dict):
@@ -82,8 +84,10 @@ class ConfigReader:
         wanted = {field.name for field in fields(of)}
         for field in sorted(wanted ^ set(found)):
             if field in wanted:
-                raise UserError("{name} of {source} lacks the field {field}.", name=name, source=self.source, field=field)
-            raise UserError("{name} of {source} has an unknown field: {field}.", name=name, source=self.source, field=field[:100])
+                raise WeightsError("{name} of {source} lacks the field {field}.", name=name, source=self.source, field=field)
+            raise WeightsError(
+                "{name} of {source} has an unknown field: {field}.", name=name, source=self.source, field=field[:100]
+            )
 
     def number(self, found: Any, name: str, low: float, high: float) -> float:
         if isinstance(found, bool) or not isinstance(found, int | float) or not low <= found <= high:

@@ -13,19 +13,11 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, co
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
+from googlenet.checkpoints import load
+from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
+from googlenet.checkpoints.hub import HubAwayError, fetch_listing, short_reason
+from googlenet.checkpoints.source import Repository, choose, parse_repository
 from googlenet.errors import UserError
-from googlenet.hub import (
-    CARD_FILE,
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    HubAwayError,
-    Repository,
-    ask,
-    choose,
-    load,
-    parse_repository,
-    short,
-)
 
 VARIABLE = "GOOGLENET_WEIGHTS"
 TOP_LEVEL = ("app.py", "requirements.txt", "LICENSE")
@@ -70,12 +62,12 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
             raise UserError("The token may not write to {space}; set HF_TOKEN to one that may.", space=repo_id) from None
-        said = error.server_message or short(error)
+        said = error.server_message or short_reason(error)
         raise UserError("The Hub refuses to make {space}: {error}.", space=repo_id, error=said.rstrip(".")) from None
     except (HTTPError, OSError, ValueError, RuntimeError) as error:
         cause = error.__cause__ if isinstance(error, RuntimeError) else error  # the library's, around a file that failed
         raise UserError(
-            "{space} could not be brought up to date: {error}; try again.", space=repo_id, error=short(cause)
+            "{space} could not be brought up to date: {error}; try again.", space=repo_id, error=short_reason(cause)
         ) from None
     print(f"Inside GoogLeNet is at {address}")
     return address
@@ -103,7 +95,7 @@ def require(plan: Plan) -> None:
     if VARIABLE in plan.variables:
         repository = parse_repository(plan.variables[VARIABLE])
         try:
-            names = [file.rfilename for file in ask(repository, None).siblings or []]
+            names = [file.rfilename for file in fetch_listing(repository, None).siblings or []]
         except HubAwayError as why:
             raise UserError(
                 "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=why

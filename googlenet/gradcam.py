@@ -8,30 +8,19 @@ the concatenation of its four branches, so the sum over one branch's channels is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
 import torch
-from captum._utils.gradient import compute_layer_gradients_and_eval
+from captum.attr import LayerGradientXActivation
 from torch import Tensor
 
-from googlenet.model import HEADS, STAGES_BEFORE, GoogLeNet, HeadLogits
+from googlenet.architecture import HEADS, STAGES_BEFORE
+from googlenet.explanation import Question
+from googlenet.model import GoogLeNet, HeadLogits
 
 
-@dataclass(frozen=True)
-class Question:
-    """What an explanation explains: a head's logit of one class, or its lead over another class."""
-
-    head: str = "main"
-    """one of `googlenet.model.HEADS`"""
-    target: int | None = None
-    """class index; None for the head's own top class"""
-    contrast: int | None = None
-    """class index: explain y_target − y_contrast (the counterfactual as one question; Zhang et al., Finer-CAM, 2025)"""
-
-
-class Answer(NamedTuple):
+class GradCamResult(NamedTuple):
     """What one pass through the network tells about a batch of N images."""
 
     logits: HeadLogits
@@ -43,22 +32,23 @@ class Answer(NamedTuple):
     deepest asked head sees. A stage behind an image's own head is zero for that image."""
 
 
-def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> Answer:
+def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> GradCamResult:
     """Answer one question for each image of the batch x (N, 3, S, S): one forward and one backward pass for all.
 
     The parameters of `model` should need no gradient (`model.for_inference()`): then the backward pass ends at stage 3a, where
     Captum asks for the first gradient. Not for use under `torch.inference_mode`. Hooks on a shared module see whatever
-    runs through it, so that only one call at a time may use a model; `googlenet.explain.Explainer` sees to that.
+    runs through it, so that only one call at a time may use a model; `googlenet.explainer.Explainer` sees to that.
     """
     asked = [head for head in HEADS if any(q.head == head for q in questions)]
     stages = STAGES_BEFORE[asked[-1]]
     images = torch.arange(len(questions), device=x.device)
     head_of = torch.tensor([asked.index(q.head) for q in questions], device=x.device)
     seen: dict[str, Tensor] = {}
+    activations: dict[str, Tensor] = {}
 
     def score(x: Tensor) -> Tensor:
         """The asked quantity of each image, (N,)."""
-        logits = forward(model, x, asked)
+        logits = forward(model, x, asked, activations)
         seen.update({head: value.detach().float() for head, value in zip(HEADS, logits, strict=True) if value is not None})
         stacked = torch.stack([logits[HEADS.index(head)] for head in asked])  # type: ignore[misc]
         own = stacked[head_of, images]  # (N, classes): each image's asked head
@@ -72,18 +62,23 @@ def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> Answ
             y = y - own[images, rival] * against
         return y
 
-    gradients, activations = compute_layer_gradients_and_eval(score, [model.stage(s) for s in stages], x)
+    layers = [model.stage(s) for s in stages]
+    gradients = LayerGradientXActivation(score, layers, multiply_by_inputs=False).attribute(x)
     maps = {
-        stage: branch_maps(activation[0], gradient[0], model.stage(stage).splits)
-        for stage, activation, gradient in zip(stages, activations, gradients, strict=True)
+        stage: branch_maps(activations[stage], gradient, model.stage(stage).splits)
+        for stage, gradient in zip(stages, gradients, strict=True)
     }
-    return Answer(HeadLogits(seen.get("aux1"), seen.get("aux2"), seen["main"]), seen["targets"], maps)
+    return GradCamResult(HeadLogits(seen.get("aux1"), seen.get("aux2"), seen["main"]), seen["targets"], maps)
 
 
-def forward(model: GoogLeNet, x: Tensor, asked: Sequence[str]) -> HeadLogits:
-    """All heads' logits; a head that nobody asks about records no graph, since its backward pass would give zeros."""
+def forward(model: GoogLeNet, x: Tensor, asked: Sequence[str], activations: dict[str, Tensor]) -> HeadLogits:
+    """All heads' logits; `activations` is filled with each stage's output.
+
+    A head that nobody asks about records no graph, since its backward pass would give zeros.
+    """
     aux1 = aux2 = None
-    for name, stage in model.walk(x):
+    for name, stage in model.stages(x):
+        activations[name] = stage.detach()
         if name == "4a" and model.aux1 is not None:
             with torch.set_grad_enabled("aux1" in asked):
                 aux1 = model.aux1(stage)
@@ -100,7 +95,7 @@ def branch_maps(activation: Tensor, gradient: Tensor, splits: tuple[int, ...]) -
     """
     n, channels, height, width = activation.shape
     alpha = gradient.mean(dim=(2, 3), dtype=torch.float32)  # (N, K)
-    cells = activation.detach().float().permute(0, 2, 3, 1).reshape(n, height * width, channels)  # no copy when channels last
+    cells = activation.float().permute(0, 2, 3, 1).reshape(n, height * width, channels)  # no copy when channels last
     maps = cells @ (alpha[:, :, None] * channels_of(splits).to(alpha))  # (N, H·W, 4)
     return maps.transpose(1, 2).reshape(n, 4, height, width)
 

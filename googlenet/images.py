@@ -6,7 +6,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from googlenet.errors import UserError
+from googlenet.errors import PictureError
+from googlenet.explanation import Box
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 50_000_000
@@ -25,39 +26,32 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 ImageSource = Image.Image | bytes | str | Path
 
 
-class Box(NamedTuple):
-    """A rectangle in the picture's frame, in pixels: x to the right, y down, the far edges exclusive."""
-
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-
-
 def open_image(source: ImageSource) -> Image.Image:
     """The one door for pictures: a file, bytes or a PIL image → RGB, upright by its EXIF orientation, transparency on white.
 
-    Raises UserError for a missing file, more than 20 MB, more than 50 megapixels by the header, or what is no picture.
+    Raises PictureError for a missing file, more than 20 MB, more than 50 megapixels by the header, or what is no picture.
     """
     if isinstance(source, Image.Image):
         return upright_rgb(source)
     name = "The picture" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else read_file(Path(source))
     if len(data) > MAX_BYTES:
-        raise UserError("{name} is larger than 20 MB; save it smaller and try again.", name=name)
+        raise PictureError("{name} is larger than 20 MB; save it smaller and try again.", name=name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower limit follows
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
-            raise UserError("{name} has more than 50 megapixels; save it smaller and try again.", name=name)
+            raise PictureError("{name} has more than 50 megapixels; save it smaller and try again.", name=name)
         return upright_rgb(image)
     except UnidentifiedImageError:
-        raise UserError("{name} is not a picture that can be read; use JPEG, PNG, WebP, GIF, BMP or TIFF.", name=name) from None
+        raise PictureError(
+            "{name} is not a picture that can be read; use JPEG, PNG, WebP, GIF, BMP or TIFF.", name=name
+        ) from None
     except Image.DecompressionBombError:
-        raise UserError("{name} has more than 50 megapixels; save it smaller and try again.", name=name) from None
+        raise PictureError("{name} has more than 50 megapixels; save it smaller and try again.", name=name) from None
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow's decoders raise on broken files
-        raise UserError("{name} is damaged ({error}); save it anew and try again.", name=name, error=error) from None
+        raise PictureError("{name} is damaged ({error}); save it anew and try again.", name=name, error=error) from None
 
 
 def read_file(path: Path) -> bytes:
@@ -66,7 +60,7 @@ def read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise UserError("{name} cannot be opened: {error}.", name=path, error=error.strerror) from None
+        raise PictureError("{name} cannot be opened: {error}.", name=path, error=error.strerror) from None
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from googlenet.explain import Explanation, enlarge
-from googlenet.images import Box
-from googlenet.model import BRANCHES, HEADS, STAGES, STAGES_BEFORE
+from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
+from googlenet.explanation import Box, Explanation, enlarge
 
 MAGMA: NDArray[np.float32] = matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3].astype(np.float32) * 255
 """(256, 3) RGB in 0…255"""

@@ -1,4 +1,4 @@
-"""What several test files share: small real models and pictures. Nothing here needs a network."""
+"""Small real models and pictures that several test files share. Nothing here needs a network."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image
 
-from googlenet.explain import Explainer
-from googlenet.hub import LoadedModel, ModelConfig, Provenance
+from googlenet.architecture import BERKELEY, PAPER, TORCHVISION, Architecture
+from googlenet.checkpoints import LoadedModel
+from googlenet.config import ModelConfig
+from googlenet.explainer import Explainer
+from googlenet.explanation import Provenance
 from googlenet.images import Preprocess
-from googlenet.model import BERKELEY, PAPER, TORCHVISION, Architecture, ConvBlock, GoogLeNet
+from googlenet.model import GoogLeNet
+from googlenet.model.network import ConvBlock
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -45,9 +48,3 @@ def random_image(width: int, height: int, seed: int = 0) -> Image.Image:
     """A smooth random picture: noise at 1/16 of the size, enlarged."""
     noise = np.random.default_rng(seed).integers(0, 256, (max(1, height // 16), max(1, width // 16), 3), np.uint8)
     return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
-
-
-@pytest.fixture(scope="session")
-def weights() -> Path:
-    """The built-in weights."""
-    return ROOT / "weights"

@@ -15,4 +15,5 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
+PYTHONPATH=. .venv/bin/lint-imports
 .venv/bin/python -m pytest "$@"

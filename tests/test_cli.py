@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from googlenet.__main__ import main, parser, schedule
-from googlenet.model import STAGES
+from googlenet.architecture import STAGES
+from googlenet.cli import main, parser, schedule
 from googlenet.training.loop import Phase
-from tests.conftest import ROOT, random_image
+from tests.helpers import ROOT, random_image
 
 LION = gradio.media.get_image("lion.jpg")
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
+from googlenet.checkpoints import LoadedModel
 from googlenet.device import half_precision
 from googlenet.errors import UserError
-from googlenet.explain import BATCH, Explainer, Explanation, enlarge
-from googlenet.gradcam import Question
-from googlenet.hub import LoadedModel
+from googlenet.explainer import BATCH, Explainer
+from googlenet.explanation import Explanation, Question, enlarge
 from googlenet.images import Box, Preprocess
-from googlenet.model import BRANCHES, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
-from tests.conftest import ARCHITECTURES, explainer_of, random_image, random_model
+from tests.helpers import ARCHITECTURES, explainer_of, random_image, random_model
 
 STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

@@ -20,9 +20,11 @@ from torch import nn
 from torchcam.methods import GradCAM as TorchCAM
 
 from benchmarks.precision import rank_correlation
-from googlenet.gradcam import Question, grad_cam
-from googlenet.model import HEADS, STAGES, STAGES_BEFORE, GoogLeNet
-from tests.conftest import ARCHITECTURES, random_model
+from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
+from googlenet.explanation import Question
+from googlenet.gradcam import grad_cam
+from googlenet.model import GoogLeNet
+from tests.helpers import ARCHITECTURES, random_model
 
 CLASSES = 10
 
@@ -144,7 +146,7 @@ def test_branches_are_the_map_of_their_own_channels(name: str) -> None:
     model = random_model(ARCHITECTURES[name], CLASSES).double()
     x = torch.randn(1, 3, 96, 96, dtype=torch.float64)
     ours = grad_cam(model.for_inference(), x, [Question("main", 2)]).branch_maps
-    outputs = dict(model.walk(x))
+    outputs = dict(model.stages(x))
     y = model.classify(outputs["5b"])[0, 2]
     for stage, gradient in zip(STAGES, torch.autograd.grad(y, list(outputs.values())), strict=True):
         weighted = gradient.mean((2, 3), keepdim=True) * outputs[stage]

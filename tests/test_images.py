@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 
 from googlenet.errors import UserError
 from googlenet.images import MAX_BYTES, Box, Preprocess, open_image
-from tests.conftest import random_image
+from tests.helpers import random_image
 
 STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from googlenet.explain import Explainer, Explanation
+from googlenet.explainer import Explainer
+from googlenet.explanation import Explanation
 from googlenet.render import MAGMA, overlay, sheet
-from tests.conftest import explainer_of, random_image, random_model
+from tests.helpers import explainer_of, random_image, random_model
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,54 @@
+"""Weights as files: `load` any SOURCE, `save` in this program's layout."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from googlenet.checkpoints.checkpoint import LoadedModel as LoadedModel
+from googlenet.checkpoints.checkpoint import Progress
+from googlenet.checkpoints.folder import read_folder
+from googlenet.checkpoints.folder import save as save
+from googlenet.checkpoints.hub import pull
+from googlenet.checkpoints.source import REPOSITORY, Repository, choose
+from googlenet.checkpoints.source import parse_repository as parse_repository
+from googlenet.errors import WeightsError
+
+
+def load(source: str | Repository, *, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
+    """Load a SOURCE: a folder, a file or `user/repo[@revision][:file]`; an existing path wins over a repository.
+
+    A `Repository` is never taken for a path. The model is float32 and in eval mode. `token` as huggingface_hub takes it: None
+    for $HF_TOKEN or the stored one, False for none. Raises WeightsError for whatever keeps the weights from
+    loading.
+    """
+    if isinstance(source, Repository):
+        return pull(source, token, progress)
+    path = Path(source)
+    if os.path.isdir(source):
+        try:
+            names = [file.name for file in path.iterdir()]
+        except OSError as error:
+            raise WeightsError("The folder {source} cannot be read: {error}.", source=source, error=error.strerror) from None
+        return read_folder(path, choose(names, source), source)
+    if os.path.exists(source):
+        return read_folder(path.parent, path.name, source)
+    if not REPOSITORY.fullmatch(source.strip()):
+        raise WeightsError("There is no folder or file {source}; give one, or a repository as user/repo.", source=source)
+    return pull(parse_repository(source), token, progress)
+
+
+def import_weights(source: str, out: Path) -> LoadedModel:
+    """Write any SOURCE in this program's layout, with a card that tells where it came from."""
+    loaded = load(source)
+    provenance = loaded.provenance
+    origin = Path(source).name if os.path.exists(source) else source  # a card is for others: no path of this machine
+    commit = f", commit {provenance.revision}" if provenance.revision else ""
+    licence = f"license: {provenance.license}\n" if provenance.license else ""
+    card = (
+        f"---\n{licence}pipeline_tag: image-classification\ntags: [googlenet, inception, grad-cam]\n---\n\n"
+        f"# GoogLeNet, {len(loaded.config.labels):,} classes\n\nImported from {origin}{commit}, a file with SHA-256 "
+        f"{provenance.sha256}. For use with the program *Inside GoogLeNet*.\n"
+    )
+    save(loaded, out, card)
+    return loaded

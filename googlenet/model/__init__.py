@@ -1,0 +1,4 @@
+"""The network."""
+
+from googlenet.model.network import GoogLeNet as GoogLeNet
+from googlenet.model.network import HeadLogits as HeadLogits

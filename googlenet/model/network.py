@@ -1,54 +1,22 @@
 """GoogLeNet (Szegedy et al., "Going Deeper with Convolutions", 2014), in the order that data flows.
 
-One file tells the whole network: the block, the Inception module, the auxiliary head, the network. What differs between the
-three GoogLeNets in the world (the paper's with BatchNorm, torchvision's, Berkeley's of 2014) is one small dataclass.
+This file holds the whole network: the block, the Inception module, the auxiliary head, the network. `Architecture` says what
+differs between the published GoogLeNets (the paper's with BatchNorm, torchvision's, Berkeley's of 2014).
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from googlenet.convolution import ConvReLU
-
-if TYPE_CHECKING:
-    from googlenet.config import ModelConfig
-
-HEADS = ("aux1", "aux2", "main")
-STAGES = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
-BRANCHES = ("1x1", "3x3", "5x5", "pool")
-STAGES_BEFORE = {"aux1": STAGES[:3], "aux2": STAGES[:6], "main": STAGES}
-"""The stages that each head sees (section 5: the auxiliary heads follow 4a and 4d)."""
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What differs between the GoogLeNets in the world. The default is the paper's Table 1 with BatchNorm."""
-
-    norm: Literal["batch", "local_response"] = "batch"
-    """BatchNorm after each convolution, or convolutions with biases and two local response normalisations in the stem."""
-    branch3_kernel: Literal[3, 5] = 5
-    """Kernel of the third branch: 5 in the paper, 3 in torchvision by a known mistake."""
-    maxpool4_kernel: Literal[2, 3] = 3
-    """Kernel of the max-pool between 4e and 5a: 3 in the paper, 2 in torchvision."""
-    aux_pool: Literal["5x5/3", "adaptive"] = "5x5/3"
-    """The auxiliary heads' average pool on a 14×14 map; a map of any other size is always pooled adaptively to 4×4."""
-    aux_heads: bool = True
-    """Whether the weights hold trained auxiliary heads. A head that was not trained is absent, never random."""
-
-
-PAPER = Architecture()
-TORCHVISION = Architecture(branch3_kernel=3, maxpool4_kernel=2, aux_pool="adaptive", aux_heads=False)
-BERKELEY = Architecture(norm="local_response")
+from googlenet.architecture import PAPER, Architecture
+from googlenet.model.convolution import ConvReLU
 
 
 class HeadLogits(NamedTuple):
@@ -142,15 +110,12 @@ class InceptionAux(nn.Module):
         return self.fc2(self.dropout(x).to(self.fc2.weight.dtype))
 
 
-class GoogLeNet(nn.Module, PyTorchModelHubMixin):
+class GoogLeNet(nn.Module):
     """The network of Table 1: RGB (N, 3, S, S) float, normalised as its weights ask, S from 64 up → logits (N, classes).
 
     In eval mode `model(x)` gives the main head's logits; in training mode, and from `model.heads(x)` in any mode, all three.
-    `GoogLeNet.from_pretrained(source)` and `model.save_pretrained(folder)` read and write the layout of `googlenet.hub`.
+    `googlenet.load` and `googlenet.save` read and write its weights.
     """
-
-    config: ModelConfig | None = None
-    """What travels with the weights (labels, preprocessing, temperatures, metrics); set by `googlenet.hub`."""
 
     def __init__(self, architecture: Architecture = PAPER, classes: int = 1000, dropout: float = 0.4) -> None:
         super().__init__()
@@ -187,7 +152,7 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
-    def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield the nine stages' names and outputs in order of depth. Sizes in the comments are for a 224×224 input."""
         x = self.conv1(x.to(next(self.parameters()).dtype))  # (N, 64, 112, 112)
         x = self.lrn(pool(x))  # (N, 64, 56, 56)
@@ -219,7 +184,7 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
     def heads(self, x: Tensor) -> HeadLogits:
         """Logits of all three heads, in any mode."""
         aux1 = aux2 = None
-        for name, stage in self.walk(x):
+        for name, stage in self.stages(x):
             if name == "4a" and self.aux1 is not None:
                 aux1 = self.aux1(stage)
             if name == "4d" and self.aux2 is not None:
@@ -229,7 +194,7 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
     def forward(self, x: Tensor) -> Tensor | HeadLogits:
         if self.training:
             return self.heads(x)
-        *_, (_, stage) = self.walk(x)
+        *_, (_, stage) = self.stages(x)
         return self.classify(stage)
 
     def stage(self, name: str) -> Inception | FusedInception:
@@ -254,21 +219,6 @@ class GoogLeNet(nn.Module, PyTorchModelHubMixin):
             if isinstance(module, nn.Conv2d | nn.Linear) and name not in ("fc", "aux1.fc2", "aux2.fc2"):
                 module.bfloat16()
         return self
-
-    @classmethod
-    def from_pretrained(  # type: ignore[override]
-        cls, pretrained_model_name_or_path: str | Path, *, revision: str | None = None, token: str | bool | None = None
-    ) -> GoogLeNet:
-        """Any SOURCE of `googlenet.hub.load`, strictly and from one commit; the mixin's own loading promises neither."""
-        from googlenet import hub  # hub imports model
-
-        source = str(pretrained_model_name_or_path)
-        return hub.load(f"{source}@{revision}" if revision else source, token=token).model
-
-    def _save_pretrained(self, save_directory: Path) -> None:
-        from googlenet import hub
-
-        hub.save(self, save_directory)
 
 
 def pool(x: Tensor, kernel: int = 3) -> Tensor:

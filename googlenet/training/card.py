@@ -6,7 +6,8 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from googlenet.hub import CARD_FILE, ModelConfig
+from googlenet.checkpoints.checkpoint import CARD_FILE
+from googlenet.config import ModelConfig
 from googlenet.training.evaluate import FLAGGED, Answers, HeadReport, confidences, confusions, table
 
 RUNS = "## Training runs"

@@ -12,9 +12,10 @@ from torch import Tensor
 from torchvision.transforms import v2
 from tqdm import tqdm
 
+from googlenet.architecture import HEADS
 from googlenet.errors import UserError
 from googlenet.images import Preprocess
-from googlenet.model import HEADS, GoogLeNet
+from googlenet.model import GoogLeNet
 from googlenet.training.data import Images, Split, batches
 
 BATCH = 64

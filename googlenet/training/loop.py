@@ -14,10 +14,11 @@ from torch import Tensor
 from torchvision.transforms import v2
 from tqdm import tqdm
 
+from googlenet.architecture import STAGES
 from googlenet.device import half_precision
 from googlenet.errors import UserError
 from googlenet.images import Preprocess
-from googlenet.model import STAGES, GoogLeNet, HeadLogits
+from googlenet.model import GoogLeNet, HeadLogits
 from googlenet.training.data import Images, Split, Teacher, augment, batches, normalise
 
 AUX_WEIGHT = 0.3

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import torch
 
-from googlenet import hub
+from googlenet.architecture import PAPER
+from googlenet.checkpoints import load
+from googlenet.checkpoints.folder import write_folder
+from googlenet.config import Metrics, ModelConfig
 from googlenet.errors import UserError
 from googlenet.images import Preprocess
-from googlenet.model import PAPER, GoogLeNet
+from googlenet.model import GoogLeNet
 from googlenet.training.card import earlier_runs, write_card
 from googlenet.training.data import MEAN, STD, Split, Teacher, hold_out, read_split
 from googlenet.training.evaluate import answer, fit_temperature, report, table, unlikely_below
@@ -49,11 +52,11 @@ def train(
         run.resume()
     run.train()
     size = input_size or recipe.schedule[-1].size
-    model.config = hub.ModelConfig(
+    config = ModelConfig(
         model.architecture, training.names, replace(preprocess, resize=size, crop=size), temperatures=None, metrics=None
     )
     runs = [*earlier_runs(init), describe(recipe, run, init, teacher, device)]
-    publish(model, out, data, held_out, measured, runs, distilled=teacher is not None, device=device)
+    publish(model, config, out, data, held_out, measured, runs, distilled=teacher is not None, device=device)
     run.path.unlink()
 
 
@@ -61,7 +64,7 @@ def begin(init: Path | None, names: tuple[str, ...]) -> tuple[GoogLeNet, Preproc
     """A new network, or the given weights; the linear layers are made anew where the labels differ, heads where they lack."""
     if init is None:
         return GoogLeNet(PAPER, len(names)), Preprocess(64, 64, MEAN, STD)
-    loaded = hub.load(str(init))
+    loaded = load(str(init))
     if loaded.config.architecture.aux_heads and loaded.config.labels == names:
         return loaded.model, loaded.config.preprocess
     model = GoogLeNet(replace(loaded.config.architecture, aux_heads=True), len(names))
@@ -74,6 +77,7 @@ def begin(init: Path | None, names: tuple[str, ...]) -> tuple[GoogLeNet, Preproc
 
 def publish(
     model: GoogLeNet,
+    config: ModelConfig,
     out: Path,
     data: Path,
     held_out: Split,
@@ -84,24 +88,23 @@ def publish(
     device: torch.device,
 ) -> None:
     """Write the folder with the accuracy of what is written: the half-precision weights, read back."""
-    assert model.config is not None
     with tempfile.TemporaryDirectory(dir=out) as scratch:
-        hub.save(model, Path(scratch), card="")
-        stored = hub.load(scratch).model
-    calibration = answer(stored, model.config.preprocess, held_out, device)
+        write_folder(model, config, Path(scratch), card="")
+        stored = load(scratch).model
+    calibration = answer(stored, config.preprocess, held_out, device)
     temperatures = {head: fit_temperature(logits, calibration.labels) for head, logits in calibration.logits.items()}
-    answers = answer(stored, model.config.preprocess, measured, device)
+    answers = answer(stored, config.preprocess, measured, device)
     reports = report(answers, temperatures)
     kind = "held-out training images" if measured is held_out else "validation images"
-    metrics = hub.Metrics(
+    metrics = Metrics(
         dataset=f"{data.name}, {len(measured.paths):,} {kind}",
         top1={head: round(r.top1, 4) for head, r in reports.items()},
         top5={head: round(r.top5, 4) for head, r in reports.items()},
         unlikely_below=unlikely_below(calibration, temperatures["main"]),
     )
-    model.config = replace(model.config, temperatures=temperatures, metrics=metrics)
-    name = f"GoogLeNet, {len(model.config.labels)} classes of {data.name}"
-    hub.save(model, out, card=write_card(name, model.config, reports, answers, runs, distilled))
+    config = replace(config, temperatures=temperatures, metrics=metrics)
+    name = f"GoogLeNet, {len(config.labels)} classes of {data.name}"
+    write_folder(model, config, out, card=write_card(name, config, reports, answers, runs, distilled))
     print(table(reports))
 
 

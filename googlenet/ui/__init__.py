@@ -1,1 +1,1 @@
-"""The Gradio page: layout, events, words, and the walk (`walk.html`, `walk.css`, `walk.js`)."""
+"""The Gradio page: layout, handlers, texts, and the page itself (`page.html`, `page.css`, `js/`)."""

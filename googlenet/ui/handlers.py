@@ -1,4 +1,4 @@
-"""What happens when a visitor asks: the browser's question → an Explanation → a message that `walk.js` draws."""
+"""What happens when a visitor asks: the browser's question → an Explanation → a message that the page's script draws."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from gradio.media import get_image
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+from googlenet.architecture import HEADS
+from googlenet.checkpoints.hub import pull
+from googlenet.checkpoints.source import parse_repository
 from googlenet.errors import UserError
-from googlenet.explain import Explainer, Explanation
-from googlenet.hub import parse_repository, pull
+from googlenet.explainer import Explainer
+from googlenet.explanation import Explanation
 from googlenet.images import open_image
-from googlenet.model import HEADS
 from googlenet.render import sheet
-from googlenet.ui import words
+from googlenet.ui import texts
 
 EXAMPLES = {name.split(".")[0]: get_image(name) for name in ("lion.jpg", "cheetah.jpg", "bus.png", "tower.jpg")}
 """name → file, of the pictures that come with Gradio"""
@@ -34,12 +36,12 @@ SIDE = 720
 """Longer side in pixels of the picture that the browser draws on."""
 
 Message = dict[str, Any]
-Run = Callable[[Image.Image, "Ask"], Explanation]
+Run = Callable[[Image.Image, "PageQuery"], Explanation]
 Decorator = Callable[[Run], Run]
 
 
 @dataclass(frozen=True)
-class Ask:
+class PageQuery:
     """A question as the browser sends it. Hostile until checked: `from_browser` checks types, the Explainer the rest."""
 
     number: int
@@ -56,7 +58,7 @@ class Ask:
     """a Hub repository; None for the weights that the program was started with"""
 
     @classmethod
-    def from_browser(cls, sent: object) -> Ask:
+    def from_browser(cls, sent: object) -> PageQuery:
         data = sent if isinstance(sent, Mapping) else {}
 
         def text(name: str) -> str | None:
@@ -80,7 +82,7 @@ class Ask:
         )
 
 
-class Shelf:
+class ExplainerCache:
     """The weights that the program was started with, which stay, and the few others that visitors chose last.
 
     `gpu` is what decorates the function that runs the model where a GPU is lent for each call (a Space with ZeroGPU): the
@@ -90,14 +92,14 @@ class Shelf:
     def __init__(self, own: Explainer, device: str = "auto", keep: int = 2, gpu: Decorator | None = None) -> None:
         self.own, self.device, self.keep, self.lent = own, device, keep, gpu is not None
         self.others: OrderedDict[str, Explainer] = OrderedDict()
-        self.shelf, self.loading = threading.Lock(), threading.Lock()
+        self.guard, self.loading = threading.Lock(), threading.Lock()
 
-        def run(image: Image.Image, ask: Ask) -> Explanation:
+        def run(image: Image.Image, ask: PageQuery) -> Explanation:
             return own.explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
 
         self.run: Run = gpu(run) if gpu else run
 
-    def explain(self, image: Image.Image, ask: Ask) -> Explanation:
+    def explain(self, image: Image.Image, ask: PageQuery) -> Explanation:
         """The answer of the weights that the question names. Raises UserError."""
         if ask.weights is None:
             return self.run(image, ask)
@@ -110,14 +112,14 @@ class Shelf:
         if self.lent:
             raise UserError("This Space runs its own weights alone; start the program elsewhere to choose others.")
         repository = parse_repository(source)  # a visitor may name a repository, never a path of this machine
-        with self.shelf:
+        with self.guard:
             found = self.others.get(source)
         if found is None:
             with self.loading:  # one load at a time bounds the memory
                 found = self.others.get(source)
                 if found is None:  # without this machine's token: what is private here is not the visitor's
                     found = Explainer(pull(repository, token=False, progress=progress), self.device)
-        with self.shelf:
+        with self.guard:
             self.others[source] = found
             self.others.move_to_end(source)
             while len(self.others) > self.keep:
@@ -125,7 +127,7 @@ class Shelf:
         return found
 
 
-def picture(ask: Ask) -> Image.Image:
+def picture(ask: PageQuery) -> Image.Image:
     """The picture that a question is about. Raises UserError for one that is not there or no picture."""
     if ask.example is not None:
         if ask.example not in EXAMPLES:
@@ -147,20 +149,20 @@ def open_named(path: Path) -> Image.Image:
         raise UserError(error.template, **{**error.values, "name": path.name}) from None
 
 
-def answer(ask: Ask, shelf: Shelf) -> Message:
+def answer(ask: PageQuery, cache: ExplainerCache) -> Message:
     """A question → a message: the answer, or the sentence that says why there is none."""
     try:
         image = picture(ask)
-        explanation = shelf.explain(image, ask)
+        explanation = cache.explain(image, ask)
     except UserError as error:
-        return {"n": ask.number, "error": words.error(error)}
+        return {"n": ask.number, "error": texts.error(error)}
     except Exception:  # our mistake: loud in the log, and one sentence for the visitor, whose page goes on
         logging.exception("A question failed")
-        return {"n": ask.number, "error": words.error(UserError("This went wrong on our side; try another picture."))}
+        return {"n": ask.number, "error": texts.error(UserError("This went wrong on our side; try another picture."))}
     return {"n": ask.number, "answer": packed(explanation, ask, None if ask.known else image)}
 
 
-def packed(explanation: Explanation, ask: Ask, image: Image.Image | None) -> Message:
+def packed(explanation: Explanation, ask: PageQuery, image: Image.Image | None) -> Message:
     """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, the archive, the sentence, the picture."""
     return {
         "result": explanation.to_json(ask.example or Path(ask.path or "").name),
@@ -168,7 +170,7 @@ def packed(explanation: Explanation, ask: Ask, image: Image.Image | None) -> Mes
         "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
         "npz": base64.b64encode(explanation.npz()).decode(),
         "unlikely": explanation.unlikely,
-        "say": {language: words.sentence(explanation, language) for language in words.LANGUAGES},
+        "say": {language: texts.sentence(explanation, language) for language in texts.LANGUAGES},
         "picture": image and data_url(image, SIDE),
     }
 
@@ -190,32 +192,32 @@ def data_url(image: Image.Image, side: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def contact_sheet(ask: Ask, shelf: Shelf) -> Message:
+def contact_sheet(ask: PageQuery, cache: ExplainerCache) -> Message:
     """The PNG of `render.sheet` for a question."""
     try:
         image = picture(ask)
-        drawn = sheet(image, shelf.explain(image, ask))
+        drawn = sheet(image, cache.explain(image, ask))
     except UserError as error:
-        return {"n": ask.number, "error": words.error(error)}
+        return {"n": ask.number, "error": texts.error(error)}
     file = io.BytesIO()
     drawn.save(file, "PNG")
     return {"n": ask.number, "sheet": base64.b64encode(file.getvalue()).decode()}
 
 
-def choose_weights(ask: Ask, shelf: Shelf) -> Iterator[Message]:
+def choose_weights(ask: PageQuery, cache: ExplainerCache) -> Iterator[Message]:
     """Load the weights that a visitor names: progress messages, then what they are, or why they cannot be had."""
     told: queue.SimpleQueue[Message] = queue.SimpleQueue()
 
     def work() -> None:
         try:
-            explainer = shelf.get(ask.weights, lambda share, what: told.put({"progress": {"share": share, "what": what}}))
+            explainer = cache.get(ask.weights, lambda share, what: told.put({"progress": {"share": share, "what": what}}))
             told.put({"weights": described(explainer, ask.weights)})
         except UserError as error:
-            told.put({"weights_error": words.error(error)})
+            told.put({"weights_error": texts.error(error)})
         except Exception:
             logging.exception("Loading %s failed", ask.weights)
             told.put(
-                {"weights_error": words.error(UserError("These weights could not be loaded, by our own mistake; try others."))}
+                {"weights_error": texts.error(UserError("These weights could not be loaded, by our own mistake; try others."))}
             )
 
     threading.Thread(target=work, daemon=True).start()

@@ -1,4 +1,4 @@
-"""The page's frame: one component that draws everything (`walk.html`, `.css`, `.js`), its events, and the two named endpoints."""
+"""The page's frame: one component that draws everything, its events, and the two named endpoints."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
+from googlenet.checkpoints.source import KNOWN_SOURCES
 from googlenet.errors import UserError
-from googlenet.explain import Explainer
-from googlenet.hub import KNOWN_SOURCES
+from googlenet.explainer import Explainer
 from googlenet.images import open_image
 from googlenet.render import MAGMA, overlay
-from googlenet.ui import events, words
-from googlenet.ui.events import Ask, Message, Shelf
+from googlenet.ui import handlers, texts
+from googlenet.ui.handlers import ExplainerCache, Message, PageQuery
 
 HERE = Path(__file__).parent
-FIRST = Ask(0, "lion", None, False, "main", None, None, None)
+FIRST = PageQuery(0, "lion", None, False, "main", None, None, None)
 """The question whose answer is the first thing that a visitor sees."""
 
 
-def build(explainer: Explainer, device: str = "auto", gpu: events.Decorator | None = None) -> gr.Blocks:
-    """The page as Gradio Blocks. `gpu`: see `Shelf`; the first answer is made here, before any GPU is lent."""
-    shelf = Shelf(explainer, device, gpu=gpu)
+def build(explainer: Explainer, device: str = "auto", gpu: handlers.Decorator | None = None) -> gr.Blocks:
+    """The page as Gradio Blocks. `gpu`: see `ExplainerCache`; the first answer is made here, before any GPU is lent."""
+    cache = ExplainerCache(explainer, device, gpu=gpu)
 
     def ask(event: gr.EventData) -> Message:
-        return events.answer(Ask.from_browser(event._data), shelf)
+        return handlers.answer(PageQuery.from_browser(event._data), cache)
 
     def contact_sheet(event: gr.EventData) -> Message:
-        return events.contact_sheet(Ask.from_browser(event._data), shelf)
+        return handlers.contact_sheet(PageQuery.from_browser(event._data), cache)
 
     def choose_weights(event: gr.EventData) -> Iterator[Message]:
-        yield from events.choose_weights(Ask.from_browser(event._data), shelf)
+        yield from handlers.choose_weights(PageQuery.from_browser(event._data), cache)
 
     with gr.Blocks(title="Inside GoogLeNet", analytics_enabled=False, delete_cache=(600, 3000)) as demo:
-        first = events.answer(FIRST, Shelf(explainer, device))
+        first = handlers.answer(FIRST, ExplainerCache(explainer, device))
         walk = gr.HTML(
-            {**first, "weights": events.described(explainer, None)},
-            html_template=(HERE / "walk.html").read_text("utf-8"),
-            js_on_load=(HERE / "walk.js").read_text("utf-8"),
+            {**first, "weights": handlers.described(explainer, None)},
+            html_template=(HERE / "page.html").read_text("utf-8"),
+            js_on_load=(HERE / "js/page.js").read_text("utf-8"),
             apply_default_css=False,
             elem_id="walk",
-            words=words.PAGE,
+            words=texts.PAGE,
             magma=base64.b64encode(MAGMA.round().astype(np.uint8).tobytes()).decode(),
-            examples=[{"name": name, "thumb": thumb(path)} for name, path in events.EXAMPLES.items()],
-            sources=[] if shelf.lent else [vars(known) for known in KNOWN_SOURCES],
+            examples=[{"name": name, "thumb": thumb(path)} for name, path in handlers.EXAMPLES.items()],
+            sources=[] if cache.lent else [vars(known) for known in KNOWN_SOURCES],
         )
         quiet: dict[str, Any] = {"outputs": walk, "show_progress": "hidden", "api_visibility": "private"}
-        walk.select(ask, **quiet, trigger_mode="multiple", concurrency_limit=4)  # `walk.js` sends one at a time
+        walk.select(ask, **quiet, trigger_mode="multiple", concurrency_limit=4)  # `js/page.js` sends one at a time
         walk.input(contact_sheet, **quiet, trigger_mode="once", concurrency_limit=2)
         walk.submit(choose_weights, **quiet, trigger_mode="once", concurrency_limit=2)
-        endpoints(shelf)
+        endpoints(cache)
     demo.queue(max_size=64, default_concurrency_limit=4)
     return demo
 
@@ -63,18 +63,18 @@ def thumb(path: str) -> str:
     image = open_image(path)
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    return events.data_url(image.crop((left, top, left + side, top + side)), 112)
+    return handlers.data_url(image.crop((left, top, left + side, top + side)), 112)
 
 
-def endpoints(shelf: Shelf) -> None:
+def endpoints(cache: ExplainerCache) -> None:
     """`/classify` and `/explain`, for gradio_client, curl and MCP; in the weights that the program was started with."""
 
     def asked(image: str | None, head: str, target: str, contrast: str) -> tuple[Image.Image, Any]:
         if not image:
             raise gr.Error("There is no picture; send one as image.", print_exception=False)
         try:
-            opened = events.open_named(Path(image))
-            return opened, shelf.explain(opened, Ask(0, None, image, True, head, target or None, contrast or None, None))
+            opened = handlers.open_named(Path(image))
+            return opened, cache.explain(opened, PageQuery(0, None, image, True, head, target or None, contrast or None, None))
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
@@ -104,7 +104,7 @@ def endpoints(shelf: Shelf) -> None:
             The explanation as JSON (heads, belief, peaks and shares by stage), and one overlay for each stage that the head sees.
         """
         opened, explanation = asked(image, head, target, contrast)
-        overlays = [(overlay(opened, explanation, stage, events.SIDE), stage) for stage in explanation.branch_grids]
+        overlays = [(overlay(opened, explanation, stage, handlers.SIDE), stage) for stage in explanation.branch_grids]
         return explanation.to_json(Path(image).name), overlays
 
     image = gr.File(label="image", visible=False)  # not gr.Image, which decodes a file before `open_image` can check it
@@ -121,7 +121,7 @@ def endpoints(shelf: Shelf) -> None:
 
 
 def theme() -> gr.themes.Base:
-    """The palette of `walk.css` for what Gradio draws itself; fonts that ship with Gradio, nothing from another host."""
+    """The palette of `page.css` for what Gradio draws itself; fonts that ship with Gradio, nothing from another host."""
     return gr.themes.Base(primary_hue="orange", neutral_hue="stone").set(
         body_background_fill="#faf8f4", body_background_fill_dark="#151312"
     )
@@ -131,7 +131,7 @@ def launch_options() -> dict[str, Any]:
     """What Gradio takes at launch and not in Blocks."""
     return {
         "theme": theme(),
-        "head": f"<style>{(HERE / 'walk.css').read_text('utf-8')}</style>",
+        "head": f"<style>{(HERE / 'page.css').read_text('utf-8')}</style>",
         "footer_links": ["api"],
         "run_history": False,
         "enable_monitoring": False,

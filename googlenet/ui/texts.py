@@ -10,9 +10,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from googlenet.architecture import HEADS
 from googlenet.errors import UserError
-from googlenet.explain import Explanation
-from googlenet.model import HEADS
+from googlenet.explanation import Explanation
 
 LANGUAGES = ("en", "ko")
 
@@ -221,5 +221,5 @@ def error(problem: UserError) -> dict[str, str]:
 KOREAN_ERRORS: dict[str, str] = json.loads(Path(__file__).with_name("errors.ko.json").read_text("utf-8"))
 """UserError template → the same sentence in Korean, with the same names in braces."""
 
-PAGE: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("words.json").read_text("utf-8"))
-"""language → the page's own words; `{names}` are filled in by `walk.js`."""
+PAGE: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("texts.json").read_text("utf-8"))
+"""language → the page's own words; `{names}` are filled in by the page's script."""

@@ -16,12 +16,17 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from googlenet import convert, hub
+from googlenet.architecture import BERKELEY, PAPER, TORCHVISION
+from googlenet.checkpoints import import_weights, load, save
+from googlenet.checkpoints.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from googlenet.checkpoints.folder import labels_of, license_of, write_folder
+from googlenet.checkpoints.readers import SUFFIXES
+from googlenet.checkpoints.source import KNOWN_SOURCES, Repository, choose, default_source, parse_repository
+from googlenet.config import Metrics, ModelConfig, dump_config, parse_config
 from googlenet.errors import UserError
-from googlenet.hub import Metrics, ModelConfig, Repository, choose, default_source, load, parse_config, parse_repository, save
 from googlenet.images import Preprocess
-from googlenet.model import BERKELEY, PAPER, TORCHVISION, GoogLeNet
-from tests.conftest import random_model
+from googlenet.model import GoogLeNet
+from tests.helpers import ROOT, random_model
 
 HEADS = {"aux1": 1.5, "aux2": 2.0, "main": 0.75}
 CONFIG = ModelConfig(
@@ -35,28 +40,26 @@ CONFIG = ModelConfig(
 
 @pytest.fixture(scope="module")
 def model() -> GoogLeNet:
-    model = random_model(classes=3)
-    model.config = CONFIG
-    return model
+    return random_model(classes=3)
 
 
 @pytest.fixture(scope="module")
 def saved(model: GoogLeNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in this program's layout; read, never written."""
     folder = tmp_path_factory.mktemp("saved") / "weights"
-    save(model, folder)
+    write_folder(model, CONFIG, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def tensors(saved: Path) -> dict[str, Tensor]:
-    return safetensors.torch.load_file(saved / hub.WEIGHTS_FILE)
+    return safetensors.torch.load_file(saved / WEIGHTS_FILE)
 
 
 def folder_with(folder: Path, weights: bytes, config: str | None = None) -> str:
     """A folder in our layout with these bytes as weights."""
-    (folder / hub.WEIGHTS_FILE).write_bytes(weights)
-    (folder / hub.CONFIG_FILE).write_text(config or hub.dump_config(CONFIG), encoding="utf-8")
+    (folder / WEIGHTS_FILE).write_bytes(weights)
+    (folder / CONFIG_FILE).write_text(config or dump_config(CONFIG), encoding="utf-8")
     return str(folder)
 
 
@@ -66,7 +69,6 @@ def folder_with(folder: Path, weights: bytes, config: str | None = None) -> str:
 def test_save_and_load(model: GoogLeNet, saved: Path) -> None:
     loaded = load(str(saved))
     assert loaded.config == CONFIG
-    assert loaded.model.config == CONFIG
     assert not loaded.model.training
     assert all(value.dtype in (torch.float32, torch.int64) for value in loaded.model.state_dict().values())
     assert loaded.provenance.source == str(saved)
@@ -81,7 +83,7 @@ def test_save_and_load(model: GoogLeNet, saved: Path) -> None:
 
 def test_files_on_disk(saved: Path) -> None:
     assert {path.name for path in saved.iterdir()} == {"README.md", "config.json", "model.safetensors"}
-    with safe_open(saved / hub.WEIGHTS_FILE, "pt") as file:
+    with safe_open(saved / WEIGHTS_FILE, "pt") as file:
         assert file.get_slice("inception4c.branch2.1.conv.weight").get_dtype() == "F16"
         assert file.get_slice("inception4c.branch2.1.bn.running_var").get_dtype() == "F32"
         assert file.get_slice("fc.weight").get_shape() == [3, 1024]
@@ -90,43 +92,40 @@ def test_files_on_disk(saved: Path) -> None:
 
 def test_what_half_precision_cannot_hold_stays_single(tmp_path: Path) -> None:
     model = random_model(classes=3)
-    model.config = CONFIG
     model.fc.weight.data[0, 0] = 1e6
-    save(model, tmp_path)
+    write_folder(model, CONFIG, tmp_path)
     assert load(str(tmp_path)).model.fc.weight[0, 0] == 1e6
 
 
 def test_a_card_that_is_there_stays(model: GoogLeNet, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("mine")
-    save(model, tmp_path)
+    write_folder(model, CONFIG, tmp_path)
     assert (tmp_path / "README.md").read_text() == "mine"
-    save(model, tmp_path, "new")
+    write_folder(model, CONFIG, tmp_path, "new")
     assert (tmp_path / "README.md").read_text() == "new"
 
 
-def test_the_mixin_of_the_hub(model: GoogLeNet, tmp_path: Path) -> None:
-    model.save_pretrained(tmp_path / "mine")
-    again = GoogLeNet.from_pretrained(tmp_path / "mine")
+def test_what_was_loaded_can_be_saved(saved: Path, tmp_path: Path) -> None:
+    loaded = load(str(saved))
+    save(loaded, tmp_path / "mine")
+    again = load(str(tmp_path / "mine"))
     assert again.config == CONFIG
-    assert torch.equal(again.fc.bias, model.fc.bias.half().float())
+    assert torch.equal(again.model.fc.bias, loaded.model.fc.bias)
 
 
 @pytest.mark.parametrize("architecture", [TORCHVISION, BERKELEY], ids=["torchvision", "berkeley"])
 def test_other_architectures(architecture: Any, tmp_path: Path) -> None:
     model = random_model(architecture, classes=2)
     heads = HEADS if architecture.aux_heads else {"main": 1.0}
-    model.config = ModelConfig(architecture, ("a", "b"), Preprocess(32, 32, (0, 0, 0), (1, 1, 1)), heads, None)
-    save(model, tmp_path)
-    assert load(str(tmp_path)).config == model.config
+    config = ModelConfig(architecture, ("a", "b"), Preprocess(32, 32, (0, 0, 0), (1, 1, 1)), heads, None)
+    write_folder(model, config, tmp_path)
+    assert load(str(tmp_path)).config == config
 
 
 def test_saving_that_cannot_be(model: GoogLeNet, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"The folder .*file.* cannot be written"):
-        save(model, tmp_path / "file" / "below")
-    with pytest.raises(UserError, match="lacks its config"):
-        save(random_model(classes=2), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        write_folder(model, CONFIG, tmp_path / "file" / "below")
 
 
 def test_a_save_that_fails_leaves_the_old_file(model: GoogLeNet, saved: Path) -> None:
@@ -135,7 +134,7 @@ def test_a_save_that_fails_leaves_the_old_file(model: GoogLeNet, saved: Path) ->
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))  # what a full disk does: half of the bytes, then an error
     try:
         with pytest.raises(UserError, match=r"The folder .* cannot be written: .*File too large"):
-            save(model, saved)
+            write_folder(model, CONFIG, saved)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
@@ -181,10 +180,10 @@ def test_what_is_no_repository(text: str) -> None:
 
 
 def test_known_sources_are_repositories() -> None:
-    for known in hub.KNOWN_SOURCES:
+    for known in KNOWN_SOURCES:
         repository = parse_repository(known.source)
         assert repository.file is not None
-        assert repository.file.endswith(convert.FORMATS)
+        assert repository.file.endswith(SUFFIXES)
         assert known.title
         assert known.note
 
@@ -201,7 +200,7 @@ def test_default_source(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_source() == "user/repo"
     monkeypatch.setenv("GOOGLENET_WEIGHTS", "")
     assert not Path(default_source()).is_absolute()
-    assert Path(default_source()).resolve() == Path(hub.__file__).parent.parent / "weights"
+    assert Path(default_source()).resolve() == ROOT / "weights"
 
 
 # Which file
@@ -228,14 +227,14 @@ def test_a_file_of_another_layout(tmp_path: Path) -> None:
         assert loaded.config.labels[291] == "lion"  # torchvision's names of ImageNet's 1,000 classes
         assert loaded.config.temperatures is None
         assert loaded.provenance.license == "bsd-3-clause"
-    assert hub.labels_of(3) == ("class 0", "class 1", "class 2")
+    assert labels_of(3) == ("class 0", "class 1", "class 2")
 
 
 def test_import_writes_our_layout(tmp_path: Path) -> None:
     model = random_model(TORCHVISION, classes=3)
     torch.save(model.state_dict(), tmp_path / "net.pth")
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
-    imported = hub.import_weights(str(tmp_path / "net.pth"), tmp_path / "out")
+    imported = import_weights(str(tmp_path / "net.pth"), tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert imported.provenance.sha256 in card
     loaded = load(str(tmp_path / "out"))
@@ -256,9 +255,9 @@ def test_import_writes_our_layout(tmp_path: Path) -> None:
     ],
 )
 def test_license(card: str, expected: str | None, tmp_path: Path) -> None:
-    assert hub.license_of(tmp_path) is None
+    assert license_of(tmp_path) is None
     (tmp_path / "README.md").write_text(card)
-    assert hub.license_of(tmp_path) == expected
+    assert license_of(tmp_path) == expected
 
 
 # What is refused
@@ -286,14 +285,14 @@ def test_weights_without_config(saved: Path, tmp_path: Path) -> None:
 
 
 def test_too_large(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "MAX_BYTES", 4 << 20)
+    monkeypatch.setattr("googlenet.checkpoints.folder.MAX_BYTES", 4 << 20)
     with pytest.raises(UserError, match=r"model\.safetensors of .* is larger than 4 MB"):
         load(str(saved))
 
 
 def test_ten_million_labels(tmp_path: Path, saved: Path) -> None:
-    config = json.loads(hub.dump_config(CONFIG)) | {"labels": ["a"] * 10_000_000}
-    folder = folder_with(tmp_path, (saved / hub.WEIGHTS_FILE).read_bytes(), json.dumps(config))
+    config = json.loads(dump_config(CONFIG)) | {"labels": ["a"] * 10_000_000}
+    folder = folder_with(tmp_path, (saved / WEIGHTS_FILE).read_bytes(), json.dumps(config))
     with pytest.raises(UserError, match=r"config\.json of .* is larger than 16 MB"):
         load(folder)
 
@@ -325,7 +324,7 @@ def test_safetensors_that_lie(data: bytes, tmp_path: Path) -> None:
 
 def test_a_file_cut_short(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="damaged"):
-        load(folder_with(tmp_path, (saved / hub.WEIGHTS_FILE).read_bytes()[:-1]))
+        load(folder_with(tmp_path, (saved / WEIGHTS_FILE).read_bytes()[:-1]))
 
 
 def without(name: str) -> Callable[[dict[str, Tensor]], None]:
@@ -408,7 +407,7 @@ def test_a_pickle_does_not_run(protocol: int, zipped: bool, tmp_path: Path) -> N
 
 def changed(**values: Any) -> bytes:
     """config.json with fields replaced, in the architecture and the preprocessing too."""
-    config = json.loads(hub.dump_config(CONFIG))
+    config = json.loads(dump_config(CONFIG))
     for name, value in values.items():
         part = next(part for part in (config, config["architecture"], config["preprocess"], config["metrics"]) if name in part)
         part[name] = value
@@ -416,9 +415,9 @@ def changed(**values: Any) -> bytes:
 
 
 def test_config_round_trip() -> None:
-    assert parse_config(hub.dump_config(CONFIG).encode(), "s") == CONFIG
+    assert parse_config(dump_config(CONFIG).encode(), "s") == CONFIG
     bare = ModelConfig(TORCHVISION, ("a", "b"), Preprocess(32, 32, (0.5,) * 3, (0.5,) * 3), None, None)
-    assert parse_config(hub.dump_config(bare).encode(), "s") == bare
+    assert parse_config(dump_config(bare).encode(), "s") == bare
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b"9" * 10_000])
@@ -440,14 +439,14 @@ def test_config_that_is_no_object(data: bytes) -> None:
 
 
 def parts() -> list[tuple[str | None, str]]:
-    config = json.loads(hub.dump_config(CONFIG))
+    config = json.loads(dump_config(CONFIG))
     inner = [(name, field) for name in ("architecture", "preprocess", "metrics") for field in config[name]]
     return [(None, field) for field in config] + inner
 
 
 @pytest.mark.parametrize(("part", "field"), parts())
 def test_config_with_a_field_missing(part: str | None, field: str) -> None:
-    config = json.loads(hub.dump_config(CONFIG))
+    config = json.loads(dump_config(CONFIG))
     del (config[part] if part else config)[field]
     with pytest.raises(UserError, match=f"{part or 'config.json'} of s lacks the field {field}"):
         parse_config(json.dumps(config).encode(), "s")
@@ -455,7 +454,7 @@ def test_config_with_a_field_missing(part: str | None, field: str) -> None:
 
 @pytest.mark.parametrize("part", [None, "architecture", "preprocess", "metrics"])
 def test_config_with_an_unknown_field(part: str | None) -> None:
-    config = json.loads(hub.dump_config(CONFIG))
+    config = json.loads(dump_config(CONFIG))
     (config[part] if part else config)["zzz"] = 1
     with pytest.raises(UserError, match=f"{part or 'config.json'} of s has an unknown field: zzz"):
         parse_config(json.dumps(config).encode(), "s")

@@ -21,10 +21,12 @@ import torchvision
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from googlenet import convert as room
-from googlenet.convert import CAFFE_LAYERS, FORMATS, Converted, convert
+from googlenet.architecture import BERKELEY, STAGES, TORCHVISION
+from googlenet.checkpoints.checkpoint import MAX_BYTES
+from googlenet.checkpoints.readers import SUFFIXES, Converted, convert
+from googlenet.checkpoints.readers.converted import CAFFE_LAYERS, MAX_FIELDS
 from googlenet.errors import UserError
-from googlenet.model import BERKELEY, STAGES, TORCHVISION, GoogLeNet, HeadLogits
+from googlenet.model import GoogLeNet, HeadLogits
 
 CLASSES = 11
 IMAGENET = torchvision.transforms.v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -503,7 +505,7 @@ def test_caffe_lengths_that_lie(tmp_path: Path) -> None:
     path.write_bytes(field(100, b"\xff" * 40))
     assert "has no end" in refusal(path)
 
-    path.write_bytes(field(100, name + field(3, 0) * (room.MAX_FIELDS + 1)))
+    path.write_bytes(field(100, name + field(3, 0) * (MAX_FIELDS + 1)))
     assert "fields" in refusal(path)
 
 
@@ -567,7 +569,7 @@ def test_onnx_that_is_damaged(tmp_path: Path) -> None:
     assert "conv1.conv.weight" in refusal(path)
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
     "data", [b"", b"These are not weights.\n" * 50, b"PK\x03\x04", b"\x80\x02}q\x00.", bytes(64)], ids=range(5)
 )
@@ -585,7 +587,7 @@ def test_the_content_decides_and_not_the_name(tmp_path: Path) -> None:
 def test_a_file_too_large_and_none(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     with path.open("wb") as file:
-        file.truncate(room.MAX_BYTES + 1)
+        file.truncate(MAX_BYTES + 1)
     assert "200 MB" in refusal(path)
     with pytest.raises(UserError, match="cannot be opened"):
         convert(tmp_path / "absent.onnx")

@@ -14,7 +14,7 @@ from typing import Any
 
 from huggingface_hub import file_download
 
-from googlenet import hub
+from googlenet.checkpoints import load, parse_repository
 from googlenet.errors import UserError
 
 
@@ -30,8 +30,8 @@ def outcome(source: str, token: str | bool | None, visitor: bool) -> dict[str, A
     shares: list[float] = []
     started = time.perf_counter()
     try:
-        wanted = hub.parse_repository(source) if visitor else source
-        loaded = hub.load(wanted, token=token, progress=lambda share, _: shares.append(share))
+        wanted = parse_repository(source) if visitor else source
+        loaded = load(wanted, token=token, progress=lambda share, _: shares.append(share))
     except UserError as error:
         return {"error": str(error)}
     except BaseException:

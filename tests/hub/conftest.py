@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from googlenet.hub import ModelConfig, save
+from googlenet.architecture import Architecture
+from googlenet.checkpoints.folder import write_folder
+from googlenet.config import ModelConfig
 from googlenet.images import Preprocess
-from googlenet.model import Architecture
-from tests.conftest import ROOT, random_model
+from tests.helpers import ROOT, random_model
 from tests.hub.server import TOKEN, HubServer, git_digest, sha256
 
 CARD = "---\nlicense: mit\npipeline_tag: image-classification\n---\n\n# A test\n"
@@ -26,8 +27,8 @@ def write_model(folder: Path) -> Files:
     """A folder of ours with random weights (three classes, no auxiliary heads: 12 MB) → its files."""
     model = random_model(Architecture(aux_heads=False), classes=3)
     preprocess = Preprocess(96, 96, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    model.config = ModelConfig(model.architecture, ("lion", "cougar", "cat"), preprocess, None, None)
-    save(model, folder, CARD)
+    config = ModelConfig(model.architecture, ("lion", "cougar", "cat"), preprocess, None, None)
+    write_folder(model, config, folder, CARD)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 

@@ -1,4 +1,4 @@
-"""`deploy` and `push_to_hub` in a process of their own: huggingface_hub reads its environment when it is imported.
+"""`deploy` in a process of its own: huggingface_hub reads its environment when it is imported.
 
 A JSON object a line on stdin, one a line on stdout.
 """
@@ -15,7 +15,6 @@ from typing import Any
 
 from googlenet.deploy import deploy
 from googlenet.errors import UserError
-from googlenet.model import GoogLeNet
 
 
 def run(root: str, **options: Any) -> dict[str, Any]:
@@ -24,15 +23,11 @@ def run(root: str, **options: Any) -> dict[str, Any]:
     return {"address": address, "said": said.getvalue()}
 
 
-def push(folder: str, repo_id: str) -> dict[str, Any]:
-    return {"url": str(GoogLeNet.from_pretrained(folder).push_to_hub(repo_id))}
-
-
 if __name__ == "__main__":
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = push(**request) if "folder" in request else run(**request)
+            answer = run(**request)
         except UserError as error:
             answer = {"error": str(error)}
         except BaseException:

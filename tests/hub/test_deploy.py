@@ -16,12 +16,13 @@ import pytest
 import yaml
 from huggingface_hub import constants
 
+from googlenet.architecture import Architecture
+from googlenet.checkpoints.folder import write_folder
+from googlenet.config import ModelConfig
 from googlenet.deploy import deploy
 from googlenet.errors import UserError
-from googlenet.hub import ModelConfig, save
 from googlenet.images import Preprocess
-from googlenet.model import Architecture
-from tests.conftest import ROOT, random_model
+from tests.helpers import ROOT, random_model
 from tests.hub.uploads import TOKEN, Repo, UploadServer
 
 HEADER = "---\ntitle: Inside GoogLeNet\nsdk: gradio\nsdk_version: 6.31.0\napp_file: app.py\n---\n"
@@ -93,8 +94,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "notes.txt").write_bytes(b"private")
     (root / "README.md").write_text(HEADER + "# Inside GoogLeNet\n\n---\nmore\n")
     model = random_model(Architecture(aux_heads=False), classes=3)
-    model.config = ModelConfig(model.architecture, ("a", "b", "c"), Preprocess(96, 96, (0.5,) * 3, (0.5,) * 3), None, None)
-    save(model, root / "weights")
+    config = ModelConfig(model.architecture, ("a", "b", "c"), Preprocess(96, 96, (0.5,) * 3, (0.5,) * 3), None, None)
+    write_folder(model, config, root / "weights")
     (root / "weights/checkpoint.bin").write_bytes(b"x")
     return root
 
@@ -253,14 +254,6 @@ def test_what_cannot_be_deployed_is_told(checkout: Path, tmp_path: Path, monkeyp
     assert "names no repository" in refused("a/b", "nowhere", checkout)
     monkeypatch.setattr("googlenet.deploy.get_token", lambda: None)  # this machine may have one, which must not be used
     assert "There is no token on this machine; set HF_TOKEN" in refused("a/b", "user/repo", checkout, dry_run=False)
-
-
-def test_push_to_hub_sends_our_three_files(server: UploadServer, ask: Run, checkout: Path) -> None:
-    ask(folder=str(checkout / "weights"), repo_id="someone/model")
-    received = server.repos["models/someone/model"].files
-    for name in ("config.json", "model.safetensors"):
-        assert received[name] == (checkout / "weights" / name).read_bytes()
-    assert received["README.md"].startswith(b"---\nlicense: apache-2.0\n")
 
 
 def test_the_header_of_this_checkout_is_one_that_spaces_know() -> None:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from googlenet.convolution import PACKED, ConvReLU
+from googlenet.model.convolution import PACKED, ConvReLU
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.01}
 

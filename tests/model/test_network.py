@@ -7,8 +7,9 @@ import torch
 import torchvision
 from torch import nn
 
-from googlenet.model import BERKELEY, HEADS, STAGES, TORCHVISION, Architecture, GoogLeNet
-from tests.conftest import ARCHITECTURES, random_model
+from googlenet.architecture import BERKELEY, HEADS, STAGES, TORCHVISION, Architecture
+from googlenet.model import GoogLeNet
+from tests.helpers import ARCHITECTURES, random_model
 
 # The weights of the convolutions as Table 1's channel columns give them. The paper's own "params" column departs from its
 # channels in places: it prints 2.7K for the first convolution (9,408 weights), 112K for the second (114,688), 159K for 3a
@@ -73,7 +74,7 @@ def test_parameters_of_berkeleys_network() -> None:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_shapes_at_224(name: str) -> None:
     model = random_model(ARCHITECTURES[name])
-    shapes = {stage: tuple(x.shape[1:]) for stage, x in model.walk(torch.zeros(1, 3, 224, 224))}
+    shapes = {stage: tuple(x.shape[1:]) for stage, x in model.stages(torch.zeros(1, 3, 224, 224))}
     assert shapes == SHAPES
 
 

@@ -16,14 +16,17 @@ import pytest
 import torch
 from PIL import Image
 
-from googlenet import hub
+from googlenet.architecture import HEADS, PAPER
+from googlenet.checkpoints import load
+from googlenet.checkpoints.folder import write_folder
+from googlenet.config import ModelConfig
 from googlenet.errors import UserError
 from googlenet.images import Preprocess
-from googlenet.model import HEADS, PAPER, GoogLeNet, HeadLogits
+from googlenet.model import GoogLeNet, HeadLogits
 from googlenet.training.data import MEAN, STD, Images, Teacher, augment, hold_out, normalise, read_split
 from googlenet.training.loop import PARTS, Phase, Recipe, Run, learning_rate_at, loss_of, targets
 from googlenet.training.train import begin, train
-from tests.conftest import ROOT, random_model
+from tests.helpers import ROOT, random_model
 
 CPU = torch.device("cpu")
 SMALL = Recipe(schedule=(Phase(32, 2),), batch_size=8, learning_rate=0.02)
@@ -134,7 +137,7 @@ def test_training_learns_and_leaves_a_folder_that_loads(data: Path, tmp_path: Pa
     recipe = replace(SMALL, schedule=(Phase(32, 10),))
     train(data, tmp_path / "out", recipe, init=None, teacher=None, input_size=48, resume=False, device=CPU)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "config.json", "model.safetensors"]
-    loaded = hub.load(str(tmp_path / "out"))
+    loaded = load(str(tmp_path / "out"))
     assert loaded.config.labels == ("red", "green", "blue")
     assert loaded.config.preprocess.crop == 48
     assert loaded.config.metrics is not None
@@ -151,8 +154,8 @@ def test_training_learns_and_leaves_a_folder_that_loads(data: Path, tmp_path: Pa
 
 def test_fine_tuning_makes_the_linear_layers_anew_where_labels_differ(data: Path, tmp_path: Path) -> None:
     model = random_model(classes=5)
-    model.config = hub.ModelConfig(PAPER, tuple("abcde"), Preprocess(64, 64, MEAN, STD), None, None)
-    hub.save(model, tmp_path / "old", card="")
+    config = ModelConfig(PAPER, tuple("abcde"), Preprocess(64, 64, MEAN, STD), None, None)
+    write_folder(model, config, tmp_path / "old", card="")
     torch.manual_seed(1)
     ours, preprocess = begin(tmp_path / "old", ("red", "green", "blue"))
     assert preprocess.mean == pytest.approx(MEAN)

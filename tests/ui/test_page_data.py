@@ -14,14 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.errors import UserError
-from googlenet.explain import Explainer, Explanation
-from googlenet.gradcam import Question
-from googlenet.hub import Provenance
-from googlenet.images import Box
-from googlenet.model import HEADS, STAGES, STAGES_BEFORE
-from googlenet.ui import events, words
-from tests.conftest import explainer_of, random_model
+from googlenet.explainer import Explainer
+from googlenet.explanation import Box, Explanation, Provenance, Question
+from googlenet.ui import handlers, texts
+from tests.helpers import explainer_of, random_model
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +28,7 @@ def explainer() -> Explainer:
 
 
 LABELS = ("lion", "cougar", "bus")
-PACKAGE = Path(words.__file__).parent.parent
+PACKAGE = Path(texts.__file__).parent.parent
 
 
 def made(
@@ -97,18 +95,18 @@ CASES = [
 def test_the_sentence_says_what_the_heads_say(
     heads: tuple[tuple[float, float, float] | None, ...], target: int, expected: str
 ) -> None:
-    assert words.sentence(made(dict(zip(HEADS, heads, strict=True)), target=target)).startswith(expected)
+    assert texts.sentence(made(dict(zip(HEADS, heads, strict=True)), target=target)).startswith(expected)
 
 
-@pytest.mark.parametrize("language", words.LANGUAGES)
+@pytest.mark.parametrize("language", texts.LANGUAGES)
 def test_every_figure_in_a_sentence_is_one_of_the_explanations(language: str) -> None:
     """Random beliefs: each head's share of the target or of its favourite is the only kind of figure that may be said."""
     random = np.random.default_rng(0)
     for _ in range(300):
         beliefs = {head: tuple(random.dirichlet([0.4] * 3)) for head in HEADS}
         e = made(beliefs, target=int(random.integers(3)))  # type: ignore[arg-type]
-        said = words.sentence(e, language)
-        allowed = {words.percent(float(p), language) for h in HEADS for p in (e.belief[h], max(e.probabilities[h]))}  # type: ignore[arg-type]
+        said = texts.sentence(e, language)
+        allowed = {texts.percent(float(p), language) for h in HEADS for p in (e.belief[h], max(e.probabilities[h]))}  # type: ignore[arg-type]
         figures = re.findall(r"(?:over |under )?[\d.]+ %(?: 이상| 미만)?", said)
         assert figures
         assert set(figures) <= allowed, said
@@ -120,7 +118,7 @@ def test_every_figure_in_a_sentence_is_one_of_the_explanations(language: str) ->
 
 
 def test_percent_is_never_rounded_into_untruth() -> None:
-    assert [words.percent(p) for p in (1.0, 0.9996, 0.994, 0.5, 0.0996, 0.0994, 0.01, 0.0004, 0.0)] == [
+    assert [texts.percent(p) for p in (1.0, 0.9996, 0.994, 0.5, 0.0996, 0.0994, 0.01, 0.0004, 0.0)] == [
         "over 99 %", "over 99 %", "99 %", "50 %", "10 %", "9.9 %", "1.0 %", "under 0.1 %", "under 0.1 %",
     ]  # fmt: skip
 
@@ -150,16 +148,16 @@ def everywhere(at: tuple[int, int] | None) -> dict[str, tuple[int, int] | None]:
 )
 def test_the_sentence_says_where_the_evidence_lies(peaks: dict[str, tuple[int, int] | None], expected: str, korean: str) -> None:
     e = made(dict.fromkeys(HEADS, SURE), peaks)
-    assert words.sentence(e).endswith(expected)
-    assert korean in words.sentence(e, "ko")
+    assert texts.sentence(e).endswith(expected)
+    assert korean in texts.sentence(e, "ko")
 
 
 def test_contrast_and_unlikely_are_said() -> None:
     e = made(dict.fromkeys(HEADS, LION), contrast=1, head="aux2", unlikely=True)
-    said = words.sentence(e)
+    said = texts.sentence(e)
     assert said.startswith("None of the 3 classes looks likely here.")
     assert "evidence for lion rather than cougar (30 % in aux2)" in said
-    assert "‘cougar’(aux2 30 %) 대신" in words.sentence(e, "ko")
+    assert "‘cougar’(aux2 30 %) 대신" in texts.sentence(e, "ko")
 
 
 def names(template: str) -> set[str | None]:
@@ -169,11 +167,13 @@ def names(template: str) -> set[str | None]:
 def raised_templates() -> set[str]:
     """Templates of every UserError that the page can show, read from the code that raises them."""
     found = set()
-    for file in ("images.py", "explain.py", "config.py", "hub.py", "convert.py", "ui/events.py"):
-        for node in ast.walk(ast.parse((PACKAGE / file).read_text("utf-8"))):
+    shown = ("images.py", "explainer.py", "config.py", "checkpoints/**/*.py", "ui/*.py")
+    for file in (path for pattern in shown for path in PACKAGE.glob(pattern)):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if (
                 isinstance(node, ast.Call)
-                and getattr(node.func, "id", "") == "UserError"
+                and getattr(node.func, "id", "").endswith("Error")
+                and node.args
                 and isinstance(node.args[0], ast.Constant)
             ):
                 found.add(node.args[0].value)
@@ -181,42 +181,44 @@ def raised_templates() -> set[str]:
 
 
 def test_every_error_has_a_korean_sentence_with_the_same_names() -> None:
-    assert raised_templates() - set(words.KOREAN_ERRORS) == set()
-    for english, korean in words.KOREAN_ERRORS.items():
+    assert raised_templates() - set(texts.KOREAN_ERRORS) == set()
+    for english, korean in texts.KOREAN_ERRORS.items():
         assert names(english) == names(korean), english
         assert re.search("[가-힣]", korean)
 
 
 def test_an_error_is_said_in_both_languages() -> None:
-    said = words.error(UserError("{name} cannot be opened: {error}.", name="a.jpg", error="gone"))
+    said = texts.error(UserError("{name} cannot be opened: {error}.", name="a.jpg", error="gone"))
     assert said == {"en": "a.jpg cannot be opened: gone.", "ko": "a.jpg 파일을 열 수 없습니다: gone."}
 
 
 def test_the_pages_words_are_the_same_in_both_languages_and_all_used() -> None:
-    english, korean = words.PAGE["en"], words.PAGE["ko"]
+    english, korean = texts.PAGE["en"], texts.PAGE["ko"]
     assert english.keys() == korean.keys()
     for key in english:
         assert names(english[key]) == names(korean[key]), key
-    page = "".join((PACKAGE / "ui" / name).read_text("utf-8") for name in ("walk.html", "walk.js"))
+    page = "".join((PACKAGE / "ui" / name).read_text("utf-8") for name in ("page.html", "js/page.js"))
     unused = {key for key in english if not re.search(rf"""["'.]{key}\b""", page)}
     assert unused - set(re.findall(r"\b(\w+): next\.", page)) - {"file", "revision", "licence", "accuracy", "source"} == set()
     assert set(re.findall(r'data-w="(\w+)"', page)) | set(re.findall(r'say\("(\w+)"', page)) <= english.keys()
 
 
 def test_the_browsers_question_is_checked() -> None:
-    ask = events.Ask.from_browser({"n": "x", "path": ["a"], "head": 5, "target": {"a": 1}, "known": 1, "contrast": "b" * 9999})
-    assert ask == events.Ask(0, None, None, False, "main", None, "b" * 500, None)
-    assert events.Ask.from_browser([1]) == events.Ask(0, None, None, False, "main", None, None, None)
+    ask = handlers.PageQuery.from_browser(
+        {"n": "x", "path": ["a"], "head": 5, "target": {"a": 1}, "known": 1, "contrast": "b" * 9999}
+    )
+    assert ask == handlers.PageQuery(0, None, None, False, "main", None, "b" * 500, None)
+    assert handlers.PageQuery.from_browser([1]) == handlers.PageQuery(0, None, None, False, "main", None, None, None)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../x.jpg", "", str(PACKAGE / "model.py")])
 def test_a_path_outside_the_uploads_is_refused(path: str) -> None:
     with pytest.raises(UserError, match="no longer here"):
-        events.picture(events.Ask.from_browser({"path": path}))
+        handlers.picture(handlers.PageQuery.from_browser({"path": path}))
 
 
 def test_a_visitor_can_name_a_repository_and_never_a_path(explainer: Explainer) -> None:
-    shelf = events.Shelf(explainer)
+    shelf = handlers.ExplainerCache(explainer)
     assert shelf.get(None) is explainer
     for source in ("/etc/passwd", ".", "weights", "../weights", str(PACKAGE)):
         with pytest.raises(UserError):
@@ -226,13 +228,15 @@ def test_a_visitor_can_name_a_repository_and_never_a_path(explainer: Explainer) 
 
 def test_the_grids_survive_the_way_to_the_browser() -> None:
     grid = np.random.default_rng(0).normal(size=(4, 14, 14)).astype(np.float32) * 0.01
-    sent = events.packed_grid(grid)
+    sent = handlers.packed_grid(grid)
     back = np.frombuffer(base64.b64decode(sent["data"]), "<i2").reshape(sent["shape"]) * sent["factor"]
     assert np.abs(back - grid).max() <= np.abs(grid).max() / 60000
 
 
 def test_an_answer_is_small_and_whole(explainer: Explainer) -> None:
-    message = events.answer(events.Ask(7, "tower", None, False, "aux1", None, None, None), events.Shelf(explainer))
+    message = handlers.answer(
+        handlers.PageQuery(7, "tower", None, False, "aux1", None, None, None), handlers.ExplainerCache(explainer)
+    )
     assert message["n"] == 7
     answer = message["answer"]
     picture = answer.pop("picture")
@@ -240,34 +244,40 @@ def test_an_answer_is_small_and_whole(explainer: Explainer) -> None:
     assert len(json.dumps(answer)) < 300_000
     assert set(answer["grids"]) == set(STAGES_BEFORE["aux1"])
     assert answer["result"]["image"] == "tower"
-    known = events.answer(events.Ask(8, "tower", None, True, "main", None, None, None), events.Shelf(explainer))
+    known = handlers.answer(
+        handlers.PageQuery(8, "tower", None, True, "main", None, None, None), handlers.ExplainerCache(explainer)
+    )
     assert known["answer"]["picture"] is None
 
 
 def test_where_a_gpu_is_lent_only_copies_go_to_the_model_and_back(explainer: Explainer) -> None:
     """A Space with ZeroGPU runs the decorated function in another process: what goes in and comes out must be picklable."""
 
-    def lend(function: events.Run) -> events.Run:
+    def lend(function: handlers.Run) -> handlers.Run:
         def lent(*arguments: object) -> Explanation:
             return pickle.loads(pickle.dumps(function(*pickle.loads(pickle.dumps(arguments)))))  # type: ignore[no-any-return]
 
         return lent
 
-    shelf = events.Shelf(explainer, gpu=lend)
-    ask = events.Ask(1, "lion", None, False, "main", 3, None, None)
-    lent = events.answer(ask, shelf)["answer"]["result"]
+    shelf = handlers.ExplainerCache(explainer, gpu=lend)
+    ask = handlers.PageQuery(1, "lion", None, False, "main", 3, None, None)
+    lent = handlers.answer(ask, shelf)["answer"]["result"]
     assert lent["question"]["target"]["index"] == 3
-    assert lent["belief"]["main"] == pytest.approx(explainer.explain(events.EXAMPLES["lion"], target=3).belief["main"], rel=1e-3)
+    assert lent["belief"]["main"] == pytest.approx(
+        explainer.explain(handlers.EXAMPLES["lion"], target=3).belief["main"], rel=1e-3
+    )
     with pytest.raises(UserError, match="its own weights alone"):
         shelf.get("user/repo")
 
 
 def test_a_wrong_question_is_answered_with_a_sentence(explainer: Explainer) -> None:
-    message = events.answer(events.Ask(3, "zebra", None, False, "main", None, None, None), events.Shelf(explainer))
+    message = handlers.answer(
+        handlers.PageQuery(3, "zebra", None, False, "main", None, None, None), handlers.ExplainerCache(explainer)
+    )
     assert "zebra" in message["error"]["en"]
     assert "zebra" in message["error"]["ko"]
 
 
 def test_large_pictures_are_sent_small() -> None:
-    url = events.data_url(Image.new("RGB", (3000, 1500)), events.SIDE)
+    url = handlers.data_url(Image.new("RGB", (3000, 1500)), handlers.SIDE)
     assert len(url) < 100_000

@@ -1,0 +1,7 @@
+"""`python -m googlenet …`."""
+
+import sys
+
+from googlenet.cli import main
+
+sys.exit(main())

@@ -1,0 +1,98 @@
+"""SOURCE as text: `user/repo[@revision][:file]`, the known repositories, and the one weights file among many names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from googlenet.checkpoints.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from googlenet.checkpoints.readers import SUFFIXES
+from googlenet.errors import WeightsError
+
+
+@dataclass(frozen=True)
+class Repository:
+    """`user/repo[@revision][:file]`"""
+
+    id: str
+    revision: str | None = None
+    file: str | None = None
+
+    def __str__(self) -> str:
+        return self.id + (f"@{self.revision}" if self.revision else "") + (f":{self.file}" if self.file else "")
+
+
+@dataclass(frozen=True)
+class KnownSource:
+    """A place where a GoogLeNet is known to lie."""
+
+    source: str
+    title: str
+    note: str
+
+
+KNOWN_SOURCES = (
+    KnownSource(
+        "mediasynthesismuseum/deepdream-googlenet:bvlc_googlenet.pth",
+        "ImageNet, 1,000 classes, Berkeley 2014",
+        "aux1, aux2 and main, trained; 68.7 % top-1",
+    ),
+    KnownSource(
+        "Kalray/googlenet@f84dc794e4a2c70ebfe495798c7e04e14194f2dc:googlenet.onnx",
+        "ImageNet, 1,000 classes, torchvision",
+        "main head alone; 69.8 % top-1",
+    ),
+    KnownSource(
+        "onnxmodelzoo/googlenet-3:googlenet-3.onnx",
+        "ImageNet, 1,000 classes, ONNX model zoo",
+        "main head alone; 68.7 % top-1",
+    ),
+)
+"""Sources on the Hub beside the built-in weights, for the page's menu."""
+
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
+REPOSITORY = re.compile(rf"({NAME}/{NAME})(?:@([A-Za-z0-9_][A-Za-z0-9_./-]{{0,99}}))?(?::([^:\\\0]{{1,200}}))?")
+COMMIT = re.compile("[0-9a-f]{40}")
+
+
+def parse_repository(text: str) -> Repository:
+    """`user/repo[@revision][:file]` → its parts. Raises WeightsError for anything else, such as a path."""
+    found = REPOSITORY.fullmatch(text.strip())
+    if not found or not all(stays_inside(part) for part in found.groups() if part is not None):
+        raise WeightsError("{text} names no repository; write user/repo, user/repo@revision or user/repo:file.", text=repr(text))
+    return Repository(*found.groups())
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a file's name in a repository stays inside the folder that it is put into."""
+    return "\\" not in name and not any(part in ("", ".", "..") for part in name.split("/"))
+
+
+def choose(names: Iterable[str], source: str) -> str:
+    """The one file that holds the weights: ours, or the only one in a layout that a reader reads."""
+    names = list(names)
+    if CONFIG_FILE in names and WEIGHTS_FILE in names:
+        return WEIGHTS_FILE
+    candidates = sorted(name for name in names if name.endswith(SUFFIXES))
+    if len(candidates) > 1:
+        raise WeightsError(
+            "{source} holds {count} files of weights; name the one that you mean: {names}.",
+            source=source,
+            count=len(candidates),
+            names=", ".join(candidates[:10]) + (", …" if len(candidates) > 10 else ""),
+        )
+    if not candidates:
+        raise WeightsError(
+            "{source} holds no GoogLeNet: neither config.json with model.safetensors nor a file {formats}.",
+            source=source,
+            formats=", ".join(SUFFIXES),
+        )
+    return candidates[0]
+
+
+def default_source() -> str:
+    """$GOOGLENET_WEIGHTS, else `weights/` beside the package: relative, since the API tells it to strangers."""
+    return os.environ.get("GOOGLENET_WEIGHTS") or os.path.relpath(Path(__file__).parents[2] / "weights")

@@ -1,0 +1,213 @@
+"""An answer about one picture as numbers: what the heads believe and where each stage found the evidence. NumPy alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from googlenet.architecture import BRANCHES, STAGES
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an explanation explains: a head's logit of one class, or its lead over another class."""
+
+    head: str = "main"
+    """one of `googlenet.architecture.HEADS`"""
+    target: int | None = None
+    """class index; None for the head's own top class"""
+    contrast: int | None = None
+    """class index: explain y_target − y_contrast (the counterfactual as one question; Zhang et al., Finer-CAM, 2025)"""
+
+
+class Box(NamedTuple):
+    """A rectangle in the picture's frame, in pixels: x to the right, y down, the far edges exclusive."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a loaded model came from, so that a result can be repeated."""
+
+    source: str
+    """as asked for"""
+    revision: str | None
+    """the Hub commit (40 hex digits); None for a folder or file"""
+    sha256: str
+    """of the weights file, hex"""
+    license: str | None
+    """from the model card's header"""
+    offline: bool
+    """True where the Hub could not be asked and the cached copy is used"""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    index: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's summary. `peak` is the strongest cell's centre in the picture's frame, None without positive evidence."""
+
+    name: str
+    size: tuple[int, int]
+    """(height, width) of the map in cells"""
+    peak: tuple[float, float] | None
+    share_of_evidence: float
+    """0…1: the part of the signed map's absolute mass that speaks for the class"""
+    branches: dict[str, float]
+    """branch → its share of the positive evidence, Σ ReLU(branch map) normalised over the four"""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One answer: what the heads believe and where each stage found the evidence. Keeps the native grids alone (about 70 KB)."""
+
+    size: tuple[int, int]
+    """(width, height) of the picture in pixels"""
+    seen: Box
+    """the part of the picture that the crop kept"""
+    question: Question
+    """with its target filled in"""
+    labels: tuple[str, ...]
+    probabilities: dict[str, NDArray[np.float32] | None]
+    """head → softmax(logits / temperature) (classes,); None for a head that the weights lack"""
+    branch_grids: dict[str, NDArray[np.float32]]
+    """stage → (4, H, W), signed, in logit units, the branches in the order of `BRANCHES`; the stages seen by the asked head"""
+    weights: Provenance
+    unlikely: bool
+    """whether the main head's best probability is so low that none of the labels looks likely"""
+
+    @property
+    def grids(self) -> dict[str, NDArray[np.float32]]:
+        """stage → signed map (H, W) on its own cells: the sum of its branches."""
+        return {stage: grid.sum(axis=0) for stage, grid in self.branch_grids.items()}
+
+    @property
+    def maps(self) -> Maps:
+        """stage → Grad-CAM ≥ 0 (height, width) float32 in the picture's frame, 0 outside `seen`; enlarged at each look-up."""
+        return Maps(self)
+
+    @property
+    def heads(self) -> dict[str, tuple[Prediction, ...] | None]:
+        """head → its five most probable classes."""
+        return {head: None if p is None else self.top(p) for head, p in self.probabilities.items()}
+
+    def top(self, probabilities: NDArray[np.float32]) -> tuple[Prediction, ...]:
+        best = np.argsort(-probabilities, kind="stable")[:5]
+        return tuple(Prediction(int(i), self.labels[i], float(probabilities[i])) for i in best)
+
+    @property
+    def belief(self) -> dict[str, float | None]:
+        """head → the probability that it gives to the asked class."""
+        target = self.question.target
+        return {head: None if p is None else float(p[target]) for head, p in self.probabilities.items()}
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Summaries of the stages that the asked head sees."""
+        return tuple(self.summary(name) for name in self.branch_grids)
+
+    def summary(self, name: str) -> Stage:
+        branches = self.branch_grids[name]
+        grid = branches.sum(axis=0)
+        height, width = grid.shape
+        row, column = divmod(int(grid.argmax()), width)
+        box = self.seen
+        peak = (
+            box.x0 + (column + 0.5) / width * (box.x1 - box.x0),
+            box.y0 + (row + 0.5) / height * (box.y1 - box.y0),
+        )
+        mass = float(np.abs(grid).sum())
+        positive = branches.clip(min=0).sum(axis=(1, 2))
+        shares = positive / positive.sum() if positive.sum() > 0 else positive
+        return Stage(
+            name,
+            (height, width),
+            peak if grid.max() > 0 else None,
+            float(grid.clip(min=0).sum()) / mass if mass > 0 else 0.0,
+            {branch: float(share) for branch, share in zip(BRANCHES, shares, strict=True)},
+        )
+
+    def to_json(self, image: str) -> dict[str, Any]:
+        """The JSON object of the command line and the API (README, "The result as JSON")."""
+        question = self.question
+        assert question.target is not None
+        summaries = {stage.name: stage for stage in self.stages}
+        return {
+            "image": image,
+            "weights": {"source": self.weights.source, "revision": self.weights.revision, "sha256": self.weights.sha256},
+            "heads": {head: None if top is None else [vars(p) for p in top] for head, top in self.heads.items()},
+            "question": {
+                "head": question.head,
+                "target": {"index": question.target, "label": self.labels[question.target]},
+                "contrast": None
+                if question.contrast is None
+                else {"index": question.contrast, "label": self.labels[question.contrast]},
+            },
+            "belief": self.belief,
+            "seen": list(self.seen),
+            "stages": [stage_json(name, summaries.get(name)) for name in STAGES],
+        }
+
+    def npz(self) -> bytes:
+        """A NumPy archive: each seen stage's signed map on its own grid, the `seen` box and the picture's `size` (w, h)."""
+        file = io.BytesIO()
+        np.savez(file, seen=np.array(self.seen), size=np.array(self.size), **self.grids)  # type: ignore[arg-type]
+        return file.getvalue()
+
+
+def stage_json(name: str, stage: Stage | None) -> dict[str, Any]:
+    if stage is None:
+        return {"name": name, "size": None, "peak": None, "share_of_evidence": None, "branches": None}
+    return {**vars(stage), "size": list(stage.size), "peak": stage.peak and list(stage.peak)}
+
+
+class Maps(Mapping[str, NDArray[np.float32]]):
+    """The maps in the picture's frame, enlarged when asked for and not kept: nine of a 12-megapixel picture are 432 MB."""
+
+    def __init__(self, explanation: Explanation) -> None:
+        self.explanation = explanation
+        self.grids = explanation.grids
+
+    def __getitem__(self, stage: str) -> NDArray[np.float32]:
+        (width, height), box = self.explanation.size, self.explanation.seen
+        return enlarge(self.grids[stage].clip(min=0), (width, height), box)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.grids)
+
+    def __len__(self) -> int:
+        return len(self.grids)
+
+
+def enlarge(grid: NDArray[np.floating], size: tuple[int, int], box: Box) -> NDArray[np.float32]:
+    """A grid (h, w) that covers `box` → (height, width), bilinear between the cells' centres, 0 outside the box."""
+    rows = interpolation(size[1], box.y0, box.y1, grid.shape[0])
+    columns = interpolation(size[0], box.x0, box.x1, grid.shape[1])
+    return np.asarray(rows @ grid @ columns.T, dtype=np.float32)
+
+
+def interpolation(pixels: int, start: float, end: float, cells: int) -> NDArray[np.float32]:
+    """The matrix (pixels, cells) of linear interpolation along one axis; rows of pixels outside start…end are zero."""
+    centre = np.arange(pixels) + 0.5
+    at = ((centre - start) / (end - start) * cells - 0.5).clip(0, cells - 1)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, cells - 1)
+    inside = (centre >= start) & (centre <= end)
+    matrix = np.zeros((pixels, cells), np.float32)
+    np.add.at(matrix, (np.arange(pixels), low), (1 - (at - low)) * inside)
+    np.add.at(matrix, (np.arange(pixels), high), (at - low) * inside)
+    return matrix
