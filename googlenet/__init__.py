@@ -1,10 +1,42 @@
-"""Look inside GoogLeNet: three heads' beliefs and nine stages' evidence for one picture."""
+"""Look inside GoogLeNet: what its three heads predict and where nine stages see the evidence, for one picture.
 
-from googlenet.checkpoints import load, save
-from googlenet.errors import UserError
-from googlenet.explainer import Explainer
-from googlenet.explanation import Explanation, Question
-from googlenet.model import GoogLeNet
+The public names are imported on first use, so that a module without torch, such as `googlenet.errors`, is imported in
+milliseconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from googlenet.checkpoints import load, save
+    from googlenet.errors import UserError
+    from googlenet.explainer import Explainer
+    from googlenet.explanation import Explanation, Question
+    from googlenet.model import GoogLeNet
 
 __version__ = "0.2.0"
 __all__ = ["Explainer", "Explanation", "GoogLeNet", "Question", "UserError", "__version__", "load", "save"]
+
+_MODULES = {
+    "Explainer": "explainer",
+    "Explanation": "explanation",
+    "GoogLeNet": "model",
+    "Question": "explanation",
+    "UserError": "errors",
+    "load": "checkpoints",
+    "save": "checkpoints",
+}
+"""Public name → the module that defines it."""
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
