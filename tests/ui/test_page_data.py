@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from googlenet import errors
 from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
@@ -164,6 +165,9 @@ def names(template: str) -> set[str | None]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
 
 
+USER_ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.UserError)}
+
+
 def raised_templates() -> set[str]:
     """Templates of every UserError that the page can show, read from the code that raises them."""
     found = set()
@@ -172,7 +176,7 @@ def raised_templates() -> set[str]:
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if (
                 isinstance(node, ast.Call)
-                and getattr(node.func, "id", "").endswith("Error")
+                and getattr(node.func, "id", None) in USER_ERRORS
                 and node.args
                 and isinstance(node.args[0], ast.Constant)
             ):
