@@ -6,6 +6,8 @@ perceptually uniform and keeps its order for colour-blind readers and in grey pr
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,30 @@ from googlenet.explanation import Box, Explanation, enlarge
 
 MAGMA: NDArray[np.float32] = matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3].astype(np.float32) * 255
 """(256, 3) RGB in 0…255"""
+
+
+@dataclass(frozen=True)
+class Spotlight:
+    """The numbers of the overlay's formula; `spotlight` and the page's script (js/drawing.js) use the same ones."""
+
+    luminance: tuple[float, float, float] = (0.3, 0.59, 0.11)
+    """weights of red, green and blue in the grey picture"""
+    dim: float = 0.38
+    """brightness of the grey picture where there is no evidence"""
+    keep: float = 0.62
+    """part of the picture's own colours where the evidence is strongest"""
+    add: float = 0.5
+    """part of magma's colour there"""
+    tint: tuple[float, float] = (0.2, 0.7)
+    """magma's start and range: evidence v has the colour at 0.2 + 0.7 v"""
+    hatch_period: int = 8
+    """pixels from one line of the hatch to the next"""
+    hatch_width: float = 1.5
+    hatch_light: int = 60
+    """what a line of the hatch adds, of 255"""
+
+
+SPOTLIGHT = Spotlight()
 
 PAPER, INK, SOFT, ACCENT, BAR = "#faf8f4", "#1c1a17", "#6b655d", "#f0c3b0", "#e4dfd6"
 
@@ -38,14 +64,15 @@ def overlay(image: Image.Image, explanation: Explanation, stage: str, side: int 
 def spotlight(image: Image.Image, heat: NDArray[np.float32], box: Box) -> Image.Image:
     """An RGB picture under heat (height, width) in 0…1."""
     photo = np.asarray(image, dtype=np.float32)
-    luminance = photo @ np.array([0.3, 0.59, 0.11], np.float32)
-    tint = MAGMA[((0.2 + 0.7 * heat) * 255).astype(np.uint8)]
+    luminance = photo @ np.array(SPOTLIGHT.luminance, np.float32)
+    start, range_ = SPOTLIGHT.tint
+    tint = MAGMA[((start + range_ * heat) * 255).astype(np.uint8)]
     light = (heat * heat * (3 - 2 * heat))[..., None]  # smoothstep: the edge of the light is soft
-    lit = photo * 0.62 + tint * 0.5
-    out = luminance[..., None] * 0.38 * (1 - light) + lit * light
+    lit = photo * SPOTLIGHT.keep + tint * SPOTLIGHT.add
+    out = luminance[..., None] * SPOTLIGHT.dim * (1 - light) + lit * light
     y, x = np.mgrid[: image.height, : image.width]
     unseen = (x + 0.5 < box.x0) | (x + 0.5 > box.x1) | (y + 0.5 < box.y0) | (y + 0.5 > box.y1)
-    out[unseen & ((x + y) % 12 < 2)] += 60
+    out[unseen & ((x + y) % SPOTLIGHT.hatch_period < SPOTLIGHT.hatch_width)] += SPOTLIGHT.hatch_light
     return Image.fromarray(out.clip(0, 255).astype(np.uint8))
 
 

@@ -11,15 +11,31 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
+from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.checkpoints.source import KNOWN_SOURCES
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.images import open_image
-from googlenet.render import MAGMA, overlay
+from googlenet.render import MAGMA, SPOTLIGHT, overlay
 from googlenet.ui import handlers, texts
 from googlenet.ui.handlers import ExplainerCache, Message, PageQuery
 
 HERE = Path(__file__).parent
+SCRIPT = (
+    "state",
+    "drawing",
+    "tabs",
+    "evidence",
+    "answer",
+    "asking",
+    "address",
+    "downloads",
+    "combobox",
+    "pictures",
+    "weights",
+    "start",
+)
+"""The files of `js/`, in the order in which they are joined."""
 FIRST = PageQuery(0, "lion", None, False, "main", None, None, None)
 """The question whose answer is the first thing that a visitor sees."""
 
@@ -42,21 +58,38 @@ def build(explainer: Explainer, device: str = "auto", gpu: handlers.Decorator | 
         walk = gr.HTML(
             {**first, "weights": handlers.described(explainer, None)},
             html_template=(HERE / "page.html").read_text("utf-8"),
-            js_on_load=(HERE / "js/page.js").read_text("utf-8"),
+            js_on_load=script(),
             apply_default_css=False,
             elem_id="walk",
             words=texts.PAGE,
+            shared=shared(),
             magma=base64.b64encode(MAGMA.round().astype(np.uint8).tobytes()).decode(),
             examples=[{"name": name, "thumb": thumb(path)} for name, path in handlers.EXAMPLES.items()],
             sources=[] if cache.lent else [vars(known) for known in KNOWN_SOURCES],
         )
         quiet: dict[str, Any] = {"outputs": walk, "show_progress": "hidden", "api_visibility": "private"}
-        walk.select(ask, **quiet, trigger_mode="multiple", concurrency_limit=4)  # `js/page.js` sends one at a time
+        walk.select(ask, **quiet, trigger_mode="multiple", concurrency_limit=4)  # `js/asking.js` sends one at a time
         walk.input(contact_sheet, **quiet, trigger_mode="once", concurrency_limit=2)
         walk.submit(choose_weights, **quiet, trigger_mode="once", concurrency_limit=2)
         endpoints(cache)
     demo.queue(max_size=64, default_concurrency_limit=4)
     return demo
+
+
+def script() -> str:
+    """The page's script: the files of `js/` joined in a fixed order, in one scope."""
+    return "\n".join((HERE / "js" / f"{name}.js").read_text("utf-8") for name in SCRIPT)
+
+
+def shared() -> dict[str, Any]:
+    """What Python and the script both know."""
+    return {
+        "heads": HEADS,
+        "stages": STAGES,
+        "branches": BRANCHES,
+        "last_stage": {head: stages[-1] for head, stages in STAGES_BEFORE.items()},
+        "spotlight": vars(SPOTLIGHT),
+    }
 
 
 def thumb(path: str) -> str:

@@ -19,7 +19,7 @@ from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Box, Explanation, Provenance, Question
-from googlenet.ui import handlers, texts
+from googlenet.ui import handlers, layout, texts
 from tests.helpers import explainer_of, random_model
 
 
@@ -201,7 +201,7 @@ def test_the_pages_words_are_the_same_in_both_languages_and_all_used() -> None:
     assert english.keys() == korean.keys()
     for key in english:
         assert names(english[key]) == names(korean[key]), key
-    page = "".join((PACKAGE / "ui" / name).read_text("utf-8") for name in ("page.html", "js/page.js"))
+    page = (PACKAGE / "ui/page.html").read_text("utf-8") + layout.script()
     unused = {key for key in english if not re.search(rf"""["'.]{key}\b""", page)}
     assert unused - set(re.findall(r"\b(\w+): next\.", page)) - {"file", "revision", "licence", "accuracy", "source"} == set()
     assert set(re.findall(r'data-w="(\w+)"', page)) | set(re.findall(r'say\("(\w+)"', page)) <= english.keys()
@@ -285,3 +285,7 @@ def test_a_wrong_question_is_answered_with_a_sentence(explainer: Explainer) -> N
 def test_large_pictures_are_sent_small() -> None:
     url = handlers.data_url(Image.new("RGB", (3000, 1500)), handlers.SIDE)
     assert len(url) < 100_000
+
+
+def test_the_script_is_made_of_all_its_files() -> None:
+    assert sorted(layout.SCRIPT) == sorted(path.stem for path in (PACKAGE / "ui/js").glob("*.js"))

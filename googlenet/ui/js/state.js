@@ -1,0 +1,65 @@
+// @ts-check
+// What every other file uses: the constants, the words, what is painted and what is asked. layout.py joins the files of this
+// folder into one script, which runs once with Gradio's `element`, `props`, `trigger`, `upload` and `watch` in scope.
+
+const { heads: HEADS, stages: STAGES, branches: BRANCHES, last_stage: LAST, spotlight: SPOTLIGHT } = props.shared;
+const MEGABYTES = 1024 * 1024;
+const language = (navigator.language || "en").toLowerCase().startsWith("ko") ? "ko" : "en";
+const words = props.words[language],
+  magma = bytes(props.magma);
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+/** The first element of the page that a selector names. @param {string} selector @returns {any} */
+const $ = selector => element.querySelector(selector);
+/** All of them. @param {string} selector @returns {any[]} */
+const $$ = selector => [...element.querySelectorAll(selector)];
+
+/** @type {any} */ let answer = null; // what is painted: an answer of handlers.packed, with its grids unpacked
+/** @type {any} */ let weights = null; // handlers.described of the weights that answer
+/** the picture, upright @type {any} */ let photo = null;
+let asked = 0; // the number of the newest question
+/** @type {any} */ let wanted = null; // what it asks
+let stage = "4c"; // the stage that is enlarged
+
+/** message key → what to do with a message that holds it @type {Record<string, (message: any) => void>} */
+const receivers = {};
+
+/** @param {string} base64 */
+function bytes(base64) {
+  return Uint8Array.from(atob(base64), c => c.charCodeAt(0));
+}
+/** Fill the {names} of a text. @param {string} text @param {Record<string, any>} values */
+function fill(text, values = {}) {
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+}
+/** A text of the page in the visitor's language. @param {string} key @param {Record<string, any>} [values] */
+function say(key, values) {
+  return fill(words[key], values);
+}
+/** A probability that rounding does not make untrue, as texts.percent. @param {number} p */
+function percent(p, prose = false) {
+  const [over, under] = prose ? [words.over, words.under] : ["> {}", "< {}"],
+    figure = (/** @type {string} */ text) => text + "\u00a0%";
+  if (p >= 0.995) return over.replace("{}", figure("99"));
+  if (p < 0.001) return under.replace("{}", figure("0.1"));
+  return figure((p * 100).toFixed(p >= 0.0995 ? 0 : 1));
+}
+/** An element with attributes ("on…" are listeners; null leaves one out) and children.
+ * @param {string} tag @param {Record<string, any>} attributes @param {...(string | Node)} children @returns {any} */
+function make(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value !== null) made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+/** @param {string} text */
+function notice(text) {
+  $(".notice").textContent = text || words.hint;
+  $(".notice").classList.toggle("bad", !!text);
+}
+/** @param {string} branch */
+function branchName(branch) {
+  return branch.replace("x", "×");
+}
