@@ -9,22 +9,22 @@ import math
 import queue
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from gradio.media import get_image
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from googlenet.architecture import HEADS
+from googlenet.architecture import HEADS, STAGES
 from googlenet.checkpoints.hub import pull
 from googlenet.checkpoints.source import parse_repository
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Explanation
+from googlenet.explanation import Box, Explanation
 from googlenet.images import open_image
 from googlenet.render import sheet
 from googlenet.ui import texts
@@ -35,6 +35,12 @@ EXAMPLES = {name.split(".")[0]: get_image(name) for name in ("lion.jpg", "cheeta
 SIDE = 720
 """Longer side in pixels of the picture that the browser draws on."""
 
+KINDS = ("sheet", "npz")
+"""What a visitor can take along and the browser cannot make: the contact sheet as PNG, the maps as a NumPy archive."""
+
+MAX_SIDE = 100_000
+"""Largest side in pixels, and so the largest position, that a browser may name."""
+
 Message = dict[str, Any]
 Run = Callable[[Image.Image, "PageQuery"], Explanation]
 Decorator = Callable[[Run], Run]
@@ -42,23 +48,34 @@ Decorator = Callable[[Run], Run]
 
 @dataclass(frozen=True)
 class PageQuery:
-    """A question as the browser sends it. Hostile until checked: `from_browser` checks types, the Explainer the rest."""
+    """A question as the browser sends it. Hostile: `from_browser` checks types and bounds, the Explainer heads and classes."""
 
-    number: int
+    number: int = 0
     """counts up in one browser, so that it can tell a stale answer"""
-    example: str | None
-    path: str | None
+    example: str | None = None
+    path: str | None = None
     """of an upload, in Gradio's upload folder"""
-    known: bool
+    known: bool = False
     """whether the browser has this picture already"""
-    head: str
-    target: str | int | None
-    contrast: str | int | None
-    weights: str | None
+    head: str = "main"
+    target: str | int | None = None
+    contrast: str | int | None = None
+    weights: str | None = None
     """a Hub repository; None for the weights that the program was started with"""
+    original: tuple[int, int] | None = None
+    """upright (width, height) in pixels of the picture that the browser reduced before sending it; None where it sent it whole"""
+    kind: str | None = None
+    """what to take along: one of `KINDS`"""
+    stage: str | None = None
+    """one of `googlenet.architecture.STAGES`"""
+    cell: tuple[int, int] | None = None
+    """(row, column) on the stage's own grid"""
+    box: Box | None = None
+    """a part to cover, in pixels of the original picture"""
 
     @classmethod
     def from_browser(cls, sent: object) -> PageQuery:
+        """What does not have its field's type and bounds counts as not sent."""
         data = sent if isinstance(sent, Mapping) else {}
 
         def text(name: str) -> str | None:
@@ -67,19 +84,51 @@ class PageQuery:
 
         def klass(name: str) -> str | int | None:
             value = data.get(name)
-            return value if isinstance(value, int) else text(name)
+            return value if is_whole(value) else text(name)
+
+        def pair(name: str, least: int) -> tuple[int, int] | None:
+            value = data.get(name)
+            if isinstance(value, list) and len(value) == 2 and all(is_whole(v) and least <= v <= MAX_SIDE for v in value):
+                return value[0], value[1]
+            return None
 
         number = data.get("n")
         return cls(
-            number if isinstance(number, int) else 0,
-            text("example"),
-            text("path"),
-            data.get("known") is True,
-            text("head") or "main",
-            klass("target"),
-            klass("contrast"),
-            text("weights"),
+            number=number if is_whole(number) else 0,
+            example=text("example"),
+            path=text("path"),
+            known=data.get("known") is True,
+            head=text("head") or "main",
+            target=klass("target"),
+            contrast=klass("contrast"),
+            weights=text("weights"),
+            original=pair("original", 1),
+            kind=one_of(data.get("kind"), KINDS),
+            stage=one_of(data.get("stage"), STAGES),
+            cell=pair("cell", 0),
+            box=box_of(data.get("box")),
         )
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """A whole number that JavaScript holds exactly; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
+
+
+def one_of(value: object, choices: Sequence[str]) -> str | None:
+    return value if isinstance(value, str) and value in choices else None
+
+
+def box_of(value: object) -> Box | None:
+    """[x0, y0, x1, y1] → a box that holds something; None for anything else."""
+    if not isinstance(value, list) or len(value) != 4 or not all(is_position(v) for v in value):
+        return None
+    box = Box(*map(float, value))
+    return box if box.x0 < box.x1 and box.y0 < box.y1 else None
+
+
+def is_position(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SIDE  # NaN is not
 
 
 class ExplainerCache:
@@ -100,10 +149,12 @@ class ExplainerCache:
         self.run: Run = gpu(run) if gpu else run
 
     def explain(self, image: Image.Image, ask: PageQuery) -> Explanation:
-        """The answer of the weights that the question names. Raises UserError."""
+        """The answer of the weights that the question names, in pixels of the original picture. Raises UserError."""
         if ask.weights is None:
-            return self.run(image, ask)
-        return self.get(ask.weights).explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
+            explanation = self.run(image, ask)
+        else:
+            explanation = self.get(ask.weights).explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
+        return explanation if ask.original is None else in_original(explanation, ask.original)
 
     def get(self, source: str | None, progress: Callable[[float, str], None] | None = None) -> Explainer:
         """The Explainer of a Hub repository (None: the page's own weights), loaded at first use. Raises UserError."""
@@ -125,6 +176,18 @@ class ExplainerCache:
             while len(self.others) > self.keep:
                 self.others.popitem(last=False)
         return found
+
+
+def in_original(explanation: Explanation, original: tuple[int, int]) -> Explanation:
+    """The explanation of a reduced copy, in pixels of the original picture of (width, height).
+
+    Raises UserError where the two do not have the same shape, to a pixel of the copy, or the copy is the larger one.
+    """
+    (width, height), box = explanation.size, explanation.seen
+    across, down = original[0] / width, original[1] / height
+    if min(across, down) < 1 or abs(original[0] / down - width) > 1 or abs(original[1] / across - height) > 1:
+        raise UserError("The size that came with this picture is not that of its original; choose the picture again.")
+    return replace(explanation, size=original, seen=Box(box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down))
 
 
 def picture(ask: PageQuery) -> Image.Image:
@@ -192,15 +255,17 @@ def data_url(image: Image.Image, side: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def contact_sheet(ask: PageQuery, cache: ExplainerCache) -> Message:
-    """The PNG of `render.sheet` for a question."""
+def take_along(ask: PageQuery, cache: ExplainerCache) -> Message:
+    """What `ask.kind` names of a question's answer, as a file in base64: the PNG of `render.sheet` or `Explanation.npz`."""
     try:
         image = picture(ask)
-        drawn = sheet(image, cache.explain(image, ask))
+        explanation = cache.explain(image, ask)
     except UserError as error:
         return {"n": ask.number, "error": texts.error(error)}
+    if ask.kind == "npz":
+        return {"n": ask.number, "npz": base64.b64encode(explanation.npz()).decode()}
     file = io.BytesIO()
-    drawn.save(file, "PNG")
+    sheet(image, explanation).save(file, "PNG")
     return {"n": ask.number, "sheet": base64.b64encode(file.getvalue()).decode()}
 
 

@@ -36,7 +36,7 @@ SCRIPT = (
     "start",
 )
 """The files of `js/`, in the order in which they are joined."""
-FIRST = PageQuery(0, "lion", None, False, "main", None, None, None)
+FIRST = PageQuery(example="lion")
 """The question whose answer is the first thing that a visitor sees."""
 
 
@@ -47,8 +47,8 @@ def build(explainer: Explainer, device: str = "auto", gpu: handlers.Decorator | 
     def ask(event: gr.EventData) -> Message:
         return handlers.answer(PageQuery.from_browser(event._data), cache)
 
-    def contact_sheet(event: gr.EventData) -> Message:
-        return handlers.contact_sheet(PageQuery.from_browser(event._data), cache)
+    def take_along(event: gr.EventData) -> Message:
+        return handlers.take_along(PageQuery.from_browser(event._data), cache)
 
     def choose_weights(event: gr.EventData) -> Iterator[Message]:
         yield from handlers.choose_weights(PageQuery.from_browser(event._data), cache)
@@ -69,7 +69,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: handlers.Decorator | 
         )
         quiet: dict[str, Any] = {"outputs": walk, "show_progress": "hidden", "api_visibility": "private"}
         walk.select(ask, **quiet, trigger_mode="multiple", concurrency_limit=4)  # `js/asking.js` sends one at a time
-        walk.input(contact_sheet, **quiet, trigger_mode="once", concurrency_limit=2)
+        walk.input(take_along, **quiet, trigger_mode="once", concurrency_limit=2)
         walk.submit(choose_weights, **quiet, trigger_mode="once", concurrency_limit=2)
         endpoints(cache)
     demo.queue(max_size=64, default_concurrency_limit=4)
@@ -107,7 +107,7 @@ def endpoints(cache: ExplainerCache) -> None:
             raise gr.Error("There is no picture; send one as image.", print_exception=False)
         try:
             opened = handlers.open_named(Path(image))
-            return opened, cache.explain(opened, PageQuery(0, None, image, True, head, target or None, contrast or None, None))
+            return opened, cache.explain(opened, PageQuery(head=head, target=target or None, contrast=contrast or None))
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
 

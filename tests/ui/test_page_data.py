@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import base64
+import io
 import json
 import pickle
 import re
 import string
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gradio.utils import get_upload_folder
 from PIL import Image
 
 from googlenet import errors
@@ -20,7 +23,7 @@ from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Box, Explanation, Provenance, Question
 from googlenet.ui import handlers, layout, texts
-from tests.helpers import explainer_of, random_model
+from tests.helpers import explainer_of, random_image, random_model
 
 
 @pytest.fixture(scope="module")
@@ -211,8 +214,64 @@ def test_the_browsers_question_is_checked() -> None:
     ask = handlers.PageQuery.from_browser(
         {"n": "x", "path": ["a"], "head": 5, "target": {"a": 1}, "known": 1, "contrast": "b" * 9999}
     )
-    assert ask == handlers.PageQuery(0, None, None, False, "main", None, "b" * 500, None)
-    assert handlers.PageQuery.from_browser([1]) == handlers.PageQuery(0, None, None, False, "main", None, None, None)
+    assert ask == handlers.PageQuery(contrast="b" * 500)
+    assert handlers.PageQuery.from_browser([1]) == handlers.PageQuery()
+
+
+def test_what_belongs_to_a_stage_is_checked() -> None:
+    sent = {"n": 2, "kind": "npz", "stage": "4c", "cell": [0, 13], "box": [0, 10.5, 20, 30], "original": [4000, 3000]}
+    assert handlers.PageQuery.from_browser(sent) == handlers.PageQuery(
+        2, kind="npz", stage="4c", cell=(0, 13), box=Box(0, 10.5, 20, 30), original=(4000, 3000)
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("n", True),
+        ("n", 2**60),
+        ("target", True),
+        ("target", 2**64),
+        ("contrast", -(2**64)),
+        ("kind", "exe"),
+        ("kind", ["npz"]),
+        ("stage", "6a"),
+        ("cell", [1]),
+        ("cell", [-1, 0]),
+        ("cell", [1.5, 2]),
+        ("cell", [True, False]),
+        ("original", [0, 100]),
+        ("original", [10**9, 100]),
+        ("original", {"0": 1, "1": 2}),
+        ("box", [0, 0, float("nan"), 5]),
+        ("box", [0, 0, float("inf"), 5]),
+        ("box", [5, 0, 5, 5]),
+        ("box", [-1, 0, 5, 5]),
+        ("box", [0, 0, 10**400, 5]),
+        ("box", ["0", 0, 5, 5]),
+        ("box", "0055"),
+    ],
+)
+def test_what_is_not_of_its_type_or_bounds_counts_as_not_sent(field: str, value: object) -> None:
+    assert handlers.PageQuery.from_browser({field: value}) == handlers.PageQuery()
+
+
+def test_a_reduced_copy_is_explained_in_the_pixels_of_its_original(explainer: Explainer, tmp_path: Path) -> None:
+    """The browser sends a small copy of a large photograph: positions are the original's."""
+    random_image(400, 300).save(copy := Path(get_upload_folder()) / f"{tmp_path.name}.png")
+    cache = handlers.ExplainerCache(explainer)
+    reduced = explainer.explain(copy, target=3)
+    query = handlers.PageQuery(1, path=str(copy), target=3, original=(1600, 1201))
+    result = handlers.answer(query, cache)["answer"]["result"]
+    scale = np.array([4, 1201 / 300])
+    assert result["seen"] == pytest.approx([*reduced.seen * np.tile(scale, 2)])
+    for sent, own in zip(result["stages"], reduced.stages, strict=True):
+        assert sent["peak"] == (own.peak and pytest.approx(own.peak * scale))
+    archive = np.load(io.BytesIO(base64.b64decode(handlers.take_along(replace(query, kind="npz"), cache)["npz"])))
+    assert archive["size"].tolist() == [1600, 1201]
+    for wrong in ((1600, 1000), (200, 150), (1600, 1600)):
+        assert "choose the picture again" in handlers.answer(replace(query, original=wrong), cache)["error"]["en"]
+    copy.unlink()
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../x.jpg", "", str(PACKAGE / "model.py")])
@@ -238,9 +297,7 @@ def test_the_grids_survive_the_way_to_the_browser() -> None:
 
 
 def test_an_answer_is_small_and_whole(explainer: Explainer) -> None:
-    message = handlers.answer(
-        handlers.PageQuery(7, "tower", None, False, "aux1", None, None, None), handlers.ExplainerCache(explainer)
-    )
+    message = handlers.answer(handlers.PageQuery(7, "tower", head="aux1"), handlers.ExplainerCache(explainer))
     assert message["n"] == 7
     answer = message["answer"]
     picture = answer.pop("picture")
@@ -248,9 +305,7 @@ def test_an_answer_is_small_and_whole(explainer: Explainer) -> None:
     assert len(json.dumps(answer)) < 300_000
     assert set(answer["grids"]) == set(STAGES_BEFORE["aux1"])
     assert answer["result"]["image"] == "tower"
-    known = handlers.answer(
-        handlers.PageQuery(8, "tower", None, True, "main", None, None, None), handlers.ExplainerCache(explainer)
-    )
+    known = handlers.answer(handlers.PageQuery(8, "tower", known=True), handlers.ExplainerCache(explainer))
     assert known["answer"]["picture"] is None
 
 
@@ -264,7 +319,7 @@ def test_where_a_gpu_is_lent_only_copies_go_to_the_model_and_back(explainer: Exp
         return lent
 
     shelf = handlers.ExplainerCache(explainer, gpu=lend)
-    ask = handlers.PageQuery(1, "lion", None, False, "main", 3, None, None)
+    ask = handlers.PageQuery(1, "lion", target=3)
     lent = handlers.answer(ask, shelf)["answer"]["result"]
     assert lent["question"]["target"]["index"] == 3
     assert lent["belief"]["main"] == pytest.approx(
@@ -275,9 +330,7 @@ def test_where_a_gpu_is_lent_only_copies_go_to_the_model_and_back(explainer: Exp
 
 
 def test_a_wrong_question_is_answered_with_a_sentence(explainer: Explainer) -> None:
-    message = handlers.answer(
-        handlers.PageQuery(3, "zebra", None, False, "main", None, None, None), handlers.ExplainerCache(explainer)
-    )
+    message = handlers.answer(handlers.PageQuery(3, "zebra"), handlers.ExplainerCache(explainer))
     assert "zebra" in message["error"]["en"]
     assert "zebra" in message["error"]["ko"]
 
