@@ -98,7 +98,9 @@ def peak_of(name: str, batch: int, device: torch.device) -> int:
 
 
 def memory_kb(field: str) -> int:
-    return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field)).split()[1])
+    return int(
+        next(line for line in Path("/proc/self/status").read_text("utf-8").splitlines() if line.startswith(field)).split()[1]
+    )
 
 
 def memory_of(call: Callable[[], object], device: torch.device) -> int:
@@ -108,7 +110,7 @@ def memory_of(call: Callable[[], object], device: torch.device) -> int:
         before = torch.cuda.memory_allocated()
         call()
         return torch.cuda.max_memory_allocated() - before
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5", "utf-8")  # Linux: the peak starts anew
     before = memory_kb("VmRSS")
     call()
     return (memory_kb("VmHWM") - before) * 1024

@@ -17,7 +17,7 @@ STATUS = Path("/proc/self/status")
 
 
 def resident_mb() -> float:
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmRSS"))
+    line = next(line for line in STATUS.read_text("utf-8").splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
 
 

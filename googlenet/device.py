@@ -22,4 +22,4 @@ def half_precision(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return True
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001

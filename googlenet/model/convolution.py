@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 PACKED: set[torch.dtype] = set()
 """The precisions in which this processor's oneDNN convolves."""
 if torch.backends.mkldnn.is_available():
-    PACKED |= {torch.float32} | ({torch.bfloat16} if torch.ops.mkldnn._is_mkldnn_bf16_supported() else set())
+    PACKED |= {torch.float32} | ({torch.bfloat16} if torch.ops.mkldnn._is_mkldnn_bf16_supported() else set())  # noqa: SLF001
 
 
 class ConvReLU(nn.Conv2d):
@@ -46,10 +46,10 @@ class ConvReLU(nn.Conv2d):
         layout = self.layouts.get(key)
         if layout is None:
             weight = self.weight.flip(2, 3).transpose(0, 1).contiguous() if backward else self.weight
-            layout = torch.ops.mkldnn._reorder_convolution_weight(weight, padding, [1, 1], [1, 1], 1, list(x.shape))
+            layout = torch.ops.mkldnn._reorder_convolution_weight(weight, padding, [1, 1], [1, 1], 1, list(x.shape))  # noqa: SLF001
             self.layouts[key] = layout
         bias, then = (None, "none") if backward else (self.bias, "relu")
-        return torch.ops.mkldnn._convolution_pointwise(x, layout, bias, padding, [1, 1], [1, 1], 1, then, [], "")
+        return torch.ops.mkldnn._convolution_pointwise(x, layout, bias, padding, [1, 1], [1, 1], 1, then, [], "")  # noqa: SLF001
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "layouts": {}}  # opaque to copies and pickles

@@ -75,7 +75,7 @@ def hold_out(split: Split) -> tuple[Split, Split]:
     return split.subset(sorted(order[count:])), split.subset(sorted(order[:count]))
 
 
-class Images(Dataset):
+class Images(Dataset["Batch | UserError"]):
     """Decoded, transformed images. A broken file is handed on as the UserError to raise, since a worker cannot."""
 
     def __init__(self, split: Split, transform: v2.Transform) -> None:
@@ -116,7 +116,7 @@ def augment(size: int, least_area: float) -> v2.Transform:
     )
 
 
-def batches(images: Images, order: list[int], size: int, device: torch.device, seed: int) -> DataLoader:
+def batches(images: Images, order: list[int], size: int, device: torch.device, seed: int) -> DataLoader["Batch | UserError"]:  # noqa: UP037
     """Batches of `size` images in the given order, decoded by two workers."""
     return DataLoader(
         images,

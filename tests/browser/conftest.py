@@ -46,7 +46,7 @@ def serve(log: Path, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
         except OSError:
             time.sleep(0.5)
     process.kill()
-    raise RuntimeError(f"app.py did not come up:\n{log.read_text()[-2000:]}")
+    raise RuntimeError(f"app.py did not come up:\n{log.read_text('utf-8')[-2000:]}")
 
 
 def chromium(playwright: object) -> Browser:
