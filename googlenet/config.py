@@ -1,16 +1,31 @@
-"""`config.json`: what travels with the weights, read strictly."""
+"""`config.json`: what travels with the weights, read strictly by pydantic.
+
+A new field needs a default, so that folders written before it stay readable.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+from pydantic import FailFast, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, from_json
 
 from googlenet.architecture import HEADS, Architecture
-from googlenet.errors import WeightsError
+from googlenet.errors import Reason, WeightsError
 from googlenet.images import Preprocess
 
-MAX_LABELS = 100_000
+FORMAT = 1
+"""Raised when a program of today could no longer understand what is written."""
+MAX_FIELDS = 100
+"""Fields of one object: pydantic keeps a report on each wrong one, and a hostile file may hold millions."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Temperature = Annotated[float, Field(ge=0.01, le=100)]
+Label = Annotated[str, Field(min_length=1, max_length=300)]
+Labels = Annotated[tuple[Label, ...], Field(min_length=2, max_length=100_000), FailFast()]
 
 
 @dataclass(frozen=True)
@@ -18,11 +33,11 @@ class Metrics:
     """Measured accuracies; shares in 0…1."""
 
     dataset: str
-    top1: dict[str, float]
+    top1: dict[str, Share]
     """by head"""
-    top5: dict[str, float]
+    top5: dict[str, Share]
     """by head"""
-    unlikely_below: float | None
+    unlikely_below: Share | None = None
     """When the main head's best probability lies below this, none of the classes looks likely; None where not measured."""
 
 
@@ -31,11 +46,16 @@ class ModelConfig:
     """`config.json`: what travels with the weights."""
 
     architecture: Architecture
-    labels: tuple[str, ...]
+    labels: Labels
     preprocess: Preprocess
-    temperatures: dict[str, float] | None
+    temperatures: dict[str, Temperature] | None = None
     """by head: probabilities are softmax(logits / temperature); None means 1"""
-    metrics: Metrics | None
+    metrics: Metrics | None = None
+    format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
+    """1 in folders that do not say it"""
+
+
+CONFIG = TypeAdapter(ModelConfig)
 
 
 def dump_config(config: ModelConfig) -> str:
@@ -46,112 +66,89 @@ def dump_config(config: ModelConfig) -> str:
 def parse_config(data: bytes, source: str) -> ModelConfig:
     """`config.json`, strictly: a missing or unknown field, or a value out of range, is a WeightsError that names it."""
     try:
-        found = json.loads(data)
-        json.dumps(found, ensure_ascii=False).encode()  # half a character ("\ud800") cannot be shown
-    except (ValueError, RecursionError):
-        raise WeightsError("config.json of {source} is no JSON.", source=source) from None
-    read = ConfigReader(source)
-    read.fields(found, "config.json", ModelConfig)
-    labels = found["labels"]
-    if not (isinstance(labels, list) and 2 <= len(labels) <= MAX_LABELS and all(isinstance(x, str) for x in labels)):
-        raise read.wrong("labels", f"a list of 2 to {MAX_LABELS:,} names")
-    if not all(1 <= len(label) <= 300 for label in labels):
-        raise read.wrong("labels", "names of 1 to 300 letters")
-    architecture = read.architecture(found["architecture"])
-    heads = HEADS if architecture.aux_heads else ("main",)
-    temperatures = found["temperatures"]
-    if temperatures is not None:
-        temperatures = read.by_head(temperatures, "temperatures", heads, 0.01, 100)
-    return ModelConfig(
-        architecture, tuple(labels), read.preprocess(found["preprocess"]), temperatures, read.metrics(found["metrics"], heads)
-    )
+        found = from_json(data)
+    except ValueError:  # half a character ("\ud800") is one too: no page could show it
+        raise WeightsError("config.json of {source} is not valid JSON.", source=source) from None
+    if widest(found) > MAX_FIELDS:
+        raise WeightsError("config.json of {source} has an object of more than {limit} fields.", source=source, limit=MAX_FIELDS)
+    try:
+        config = CONFIG.validate_json(data, strict=True, extra="forbid")
+    except ValidationError as problem:
+        raise sentence(problem.errors(include_url=False, include_input=False), source) from None
+    check_heads(config, source)
+    resize = config.preprocess.resize
+    if config.preprocess.crop > (min(resize) if isinstance(resize, tuple) else resize):
+        raise WeightsError("preprocess.crop in config.json of {source} must be at most as large as resize.", source=source)
+    return config
 
 
-@dataclass(frozen=True)
-class ConfigReader:
-    """Checks of `config.json`'s parts; every complaint names the source and the field."""
+def widest(value: object) -> int:
+    """The number of fields of the largest object, however deep: lists of objects have no place in `config.json`."""
+    if not isinstance(value, Mapping):
+        return 0
+    return max(len(value), *map(widest, value.values()), 0)
 
-    source: str
 
-    def wrong(self, field: str, wanted: str) -> WeightsError:
-        return WeightsError(
-            "{field} in config.json of {source} must be {wanted}.", field=field, source=self.source, wanted=wanted
-        )
-
-    def fields(self, found: Any, name: str, of: type) -> None:
-        if not isinstance(found, dict):
-            raise self.wrong(name, "an object")
-        wanted = {field.name for field in fields(of)}
-        for field in sorted(wanted ^ set(found)):
-            if field in wanted:
-                raise WeightsError("{name} of {source} lacks the field {field}.", name=name, source=self.source, field=field)
+def check_heads(config: ModelConfig, source: str) -> None:
+    """What is stated by head is stated for each head that the weights have, and for no other."""
+    heads = set(HEADS if config.architecture.aux_heads else ("main",))
+    stated: dict[str, Mapping[str, float] | None] = {"temperatures": config.temperatures}
+    if config.metrics:
+        stated |= {"metrics.top1": config.metrics.top1, "metrics.top5": config.metrics.top5}
+    for field, values in stated.items():
+        if values is not None and set(values) != heads:
             raise WeightsError(
-                "{name} of {source} has an unknown field: {field}.", name=name, source=self.source, field=field[:100]
+                "{field} in config.json of {source} must have a value for each trained head: {heads}.",
+                field=field,
+                source=source,
+                heads=", ".join(sorted(heads)),
             )
 
-    def number(self, found: Any, name: str, low: float, high: float) -> float:
-        if isinstance(found, bool) or not isinstance(found, int | float) or not low <= found <= high:
-            raise self.wrong(name, f"a number from {low:g} to {high:g}")
-        return float(found)
 
-    def pixels(self, found: Any, name: str) -> int:
-        if isinstance(found, bool) or not isinstance(found, int) or not 32 <= found <= 1024:
-            raise self.wrong(name, "a whole number from 32 to 1024")
-        return found
+def sentence(errors: list[ErrorDetails], source: str) -> WeightsError:
+    """Pydantic's report as one sentence on one field."""
+    if any(error["loc"] == ("format",) and error["type"] == "less_than_equal" for error in errors):
+        return WeightsError("config.json of {source} is of a newer format; update the program to read it.", source=source)
+    error = max(errors, key=lambda error: len(error["loc"]))  # of a union's branches the one that fits furthest
+    parts = [str(part) for part in error["loc"] if not str(part).startswith(UNION_TAGS)]
+    field = ".".join(parts) or "config.json"
+    if error["type"] == "missing":
+        return WeightsError("config.json of {source} lacks the field {field}.", source=source, field=field)
+    if error["type"] == "unexpected_keyword_argument":
+        return WeightsError("config.json of {source} has an unknown field: {field}.", source=source, field=field)
+    return WeightsError("{field} in config.json of {source} must be {wanted}.", field=field, source=source, wanted=wanted(error))
 
-    def choice(self, found: Any, name: str, choices: tuple[Any, ...]) -> Any:
-        if not any(found == choice and type(found) is type(choice) for choice in choices):
-            raise self.wrong(name, "one of " + ", ".join(map(str, choices)))
-        return found
 
-    def by_head(self, found: Any, name: str, heads: tuple[str, ...], low: float, high: float) -> dict[str, float]:
-        if not isinstance(found, dict) or set(found) != set(heads):
-            raise self.wrong(name, "an object with " + ", ".join(heads))
-        return {head: self.number(found[head], f"{name}.{head}", low, high) for head in heads}
+UNION_TAGS = ("constrained-int", "tuple[", "[key]")
+"""Parts of pydantic's paths that are not in the file."""
+KINDS = {
+    "int_type": Reason("a whole number"),
+    "float_type": Reason("a number"),
+    "string_type": Reason("text"),
+    "bool_type": Reason("true or false"),
+    "tuple_type": Reason("a list"),
+    "dict_type": Reason("an object"),
+    "dataclass_type": Reason("an object"),
+}
+"""Pydantic's type errors in JSON's words."""
 
-    def architecture(self, found: Any) -> Architecture:
-        self.fields(found, "architecture", Architecture)
-        return Architecture(
-            norm=self.choice(found["norm"], "norm", ("batch", "local_response")),
-            branch3_kernel=self.choice(found["branch3_kernel"], "branch3_kernel", (3, 5)),
-            maxpool4_kernel=self.choice(found["maxpool4_kernel"], "maxpool4_kernel", (2, 3)),
-            aux_pool=self.choice(found["aux_pool"], "aux_pool", ("5x5/3", "adaptive")),
-            aux_heads=self.choice(found["aux_heads"], "aux_heads", (False, True)),
-        )
 
-    def preprocess(self, found: Any) -> Preprocess:
-        self.fields(found, "preprocess", Preprocess)
-        resize, crop = found["resize"], self.pixels(found["crop"], "crop")
-        if isinstance(resize, list) and len(resize) == 2:
-            resize = (self.pixels(resize[0], "resize"), self.pixels(resize[1], "resize"))
-        else:
-            resize = self.pixels(resize, "resize")
-        if crop > (min(resize) if isinstance(resize, tuple) else resize):
-            raise self.wrong("crop", "at most as large as resize")
-        return Preprocess(
-            resize,
-            crop,
-            self.channels(found["mean"], "mean", 0),
-            self.channels(found["std"], "std", 1e-4),
-            self.choice(found["interpolation"], "interpolation", ("nearest", "bilinear", "bicubic")),
-        )
-
-    def channels(self, found: Any, name: str, low: float) -> tuple[float, float, float]:
-        if not isinstance(found, list) or len(found) != 3:
-            raise self.wrong(name, "three numbers")
-        red, green, blue = (self.number(value, name, low, 1) for value in found)
-        return red, green, blue
-
-    def metrics(self, found: Any, heads: tuple[str, ...]) -> Metrics | None:
-        if found is None:
-            return None
-        self.fields(found, "metrics", Metrics)
-        if not isinstance(found["dataset"], str):
-            raise self.wrong("metrics.dataset", "a name")
-        below = found["unlikely_below"]
-        return Metrics(
-            found["dataset"],
-            self.by_head(found["top1"], "metrics.top1", heads, 0, 1),
-            self.by_head(found["top5"], "metrics.top5", heads, 0, 1),
-            None if below is None else self.number(below, "metrics.unlikely_below", 0, 1),
-        )
+def wanted(error: ErrorDetails) -> Reason:
+    """What belongs in a field."""
+    limits = error.get("ctx", {})
+    match error["type"]:
+        case "greater_than_equal":
+            return Reason("at least {limit:g}", limit=limits["ge"])
+        case "less_than_equal":
+            return Reason("at most {limit:g}", limit=limits["le"])
+        case "too_short":
+            return Reason("a list of at least {limit:,}", limit=limits["min_length"])
+        case "too_long":
+            return Reason("a list of at most {limit:,}", limit=limits["max_length"])
+        case "string_too_short":
+            return Reason("text of at least {limit} characters", limit=limits["min_length"])
+        case "string_too_long":
+            return Reason("text of at most {limit} characters", limit=limits["max_length"])
+        case "literal_error":
+            return Reason("one of {choices}", choices=limits["expected"].replace(" or ", ", "))
+    return KINDS.get(error["type"]) or Reason("a value that this program knows")

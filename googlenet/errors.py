@@ -1,18 +1,28 @@
 """The errors that a person sees as a sentence. Everything else is a programming error and stays loud."""
 
+from __future__ import annotations
+
+import errno
+
+LONGEST = 200
+"""Characters of a name that a sentence quotes at most."""
+
 
 class UserError(Exception):
     """An expected failure (bad input, missing file, no network) with a message for the user.
 
     The message is one sentence that names the thing and the remedy. It is shown as it is, never as a traceback.
     `UserError("{name} is not a picture.", name="a.txt")` keeps the sentence's template and its values apart, so that the page
-    can say the same in another language (`googlenet.ui.texts`).
+    can say the same in another language (`googlenet.ui.texts`). Values come from files and networks: text is bounded and
+    escaped here (`printable`). A value that is a `Reason` is translated too.
     """
 
     def __init__(self, template: str, **values: object) -> None:
-        super().__init__(template.format(**values) if values else template)
         self.template = template
-        self.values = values
+        self.values = {
+            name: value if isinstance(value, int | float | UserError) else printable(value) for name, value in values.items()
+        }
+        super().__init__(template.format(**self.values) if values else template)
 
 
 class PictureError(UserError):
@@ -25,3 +35,43 @@ class QuestionError(UserError):
 
 class WeightsError(UserError):
     """Weights cannot be found, fetched, read or written."""
+
+
+class Reason(UserError):  # noqa: N818 - what is wrong stands in the sentence around it
+    """The part of a sentence that says why: lower case, no full stop."""
+
+
+def printable(value: object) -> str:
+    """A name from outside as a sentence may quote it: at most `LONGEST` characters, what cannot be shown escaped."""
+    text = shortened(str(value))
+    return shortened("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+
+
+def shortened(text: str) -> str:
+    """The beginning and the end of a long text: a path ends with the file's name."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST // 2]}…{text[-(LONGEST // 2 - 1) :]}"
+
+
+REASONS = {
+    errno.ENOENT: Reason("it does not exist"),
+    errno.ENOTDIR: Reason("its folder is a file"),
+    errno.EISDIR: Reason("it is a folder"),
+    errno.EACCES: Reason("access is denied"),
+    errno.EPERM: Reason("the system does not allow it"),
+    errno.EROFS: Reason("the disk is read-only"),
+    errno.ENOSPC: Reason("the disk is full"),
+    errno.EDQUOT: Reason("the disk's quota is used up"),
+    errno.EFBIG: Reason("the file would be too large"),
+    errno.ENAMETOOLONG: Reason("the name is too long"),
+    errno.ELOOP: Reason("its links lead in a circle"),
+    errno.EMFILE: Reason("too many files are open"),
+}
+"""Errors of the operating system that a person can act on."""
+
+
+def reason(error: OSError) -> Reason:
+    """Why the operating system refuses, in words that have a translation."""
+    known = REASONS.get(error.errno or 0)
+    return known or Reason("error {number} of the operating system", number=error.errno or 0)

@@ -6,11 +6,12 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from pydantic import Field
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
@@ -24,6 +25,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Pillow decoders that a visitor's bytes may reach; the rest stay shut."""
 
 ImageSource = Image.Image | bytes | str | Path
+Pixels = Annotated[int, Field(ge=32, le=1024)]
+Mean = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(ge=1e-4, le=1)]
 
 
 def open_image(source: ImageSource) -> Image.Image:
@@ -78,15 +82,15 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a picture becomes the input of a set of weights; travels with them in `config.json`."""
+    """How a picture becomes the input of a set of weights; travels with them in `config.json`, where its limits are checked."""
 
-    resize: int | tuple[int, int]
+    resize: Pixels | tuple[Pixels, Pixels]
     """The shorter side in pixels, or (height, width) for a squashed resize."""
-    crop: int
+    crop: Pixels
     """Side of the centre crop in pixels, at most the resized picture's sides."""
-    mean: tuple[float, float, float]
+    mean: tuple[Mean, Mean, Mean]
     """RGB in 0…1"""
-    std: tuple[float, float, float]
+    std: tuple[Deviation, Deviation, Deviation]
     """RGB in 0…1"""
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
 

@@ -214,8 +214,13 @@ def evidence_ko(explanation: Explanation) -> str:
 
 def error(problem: UserError) -> dict[str, str]:
     """language → the error's sentence; English where a template has no translation."""
+    return {"en": str(problem), "ko": korean_error(problem)}
+
+
+def korean_error(problem: UserError) -> str:
+    values = {name: korean_error(value) if isinstance(value, UserError) else value for name, value in problem.values.items()}
     korean = KOREAN_ERRORS.get(problem.template)
-    return {"en": str(problem), "ko": korean.format(**problem.values) if korean else str(problem)}
+    return korean.format(**values) if korean else str(problem)
 
 
 KOREAN_ERRORS: dict[str, str] = json.loads(Path(__file__).with_name("errors.ko.json").read_text("utf-8"))

@@ -22,7 +22,7 @@ from googlenet.checkpoints.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.folder import labels_of, license_of, write_folder
 from googlenet.checkpoints.readers import SUFFIXES
 from googlenet.checkpoints.source import KNOWN_SOURCES, Repository, choose, default_source, parse_repository
-from googlenet.config import Metrics, ModelConfig, dump_config, parse_config
+from googlenet.config import Metrics, ModelConfig, dump_config
 from googlenet.errors import UserError
 from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
@@ -400,93 +400,3 @@ def test_a_pickle_does_not_run(protocol: int, zipped: bool, tmp_path: Path) -> N
     assert not mark.exists()
     torch.load(tmp_path / "net.pth", weights_only=False) if zipped else pickle.loads((tmp_path / "net.pth").read_bytes())
     assert mark.exists()  # it would have run
-
-
-# config.json
-
-
-def changed(**values: Any) -> bytes:
-    """config.json with fields replaced, in the architecture and the preprocessing too."""
-    config = json.loads(dump_config(CONFIG))
-    for name, value in values.items():
-        part = next(part for part in (config, config["architecture"], config["preprocess"], config["metrics"]) if name in part)
-        part[name] = value
-    return json.dumps(config).encode()
-
-
-def test_config_round_trip() -> None:
-    assert parse_config(dump_config(CONFIG).encode(), "s") == CONFIG
-    bare = ModelConfig(TORCHVISION, ("a", "b"), Preprocess(32, 32, (0.5,) * 3, (0.5,) * 3), None, None)
-    assert parse_config(dump_config(bare).encode(), "s") == bare
-
-
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b"9" * 10_000])
-def test_config_that_is_no_json(data: bytes) -> None:
-    with pytest.raises(UserError, match=r"config\.json of s is no JSON"):
-        parse_config(data, "s")
-
-
-def test_config_with_half_a_character() -> None:
-    for field, value in (("labels", ["a", "\ud800"]), ("dataset", "\udfff")):  # no page could show it
-        with pytest.raises(UserError, match=r"config\.json of s is no JSON"):
-            parse_config(changed(**{field: value}), "s")
-
-
-@pytest.mark.parametrize("data", [b"[]", b"3", b"null", b'"text"'])
-def test_config_that_is_no_object(data: bytes) -> None:
-    with pytest.raises(UserError, match=r"config\.json in config\.json of s must be an object"):
-        parse_config(data, "s")
-
-
-def parts() -> list[tuple[str | None, str]]:
-    config = json.loads(dump_config(CONFIG))
-    inner = [(name, field) for name in ("architecture", "preprocess", "metrics") for field in config[name]]
-    return [(None, field) for field in config] + inner
-
-
-@pytest.mark.parametrize(("part", "field"), parts())
-def test_config_with_a_field_missing(part: str | None, field: str) -> None:
-    config = json.loads(dump_config(CONFIG))
-    del (config[part] if part else config)[field]
-    with pytest.raises(UserError, match=f"{part or 'config.json'} of s lacks the field {field}"):
-        parse_config(json.dumps(config).encode(), "s")
-
-
-@pytest.mark.parametrize("part", [None, "architecture", "preprocess", "metrics"])
-def test_config_with_an_unknown_field(part: str | None) -> None:
-    config = json.loads(dump_config(CONFIG))
-    (config[part] if part else config)["zzz"] = 1
-    with pytest.raises(UserError, match=f"{part or 'config.json'} of s has an unknown field: zzz"):
-        parse_config(json.dumps(config).encode(), "s")
-
-
-@pytest.mark.parametrize(
-    ("field", "values"),
-    [
-        ("labels", [None, {}, "abc", [], ["a"], ["a", 1], ["a", None], ["a", ""], ["a", "x" * 301], ["a"] * 100_001]),
-        ("architecture", [None, [], "paper", 3]),
-        ("norm", [None, "none", 1, ["batch"]]),
-        ("branch3_kernel", [None, 4, "3", 3.0, True]),
-        ("maxpool4_kernel", [None, 4, 2.0]),
-        ("aux_pool", [None, "5x5", {}]),
-        ("aux_heads", [None, 0, 1, "true"]),
-        ("preprocess", [None, [], 224]),
-        ("resize", [None, 0, -1, 31, 1025, 10**400, 64.0, True, "64", [64], [64, 64, 64], [64, 31], [64, "64"]]),
-        ("crop", [None, 0, 31, 73, 1024, 10**9, 64.5, [64, 64], True]),
-        ("mean", [None, 0.5, [0.5], [0.5] * 4, [0.5, 0.5, None], [0.5, 0.5, 1.1], [-0.1, 0, 0], [float("nan")] * 3, [True] * 3]),
-        ("mean", [[10**400, 0, 0]]),
-        ("std", [None, [0, 1, 1], [1e-9] * 3, [float("inf")] * 3, ["1"] * 3]),
-        ("interpolation", [None, "lanczos", 2]),
-        ("temperatures", [3, [], {}, {"main": 1}, HEADS | {"aux3": 1}, HEADS | {"main": 0}, HEADS | {"main": "1"}]),
-        ("metrics", [3, [], "good"]),
-        ("dataset", [None, 3]),
-        ("top1", [None, {}, {"main": 0.5}, HEADS]),
-        ("top5", [None, dict.fromkeys(HEADS, -0.1), dict.fromkeys(HEADS, None)]),
-        ("unlikely_below", ["0.5", 1.5, float("nan"), True, []]),
-    ],
-)
-def test_config_with_wrong_values(field: str, values: list[Any]) -> None:
-    for value in values:
-        with pytest.raises(UserError, match=f"{field}.* (must be|lacks the field)") as refused:
-            parse_config(changed(**{field: value}), "s")
-        assert len(str(refused.value)) < 200

@@ -174,7 +174,7 @@ USER_ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, t
 def raised_templates() -> set[str]:
     """Templates of every UserError that the page can show, read from the code that raises them."""
     found = set()
-    shown = ("images.py", "explainer.py", "config.py", "checkpoints/**/*.py", "ui/*.py")
+    shown = ("errors.py", "images.py", "explainer.py", "config.py", "checkpoints/**/*.py", "ui/*.py")
     for file in (path for pattern in shown for path in PACKAGE.glob(pattern)):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if (
