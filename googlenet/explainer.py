@@ -98,9 +98,14 @@ class Explainer:
         )
 
     def find_class(self, name: str | int | None) -> int:
-        """A label (upper and lower case alike) or an index → index. Raises QuestionError for none or several."""
-        text = str(name).strip().casefold()
+        """A label or an index → index. Raises QuestionError for none or several.
+
+        Case matters only between labels that differ by nothing else: "Cardigan" (a dog) and "cardigan" are two classes.
+        """
+        stripped = str(name).strip()
+        text = stripped.casefold()
         found = [i for i, label in enumerate(self.labels) if label.casefold() == text]
+        found = [i for i in found if self.labels[i] == stripped] or found
         if len(found) == 1:
             return found[0]
         if found:

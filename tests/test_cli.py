@@ -69,7 +69,7 @@ def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, ca
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["explain", LION, "--target", "lyon"], "No class is called 'lyon'; did you mean lion"),
+        (["explain", LION, "--target", "lyon"], "No class is called 'lyon'; did you mean lynx, lion"),
         (["explain", LION, "--weights", "/no/where"], "There is no folder or file /no/where"),
         (["evaluate", str(ROOT / "weights"), "/no/where"], "is no folder; DATA must hold"),
         (["train", "/no/where", "--out", "/tmp/never"], "is no folder; DATA must hold"),
@@ -101,7 +101,7 @@ def test_the_variable_names_the_weights(monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_import_writes_a_folder_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import", str(ROOT / "weights"), "--out", str(tmp_path / "copy")]) == 0
-    assert "200 classes, trained heads: aux1, aux2 and main" in capsys.readouterr().out
+    assert "1000 classes, trained heads: aux1, aux2 and main" in capsys.readouterr().out
     assert main(["explain", LION, "--weights", str(tmp_path / "copy")]) == 0
 
 

@@ -75,6 +75,17 @@ def test_labels_that_occur_twice_are_asked_by_index() -> None:
     assert explainer.find_class("1") == 1
 
 
+def test_a_label_in_exactly_this_case_wins() -> None:
+    """ImageNet has a dog called "Cardigan" and a garment called "cardigan"."""
+    explainer = explainer_of(random_model(classes=3))
+    explainer.config = type(explainer.config)(
+        explainer.config.architecture, ("Cardigan", "cardigan", "lion"), explainer.preprocess, None, None
+    )
+    assert [explainer.find_class(name) for name in ("Cardigan", " cardigan ", "LION")] == [0, 1, 2]
+    with pytest.raises(UserError, match="ask by index: 0, 1"):
+        explainer.find_class("CARDIGAN")
+
+
 def test_a_head_that_the_weights_lack() -> None:
     explainer = explainer_of(random_model(TORCHVISION))
     with pytest.raises(UserError, match="no trained aux1 head"):

@@ -13,10 +13,10 @@ from torch import Tensor
 from googlenet.checkpoints import readers
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, MAX_BYTES, WEIGHTS_FILE, LoadedModel
 from googlenet.checkpoints.tensors import build, read_tensors
+from googlenet.classes import imagenet_classes
 from googlenet.config import ModelConfig, dump_config, parse_config
 from googlenet.errors import WeightsError
 from googlenet.explanation import Provenance
-from googlenet.labels import IMAGENET_LABELS
 from googlenet.model import GoogLeNet
 
 
@@ -39,7 +39,7 @@ def read_folder(folder: Path, file: str, source: str, revision: str | None = Non
 def labels_of(classes: int) -> tuple[str, ...]:
     """ImageNet's names where there are 1,000 classes; layouts other than ours carry none."""
     if classes == 1000:
-        return IMAGENET_LABELS
+        return tuple(each.name for each in imagenet_classes())
     return tuple(f"class {i}" for i in range(classes))
 
 

@@ -36,7 +36,7 @@ SCRIPT = (
     "start",
 )
 """The files of `js/`, in the order in which they are joined."""
-FIRST = PageQuery(example="lion")
+FIRST = PageQuery(example=next(iter(handlers.EXAMPLES)))
 """The question whose answer is the first thing that a visitor sees."""
 
 

@@ -1,17 +1,20 @@
 """Pictures of the page's main states: `python -m tests.browser.screenshots FOLDER [URL]`, to be looked at.
 
-Without a URL it starts `app.py` itself. `desktop.jpg` is the README's picture (`tests/browser/page.jpg`).
+Without a URL it starts `app.py` itself. `desktop.jpg` is the README's picture (`tests/browser/page.jpg`); its comment holds the
+SHA-256 of the weights that it shows.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from gradio.media import get_image
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.conftest import chromium, serve
 
@@ -37,6 +40,12 @@ def cells(page: Page) -> None:
     page.locator(".looks .threshold").fill("0.3")
 
 
+def portrait(page: Page) -> None:
+    page.locator(".file").set_input_files(get_image("tower.jpg"))
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("tower"))
+    cells(page)
+
+
 def mistake(page: Page) -> None:
     page.locator(".file").set_input_files({"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"text"})  # type: ignore[arg-type]
     page.wait_for_selector(".notice.bad")
@@ -52,14 +61,14 @@ SHOTS: list[Shot] = [
     ("dark", DESKTOP, "dark", "en-GB", "", nothing),
     ("korean", DESKTOP, "light", "ko-KR", "", nothing),
     ("contrast", DESKTOP, "light", "en-GB", "?example=lion&head=aux2&class=lion&contrast=cougar", nothing),
-    ("portrait", DESKTOP, "light", "en-GB", "?example=tower", cells),
+    ("portrait", DESKTOP, "light", "en-GB", "", portrait),
     ("landscape", DESKTOP, "dark", "en-GB", "?example=cheetah", nothing),
     ("weights", DESKTOP, "light", "en-GB", "", weights),
     ("lesson", DESKTOP, "light", "en-GB", "", lesson),
     ("search", DESKTOP, "light", "en-GB", "", search),
     ("mistake", DESKTOP, "light", "en-GB", "", mistake),
     ("phone", PHONE, "light", "en-GB", "", nothing),
-    ("phone-dark", NARROW, "dark", "ko-KR", "?example=tower", nothing),
+    ("phone-dark", NARROW, "dark", "ko-KR", "?example=cheetah", nothing),
 ]
 
 
@@ -84,7 +93,8 @@ def shoot(folder: Path, url: str, only: list[str]) -> None:
             page.screenshot(path=png, full_page=width < 500)
             print(png)
             if name == "desktop":
-                Image.open(png).convert("RGB").save(folder / "desktop.jpg", quality=86, optimize=True)
+                sha256 = re.findall(r'"sha256": ?"([0-9a-f]{64})"', page.request.get(url + "config").text())[0]
+                Image.open(png).convert("RGB").save(folder / "desktop.jpg", quality=86, optimize=True, comment=sha256)
             context.close()
         browser.close()
 

@@ -142,15 +142,15 @@ def test_camera_gives_a_picture_and_stops(visit: Visit) -> None:
 
 def test_example_class_click_head_and_contrast_change_the_address(visit: Visit) -> None:
     page = visit()
-    page.locator("[data-example=tower]").click()
-    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("tower"))
+    page.locator("[data-example=cheetah]").click()
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("cheetah"))
     settled(page)
     second = page.locator('.card[data-head="aux1"] .row >> nth=1')
     label = second.locator("span").inner_text()
     second.click()
     expect(page.locator("#target")).to_have_value(label)
     settled(page)
-    assert "example=tower" in page.url
+    assert "example=cheetah" in page.url
     page.locator('.seg input[value="aux2"]').check(force=True)
     expect(page.locator(STAGE.format("5a"))).to_be_disabled()
     expect(page.locator(STAGE.format("5a"))).to_contain_text("aux2 branches off before this stage")
@@ -250,9 +250,9 @@ def test_korean(visit: Visit) -> None:
 
 @pytest.mark.parametrize("width", [360, 390])
 def test_phone_has_no_sideways_scroll(visit: Visit, width: int) -> None:
-    page = visit(
-        "?example=tower", viewport={"width": width, "height": 780}, device_scale_factor=2, is_mobile=True, has_touch=True
-    )
+    page = visit(viewport={"width": width, "height": 780}, device_scale_factor=2, is_mobile=True, has_touch=True)
+    upload(page, get_image("tower.jpg"))
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("tower"))
     for canvas in page.locator(".cell canvas, .big canvas, .photo canvas").all():  # a portrait stands whole in its square
         inner, outer = canvas.bounding_box(), canvas.locator("..").bounding_box()
         assert inner is not None
@@ -361,7 +361,7 @@ def test_of_many_questions_the_newest_is_painted_and_few_are_run(visit: Visit) -
     page = visit()
     page.wait_for_timeout(500)
     sent = model_requests(page)
-    page.evaluate("() => { for (const name of ['cheetah', 'bus', 'tower', 'bus', 'cheetah']) "
+    page.evaluate("() => { for (const name of ['cheetah', 'lion', 'cheetah', 'lion', 'cheetah']) "
                   "document.querySelector(`[data-example=${name}]`).click(); }")  # fmt: skip
     expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("cheetah"))
     settled(page)

@@ -224,7 +224,7 @@ def test_a_file_of_another_layout(tmp_path: Path) -> None:
     for source in (str(tmp_path / "net.pth"), str(tmp_path)):
         loaded = load(source)
         assert torch.equal(loaded.model.fc.weight, model.fc.weight)
-        assert loaded.config.labels[291] == "lion"  # torchvision's names of ImageNet's 1,000 classes
+        assert loaded.config.labels[291] == "lion"  # ImageNet's names where there are 1,000 classes
         assert loaded.config.temperatures is None
         assert loaded.provenance.license == "bsd-3-clause"
     assert labels_of(3) == ("class 0", "class 1", "class 2")

@@ -297,15 +297,15 @@ def test_the_grids_survive_the_way_to_the_browser() -> None:
 
 
 def test_an_answer_is_small_and_whole(explainer: Explainer) -> None:
-    message = handlers.answer(handlers.PageQuery(7, "tower", head="aux1"), handlers.ExplainerCache(explainer))
+    message = handlers.answer(handlers.PageQuery(7, "cheetah", head="aux1"), handlers.ExplainerCache(explainer))
     assert message["n"] == 7
     answer = message["answer"]
     picture = answer.pop("picture")
     assert picture.startswith("data:image/jpeg;base64,")
     assert len(json.dumps(answer)) < 300_000
     assert set(answer["grids"]) == set(STAGES_BEFORE["aux1"])
-    assert answer["result"]["image"] == "tower"
-    known = handlers.answer(handlers.PageQuery(8, "tower", known=True), handlers.ExplainerCache(explainer))
+    assert answer["result"]["image"] == "cheetah"
+    known = handlers.answer(handlers.PageQuery(8, "cheetah", known=True), handlers.ExplainerCache(explainer))
     assert known["answer"]["picture"] is None
 
 

@@ -20,7 +20,7 @@ function fromAddress() {
     get = name => query.get(name);
   if (!get("example") && !get("head") && !get("class") && !get("contrast")) return null;
   return {
-    example: get("example") || "lion",
+    example: get("example") || props.examples[0].name,
     head: get("head") || "main",
     target: get("class"),
     contrast: get("contrast"),

@@ -96,7 +96,7 @@ async function receive(message) {
   }
   if (sheetFor && sheetFor !== message.n) sheetFor = 0;
   const next = { ...message.answer },
-    question = wanted || { example: "lion", path: null, head: "main", weights: null };
+    question = wanted || { example: props.examples[0].name, path: null, head: "main", weights: null };
   if (message.answer.picture) {
     const image = new Image();
     image.src = message.answer.picture;

@@ -1,0 +1,30 @@
+"""ImageNet's 1,000 classes: the names of weights whose file carries none, and what evaluation and search know of each class."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ImageNetClass:
+    """One class of ImageNet-1k. Its index is its place in the table."""
+
+    wnid: str
+    """WordNet's identifier, such as n02129165: the name of the class's folder in ImageNet"""
+    name: str
+    """the label; the 1,000 are distinct, two of them only by case ("Cardigan", a dog, and "cardigan", a garment)"""
+    groups: tuple[str, ...]
+    """everyday words for what the class is a kind of, such as ("animal", "mammal", "big cat"); empty for many objects"""
+
+
+@functools.cache
+def imagenet_classes() -> tuple[ImageNetClass, ...]:
+    """The 1,000 classes in ImageNet's order, which is the order of the logits.
+
+    Example: `imagenet_classes()[291].name` is "lion".
+    """
+    rows = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
+    return tuple(ImageNetClass(row["wnid"], row["name"], tuple(row["groups"])) for row in rows)
