@@ -1,85 +1,12 @@
-"""Inside GoogLeNet: the entry point of a Space and of `python app.py`."""
+"""The entry point of a Space and of `python app.py`: the same as `googlenet serve`."""
 
-from __future__ import annotations
-
-import argparse
 import contextlib
-import importlib.util
-import io
-import os
 import sys
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: nobody is told of a start
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+with contextlib.suppress(ImportError):
+    import spaces  # noqa: F401  # on a Space with ZeroGPU: before anything imports torch
 
-try:
-    import spaces  # on a Space; before anything touches CUDA
-except ImportError:
-    spaces = None
-
-import gradio as gr
-import torch
-
-from googlenet.checkpoints.source import default_source
-from googlenet.errors import UserError
-from googlenet.explainer import Explainer
-from googlenet.ui.layout import build, launch_options
-
-ZERO_GPU = spaces is not None and bool(os.environ.get("SPACES_ZERO_GPU"))
-"""Whether this is a Space that is lent a GPU for each call."""
-
-
-def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Look inside GoogLeNet: three heads' beliefs, nine stages' evidence.")
-    parser.add_argument(
-        "--weights", metavar="SOURCE", default=default_source(), help="folder or file, or user/repo[@revision][:file]"
-    )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--host", help="address to listen on (default: GRADIO_SERVER_NAME or this machine alone)")
-    parser.add_argument("--port", type=int, help="port to listen on (default: GRADIO_SERVER_PORT or the first free from 7860)")
-    parser.add_argument("--share", action="store_true", help="also make a public link, by Gradio's tunnel")
-    return parser.parse_args()
-
-
-def page(source: str, device: str) -> gr.Blocks:
-    """The page with its weights loaded. Raises UserError."""
-    explainer = Explainer.from_pretrained(source, device="cpu" if ZERO_GPU else device)
-    if not ZERO_GPU:
-        return build(explainer, device)
-    demo = build(explainer, "cpu", spaces.GPU)
-    explainer.device = torch.device("cuda")
-    explainer.model.to(explainer.device, memory_format=torch.channels_last)
-    return demo
-
-
-def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool) -> None:
-    """Serve until interrupted. Raises UserError where the port is taken."""
-    try:
-        with contextlib.redirect_stdout(io.StringIO()) if share else contextlib.nullcontext():  # what follows says it shorter
-            _, local, public = demo.launch(
-                server_name=host,
-                server_port=port,
-                share=share,
-                quiet=True,
-                prevent_thread_lock=True,
-                mcp_server=importlib.util.find_spec("mcp") is not None,
-                **launch_options(),
-            )
-    except OSError:
-        wanted = port or os.environ.get("GRADIO_SERVER_PORT")
-        if wanted is None:
-            raise
-        raise UserError("Port {port} is taken or not allowed here; choose another with --port.", port=wanted) from None
-    print(f"Inside GoogLeNet is at {local}", flush=True)
-    if share:
-        print(f"Public link: {public}" if public else f"No public link can be had now; the page stays at {local}", flush=True)
-    demo.block_thread()
-
+from googlenet.cli import main
 
 if __name__ == "__main__":
-    chosen = options()
-    try:
-        demo = page(chosen.weights, chosen.device)
-        launch(demo, chosen.host, chosen.port, chosen.share)
-    except UserError as error:
-        sys.exit(str(error))
+    sys.exit(main(["serve", *sys.argv[1:]]))

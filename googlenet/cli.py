@@ -1,50 +1,74 @@
-"""The command line: explain, train, evaluate, import, deploy. Nothing but JSON goes to stdout where JSON is promised."""
+"""The command line: serve, explain, train, evaluate, import, deploy. Where JSON is promised, stdout holds nothing else.
+
+A command imports what it needs when it runs, so that `googlenet --help` is quick and needs no extra.
+"""
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-from tqdm import tqdm
-
+from googlenet import __version__
 from googlenet.architecture import HEADS, STAGES
-from googlenet.checkpoints import import_weights, load
-from googlenet.checkpoints.source import default_source
-from googlenet.device import pick_device
-from googlenet.errors import UserError
-from googlenet.explainer import BATCH, Explainer
-from googlenet.explanation import Explanation, Question
-from googlenet.images import FORMATS, open_image
-from googlenet.render import overlay, sheet
+from googlenet.errors import UserError, missing_extra, reason
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from googlenet.explainer import Explainer
+    from googlenet.explanation import Explanation, Question
     from googlenet.training.loop import Phase
 
 ROOT = Path(__file__).parent.parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status. An expected failure is one sentence on stderr and status 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 in any locale; a file name's odd byte becomes \udcXX, valid JSON
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     options = parser().parse_args(arguments)
     try:
-        return options.run(options)
+        status: int = options.run(options)
+        sys.stdout.flush()
+        return status
     except UserError as error:
-        print(f"googlenet: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
+    except ModuleNotFoundError as error:
+        return fail(missing_extra(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `… | head -1`: nobody reads on; what is still buffered goes to nobody at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def fail(error: UserError) -> int:
+    print(f"googlenet: {error}", file=sys.stderr)
+    return 1
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m googlenet", description="Look inside GoogLeNet.")
+    top = argparse.ArgumentParser(prog="googlenet", description="Look inside GoogLeNet.")
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="show the page in a browser")
+    serve.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
+    serve.add_argument("--host", help="address to listen on; default: $GRADIO_SERVER_NAME, else this machine alone")
+    serve.add_argument("--port", type=int, help="default: $GRADIO_SERVER_PORT, else the first free port from 7860")
+    serve.add_argument("--share", action="store_true", help="also make a public link, through Gradio's tunnel")
+    serve.set_defaults(run=run_serve)
 
     explain = commands.add_parser("explain", help="explain pictures: one JSON object a line and picture on stdout")
     explain.add_argument("images", nargs="+", metavar="IMAGE", help="picture or folder of pictures")
-    explain.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else weights/")
+    explain.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
     explain.add_argument("--head", default="main", choices=HEADS[::-1])
     explain.add_argument("--target", metavar="CLASS", help="label or index; default: the head's top class")
     explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class")
@@ -75,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("data", type=Path, metavar="DATA", help="folder with val/<class>/<image>")
     evaluate.set_defaults(run=run_evaluate)
 
-    for command in (explain, train, evaluate):
+    for command in (serve, explain, train, evaluate):
         command.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
 
     imports = commands.add_parser("import", help="write any SOURCE as a folder in this program's layout")
@@ -85,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
 
     deploy = commands.add_parser("deploy", help="create or update a Hugging Face Space with this page")
     deploy.add_argument("space", metavar="USER/SPACE")
-    deploy.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else weights/")
+    deploy.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
     deploy.add_argument("--hardware", metavar="NAME", help="such as cpu-basic or zero-a10g")
     deploy.add_argument("--private", action="store_true")
     deploy.add_argument("--dry-run", action="store_true", help="print what would be done; needs no token")
@@ -104,13 +128,28 @@ def schedule(text: str) -> tuple[Phase, ...]:
     return tuple(Phase(int(size), int(epochs), *stage) for size, epochs, *stage in parts)
 
 
+def run_serve(options: argparse.Namespace) -> int:
+    from googlenet.checkpoints.source import default_source
+    from googlenet.ui.server import serve
+
+    serve(options.weights or default_source(), options.device, options.host, options.port, options.share)
+    return 0
+
+
 def run_explain(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from googlenet.checkpoints.source import default_source
+    from googlenet.explainer import BATCH, Explainer
+
     found = list(pictures(options.images))
     if options.out:
         names = [name for _, name in found]
         for name in names:
             if names.count(name) > 1:
-                raise UserError(f"Two pictures would be written as {options.out / name}; explain them into different folders.")
+                raise UserError(
+                    "Two pictures would be written as {name}; explain them into different folders.", name=options.out / name
+                )
         make_folder(options.out)
     explainer = Explainer.from_pretrained(options.weights or default_source(), device=options.device)
     question = explainer.question(options.head, options.target, options.contrast)
@@ -125,6 +164,8 @@ def run_explain(options: argparse.Namespace) -> int:
 
 def pictures(arguments: Sequence[str]) -> Iterator[tuple[Path, Path]]:
     """(file, name in the output folder without suffix): files as they are, a folder's pictures all the way down, by name."""
+    from googlenet.images import FORMATS
+
     suffixes = {f".{name.lower()}" for name in FORMATS} | {".jpg", ".tif"}
     for argument in map(Path, arguments):
         if argument.is_dir():
@@ -136,6 +177,10 @@ def pictures(arguments: Sequence[str]) -> Iterator[tuple[Path, Path]]:
 
 def explain_some(explainer: Explainer, question: Question, batch: Sequence[tuple[Path, Path]], out: Path | None) -> bool:
     """Explain one batch; print a line for each picture. True where a file could not be read (reported and skipped)."""
+    from tqdm import tqdm
+
+    from googlenet.images import open_image
+
     images, readable = [], []
     for path, name in batch:
         try:
@@ -153,6 +198,8 @@ def explain_some(explainer: Explainer, question: Question, batch: Sequence[tuple
 
 def write_pictures(stem: Path, image: Image.Image, explanation: Explanation) -> None:
     """`<stem>-<stage>.png` for each stage seen, `<stem>-sheet.png` and `<stem>.npz`."""
+    from googlenet.render import overlay, sheet
+
     make_folder(stem.parent)
     try:
         for stage in explanation.grids:
@@ -160,17 +207,23 @@ def write_pictures(stem: Path, image: Image.Image, explanation: Explanation) -> 
         sheet(image, explanation).save(f"{stem}-sheet.png")
         Path(f"{stem}.npz").write_bytes(explanation.npz())
     except OSError as error:
-        raise UserError(f"The results of {stem.name} cannot be written to {stem.parent}: {error.strerror or error}.") from None
+        raise UserError(
+            "The results of {name} cannot be written to {folder}: {error}.",
+            name=stem.name,
+            folder=stem.parent,
+            error=reason(error),
+        ) from None
 
 
 def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+        raise UserError("The folder {folder} cannot be made: {error}.", folder=folder, error=reason(error)) from None
 
 
 def run_train(options: argparse.Namespace) -> int:
+    from googlenet.device import pick_device
     from googlenet.training.loop import Recipe
     from googlenet.training.train import train
 
@@ -189,19 +242,25 @@ def run_train(options: argparse.Namespace) -> int:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
+    from googlenet.checkpoints import load
+    from googlenet.device import pick_device
     from googlenet.training.data import read_split
     from googlenet.training.evaluate import answer, report, table
 
     loaded = load(options.weights)
     split = read_split(options.data, "val")
     if split.names != loaded.config.labels:
-        raise UserError(f"{options.data} and {options.weights} do not have the same classes in the same order.")
+        raise UserError(
+            "{data} and {weights} do not have the same classes in the same order.", data=options.data, weights=options.weights
+        )
     answers = answer(loaded.model, loaded.config.preprocess, split, pick_device(options.device))
     print(table(report(answers, loaded.config.temperatures or {})))
     return 0
 
 
 def run_import(options: argparse.Namespace) -> int:
+    from googlenet.checkpoints import import_weights
+
     loaded = import_weights(options.source, options.out)
     heads = "aux1, aux2 and main" if loaded.config.architecture.aux_heads else "main alone"
     print(f"{options.out} holds {options.source}: {len(loaded.config.labels)} classes, trained heads: {heads}.")
@@ -209,6 +268,7 @@ def run_import(options: argparse.Namespace) -> int:
 
 
 def run_deploy(options: argparse.Namespace) -> int:
+    from googlenet.checkpoints.source import default_source
     from googlenet.deploy import deploy
 
     deploy(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 
 LONGEST = 200
 """Characters of a name that a sentence quotes at most."""
@@ -75,3 +77,21 @@ def reason(error: OSError) -> Reason:
     """Why the operating system refuses, in words that have a translation."""
     known = REASONS.get(error.errno or 0)
     return known or Reason("error {number} of the operating system", number=error.errno or 0)
+
+
+EXTRAS = {"gradio": "app", "onnx": "onnx"}
+"""Module → the extra of this program that installs it."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> UserError:
+    """The sentence for a module that an extra installs. Raises `error` itself for any other module."""
+    module = (error.name or "").partition(".")[0]
+    if module not in EXTRAS:
+        raise error
+    try:
+        program = distribution("inside-googlenet").name
+    except PackageNotFoundError:  # a checkout, not installed
+        program = str(Path(__file__).parents[1])
+    return UserError(
+        "{module} is not installed; run: pip install {requirement}", module=module, requirement=f'"{program}[{EXTRAS[module]}]"'
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +94,48 @@ def test_a_real_process_prints_json_alone() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["stages"][8]["name"] == "5b"
+
+
+def test_json_is_utf8_in_any_locale_and_for_any_file_name(tmp_path: Path) -> None:
+    """`caf\\xe9.jpg` is a name in Latin-1 bytes, which Linux allows; JSON gives it back."""
+    names = ["写真.jpg"]
+    if sys.platform == "linux":
+        names.append(os.fsdecode(b"caf\xe9.jpg"))
+    for name in names:
+        shutil.copy(LION, tmp_path / name)
+    done = subprocess.run(
+        [sys.executable, "-m", "googlenet", "explain", *(str(tmp_path / name) for name in names)],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+    )
+    assert done.returncode == 0, done.stderr
+    found = [Path(json.loads(line)["image"]).name for line in done.stdout.decode("utf-8").splitlines()]
+    assert found == names
+
+
+def test_a_reader_that_leaves_ends_the_command_without_a_traceback() -> None:
+    """`googlenet explain … | head -1`: status 141, as of a program that SIGPIPE ended."""
+    command = [sys.executable, "-m", "googlenet", "explain", *[LION] * 20]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read().decode()
+        assert process.wait(60) == 141
+    assert "Traceback" not in said
+    assert "Broken" not in said
+
+
+def test_ctrl_c_ends_the_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(options: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("googlenet.cli.run_import", interrupted)
+    assert main(["import", "a/b", "--out", "c"]) == 130
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_variable_names_the_weights(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

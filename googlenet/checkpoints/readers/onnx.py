@@ -21,7 +21,7 @@ from googlenet.checkpoints.readers.converted import (
     check,
     differs,
 )
-from googlenet.errors import WeightsError
+from googlenet.errors import WeightsError, missing_extra
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,10 @@ class Graph:
     """An ONNX graph as nodes by the tensor that they make, and the constants; nothing outside the file is ever opened."""
 
     def __init__(self, name: str, data: bytes) -> None:
-        import onnx  # one of four formats needs it
-
+        try:
+            import onnx  # one of four formats needs it
+        except ModuleNotFoundError as error:
+            raise missing_extra(error) from None
         self.name = name
         try:
             graph = onnx.load_model_from_string(data).graph
