@@ -172,10 +172,9 @@ USER_ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, t
 
 
 def raised_templates() -> set[str]:
-    """Templates of every UserError that the page can show, read from the code that raises them."""
+    """Templates of every UserError, read from the code that raises them."""
     found = set()
-    shown = ("errors.py", "images.py", "explainer.py", "config.py", "checkpoints/**/*.py", "ui/*.py")
-    for file in (path for pattern in shown for path in PACKAGE.glob(pattern)):
+    for file in (path for path in PACKAGE.rglob("*.py") if path.parent.name != "training"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if (
                 isinstance(node, ast.Call)
