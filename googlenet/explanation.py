@@ -13,6 +13,14 @@ from numpy.typing import NDArray
 from googlenet.architecture import BRANCHES, STAGES
 
 
+class Cell(NamedTuple):
+    """One cell of a stage's map."""
+
+    stage: str
+    row: int
+    column: int
+
+
 @dataclass(frozen=True)
 class Question:
     """What an explanation explains: a head's logit of one class, or its lead over another class."""
@@ -23,6 +31,10 @@ class Question:
     """class index; None for the head's own top class"""
     contrast: int | None = None
     """class index: explain y_target − y_contrast (the counterfactual as one question; Zhang et al., Finer-CAM, 2025)"""
+    channels: bool = False
+    """whether the strongest channels of each stage are wanted too"""
+    cell: Cell | None = None
+    """with `channels`: the stage of this cell ranks its channels by the cell alone; None ranks all stages by whole maps"""
 
 
 class Box(NamedTuple):
@@ -72,6 +84,23 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Channel:
+    """One channel's part of a stage's evidence. Every channel's map is α_k A_k; all channels of a stage sum to its map."""
+
+    channel: int
+    """index among the stage's channels"""
+    branch: str
+    """the branch that it belongs to, one of `googlenet.architecture.BRANCHES`"""
+    share: float
+    """−1…1: its part of the stage's evidence, or of the asked cell's; below 0 where it speaks against. The absolute shares of all
+    channels sum to 1."""
+    grid: NDArray[np.float32]
+    """its signed map (H, W) on the stage's cells, in logit units"""
+    peak: tuple[float, float]
+    """the centre of its strongest cell in the picture's frame"""
+
+
+@dataclass(frozen=True)
 class Explanation:
     """One answer: what the heads believe and where each stage found the evidence. Keeps the native grids alone (about 70 KB)."""
 
@@ -89,6 +118,8 @@ class Explanation:
     weights: Provenance
     unlikely: bool
     """whether the main head's best probability is so low that none of the labels looks likely"""
+    channels: dict[str, tuple[Channel, ...]] | None = None
+    """stage → up to five channels that speak most for the class, then up to three most against; None where not asked for"""
 
     @property
     def grids(self) -> dict[str, NDArray[np.float32]]:
@@ -124,12 +155,7 @@ class Explanation:
         branches = self.branch_grids[name]
         grid = branches.sum(axis=0)
         height, width = grid.shape
-        row, column = divmod(int(grid.argmax()), width)
-        box = self.seen
-        peak = (
-            box.x0 + (column + 0.5) / width * (box.x1 - box.x0),
-            box.y0 + (row + 0.5) / height * (box.y1 - box.y0),
-        )
+        peak = peak_of(grid, self.seen)
         mass = float(np.abs(grid).sum())
         positive = branches.clip(min=0).sum(axis=(1, 2))
         shares = positive / positive.sum() if positive.sum() > 0 else positive
@@ -146,6 +172,7 @@ class Explanation:
         question = self.question
         assert question.target is not None
         summaries = {stage.name: stage for stage in self.stages}
+        channels = {} if self.channels is None else {"channels": channels_json(self.channels, question.cell)}
         return {
             "image": image,
             "weights": {"source": self.weights.source, "revision": self.weights.revision, "sha256": self.weights.sha256},
@@ -160,12 +187,20 @@ class Explanation:
             "belief": self.belief,
             "seen": list(self.seen),
             "stages": [stage_json(name, summaries.get(name)) for name in STAGES],
+            **channels,
         }
 
     def npz(self) -> bytes:
-        """A NumPy archive: each seen stage's signed map on its own grid, the `seen` box and the picture's `size` (w, h)."""
+        """A NumPy archive: each seen stage's signed map on its own grid, the `seen` box and the picture's `size` (w, h).
+
+        With channels also `<stage>_channels`, their indices, and `<stage>_channel_maps`, their signed maps (channels, H, W).
+        """
+        arrays: dict[str, Any] = {"seen": np.array(self.seen), "size": np.array(self.size), **self.grids}
+        for stage, channels in (self.channels or {}).items():
+            arrays[f"{stage}_channels"] = np.array([c.channel for c in channels], np.int64)
+            arrays[f"{stage}_channel_maps"] = np.array([c.grid for c in channels], np.float32)
         file = io.BytesIO()
-        np.savez(file, seen=np.array(self.seen), size=np.array(self.size), **self.grids)  # type: ignore[arg-type]
+        np.savez(file, **arrays)
         return file.getvalue()
 
 
@@ -173,6 +208,36 @@ def stage_json(name: str, stage: Stage | None) -> dict[str, Any]:
     if stage is None:
         return {"name": name, "size": None, "peak": None, "share_of_evidence": None, "branches": None}
     return {**vars(stage), "size": list(stage.size), "peak": stage.peak and list(stage.peak)}
+
+
+def channels_json(channels: Mapping[str, tuple[Channel, ...]], cell: Cell | None) -> dict[str, Any]:
+    """stage → its strongest channels for and against the class; `cell` is [row, column] where the stage was asked about one."""
+
+    def some(stage: str, sign: int) -> list[dict[str, Any]]:
+        return [
+            {"channel": c.channel, "branch": c.branch, "share": c.share, "peak": list(c.peak)}
+            for c in channels[stage]
+            if c.share * sign > 0
+        ]
+
+    return {
+        stage: {
+            "cell": [cell.row, cell.column] if cell and cell.stage == stage else None,
+            "for": some(stage, 1),
+            "against": some(stage, -1),
+        }
+        for stage in channels
+    }
+
+
+def peak_of(grid: NDArray[np.floating], box: Box) -> tuple[float, float]:
+    """The centre of the highest cell of a grid (H, W) that covers the box, in pixels of the picture's frame."""
+    height, width = grid.shape
+    row, column = divmod(int(grid.argmax()), width)
+    return (
+        box.x0 + (column + 0.5) / width * (box.x1 - box.x0),
+        box.y0 + (row + 0.5) / height * (box.y1 - box.y0),
+    )
 
 
 class Maps(Mapping[str, NDArray[np.float32]]):

@@ -15,9 +15,23 @@ import torch
 from captum.attr import LayerGradientXActivation
 from torch import Tensor
 
-from googlenet.architecture import HEADS, STAGES_BEFORE
+from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.explanation import Question
 from googlenet.model import GoogLeNet, HeadLogits
+
+FOR, AGAINST = 5, 3
+"""How many channels of a stage are named that speak most for the class, and against it."""
+
+
+class ChannelMaps(NamedTuple):
+    """The strongest channels of a stage for N images: first the `FOR` that speak most for the class, then `AGAINST` against."""
+
+    indices: Tensor
+    """(N, FOR + AGAINST) int64, among the stage's channels"""
+    shares: Tensor
+    """(N, FOR + AGAINST) float32 in −1…1: part of the evidence; where it has the other sign, there are fewer such channels"""
+    maps: Tensor
+    """(N, FOR + AGAINST, H, W) float32, signed, in logit units: α_k A_k"""
 
 
 class GradCamResult(NamedTuple):
@@ -30,48 +44,88 @@ class GradCamResult(NamedTuple):
     branch_maps: dict[str, Tensor]
     """stage → (N, 4, H, W) float32, signed, in logit units, the branches in the order of `BRANCHES`; the stages that the
     deepest asked head sees. A stage behind an image's own head is zero for that image."""
+    channels: dict[str, ChannelMaps]
+    """stage → its strongest channels; empty where no question asks for them"""
 
 
 def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> GradCamResult:
-    """Answer one question for each image of the batch x (N, 3, S, S): one forward and one backward pass for all.
+    """Answer one question for each image of a batch, in one forward and one backward pass for all.
 
-    The parameters of `model` should need no gradient (`model.for_inference()`): then the backward pass ends at stage 3a, where
-    Captum asks for the first gradient. Not for use under `torch.inference_mode`. Hooks on a shared module see whatever
-    runs through it, so that only one call at a time may use a model; `googlenet.explainer.Explainer` sees to that.
+    For head h, class c and stage s with activation A (K×H×W): α_k = 1/(H·W) Σ_ij ∂y_c/∂A_kij, map_ij = Σ_k α_k A_kij. With a
+    contrast d, y_c − y_d stands for y_c.
+
+    Not for use under `torch.inference_mode`. Hooks on a shared module see whatever runs through it, so that only one call at a
+    time may use a model; `googlenet.explainer.Explainer` sees to that.
+
+    Args:
+        model: the network. Its parameters should need no gradient (`model.for_inference()`): then the backward pass ends at
+            stage 3a, where Captum asks for the first gradient.
+        x: (N, 3, S, S) float, normalised as the weights ask, on the model's device.
+        questions: one for each image; heads that the model has, classes below its number of classes.
+
+    Returns:
+        GradCamResult: logits, classes and signed maps, on the model's device.
+
+    Source: Selvaraju et al., "Grad-CAM", 2017, equations 1 and 2, without the ReLU.
+
+    Example:
+        >>> import torch
+        >>> from googlenet import GoogLeNet, Question
+        >>> model = GoogLeNet(classes=10).for_inference()
+        >>> result = grad_cam(model, torch.randn(2, 3, 96, 96), [Question("main", 3), Question("main", 4, contrast=5)])
+        >>> result.branch_maps["4c"].shape
+        torch.Size([2, 4, 6, 6])
     """
-    asked = [head for head in HEADS if any(q.head == head for q in questions)]
-    stages = STAGES_BEFORE[asked[-1]]
-    images = torch.arange(len(questions), device=x.device)
-    head_of = torch.tensor([asked.index(q.head) for q in questions], device=x.device)
+    heads = tuple(head for head in HEADS if any(q.head == head for q in questions))
+    if model.aux1 is None and heads != ("main",):
+        raise ValueError("This model has no auxiliary heads.")
+    return one_pass(model, x, as_tensor(questions).to(x.device), heads, channels=any(q.channels for q in questions))
+
+
+def as_tensor(questions: Sequence[Question]) -> Tensor:
+    """Questions → (N, 6) int64: head in `HEADS`, target, contrast, and the cell's stage in `STAGES`, row, column; −1 for None."""
+    rows = []
+    for q in questions:
+        cell = (-1, -1, -1) if q.cell is None else (STAGES.index(q.cell.stage), q.cell.row, q.cell.column)
+        rows.append((HEADS.index(q.head), -1 if q.target is None else q.target, -1 if q.contrast is None else q.contrast, *cell))
+    return torch.tensor(rows, dtype=torch.int64)
+
+
+def one_pass(model: GoogLeNet, x: Tensor, questions: Tensor, heads: tuple[str, ...], *, channels: bool) -> GradCamResult:
+    """`grad_cam` with its questions (N, 6) as a tensor on the model's device. It never waits for the device.
+
+    `heads` are all that the questions name, in order of depth; more may stand there and cost their backward pass.
+    """
+    head, target, contrast, *cell = questions.unbind(1)
     seen: dict[str, Tensor] = {}
     activations: dict[str, Tensor] = {}
 
     def score(x: Tensor) -> Tensor:
         """The asked quantity of each image, (N,)."""
-        logits = forward(model, x, asked, activations)
-        seen.update({head: value.detach().float() for head, value in zip(HEADS, logits, strict=True) if value is not None})
-        stacked = torch.stack([logits[HEADS.index(head)] for head in asked])  # type: ignore[misc]
-        own = stacked[head_of, images]  # (N, classes): each image's asked head
-        top = own.argmax(dim=1).tolist()
-        targets = torch.tensor([t if q.target is None else q.target for q, t in zip(questions, top, strict=True)])
+        logits = forward(model, x, heads, activations)
+        present = {name: value for name, value in zip(HEADS, logits, strict=True) if value is not None}
+        seen.update({name: value.detach().float() for name, value in present.items()})
+        place = head - len(HEADS) + len(present)  # a model without auxiliary heads has the last of `HEADS` alone
+        own = torch.stack(list(present.values()))[place, torch.arange(len(x), device=x.device)]  # (N, classes)
+        targets = torch.where(target < 0, own.argmax(dim=1), target)
         seen["targets"] = targets
-        y = own[images, targets.to(x.device)]
-        if any(q.contrast is not None for q in questions):
-            rival = torch.tensor([q.contrast or 0 for q in questions], device=x.device)
-            against = torch.tensor([q.contrast is not None for q in questions], device=x.device)
-            y = y - own[images, rival] * against
-        return y
+        y, rival = (own.gather(1, index[:, None]).squeeze(1) for index in (targets, contrast.clamp(min=0)))
+        return y - rival * (contrast >= 0)
 
-    layers = [model.stage(s) for s in stages]
+    stages = STAGES_BEFORE[heads[-1]]
+    layers = [model.stage(stage) for stage in stages]
     gradients = LayerGradientXActivation(score, layers, multiply_by_inputs=False).attribute(x)
-    maps = {
-        stage: branch_maps(activations[stage], gradient, model.stage(stage).splits)
-        for stage, gradient in zip(stages, gradients, strict=True)
-    }
-    return GradCamResult(HeadLogits(seen.get("aux1"), seen.get("aux2"), seen["main"]), seen["targets"], maps)
+    maps, strongest = {}, {}
+    for stage, gradient in zip(stages, gradients, strict=True):
+        activation = activations[stage]
+        alpha = gradient.mean(dim=(2, 3), dtype=torch.float32)  # (N, K)
+        maps[stage] = branch_maps(activation, alpha, model.stage(stage).splits)
+        if channels:
+            strongest[stage] = strongest_channels(activation, alpha, [cell[0] == STAGES.index(stage), *cell[1:]])
+    return GradCamResult(HeadLogits(seen.get("aux1"), seen.get("aux2"), seen["main"]), seen["targets"], maps, strongest)
 
 
-def forward(model: GoogLeNet, x: Tensor, asked: Sequence[str], activations: dict[str, Tensor]) -> HeadLogits:
+def forward(model: GoogLeNet, x: Tensor, heads: Sequence[str], activations: dict[str, Tensor]) -> HeadLogits:
     """All heads' logits; `activations` is filled with each stage's output.
 
     A head that nobody asks about records no graph, since its backward pass would give zeros.
@@ -80,27 +134,45 @@ def forward(model: GoogLeNet, x: Tensor, asked: Sequence[str], activations: dict
     for name, stage in model.stages(x):
         activations[name] = stage.detach()
         if name == "4a" and model.aux1 is not None:
-            with torch.set_grad_enabled("aux1" in asked):
+            with torch.set_grad_enabled("aux1" in heads):
                 aux1 = model.aux1(stage)
         if name == "4d" and model.aux2 is not None:
-            with torch.set_grad_enabled("aux2" in asked):
+            with torch.set_grad_enabled("aux2" in heads):
                 aux2 = model.aux2(stage)
-    return HeadLogits(aux1, aux2, model.classify(stage))
+    with torch.set_grad_enabled("main" in heads):
+        return HeadLogits(aux1, aux2, model.classify(stage))
 
 
-def branch_maps(activation: Tensor, gradient: Tensor, splits: tuple[int, ...]) -> Tensor:
-    """Activation and gradient (N, K, H, W) → the four branches' signed maps (N, 4, H, W) float32; their sum is the stage's.
+def branch_maps(activation: Tensor, alpha: Tensor, splits: tuple[int, ...]) -> Tensor:
+    """Activation (N, K, H, W) and α (N, K) → the four branches' signed maps (N, 4, H, W) float32; their sum is the stage's.
 
     One product of matrices over the channels, each branch's weights zero outside its own channels.
     """
     n, channels, height, width = activation.shape
-    alpha = gradient.mean(dim=(2, 3), dtype=torch.float32)  # (N, K)
     cells = activation.float().permute(0, 2, 3, 1).reshape(n, height * width, channels)  # no copy when channels last
-    maps = cells @ (alpha[:, :, None] * channels_of(splits).to(alpha))  # (N, H·W, 4)
+    maps = cells @ (alpha[:, :, None] * channels_of(splits, alpha.device))  # (N, H·W, 4)
     return maps.transpose(1, 2).reshape(n, 4, height, width)
 
 
 @cache
-def channels_of(splits: tuple[int, ...]) -> Tensor:
+def channels_of(splits: tuple[int, ...], device: torch.device) -> Tensor:
     """(K, 4): 1 where a channel belongs to a branch."""
-    return torch.nn.functional.one_hot(torch.repeat_interleave(torch.arange(4), torch.tensor(splits)), 4).float()
+    branch = torch.repeat_interleave(torch.arange(4), torch.tensor(splits))
+    return torch.nn.functional.one_hot(branch, 4).float().to(device)
+
+
+def strongest_channels(activation: Tensor, alpha: Tensor, cell: Sequence[Tensor]) -> ChannelMaps:
+    """Activation (N, K, H, W) and α (N, K) → the channels with the greatest and the least part of the stage's map.
+
+    `cell` holds, for each image, whether this stage is asked about one cell, and its row and column (N,). A channel's part is
+    then its value in that cell, else its sum over all cells.
+    """
+    asked, row, column = cell
+    images = torch.arange(len(activation), device=activation.device)
+    inside = activation[images, :, torch.where(asked, row, 0), torch.where(asked, column, 0)].float()  # (N, K)
+    parts = alpha * torch.where(asked[:, None], inside, activation.sum(dim=(2, 3), dtype=torch.float32))
+    most, least = parts.topk(FOR, dim=1), parts.topk(AGAINST, dim=1, largest=False)
+    indices = torch.cat((most.indices, least.indices), dim=1)
+    shares = torch.cat((most.values, least.values), dim=1) / parts.abs().sum(dim=1, keepdim=True).clamp(min=1e-30)
+    maps = activation[images[:, None], indices].float() * alpha.gather(1, indices)[:, :, None, None]
+    return ChannelMaps(indices, shares, maps)

@@ -15,7 +15,7 @@ import torch
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
 from googlenet.checkpoints import LoadedModel
 from googlenet.device import half_precision
-from googlenet.errors import UserError
+from googlenet.errors import QuestionError, UserError
 from googlenet.explainer import BATCH, Explainer
 from googlenet.explanation import Explanation, Question, enlarge
 from googlenet.images import Box, Preprocess
@@ -54,6 +54,8 @@ def test_the_sources_of_a_picture_are_alike(explainer: Explainer, tmp_path: Path
     a, b, c = (explainer.explain(source) for source in (image, data, tmp_path / "a.png"))
     assert same(a, b)
     assert same(a, c)
+    prepared = [explainer.preprocess(source) for source in (image, data, tmp_path / "a.png", str(tmp_path / "a.png"))]
+    assert all(torch.equal(x, explainer.config.preprocess(image)) for x in prepared)
 
 
 def test_classes_by_label_and_index(explainer: Explainer) -> None:
@@ -68,7 +70,7 @@ def test_classes_by_label_and_index(explainer: Explainer) -> None:
 def test_labels_that_occur_twice_are_asked_by_index() -> None:
     explainer = explainer_of(random_model(classes=3))
     explainer.config = type(explainer.config)(
-        explainer.config.architecture, ("crane", "crane", "2"), explainer.preprocess, None, None
+        explainer.config.architecture, ("crane", "crane", "2"), explainer.config.preprocess, None, None
     )
     with pytest.raises(UserError, match="ask by index: 0, 1"):
         explainer.find_class("crane")
@@ -99,7 +101,7 @@ def test_the_temperature_is_applied() -> None:
     plain = explainer_of(random_model())
     warm = explainer_of(random_model())
     warm.config = type(warm.config)(
-        warm.config.architecture, warm.labels, warm.preprocess, {"aux1": 1.0, "aux2": 1.0, "main": 4.0}, None
+        warm.config.architecture, warm.labels, warm.config.preprocess, {"aux1": 1.0, "aux2": 1.0, "main": 4.0}, None
     )
     image = random_image(80, 80)
     logits = plain.model(plain.preprocess(image))[0].detach()
@@ -133,6 +135,53 @@ def test_json_is_as_documented(explainer: Explainer) -> None:
                 assert 0 <= stage["peak"][1] <= 90
         else:
             assert [stage[key] for key in ("size", "peak", "share_of_evidence", "branches")] == [None] * 4
+
+
+def test_channels_as_documented(explainer: Explainer) -> None:
+    image = random_image(120, 90)
+    assert explainer.explain(image).channels is None
+    explanation = explainer.explain(image, head="aux2", target=4, channels=True, cell=("4c", 1, 2))
+    assert explanation.channels is not None
+    result = json.loads(json.dumps(explanation.to_json("a.png")))
+    assert list(result)[-1] == "channels"
+    assert list(result["channels"]) == list(explanation.channels) == list(STAGES_BEFORE["aux2"])
+    for stage, found in result["channels"].items():
+        assert list(found) == ["cell", "for", "against"]
+        assert found["cell"] == ([1, 2] if stage == "4c" else None)
+        assert 1 <= len(found["for"]) <= 5
+        assert 1 <= len(found["against"]) <= 3
+        assert [c["share"] for c in found["for"]] == sorted((c["share"] for c in found["for"]), reverse=True)
+        assert [c["share"] for c in found["against"]] == sorted(c["share"] for c in found["against"])
+        assert sum(abs(c["share"]) for c in found["for"] + found["against"]) <= 1
+        for channel, kept in zip(found["for"] + found["against"], explanation.channels[stage], strict=True):
+            assert list(channel) == ["channel", "branch", "share", "peak"]
+            assert (channel["channel"], channel["share"]) == (kept.channel, kept.share)
+            low = sum(explainer.model.stage(stage).splits[: BRANCHES.index(channel["branch"])])
+            assert low <= channel["channel"] < low + explainer.model.stage(stage).splits[BRANCHES.index(channel["branch"])]
+            assert 15 <= channel["peak"][0] <= 105
+            assert np.sign(kept.grid.sum()) == np.sign(kept.share)
+    with np.load(io.BytesIO(explanation.npz()), allow_pickle=False) as file:
+        assert file["4c_channels"].tolist() == [c.channel for c in explanation.channels["4c"]]
+        assert file["4c_channel_maps"].shape == (len(explanation.channels["4c"]), *explanation.grids["4c"].shape)
+
+
+def test_one_pass_serves_questions_with_and_without_channels(explainer: Explainer) -> None:
+    image = random_image(120, 90)
+    with_channels, without = explainer.explain_batch([image] * 2, [explainer.question(channels=True), explainer.question()])
+    assert with_channels.channels is not None
+    assert without.channels is None
+
+
+def test_cells_that_are_not_there(explainer: Explainer) -> None:
+    for head, cell, words in (
+        ("main", ("4c", 0, 6), "6 rows and 6 columns"),
+        ("main", ("4c", -1, 0), "row -1"),
+        ("aux1", ("4b", 0, 0), "sees no stage '4b'"),
+        ("main", ("9z", 0, 0), "sees no stage '9z'"),
+    ):
+        with pytest.raises(QuestionError, match=words):
+            explainer.question(head, cell=cell)
+    assert explainer.question(cell=("4c", 5, 5)).channels
 
 
 def test_summary_of_a_known_map(explainer: Explainer) -> None:
@@ -225,10 +274,23 @@ def test_bfloat16_where_the_processor_has_it() -> None:
         assert model(explainer.preprocess(random_image(80, 80))).dtype == torch.float32
 
 
-def test_a_failing_pass_reaches_all_that_wait_and_the_next_works(explainer: Explainer) -> None:
+def test_a_wrong_question_never_reaches_the_others(explainer: Explainer) -> None:
+    """On a GPU an index out of range would end the process's use of the device."""
+    image, before = random_image(100, 100), explainer.passes
+    for wrong in (Question("main", 10), Question("main", 0, -2)):
+        with pytest.raises(IndexError, match="of 10"):
+            explainer.explain_batch([image, image], [Question("main", 1), wrong])
+    with pytest.raises(QuestionError, match="no head"):
+        explainer.explain_batch([image], [Question("aux9")])
+    assert explainer.passes == before
+
+
+def test_a_failing_pass_reaches_all_that_wait_and_the_next_works(explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
     image = random_image(100, 100)
-    with pytest.raises(IndexError):
-        explainer.explain_batch([image, image], [Question("main", 1), Question("main", 9999)])
+    with monkeypatch.context() as patched:
+        patched.setattr("googlenet.explainer.grad_cam", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            explainer.explain_batch([image, image], [Question("main", 1), Question("main", 2)])
     assert explainer.explain(image).question.target is not None
 
 

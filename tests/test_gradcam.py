@@ -8,6 +8,7 @@ are made in float64, where it does not; those that run the same kernels are made
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -21,8 +22,8 @@ from torchcam.methods import GradCAM as TorchCAM
 
 from benchmarks.precision import rank_correlation
 from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
-from googlenet.explanation import Question
-from googlenet.gradcam import grad_cam
+from googlenet.explanation import Cell, Question
+from googlenet.gradcam import AGAINST, FOR, as_tensor, grad_cam, one_pass
 from googlenet.model import GoogLeNet
 from tests.helpers import ARCHITECTURES, random_model
 
@@ -38,6 +39,59 @@ class Head(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return getattr(self.model.heads(x), self.head)
+
+
+class ByHand(nn.Module):
+    """A network to follow on paper: nine stages that hand on their input, of 8 channels on 2×2 cells, and a main head of 2
+    classes on each channel's average. The branches have 1, 1, 1 and 5 channels; the last four channels stay zero."""
+
+    aux1 = aux2 = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inceptions = nn.ModuleDict({name: nn.Identity() for name in STAGES})
+        for module in self.inceptions.values():
+            module.splits = (1, 1, 1, 5)
+        self.fc = nn.Linear(8, 2)
+        self.fc.weight.data = torch.tensor([[4.0, 0, -8, 0, 0, 0, 0, 0], [0, 0, 0, 12, 0, 0, 0, 0]])
+        self.fc.bias.data = torch.tensor([1.0, 100])
+
+    def stages(self, x: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+        for name, module in self.inceptions.items():
+            x = module(x)
+            yield name, x
+
+    def stage(self, name: str) -> nn.Module:
+        return self.inceptions[name]
+
+    def classify(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(x.mean(dim=(2, 3)))
+
+
+def test_an_example_worked_out_by_hand() -> None:
+    x = torch.tensor([[[[1.0, 0], [0, 3]], [[9, 9], [9, 9]], [[0, 2], [0, 0]], [[0, 0], [1, 0]], *[[[0, 0], [0, 0]]] * 4]])
+    model = ByHand().requires_grad_(False)
+    # The first four channels' averages are 1, 9, 0.5 and 0.25. So the logits are 4·1 − 8·0.5 + 1 = 1 and 12·0.25 + 100 = 103.
+    result = grad_cam(model, x, [Question(target=0, channels=True)])
+    assert result.logits.main.tolist() == [[1, 103]]
+    # A cell counts for a quarter of its channel's average: α = (4, 0, −8, 0, …) / 4 = (1, 0, −2, 0, …). A branch's map is
+    # α_k A_k.
+    by_hand = [[[1.0, 0], [0, 3]], [[0, 0], [0, 0]], [[0, -4], [0, 0]], [[0, 0], [0, 0]]]
+    assert result.branch_maps["5b"].tolist() == [by_hand]
+    # The stage's map is their sum, [[1, −4], [0, 3]]; it sums to 0, which is the logit without its bias 1.
+    assert result.branch_maps["5b"].sum(1).tolist() == [[[1, -4], [0, 3]]]
+    # Channel 0 speaks for the class with 1 + 3 = 4, channel 2 against it with −4: half of the evidence each.
+    channels = result.channels["5b"]
+    assert (channels.indices[0, 0], channels.shares[0, 0]) == (0, 0.5)
+    assert (channels.indices[0, FOR], channels.shares[0, FOR]) == (2, -0.5)
+    assert channels.maps[0, FOR].tolist() == [[0, -4], [0, 0]]
+    # Class 0 rather than class 1: (0, 0, 0, 12) / 4 goes from α, so that the pool branch has −3 where channel 3 has 1.
+    contrast = grad_cam(model, x, [Question(target=0, contrast=1)]).branch_maps["5b"]
+    assert contrast.tolist() == [[*by_hand[:3], [[0, 0], [-3, 0]]]]
+    # The head's top class is 1: its map is 3 where channel 3 has 1.
+    top = grad_cam(model, x, [Question()])
+    assert top.targets.tolist() == [1]
+    assert top.branch_maps["5b"].sum(1).tolist() == [[[0, 0], [3, 0]]]
 
 
 def captum_maps(model: GoogLeNet, x: torch.Tensor, head: str, target: int) -> dict[str, torch.Tensor]:
@@ -152,6 +206,69 @@ def test_branches_are_the_map_of_their_own_channels(name: str) -> None:
         weighted = gradient.mean((2, 3), keepdim=True) * outputs[stage]
         parts = [part.sum(1) for part in weighted.detach().split(model.stage(stage).splits, dim=1)]
         assert close(ours[stage], torch.stack(parts, dim=1))
+
+
+def channel_parts(model: GoogLeNet, x: torch.Tensor, target: int) -> dict[str, torch.Tensor]:
+    """stage → (K, H, W): every channel's map α_k A_k for one image, by plain autograd."""
+    outputs = dict(model.stages(x))
+    y = model.classify(outputs["5b"])[0, target]
+    gradients = torch.autograd.grad(y, list(outputs.values()))
+    return {s: (g.mean((2, 3), keepdim=True) * outputs[s])[0].detach() for s, g in zip(STAGES, gradients, strict=True)}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_all_channels_of_a_stage_sum_to_its_map(name: str) -> None:
+    """And the strongest of them, for and against, are what the pass returns, with their shares and their own maps."""
+    model = random_model(ARCHITECTURES[name], CLASSES).double()
+    x = torch.randn(1, 3, 96, 96, dtype=torch.float64)
+    result = grad_cam(model.for_inference(), x, [Question(target=2, channels=True)])
+    for stage, parts in channel_parts(model, x, 2).items():
+        assert close(parts.sum(0), result.branch_maps[stage].sum(1)[0])
+        sums = parts.sum((1, 2))
+        order = sums.argsort(descending=True)
+        indices, shares, maps = (values[0] for values in result.channels[stage])
+        assert indices.tolist() == [*order[:FOR].tolist(), *order.flip(0)[:AGAINST].tolist()]
+        assert shares.numpy() == pytest.approx((sums[indices] / sums.abs().sum()).numpy(), rel=1e-4)
+        assert close(maps, parts[indices])
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_channels_and_bias_sum_to_the_logit_at_5b_of_the_main_head(name: str) -> None:
+    model = random_model(ARCHITECTURES[name], CLASSES).double()
+    x = torch.randn(1, 3, 96, 96, dtype=torch.float64)
+    with torch.no_grad():
+        model.fc.bias.uniform_(-1, 1)
+    parts = channel_parts(model, x, 4)["5b"]
+    logits = model(x)[0].detach()
+    bias = model.fc.bias.detach()
+    assert parts.sum() + bias[4] == pytest.approx(logits[4].item(), rel=1e-9)
+    maps = grad_cam(model.for_inference(), x, [Question(target=4)]).branch_maps["5b"]
+    assert maps.sum().item() + bias[4].item() == pytest.approx(logits[4].item(), rel=1e-4)
+    lead = grad_cam(model.for_inference(), x, [Question(target=4, contrast=5)]).branch_maps["5b"].sum().item()
+    assert lead + (bias[4] - bias[5]).item() == pytest.approx((logits[4] - logits[5]).item(), rel=1e-4)
+
+
+def test_a_cell_ranks_the_channels_of_its_stage_alone() -> None:
+    model = random_model(classes=CLASSES).double()
+    x = torch.randn(1, 3, 96, 96, dtype=torch.float64)
+    whole, cell = Question(target=2, channels=True), Question(target=2, channels=True, cell=Cell("4c", 1, 4))
+    result = grad_cam(model.for_inference(), x.repeat(2, 1, 1, 1), [whole, cell])
+    parts = channel_parts(model, x, 2)["4c"][:, 1, 4]
+    indices, shares, maps = (values[1] for values in result.channels["4c"])
+    assert indices[:FOR].tolist() == parts.argsort(descending=True)[:FOR].tolist()
+    assert indices[FOR:].tolist() == parts.argsort()[:AGAINST].tolist()
+    assert shares.numpy() == pytest.approx((parts[indices] / parts.abs().sum()).numpy(), rel=1e-4)
+    assert maps[:, 1, 4].numpy() == pytest.approx(parts[indices].numpy(), rel=1e-4)
+    for stage in set(STAGES) - {"4c"}:
+        assert all(torch.equal(values[0], values[1]) for values in result.channels[stage])
+
+
+def test_heads_that_nobody_asks_about_change_nothing() -> None:
+    """A CUDA graph serves all heads at once (`googlenet.engine`)."""
+    model = random_model(classes=CLASSES).for_inference()
+    x, questions = torch.randn(2, 3, 96, 96), [Question("main", 1), Question("main", 2, 3)]
+    few, all_heads = (one_pass(model, x, as_tensor(questions), heads, channels=False) for heads in (("main",), HEADS))
+    assert all(torch.equal(few.branch_maps[stage], all_heads.branch_maps[stage]) for stage in STAGES)
 
 
 def test_one_forward_and_one_backward_serve_all() -> None:

@@ -1,12 +1,14 @@
-"""Convolution and ReLU of the inference copy: on a CPU one oneDNN kernel in each direction, its weights laid out once.
+"""Convolution and ReLU of the inference copy as one kernel in each direction, with weights laid out once.
 
 torch lays a convolution's weights out anew for oneDNN at each call, forward and backward, and its ReLU goes over the output once
-more: together about a twelfth of one picture's explanation. The operators used here are those of torch's own compiler; they are
-private to torch, so that tests keep them equal to `F.conv2d` in both directions.
+more: together about a twelfth of one picture's explanation on a CPU. On a GPU cuDNN's fused kernel saves a tenth. The operators
+are those of torch's own compiler and not all of them are public. So they are compared with `F.conv2d` once in a process, before
+their first use, and plain convolutions run where an operator is missing or differs.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,16 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-PACKED: set[torch.dtype] = set()
-"""The precisions in which this processor's oneDNN convolves."""
-if torch.backends.mkldnn.is_available():
-    PACKED |= {torch.float32} | ({torch.bfloat16} if torch.ops.mkldnn._is_mkldnn_bf16_supported() else set())  # noqa: SLF001
-
 
 class ConvReLU(nn.Conv2d):
     """relu(conv(x)): (N, in, H, W) → (N, out, H', W').
 
-    Made from a convolution of an odd kernel that keeps the size but for its stride, has a bias, and learns no more.
+    Requires an odd kernel with padding = kernel // 2, a bias, and, for the fused kernels, stride 1 and frozen weights.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -31,31 +28,50 @@ class ConvReLU(nn.Conv2d):
         super().__init__(*channels, conv.kernel_size, conv.stride, conv.padding, device="meta")  # type: ignore[arg-type]
         assert conv.bias is not None
         self.weight, self.bias = conv.weight, conv.bias
-        self.layouts: dict[tuple[bool, torch.dtype, bool], Tensor] = {}
-        """(backward?, precision, one picture?) → weights as oneDNN wants them: what suits one picture slows a batch"""
+        self.border = [side // 2 for side in self.kernel_size]
+        self.layouts: dict[tuple[bool, bool], Tensor] = {}
+        """(backward?, one picture?) → weights as the kernel wants them: what suits one picture slows a batch"""
+        self.laid_out: tuple[Tensor, int] | None = None
+        """the weights that `layouts` were made from, and their version"""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type == "cpu" and x.dtype in PACKED and self.stride == (1, 1) and not self.weight.requires_grad:
-            return Packed.apply(x, self)
+        if self.stride == (1, 1) and not self.weight.requires_grad and fuses(x.device, x.dtype):
+            return Fused.apply(x, self)
         return F.relu(super().forward(x), inplace=True)
 
     def convolve(self, x: Tensor, backward: bool) -> Tensor:
         """The convolution with its bias and ReLU or, for the gradient of its input, the one with the kernels turned by 180°."""
-        padding = list(self.padding)
-        key = backward, x.dtype, len(x) == 1
-        layout = self.layouts.get(key)
-        if layout is None:
-            weight = self.weight.flip(2, 3).transpose(0, 1).contiguous() if backward else self.weight
-            layout = torch.ops.mkldnn._reorder_convolution_weight(weight, padding, [1, 1], [1, 1], 1, list(x.shape))  # noqa: SLF001
-            self.layouts[key] = layout
+        layout = self.layout(x, backward)
+        if x.device.type == "cuda":
+            if backward:
+                return F.conv2d(x, layout, padding=self.border)
+            return torch.cudnn_convolution_relu(x, layout, self.bias, [1, 1], self.border, [1, 1], 1)
         bias, then = (None, "none") if backward else (self.bias, "relu")
-        return torch.ops.mkldnn._convolution_pointwise(x, layout, bias, padding, [1, 1], [1, 1], 1, then, [], "")  # noqa: SLF001
+        return onednn("_convolution_pointwise")(x, layout, bias, self.border, [1, 1], [1, 1], 1, then, [], "")
+
+    def layout(self, x: Tensor, backward: bool) -> Tensor:
+        """The weights as the kernel for x wants them, made at first use and again after the weights changed."""
+        version = self.weight._version  # noqa: SLF001 (torch has no public name for it)
+        if self.laid_out is None or self.laid_out[0].data_ptr() != self.weight.data_ptr() or self.laid_out[1] != version:
+            self.layouts.clear()
+            self.laid_out = self.weight.detach(), version  # keeps the memory, so that no other weights get the same address
+        key = backward, len(x) == 1
+        found = self.layouts.get(key)
+        if found is None:
+            found = self.weight.flip(2, 3).transpose(0, 1).contiguous() if backward else self.weight
+            if x.device.type == "cuda":
+                found = found.contiguous(memory_format=torch.channels_last)
+            else:
+                shape = list(x.shape)
+                found = onednn("_reorder_convolution_weight")(found, self.border, [1, 1], [1, 1], 1, shape)
+            self.layouts[key] = found
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "layouts": {}}  # opaque to copies and pickles
+        return {**self.__dict__, "layouts": {}, "laid_out": None}  # opaque to copies and pickles
 
 
-class Packed(torch.autograd.Function):
+class Fused(torch.autograd.Function):
     """ConvReLU at stride 1 with a gradient for its input alone."""
 
     @staticmethod
@@ -70,3 +86,32 @@ class Packed(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (y,) = ctx.saved_tensors
         return ctx.conv.convolve(torch.ops.aten.threshold_backward(gradient, y, 0), backward=True), None
+
+
+def onednn(name: str) -> Any:
+    """One of torch's operators on oneDNN, private to torch. Raises AttributeError where this torch lacks it."""
+    return getattr(torch.ops.mkldnn, name)
+
+
+@cache
+def fuses(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether the fused kernels exist there and give what `F.conv2d` and ReLU give, forward and backward."""
+    if dtype not in (torch.float32, torch.bfloat16):
+        return False
+    generator = torch.Generator().manual_seed(0)  # torch's own generator stays as it is
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator).to(device, dtype)
+
+    plain = nn.Conv2d(16, 24, 3, padding=1, device="meta")
+    plain.weight = nn.Parameter(random(24, 16, 3, 3), requires_grad=False)
+    plain.bias = nn.Parameter(random(24), requires_grad=False)
+    x, upstream = random(2, 16, 8, 8), random(2, 24, 8, 8)
+    conv = ConvReLU(plain)
+    try:
+        found = conv.convolve(x, backward=False), conv.convolve(upstream, backward=True)
+    except (AttributeError, RuntimeError, TypeError):  # missing, not for this device, or with other arguments
+        return False
+    wanted = F.relu(plain(x)), F.conv_transpose2d(upstream, plain.weight, padding=1)
+    tolerance = 1e-4 if dtype == torch.float32 and device.type == "cpu" else 0.02  # a GPU's TF32 has 10 bits of mantissa
+    return all(float((a - b).abs().max()) <= tolerance * float(b.abs().max()) for a, b in zip(found, wanted, strict=True))

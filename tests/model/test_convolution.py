@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from googlenet.model.convolution import PACKED, ConvReLU
+from googlenet.model import convolution
+from googlenet.model.convolution import ConvReLU, fuses
 
+CPU = torch.device("cpu")
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.01}
 
 
@@ -27,7 +29,7 @@ def off_by(ours: torch.Tensor, reference: torch.Tensor) -> float:
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [1, 3, 5])
-@pytest.mark.parametrize("dtype", sorted({torch.float64, *PACKED}, key=str))
+@pytest.mark.parametrize("dtype", TOLERANCE)
 def test_value_and_gradient_are_torchs(dtype: torch.dtype, kernel: int, stride: int, channels_last: bool) -> None:
     conv = conv_relu(kernel, stride).to(dtype)
     exact = copy.deepcopy(conv).double()
@@ -37,7 +39,7 @@ def test_value_and_gradient_are_torchs(dtype: torch.dtype, kernel: int, stride: 
             x = x.to(memory_format=torch.channels_last)
         x.requires_grad_()
         y = conv(x)
-        assert (type(y.grad_fn).__name__ == "PackedBackward") == (dtype in PACKED and stride == 1)
+        assert (type(y.grad_fn).__name__ == "FusedBackward") == (fuses(CPU, dtype) and stride == 1)
         upstream = torch.randn_like(y)
         (gradient,) = torch.autograd.grad(y, x, upstream)
         reference_x = x.detach().double().requires_grad_()
@@ -46,7 +48,53 @@ def test_value_and_gradient_are_torchs(dtype: torch.dtype, kernel: int, stride: 
         (reference_gradient,) = torch.autograd.grad(reference, reference_x, upstream.double() * (y > 0))
         assert off_by(y.detach(), reference.detach()) <= TOLERANCE[dtype]
         assert off_by(gradient, reference_gradient) <= TOLERANCE[dtype]
-    assert len(conv.layouts) == (4 if dtype in PACKED and stride == 1 else 0)
+    assert len(conv.layouts) == (4 if fuses(CPU, dtype) and stride == 1 else 0)
+
+
+def test_this_torch_has_the_operators() -> None:
+    """Without them everything works, a twelfth slower. A new torch that lost them should be noticed here."""
+    assert fuses(CPU, torch.float32)
+    assert not fuses(CPU, torch.float64)
+
+
+@pytest.mark.parametrize("fault", ["missing", "different"])
+def test_plain_convolutions_where_an_operator_is_missing_or_differs(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    true = convolution.onednn
+
+    def faulty(name: str) -> object:
+        if fault == "missing":
+            raise AttributeError(name)
+        return (lambda *arguments: true(name)(*arguments) * 1.01) if name == "_convolution_pointwise" else true(name)
+
+    conv, x = conv_relu(3), torch.randn(1, 24, 8, 8)
+    fuses.cache_clear()
+    monkeypatch.setattr(convolution, "onednn", faulty)
+    try:
+        assert not fuses(CPU, torch.float32)
+        assert torch.equal(conv(x), F.relu(F.conv2d(x, conv.weight, conv.bias, padding=1)))
+    finally:
+        fuses.cache_clear()
+
+
+def test_weights_that_change_are_laid_out_anew() -> None:
+    """Loading, changing in place, and a way there and back through another precision."""
+
+    def right() -> bool:
+        x = torch.randn(1, 24, 8, 8, requires_grad=True)
+        reference = F.relu(F.conv2d(x, conv.weight, conv.bias, padding=1))
+        pairs = [(conv(x), reference), *zip(*(torch.autograd.grad(y.sum(), x) for y in (conv(x), reference)), strict=True)]
+        return all(off_by(a.detach(), b.detach()) <= 1e-5 for a, b in pairs)
+
+    conv = conv_relu(3)
+    assert right()
+    conv.load_state_dict({name: torch.randn_like(value) for name, value in conv.state_dict().items()})
+    assert right()
+    nn.init.normal_(conv.weight)
+    assert right()
+    conv.bfloat16().float()
+    assert right()
+    conv.weight = nn.Parameter(torch.randn_like(conv.weight), requires_grad=False)
+    assert right()
 
 
 def test_weights_that_learn_get_their_gradient() -> None:

@@ -1,0 +1,32 @@
+"""Every example in a docstring runs and prints what it says."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import googlenet
+from tests.helpers import ROOT
+
+MODULES = [module.name for module in pkgutil.walk_packages(googlenet.__path__, "googlenet.") if "__main__" not in module.name]
+EXAMPLES = [
+    (name, example)
+    for name in MODULES
+    for example in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name))
+    if example.examples
+]
+
+
+@pytest.mark.parametrize(("module", "example"), EXAMPLES, ids=[example.name for _, example in EXAMPLES])
+def test_the_examples_run(module: str, example: doctest.DocTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    runner.run(example)
+    assert runner.failures == 0, module
+
+
+def test_the_entries_of_python_have_examples() -> None:
+    assert {"googlenet.explainer.Explainer.explain", "googlenet.gradcam.grad_cam"} <= {example.name for _, example in EXAMPLES}
