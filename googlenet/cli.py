@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from googlenet.explanation import Explanation, Question
     from googlenet.training.loop import Phase
 
-ROOT = Path(__file__).parent.parent
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status. An expected failure is one sentence on stderr and status 1."""
@@ -277,6 +275,5 @@ def run_deploy(options: argparse.Namespace) -> int:
         hardware=options.hardware,
         private=options.private,
         dry_run=options.dry_run,
-        root=ROOT,
     )
     return 0

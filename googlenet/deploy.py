@@ -16,7 +16,7 @@ from huggingface_hub.utils import validate_repo_id
 from googlenet.checkpoints import load
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.hub import HubAwayError, fetch_listing, short_reason
-from googlenet.checkpoints.source import Repository, choose, parse_repository
+from googlenet.checkpoints.source import PACKAGE, Repository, choose, parse_repository, shipped
 from googlenet.errors import UserError
 
 VARIABLE = "GOOGLENET_WEIGHTS"
@@ -34,9 +34,10 @@ class Plan:
     variables: dict[str, str]
 
 
-def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, dry_run: bool, root: Path) -> str:
-    """Make or update the Space `user/space` from the checkout `root`, wait until it runs, print and return its address.
+def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, dry_run: bool, package: Path = PACKAGE) -> str:
+    """Make or update the Space `user/space` with the program, wait until it runs, print and return its address.
 
+    `package` is the folder of the program's modules, in a checkout or installed.
     Weights on this machine travel along; weights on the Hub are named in the Space's variable and fetched when it is built. A
     dry run prints what would be done and needs neither token nor network. Raises UserError, in one sentence, for whatever a
     person can mend, the Space's own build error among it.
@@ -46,7 +47,7 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
         user, _ = repo_id.split("/")
     except (HFValidationError, ValueError):
         raise UserError("{space} is no name of a Space; write user/space.", space=repo_id) from None
-    plan = make_plan(weights, root)
+    plan = make_plan(weights, package)
     address = f"{constants.ENDPOINT}/spaces/{repo_id}"
     if dry_run:
         print(describe(repo_id, plan, hardware, private))
@@ -73,21 +74,24 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
     return address
 
 
-def make_plan(weights: str, root: Path) -> Plan:
+def make_plan(weights: str, package: Path) -> Plan:
     """Exactly the files that the Space needs, and its variables."""
-    files: dict[str, Path | bytes] = {name: root / name for name in TOP_LEVEL}
-    for path in sorted((root / "googlenet").rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
-            files[path.relative_to(root).as_posix()] = path
+    files: dict[str, Path | bytes] = {name: shipped(name, package) for name in TOP_LEVEL}
+    for path in sorted(package.rglob("*")):
+        parts = path.relative_to(package).parts
+        # what an installed package holds of the Space's own files and of the weights goes where a checkout has it
+        if path.is_file() and parts[0] not in ("space", "weights") and "__pycache__" not in parts and parts[-1][0] != ".":
+            files["/".join(("googlenet", *parts))] = path
     lacking = [name for name, path in files.items() if isinstance(path, Path) and not path.is_file()]
     if lacking:
-        raise UserError("{root} lacks {file}; deploy from a checkout of the program.", root=root, file=lacking[0])
+        raise UserError("{file} of the program is missing; install it anew, or deploy from a checkout.", file=lacking[0])
+    card = shipped("README.md", package)
     if os.path.exists(weights):
         load(weights)  # what does not load here would not load there
         files |= {f"weights/{path.name}": path for path in weights_files(Path(weights))}
-        return Plan(files | {"README.md": readme(root, None)}, {})
+        return Plan(files | {"README.md": readme(card, None)}, {})
     repository = parse_repository(weights)
-    return Plan(files | {"README.md": readme(root, repository)}, {VARIABLE: str(repository)})
+    return Plan(files | {"README.md": readme(card, repository)}, {VARIABLE: str(repository)})
 
 
 def require(plan: Plan) -> None:
@@ -115,15 +119,15 @@ def weights_files(path: Path) -> list[Path]:
     return [folder / file for file in (*beside, name) if (folder / file).is_file()]
 
 
-def readme(root: Path, repository: Repository | None) -> bytes:
-    """README.md with the header that Spaces read: the checkout's own, and the weights to fetch while the Space is built."""
+def readme(path: Path, repository: Repository | None) -> bytes:
+    """README.md with the header that Spaces read: the program's own, and the weights to fetch while the Space is built."""
     try:
-        text = (root / "README.md").read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
         _, header, body = text.split("---\n", 2)
         fields: dict[str, Any] = yaml.safe_load(header)
         fields.pop("preload_from_hub", None)
     except (OSError, ValueError, AttributeError, yaml.YAMLError):
-        raise UserError("README.md in {root} does not begin with the header of a Space.", root=root) from None
+        raise UserError("{file} does not begin with the header of a Space.", file=path) from None
     if repository:
         fields["models"] = list(dict.fromkeys([*fields.get("models", []), repository.id]))
         fields["preload_from_hub"] = [preload(repository)]

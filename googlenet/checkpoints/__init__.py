@@ -10,32 +10,38 @@ from googlenet.checkpoints.checkpoint import Progress
 from googlenet.checkpoints.folder import read_folder
 from googlenet.checkpoints.folder import save as save
 from googlenet.checkpoints.hub import pull
-from googlenet.checkpoints.source import REPOSITORY, Repository, choose
+from googlenet.checkpoints.source import BUILT_IN, REPOSITORY, Repository, choose, shipped
 from googlenet.checkpoints.source import parse_repository as parse_repository
-from googlenet.errors import WeightsError
+from googlenet.errors import WeightsError, reason
 
 
 def load(source: str | Repository, *, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
     """Load a SOURCE: a folder, a file or `user/repo[@revision][:file]`; an existing path wins over a repository.
 
-    A `Repository` is never taken for a path. The model is float32 and in eval mode. `token` as huggingface_hub takes it: None
-    for $HF_TOKEN or the stored one, False for none. Raises WeightsError for whatever keeps the weights from
-    loading.
+    `weights` stands for the built-in weights where there is no such path. A `Repository` is never taken for a path. The model
+    is float32 and in eval mode. `token` as huggingface_hub takes it: None for $HF_TOKEN or the stored one, False for none.
+    Raises WeightsError for whatever keeps the weights from loading.
     """
     if isinstance(source, Repository):
         return pull(source, token, progress)
-    path = Path(source)
-    if os.path.isdir(source):
-        try:
-            names = [file.name for file in path.iterdir()]
-        except OSError as error:
-            raise WeightsError("The folder {source} cannot be read: {error}.", source=source, error=error.strerror) from None
-        return read_folder(path, choose(names, source), source)
-    if os.path.exists(source):
-        return read_folder(path.parent, path.name, source)
+    path = source
+    if source == BUILT_IN and not os.path.exists(source):
+        path = str(shipped(BUILT_IN))
+    if os.path.isdir(path):
+        shown = BUILT_IN if os.path.realpath(path) == os.path.realpath(shipped(BUILT_IN)) else source  # no path of this machine
+        return read_folder(Path(path), choose(list_folder(path), shown), shown)
+    if os.path.exists(path):
+        return read_folder(Path(path).parent, Path(path).name, source)
     if not REPOSITORY.fullmatch(source.strip()):
         raise WeightsError("There is no folder or file {source}; give one, or a repository as user/repo.", source=source)
     return pull(parse_repository(source), token, progress)
+
+
+def list_folder(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError as error:
+        raise WeightsError("The folder {source} cannot be read: {error}.", source=folder, error=reason(error)) from None
 
 
 def import_weights(source: str, out: Path) -> LoadedModel:

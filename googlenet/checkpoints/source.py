@@ -53,6 +53,10 @@ KNOWN_SOURCES = (
 )
 """Sources on the Hub beside the built-in weights, for the page's menu."""
 
+PACKAGE = Path(__file__).parents[1]
+BUILT_IN = "weights"
+"""The folder of the weights that come with the program, and their name as a SOURCE."""
+
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
 REPOSITORY = re.compile(rf"({NAME}/{NAME})(?:@([A-Za-z0-9_][A-Za-z0-9_./-]{{0,99}}))?(?::([^:\\\0]{{1,200}}))?")
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -93,6 +97,12 @@ def choose(names: Iterable[str], source: str) -> str:
     return candidates[0]
 
 
+def shipped(name: str, package: Path = PACKAGE) -> Path:
+    """A file or folder that comes with the program: inside an installed package, beside the package in a checkout."""
+    installed = package / name if name == BUILT_IN else package / "space" / name
+    return installed if installed.exists() else package.parent / name
+
+
 def default_source() -> str:
-    """$GOOGLENET_WEIGHTS, else `weights/` beside the package: relative, since the API tells it to strangers."""
-    return os.environ.get("GOOGLENET_WEIGHTS") or os.path.relpath(Path(__file__).parents[2] / "weights")
+    """$GOOGLENET_WEIGHTS, else the built-in weights."""
+    return os.environ.get("GOOGLENET_WEIGHTS") or str(shipped(BUILT_IN))

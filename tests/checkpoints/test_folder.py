@@ -21,7 +21,7 @@ from googlenet.checkpoints import import_weights, load, save
 from googlenet.checkpoints.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.folder import labels_of, license_of, write_folder
 from googlenet.checkpoints.readers import SUFFIXES
-from googlenet.checkpoints.source import KNOWN_SOURCES, Repository, choose, default_source, parse_repository
+from googlenet.checkpoints.source import KNOWN_SOURCES, Repository, choose, default_source, parse_repository, shipped
 from googlenet.config import Metrics, ModelConfig, dump_config
 from googlenet.errors import UserError
 from googlenet.images import Preprocess
@@ -199,8 +199,29 @@ def test_default_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLENET_WEIGHTS", "user/repo")
     assert default_source() == "user/repo"
     monkeypatch.setenv("GOOGLENET_WEIGHTS", "")
-    assert not Path(default_source()).is_absolute()
-    assert Path(default_source()).resolve() == ROOT / "weights"
+    assert Path(default_source()) == ROOT / "weights"
+
+
+def test_the_built_in_weights_are_found_anywhere_and_named_without_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load("weights").provenance.source == "weights"
+    assert load(str(ROOT / "weights")).provenance.source == "weights"  # results name no path of this machine
+    (tmp_path / "weights").mkdir()
+    with pytest.raises(UserError, match="weights holds no GoogLeNet"):  # a folder that is there wins
+        load("weights")
+
+
+def test_what_comes_with_the_program_lies_in_the_package_or_beside_it(tmp_path: Path) -> None:
+    package = tmp_path / "googlenet"
+    assert shipped("app.py", package) == tmp_path / "app.py"
+    assert shipped("weights", package) == tmp_path / "weights"
+    (package / "space").mkdir(parents=True)
+    (package / "space" / "app.py").touch()
+    (package / "weights").mkdir()
+    assert shipped("app.py", package) == package / "space" / "app.py"
+    assert shipped("weights", package) == package / "weights"
 
 
 # Which file

@@ -17,9 +17,9 @@ from googlenet.deploy import deploy
 from googlenet.errors import UserError
 
 
-def run(root: str, **options: Any) -> dict[str, Any]:
+def run(package: str, **options: Any) -> dict[str, Any]:
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        address = deploy(root=Path(root), **options)
+        address = deploy(package=Path(package), **options)
     return {"address": address, "said": said.getvalue()}
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from huggingface_hub import constants
 
 from googlenet.architecture import Architecture
 from googlenet.checkpoints.folder import write_folder
+from googlenet.checkpoints.source import shipped
 from googlenet.config import ModelConfig
 from googlenet.deploy import deploy
 from googlenet.errors import UserError
@@ -72,7 +74,7 @@ def ask(process: subprocess.Popen[str]) -> Run:
 def run(ask: Run, checkout: Path) -> Run:
     def run(space: str, **options: Any) -> dict[str, Any]:
         defaults = {"weights": str(checkout / "weights"), "hardware": None, "private": False, "dry_run": False}
-        return ask(repo_id=space, root=str(checkout), **(defaults | options))
+        return ask(repo_id=space, package=str(checkout / "googlenet"), **(defaults | options))
 
     return run
 
@@ -147,6 +149,28 @@ def test_weights_on_the_hub_are_named_and_preloaded(server: UploadServer, run: R
     assert "preload_from_hub" not in header(space.files["README.md"])
 
 
+def test_an_installed_program_deploys_what_a_checkout_does(
+    checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wheel has no checkout around it: the Space's own files and the weights lie inside the package."""
+    package = tmp_path / "site-packages" / "googlenet"
+    shutil.copytree(checkout / "googlenet", package)
+    shutil.copytree(checkout / "weights", package / "weights")
+    (package / "space").mkdir()
+    for name in ("app.py", "requirements.txt", "README.md", "LICENSE"):
+        shutil.copy(checkout / name, package / "space" / name)
+        (tmp_path / "site-packages" / name).write_text("of some other package", "utf-8")
+
+    def said(package: Path, weights: Path) -> str:
+        deploy("a/b", weights=str(weights), hardware=None, private=False, dry_run=True, package=package)
+        return capsys.readouterr().out
+
+    installed = said(package, shipped("weights", package))
+    assert installed == said(checkout / "googlenet", checkout / "weights")
+    assert "file googlenet/deploy.py (" in installed
+    assert "file weights/model.safetensors (" in installed
+
+
 def test_a_public_space_becomes_private(server: UploadServer, run: Run) -> None:
     run("someone/open")
     assert not server.repos["spaces/someone/open"].private
@@ -163,7 +187,7 @@ def test_a_public_space_becomes_private(server: UploadServer, run: Run) -> None:
     ],
 )
 def test_the_preload_line(checkout: Path, source: str, preload: str, capsys: pytest.CaptureFixture[str]) -> None:
-    deploy("someone/dry", weights=source, hardware=None, private=True, dry_run=True, root=checkout)
+    deploy("someone/dry", weights=source, hardware=None, private=True, dry_run=True, package=checkout / "googlenet")
     said = capsys.readouterr().out
     assert f"header - {preload}\n" in said
     assert f"variable GOOGLENET_WEIGHTS={source}\n" in said
@@ -236,19 +260,28 @@ def test_without_a_network_one_sentence(checkout: Path, monkeypatch: pytest.Monk
     for offline, why in ((False, "the connection broke or is too slow"), (True, "offline mode is set")):
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
         with pytest.raises(UserError) as caught:
-            deploy("a/b", weights=str(checkout / "weights"), hardware=None, private=False, dry_run=False, root=checkout)
+            deploy(
+                "a/b",
+                weights=str(checkout / "weights"),
+                hardware=None,
+                private=False,
+                dry_run=False,
+                package=checkout / "googlenet",
+            )
         assert str(caught.value) == f"a/b could not be brought up to date: {why}; try again."
 
 
 def test_what_cannot_be_deployed_is_told(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(space: str, weights: str, root: Path, dry_run: bool = True) -> str:
         with pytest.raises(UserError) as caught:
-            deploy(space, weights=weights, hardware=None, private=False, dry_run=dry_run, root=root)
+            deploy(space, weights=weights, hardware=None, private=False, dry_run=dry_run, package=root / "googlenet")
         return str(caught.value)
 
     for name in ("space", "a/b/c", "a b/c"):
         assert refused(name, "user/repo", checkout) == f"{name} is no name of a Space; write user/space."
-    assert "lacks app.py; deploy from a checkout" in refused("a/b", "user/repo", tmp_path)
+    assert (
+        refused("a/b", "user/repo", tmp_path) == "app.py of the program is missing; install it anew, or deploy from a checkout."
+    )
     (tmp_path / "bad").mkdir()
     assert "holds no GoogLeNet" in refused("a/b", str(tmp_path / "bad"), checkout)
     assert "names no repository" in refused("a/b", "nowhere", checkout)
