@@ -1,19 +1,33 @@
 #!/usr/bin/env bash
-# The one test command: makes its own environment, installs what it needs (a browser too), runs the linters and the tests.
+# The one test command: makes its own environment, a browser and a Korean font included, runs the checkers and the tests.
+# Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python3 -m venv .venv
-.venv/bin/python -m pip install --quiet --requirement tests/requirements.txt
+bin=.venv/bin
+# The versions that were tested together; some of them do not exist for Python 3.10.
+tested=$("$bin/python" -c 'import sys; print("tests/constraints.txt" if sys.version_info >= (3, 11) else "/dev/null")')
+"$bin/python" -m pip install --quiet --constraint "$tested" --editable ".[app,onnx,train,distil,ray,test]"
 
 if ! command -v chromium >/dev/null; then
   # Playwright's own build where it can be had, else the distribution's
-  .venv/bin/python -m playwright install --with-deps chromium ||
+  "$bin/python" -m playwright install --with-deps chromium ||
     (apt-get update -qq && apt-get install -y -qq chromium)
 fi
+if command -v apt-get >/dev/null && [ -z "$(fc-list :lang=ko 2>/dev/null)" ]; then
+  (apt-get update -qq && apt-get install -y -qq fontconfig fonts-noto-cjk) || echo "No Korean font: Korean text shows as boxes."
+fi
 
-.venv/bin/ruff check .
-.venv/bin/ruff format --check .
-.venv/bin/mypy
-PYTHONPATH=. .venv/bin/lint-imports
-.venv/bin/python -m pytest "$@"
+"$bin/ruff" check .
+"$bin/ruff" format --check .
+"$bin/mypy"
+PYTHONPATH=. "$bin/lint-imports"
+if command -v npm >/dev/null; then
+  npm --prefix tests/browser install --no-package-lock --no-audit --no-fund --silent
+  npm --prefix tests/browser run --silent check
+else
+  echo "No npm here: the page's script is not checked."
+fi
+"$bin/python" -m tests.audit
+"$bin/python" -X warn_default_encoding -m pytest --cov --cov-report term --durations 10 "$@"

@@ -15,10 +15,7 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import LayerGradCam
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
-from torchcam.methods import GradCAM as TorchCAM
 
 from benchmarks.precision import rank_correlation
 from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
@@ -137,9 +134,14 @@ def test_equals_captum_on_the_inference_copy(name: str, bfloat16: bool) -> None:
         assert difference <= (0.02 if bfloat16 else 1e-5) * reference.abs().max(), stage
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("stage", STAGES)
 def test_equals_torchcam_and_grad_cam(stage: str) -> None:
     """After their own normalisation: ReLU, then min–max to 0…1, on the native grid."""
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    from torchcam.methods import GradCAM as TorchCAM
+
     model = random_model(classes=CLASSES).double()
     x = torch.randn(1, 3, 224, 224, dtype=torch.float64)
     maps = [grad_cam(model.for_inference(), x, [Question("main", c)]).branch_maps[stage].sum(1)[0] for c in range(CLASSES)]

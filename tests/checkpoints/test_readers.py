@@ -11,10 +11,8 @@ import warnings
 import zipfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 import torchvision
@@ -79,6 +77,8 @@ def close(ours: Tensor | None, theirs: Tensor | np.ndarray) -> None:
 
 
 def run_onnx(path: Path, x: Tensor) -> np.ndarray:
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
 
@@ -111,6 +111,7 @@ def refusal(path: Path) -> str:
 # torchvision
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("fold", [True, False], ids=["folded", "batchnorm nodes"])
 @pytest.mark.parametrize("transform_input", [True, False], ids=["transform", "no transform"])
 def test_torchvision_onnx(tmp_path: Path, fold: bool, transform_input: bool) -> None:
@@ -271,6 +272,7 @@ def bgr(rgb: Tensor) -> Tensor:
     return rgb.flip(1) * 255 - torch.tensor([104.0, 117.0, 123.0]).view(3, 1, 1)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("old", [True, False], ids=["V1LayerParameter", "LayerParameter"])
 def test_caffe_against_opencv(tmp_path: Path, old: bool) -> None:
     path, layout = tmp_path / "net.caffemodel", tmp_path / "net.prototxt"
@@ -280,6 +282,8 @@ def test_caffe_against_opencv(tmp_path: Path, old: bool) -> None:
     assert converted.architecture == BERKELEY
     assert converted.preprocess.resize == (256, 256)
     rgb = picture()
+    import cv2
+
     net = cv2.dnn.readNetFromCaffe(str(layout), str(path))
     net.setInput(bgr(rgb).numpy())
     references = net.forward(["loss1/classifier", "loss2/classifier", "loss3/classifier"])
@@ -365,6 +369,7 @@ def berkeley_onnx(variant: str, far_pad: int = 2) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 8)], ir_version=3)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(("variant", "far_pad"), [("Gemm", 2), ("MatMul", 1), ("ReduceMean", 2)])
 def test_berkeley_onnx(tmp_path: Path, variant: str, far_pad: int) -> None:
     path = tmp_path / "net.onnx"
