@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
+import sysconfig
+import venv
+from pathlib import Path
 from typing import Any
 
 import pytest
+from gradio.media import get_image
 
 import googlenet
 from googlenet.errors import EXTRAS
@@ -17,6 +23,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+LION = get_image("lion.jpg")
 
 
 def test_every_public_name_can_be_imported() -> None:
@@ -50,3 +58,76 @@ def test_a_space_installs_what_the_package_asks_for(project: dict[str, Any]) -> 
 
 def test_every_extra_that_an_error_names_exists(project: dict[str, Any]) -> None:
     assert set(EXTRAS.values()) <= set(project["optional-dependencies"])
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built as `pip install .` builds it, with the build backend that is installed here."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--quiet",
+        "--wheel-dir",
+        str(folder),
+        ".",
+    ]
+    subprocess.run(command, check=True, cwd=ROOT)
+    (built,) = folder.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scripts' folder of an environment where the wheel is installed beside the packages that are installed here."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=os.name != "nt")
+    paths = {"base": str(folder), "platbase": str(folder)}
+    Path(sysconfig.get_path("purelib", "venv", paths), "here.pth").write_text(sysconfig.get_path("purelib"), "utf-8")
+    scripts = Path(sysconfig.get_path("scripts", "venv", paths))
+    command = [sys.executable, "-m", "pip", "--python", str(scripts / "python"), "install", "--no-deps", "--no-index", "--quiet"]
+    subprocess.run([*command, str(wheel)], check=True)
+    return scripts
+
+
+def run(scripts: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`googlenet …` of the installed wheel, in a folder that has nothing to do with the checkout."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "GOOGLENET_WEIGHTS")}
+    return subprocess.run(
+        [str(scripts / arguments[0]), *arguments[1:]], capture_output=True, text=True, check=False, cwd=folder, env=environment
+    )
+
+
+def test_the_installed_wheel_explains(scripts: Path, tmp_path: Path) -> None:
+    done = run(scripts, tmp_path, "googlenet", "explain", LION, "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["heads"]["main"][0]["label"] == "lion"
+    assert run(scripts, tmp_path, "googlenet", "--version").stdout == f"googlenet {googlenet.__version__}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_installed_wheel_plans_a_space(scripts: Path, tmp_path: Path) -> None:
+    done = run(scripts, tmp_path, "googlenet", "deploy", "user/space", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    files = set(re.findall(r"^file (\S+) ", done.stdout, re.M))
+    assert {"app.py", "requirements.txt", "README.md", "LICENSE", "googlenet/cli.py", "weights/model.safetensors"} <= files
+    assert not {name for name in files if name.startswith(("googlenet/weights/", "googlenet/space/"))}
+
+
+def test_the_core_works_without_the_extras_and_says_how_to_install_them(scripts: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+for module in {list(EXTRAS)}:
+    sys.modules[module] = None
+from googlenet.cli import main
+assert main(["explain", {LION!r}, "--device", "cpu"]) == 0
+sys.exit(main(["serve"]))
+"""
+    done = run(scripts, tmp_path, "python", "-c", code)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["stages"]
+    assert done.stderr == 'googlenet: gradio is not installed; run: pip install "inside-googlenet[app]"\n'
