@@ -162,7 +162,7 @@ def run_explain(options: argparse.Namespace) -> int:
 
 def pictures(arguments: Sequence[str]) -> Iterator[tuple[Path, Path]]:
     """(file, name in the output folder without suffix): files as they are, a folder's pictures all the way down, by name."""
-    from googlenet.images import FORMATS
+    from googlenet.headers import FORMATS
 
     suffixes = {f".{name.lower()}" for name in FORMATS} | {".jpg", ".tif"}
     for argument in map(Path, arguments):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 
 from googlenet.errors import UserError
-from googlenet.images import MAX_BYTES, Box, Preprocess, open_image
+from googlenet.explanation import Box
+from googlenet.headers import MAX_BYTES
+from googlenet.images import Preprocess, open_image
 from tests.helpers import random_image
 
 STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -97,16 +102,48 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         open_image(tmp_path / "nowhere.jpg")
     with pytest.raises(UserError, match="Is a directory"):
         open_image(tmp_path)
+    with pytest.raises(UserError, match="/dev/zero is not a regular file; name a picture file"):
+        open_image("/dev/zero")
+    os.mkfifo(tmp_path / "fifo.jpg")
+    with pytest.raises(UserError, match=r"fifo\.jpg is not a regular file"):  # and does not wait for a writer
+        open_image(tmp_path / "fifo.jpg")
+    with pytest.raises(UserError, match="cannot be opened"):
+        open_image("a\0b.jpg")
 
 
+@pytest.mark.parametrize(("interpolation", "most"), [("bilinear", 1), ("bicubic", 2)])
 @pytest.mark.parametrize("resize", [256, 224, (256, 256), (224, 300)])
 @pytest.mark.parametrize("size", [(640, 480), (333, 500), (64, 64), (50, 900)])
-def test_preprocess_is_torchvisions(resize: int | tuple[int, int], size: tuple[int, int]) -> None:
+def test_preprocess_is_torchvisions(
+    resize: int | tuple[int, int], size: tuple[int, int], interpolation: Literal["bilinear", "bicubic"], most: int
+) -> None:
+    """torchvision resizes the whole picture and crops then; ties may round the other way."""
     image = random_image(*size)
     reference = v2.Compose(
-        [v2.Resize(resize), v2.CenterCrop(224), v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*STATISTICS)]
+        [
+            v2.Resize(resize, InterpolationMode(interpolation)),
+            v2.CenterCrop(224),
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(*STATISTICS),
+        ]
     )
-    assert torch.equal(Preprocess(resize, 224, *STATISTICS)(image)[0], torch.as_tensor(reference(image)))
+    difference = (Preprocess(resize, 224, *STATISTICS, interpolation)(image)[0] - torch.as_tensor(reference(image))).abs()
+    steps = difference * torch.tensor(STATISTICS[1])[:, None, None] * 255
+    assert steps.max() < most + 0.01
+    assert steps.mean() < 0.1
+
+
+@pytest.mark.parametrize("size", [(1, 65535), (20000, 1), (1, 1000), (50_000_000, 1)])
+def test_narrow_pictures_are_cheap(size: tuple[int, int]) -> None:
+    """Resized before the crop, the first would be 192 x 12,582,720 pixels."""
+    tracemalloc.start()
+    x = Preprocess(192, 192, *STATISTICS)(Image.new("RGB", size, (10, 20, 30)))
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    assert x.shape == (1, 3, 192, 192)
+    mean, std = map(torch.tensor, STATISTICS)
+    assert torch.allclose(x[0, :, 100, 100], (torch.tensor([10, 20, 30]) / 255 - mean) / std)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,225 @@
+"""A stranger's file → an upright RGB picture, within limits of memory and time.
+
+`open_bounded` decodes a plain JPEG or PNG of modest size in the calling process. It hands anything else to a process of its own
+(`python -m googlenet.decoding`), which the operating system ends at 2 s of CPU time, and to which it gives 400 MB at most. That
+process imports neither PyTorch nor the rest of the package, and gets no variable of the environment that could hold a secret.
+Windows has no such limits: there, a decoding is ended after `WALL_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from PIL import Image
+
+from googlenet.errors import PictureError
+from googlenet.headers import Header, read_header
+from googlenet.pixels import Picture, decode, read_file
+
+CPU_SECONDS = 2.0
+"""CPU time that the decoding process may take for a picture."""
+WALL_SECONDS = 20.0
+"""Time after which it is ended whatever it does: a busy machine gives it little CPU time."""
+MORE_MEMORY = 400_000_000
+"""Bytes of address space that the decoding process may take beyond what it has after its imports."""
+PLAIN_PIXELS, PLAIN_BYTES, PLAIN_PARTS, PLAIN_PASSES = 4_000_000, 8_000_000, 1_000, 20
+"""Up to here a JPEG or PNG is decoded in the calling process."""
+
+
+def plain_header(data: bytes, name: str) -> Header | None:
+    """The header of a JPEG or PNG whose decoding takes neither long nor much; None for anything else."""
+    try:
+        header = read_header(data, name, PLAIN_PARTS)
+    except PictureError:
+        return None  # the decoding process says what is wrong
+    modest = header.size[0] * header.size[1] <= PLAIN_PIXELS and len(data) <= PLAIN_BYTES and header.passes <= PLAIN_PASSES
+    return header if header.format in ("JPEG", "PNG") and modest else None
+
+
+class Decoder:
+    """Opens pictures; has a decoding process, which starts when it is first needed and is replaced when it was ended.
+
+    Safe for threads: one picture at a time is in the decoding process.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.owner = os.getpid()
+
+    def open(self, path: str | Path, least: int | None = None) -> Picture:
+        """A file → a picture, reduced as `decode` says. Raises PictureError."""
+        data = read_file(Path(path))
+        header = plain_header(data, str(path))
+        return decode(header, str(path), least) if header else self.decode(data, str(path), least)
+
+    def decode(self, data: bytes, name: str, least: int | None) -> Picture:
+        """Decode in the decoding process. Raises PictureError."""
+        with self.lock:
+            process = self.started()
+            alarm = threading.Timer(WALL_SECONDS, process.kill)
+            alarm.start()
+            try:
+                return ask(process, data, name, least)
+            except (OSError, EOFError):
+                code = process.wait()
+                self.stop()
+                self.started()  # starts while nobody waits for it
+                raise ended(code, name) from None
+            except PictureError:
+                raise
+            except BaseException:  # such as Ctrl-C: the next picture must not get this one's pixels
+                self.stop()
+                raise
+            finally:
+                alarm.cancel()
+
+    def started(self) -> subprocess.Popen[bytes]:
+        if self.process is None or self.process.poll() is not None or self.owner != os.getpid():  # a fork shares the pipes
+            self.process, self.owner = start(), os.getpid()
+        return self.process
+
+    def stop(self) -> None:
+        """End the decoding process."""
+        if self.process is not None and self.owner == os.getpid():
+            self.process.kill()
+            self.process.communicate()
+        self.process = None
+
+
+def start() -> subprocess.Popen[bytes]:
+    kept = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", __spec__.name if __spec__ else __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=Path(__file__).parents[1],
+        env={**environment, "OPENBLAS_NUM_THREADS": "1"},  # a thread's buffers would count as memory
+        start_new_session=True,  # Ctrl-C is for the program, which ends this process itself
+    )
+
+
+def ask(process: subprocess.Popen[bytes], data: bytes, name: str, least: int | None) -> Picture:
+    """Send a picture to the decoding process and read what it made of it. Raises PictureError, OSError and EOFError."""
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(struct.pack("<II", len(data), least or 0))
+    process.stdin.write(data)
+    process.stdin.flush()
+    found = json.loads(exactly(process.stdout, struct.unpack("<I", exactly(process.stdout, 4))[0]))
+    if "error" in found:
+        raise PictureError(found["error"], name=name)
+    image = Image.new("RGB", found["reduced"])
+    for box in rows(image.size):
+        size = box[2], box[3] - box[1]
+        image.paste(Image.frombytes("RGB", size, exactly(process.stdout, 3 * size[0] * size[1])), box)
+    return Picture(image, tuple(found["size"]))
+
+
+def exactly(stream: IO[bytes], length: int) -> bytes:
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return data
+
+
+def rows(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes of whole rows that cover a picture of (width, height), about four megapixels each."""
+    height = max(1, 4_000_000 // size[0])
+    return ((0, top, size[0], min(top + height, size[1])) for top in range(0, size[1], height))
+
+
+def ended(code: int, name: str) -> PictureError:
+    """Why the decoding process ended, by its return code."""
+    if code == -signal.SIGKILL or code == -signal.SIGPROF:
+        return PictureError(
+            "{name} takes longer than 2 seconds to decode; save it smaller or as a plain JPEG and try again.", name=name
+        )
+    return PictureError("{name} is damaged or cut off; save it anew and try again.", name=name)
+
+
+def main() -> None:
+    """The decoding process: pictures from stdin, results to stdout, until stdin ends."""
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    limit_memory()
+    while len(request := source.read(8)) == 8:
+        length, least = struct.unpack("<II", request)
+        data = source.read(length)
+        clock(CPU_SECONDS)
+        try:
+            picture = decode(read_header(data, ""), "", least or None)
+            del data
+        except PictureError as error:
+            send(sink, {"error": error.template})
+        else:
+            send(sink, {"size": picture.size, "reduced": picture.image.size})
+            for box in rows(picture.image.size):
+                sink.write(picture.image.crop(box).tobytes())
+            del picture
+        sink.flush()
+        clock(0)
+
+
+def send(sink: IO[bytes], message: dict[str, object]) -> None:
+    text = json.dumps(message).encode()
+    sink.write(struct.pack("<I", len(text)) + text)
+
+
+def clock(seconds: float) -> None:
+    """Let the operating system end this process after so much CPU time; 0: no longer."""
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def limit_memory() -> None:
+    """Bound the address space, where the operating system can; no core dumps, no files."""
+    if sys.platform == "linux":
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        most = pages * resource.getpagesize() + MORE_MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+SHARED = Decoder()
+atexit.register(SHARED.stop)
+
+
+def open_bounded(path: str | Path, least: int | None = None) -> Picture:
+    """A file from a stranger → a picture, within limits of time and memory.
+
+    Args:
+        path: of a regular file.
+        least: in pixels; a picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by 2, 4 or
+            8) that leaves it at least this long. None for the whole picture.
+
+    Returns:
+        The picture, RGB and upright, and the size that it has in the file.
+
+    Raises:
+        PictureError: it cannot be read, or reading it takes more than 2 s of CPU time or 400 MB.
+
+    Example:
+        >>> picture = open_bounded("photo.webp", least=1024)
+        >>> picture.size, picture.image.size
+        ((6000, 4000), (1200, 800))
+    """
+    return SHARED.open(path, least)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Files from strangers: bounded in time and memory, whatever they hold, and nothing but PictureError comes out."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from googlenet import decoding
+from googlenet.decoding import Decoder
+from googlenet.errors import PictureError
+from googlenet.images import open_image
+from tests.helpers import ROOT, random_image
+
+
+@pytest.fixture
+def decoder() -> Iterator[Decoder]:
+    decoder = Decoder()
+    yield decoder
+    decoder.stop()
+
+
+def saved(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def gif(extensions: bytes) -> bytes:
+    """One pixel behind extension blocks."""
+    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6)
+    return head + extensions + b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\2\2\x44\1\0;"
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.gif", "a.bmp", "a.tif"])
+def test_the_process_gives_what_open_image_gives(name: str, tmp_path: Path, decoder: Decoder) -> None:
+    path = saved(tmp_path / name, random_image(90, 60))
+    picture = decoder.decode(path.read_bytes(), name, None)
+    assert picture.size == (90, 60)
+    assert picture.image.tobytes() == open_image(path).tobytes()
+
+
+def test_only_plain_modest_pictures_are_decoded_here(tmp_path: Path, decoder: Decoder) -> None:
+    decoder.open(saved(tmp_path / "a.jpg", random_image(1000, 750)))
+    decoder.open(saved(tmp_path / "a.png", random_image(500, 375).convert("RGBA")))
+    assert decoder.process is None
+    decoder.open(saved(tmp_path / "a.webp", random_image(50, 50)))
+    assert decoder.process is not None
+
+
+def test_many_scans_are_not_plain() -> None:
+    file = io.BytesIO()
+    random_image(64, 64).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    last_scan = data[data.rindex(b"\xff\xda") : -2]
+    assert decoding.plain_header(data, "a")
+    assert decoding.plain_header(data[:-2] + last_scan * 20 + data[-2:], "a") is None
+
+
+def test_the_process_is_replaced_when_it_was_ended(tmp_path: Path, decoder: Decoder) -> None:
+    """A progressive JPEG of thousands of scans takes 2 s of CPU time and is ended; the next picture is served."""
+    file = io.BytesIO()
+    Image.new("L", (3000, 2000)).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    (tmp_path / "scans.jpg").write_bytes(data[:-2] + data[data.rindex(b"\xff\xda") : -2] * 3000 + data[-2:])
+    good = saved(tmp_path / "good.webp", random_image(50, 50))
+    decoder.open(good)
+    assert decoder.process
+    first = decoder.process.pid
+    with pytest.raises(PictureError, match=r"scans\.jpg takes longer than 2 seconds to decode; save it smaller"):
+        decoder.open(tmp_path / "scans.jpg")
+    assert decoder.open(good).size == (50, 50)
+    assert decoder.process.pid != first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the memory of a process")
+def test_memory_is_bounded(tmp_path: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture whose header promises little memory and whose decoder takes much: the process refuses, and goes on."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    code = "from googlenet import decoding; decoding.limit_memory(); bytearray(390_000_000); bytearray(410_000_000)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stderr.strip().endswith("MemoryError")
+    assert done.stderr.count("bytearray(410_000_000)") == done.stderr.count("bytearray(390_000_000)")
+
+
+def test_a_picture_that_kills_the_process_is_damaged(tmp_path: Path, decoder: Decoder) -> None:
+    path = saved(tmp_path / "a.webp", random_image(50, 50))
+    decoder.open(path)
+    assert decoder.process
+    decoder.process.kill()  # as a crash in a decoder would
+    decoder.process.wait()
+    assert decoder.open(path).size == (50, 50)
+
+
+def test_errors_name_the_file_and_leave_the_process_alone(tmp_path: Path, decoder: Decoder) -> None:
+    good, cut = saved(tmp_path / "a.webp", random_image(50, 50)), tmp_path / "cut.webp"
+    decoder.open(good)
+    assert decoder.process
+    first = decoder.process.pid
+    cut.write_bytes(good.read_bytes()[:-20])
+    with pytest.raises(PictureError, match=r"cut\.webp is damaged or cut off"):
+        decoder.open(cut)
+    assert decoder.process.pid == first
+
+
+def test_threads_get_their_own_pictures(tmp_path: Path, decoder: Decoder) -> None:
+    paths = [saved(tmp_path / f"{side}.webp", random_image(side, side), lossless=True) for side in range(20, 36)]
+    wrong: list[Path] = []
+
+    def check(path: Path) -> None:
+        pixels = open_image(path).tobytes()
+        wrong.extend(path for _ in range(5) if decoder.open(path).image.tobytes() != pixels)
+
+    threads = [threading.Thread(target=check, args=(path,)) for path in paths]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
+def test_a_fork_does_not_share_the_process(tmp_path: Path, decoder: Decoder) -> None:
+    path = saved(tmp_path / "a.webp", random_image(50, 50))
+    decoder.open(path)
+    assert decoder.process
+    first = decoder.process.pid
+    child = os.fork()
+    if child == 0:
+        decoder.open(path)
+        os._exit(decoder.process.pid == first)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert decoder.open(path).size == (50, 50)
+    assert decoder.process.pid == first
+
+
+def test_the_process_starts_without_pytorch_and_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import sys, googlenet.decoding; print([name for name in ('torch', 'gradio') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout == "[]\n"
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    process = decoding.start()
+    try:
+        if sys.platform == "linux":
+            assert b"hf_secret" not in Path(f"/proc/{process.pid}/environ").read_bytes()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "reduced"),
+    [
+        ("a.png", (2000, 1500), (400, 300)),
+        ("a.jpg", (2000, 1500), (500, 375)),
+        ("a.png", (900, 510), (900, 510)),
+        ("a.jpg", (900, 510), (900, 510)),
+        ("a.png", (602, 514), (301, 257)),
+        ("a.png", (1, 3000), (1, 3000)),
+    ],
+)
+def test_reduced(name: str, size: tuple[int, int], reduced: tuple[int, int], tmp_path: Path, decoder: Decoder) -> None:
+    """By a whole factor, a JPEG by a power of two, that leaves the shorter side at least 256 pixels."""
+    path = saved(tmp_path / name, random_image(*size))
+    picture = decoder.open(path, 256)
+    assert picture.size == size
+    assert picture.image.size == reduced
+    whole = np.asarray(open_image(path).resize(reduced, Image.Resampling.BOX), dtype=int)
+    assert np.abs(np.asarray(picture.image, dtype=int) - whole).mean() < 1.5
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_reduced_and_turned(suffix: str, tmp_path: Path, decoder: Decoder) -> None:
+    image = Image.new("RGB", (400, 200), "black")
+    image.paste("white", (0, 0, 100, 200))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = decoder.open(saved(tmp_path / f"a{suffix}", image, exif=exif), 100)
+    assert (picture.size, picture.image.size) == ((200, 400), (100, 200))
+    assert picture.image.getpixel((50, 10)) > (200, 200, 200)
+    assert picture.image.getpixel((50, 190)) < (60, 60, 60)
+
+
+@pytest.mark.parametrize("extensions", [b"!\xfe" + (b"\xff" + b"a" * 255) * 16_000 + b"\0", b"!\xfe\1a\0" * 420_000])
+def test_gif_comments_take_linear_time(extensions: bytes, tmp_path: Path, decoder: Decoder) -> None:
+    """4 MB of comments, in one or in many: Pillow took seconds, growing with the square of the size."""
+    path = tmp_path / "a.gif"
+    path.write_bytes(gif(extensions))
+    assert decoder.open(path).size == (1, 1)  # within 2 s of CPU time
+
+
+@pytest.mark.parametrize(("name", "mode"), [("a.png", "RGBA"), ("a.gif", "P"), ("a.jpg", "RGB"), ("a.tif", "RGB")])
+def test_49_megapixels_are_opened_within_the_limits(name: str, mode: str, tmp_path: Path, decoder: Decoder) -> None:
+    picture = decoder.open(saved(tmp_path / name, Image.new(mode, (7000, 7000)), compression="tiff_lzw"), 1024)
+    assert (picture.size, picture.image.size[0] >= 1024) == ((7000, 7000), True)
+
+
+@pytest.mark.parametrize(
+    "options", [{"suffix": ".webp", "lossless": True}, {"suffix": ".tif", "compression": "tiff_lzw", "tiffinfo": {278: 7000}}]
+)
+def test_49_megapixels_that_take_too_much_are_refused(options: dict[str, object], tmp_path: Path, decoder: Decoder) -> None:
+    path = saved(tmp_path / f"a{options.pop('suffix')}", Image.new("RGB", (7000, 7000)), **options)
+    with pytest.raises(PictureError, match="takes too much memory to decode; save it smaller or as a JPEG"):
+        decoder.open(path, 1024)
+
+
+def test_a_png_that_unpacks_to_more_than_its_header_says(tmp_path: Path, decoder: Decoder) -> None:
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 10, 10, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(200_000_000), 9)),
+        (b"IEND", b""),
+    ]
+    packed = [struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    assert decoder.open(tmp_path / "a.png").image.getpixel((5, 5)) == (0, 0, 0)
