@@ -98,9 +98,9 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     with pytest.raises(UserError, match=r"text\.jpg is not a picture"):
         open_image(tmp_path / "text.jpg")
-    with pytest.raises(UserError, match=r"nowhere\.jpg cannot be opened: No such file"):
+    with pytest.raises(UserError, match=r"nowhere\.jpg cannot be opened: it does not exist"):
         open_image(tmp_path / "nowhere.jpg")
-    with pytest.raises(UserError, match="Is a directory"):
+    with pytest.raises(UserError, match="cannot be opened: it is a folder"):
         open_image(tmp_path)
     with pytest.raises(UserError, match="/dev/zero is not a regular file; name a picture file"):
         open_image("/dev/zero")
