@@ -31,3 +31,28 @@ class Architecture:
 PAPER = Architecture()
 TORCHVISION = Architecture(branch3_kernel=3, maxpool4_kernel=2, aux_pool="adaptive", aux_heads=False)
 BERKELEY = Architecture(norm="local_response")
+
+
+def receptive_fields(architecture: Architecture) -> dict[str, tuple[int, int]]:
+    """Stage → (side of the square of input pixels that one of its cells can see, distance of two cells in input pixels).
+
+    By the usual recurrence: a layer with kernel k and stride s widens the field by (k - 1) times the distance so far and
+    multiplies the distance by s. A stage's widest branch decides.
+    """
+    side, distance = 1, 1
+
+    def through(kernel: int, stride: int = 1) -> None:
+        nonlocal side, distance
+        side += (kernel - 1) * distance
+        distance *= stride
+
+    for kernel, stride in ((7, 2), (3, 2), (3, 1), (3, 2)):  # conv1, pool, conv2's 3x3, pool
+        through(kernel, stride)
+    pools = {"4a": 3, "5a": architecture.maxpool4_kernel}
+    fields = {}
+    for stage in STAGES:
+        if stage in pools:
+            through(pools[stage], 2)
+        through(architecture.branch3_kernel)
+        fields[stage] = (side, distance)
+    return fields

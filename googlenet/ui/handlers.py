@@ -19,9 +19,10 @@ from gradio.media import get_image
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from googlenet.architecture import HEADS, STAGES
+from googlenet.architecture import HEADS, STAGES, receptive_fields
 from googlenet.checkpoints.hub import pull
 from googlenet.checkpoints.source import parse_repository
+from googlenet.classes import imagenet_classes
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Box, Explanation
@@ -232,11 +233,23 @@ def packed(explanation: Explanation, ask: PageQuery, image: Image.Image | None) 
         "result": explanation.to_json(ask.example or Path(ask.path or "").name),
         "size": explanation.size,
         "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
+        "by_depth": by_depth(explanation),
         "npz": base64.b64encode(explanation.npz()).decode(),
         "unlikely": explanation.unlikely,
         "say": {language: texts.sentence(explanation, language) for language in texts.LANGUAGES},
         "picture": image and data_url(image, SIDE),
     }
+
+
+def by_depth(explanation: Explanation, others: int = 5) -> list[Message]:
+    """The asked class and the most probable others of any head, with the probability that each head gives to them."""
+    known = {head: p for head, p in explanation.probabilities.items() if p is not None}
+    highest = np.max(list(known.values()), axis=0)
+    ranked = [int(i) for i in np.argsort(-highest, kind="stable")[: others + 1] if i != explanation.question.target]
+    return [
+        {"index": index, "label": explanation.labels[index], "belief": {head: float(p[index]) for head, p in known.items()}}
+        for index in [explanation.question.target or 0, *ranked[:others]]
+    ]
 
 
 def packed_grid(grid: np.ndarray[Any, Any]) -> Message:
@@ -294,6 +307,12 @@ def choose_weights(ask: PageQuery, cache: ExplainerCache) -> Iterator[Message]:
     yield {"n": ask.number, **message}
 
 
+def group_words(labels: Sequence[str]) -> list[str]:
+    """For each label the everyday words that the search finds it by too ("dog" finds "Labrador retriever")."""
+    known = {each.name: " ".join(each.groups) for each in imagenet_classes()}
+    return [known.get(label, "") for label in labels]
+
+
 def described(explainer: Explainer, chosen: str | None) -> Message:
     """What the page says of a set of weights, and the labels that the class search looks through."""
     provenance, metrics = explainer.provenance, explainer.config.metrics
@@ -307,5 +326,10 @@ def described(explainer: Explainer, chosen: str | None) -> Message:
         "dataset": metrics and metrics.dataset,
         "top1": {head: share for head in HEADS if metrics and (share := metrics.top1.get(head)) and math.isfinite(share)},
         "labels": explainer.labels,
+        "words": group_words(explainer.labels),
         "aux": explainer.config.architecture.aux_heads,
+        "fields": {
+            stage: {"size": size, "stride": stride}
+            for stage, (size, stride) in receptive_fields(explainer.config.architecture).items()
+        },
     }

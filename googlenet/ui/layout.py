@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import huggingface_hub
 import numpy as np
 from PIL import Image
 
@@ -23,19 +25,30 @@ from googlenet.ui.handlers import ExplainerCache, Message, PageQuery
 HERE = Path(__file__).parent
 SCRIPT = (
     "state",
+    "memory",
     "drawing",
+    "strip",
+    "heads",
     "tabs",
+    "enlarged",
     "evidence",
+    "cover",
+    "play",
     "answer",
     "asking",
     "address",
+    "sheet",
     "downloads",
     "combobox",
     "pictures",
+    "camera",
     "weights",
     "start",
 )
 """The files of `js/`, in the order in which they are joined."""
+GONE = "That picture is no longer here; choose it again."
+"""What `handlers.picture` raises for an upload that was swept away: the page then sends its picture again."""
+
 FIRST = PageQuery(example=next(iter(handlers.EXAMPLES)))
 """The question whose answer is the first thing that a visitor sees."""
 
@@ -63,6 +76,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: handlers.Decorator | 
             elem_id="walk",
             words=texts.PAGE,
             shared=shared(),
+            space=space_page(),
             magma=base64.b64encode(MAGMA.round().astype(np.uint8).tobytes()).decode(),
             examples=[{"name": name, "thumb": thumb(path)} for name, path in handlers.EXAMPLES.items()],
             sources=[] if cache.lent else [vars(known) for known in KNOWN_SOURCES],
@@ -89,7 +103,14 @@ def shared() -> dict[str, Any]:
         "branches": BRANCHES,
         "last_stage": {head: stages[-1] for head, stages in STAGES_BEFORE.items()},
         "spotlight": vars(SPOTLIGHT),
+        "gone": GONE,
     }
+
+
+def space_page() -> str | None:
+    """The page of the Space that this program runs in, which shows it in a frame; None anywhere else."""
+    space = os.environ.get("SPACE_ID")
+    return space and f"{huggingface_hub.constants.ENDPOINT}/spaces/{space}"
 
 
 def thumb(path: str) -> str:

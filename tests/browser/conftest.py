@@ -82,13 +82,16 @@ Visit = Callable[..., Page]
 
 @pytest.fixture
 def visit(browser: Browser, url: str) -> Iterator[Visit]:
-    """`visit(path, **context options)` → a page whose first answer is painted. A script error or an outside request fails."""
+    """`visit(path, plays=False, **context options)` → a page whose first answer is painted, and which does not play by itself
+    unless asked to. A script error or an outside request fails."""
     contexts, wrong = [], []
 
-    def opened(path: str = "", **options: object) -> Page:
+    def opened(path: str = "", plays: bool = False, **options: object) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **options})  # type: ignore[arg-type]
         contexts.append(context)
         context.set_default_timeout(SLOW)
+        if not plays:
+            context.add_init_script("localStorage.setItem('googlenet.played', 'true')")
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
         page.on("request", lambda r: None if r.url.startswith((url, "data:", "blob:")) else wrong.append(f"asked {r.url}"))

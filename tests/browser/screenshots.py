@@ -48,7 +48,7 @@ def portrait(page: Page) -> None:
 
 def mistake(page: Page) -> None:
     page.locator(".file").set_input_files({"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"text"})  # type: ignore[arg-type]
-    page.wait_for_selector(".notice.bad")
+    page.wait_for_selector(".mistake:not(:empty)")
 
 
 def nothing(page: Page) -> None:
@@ -84,6 +84,7 @@ def shoot(folder: Path, url: str, only: list[str]) -> None:
                 locale=locale,
                 device_scale_factor=2 if width < 500 else 1,
             )  # type: ignore[arg-type]
+            context.add_init_script("localStorage.setItem('googlenet.played', 'true')")
             page = context.new_page()
             page.goto(url + query)
             page.wait_for_selector(".row", timeout=60_000)

@@ -24,6 +24,7 @@ def test_a_visitors_weights_are_that_visitors_alone(visit: Visit) -> None:
     expect(one.locator('.card[data-head="aux1"]')).to_contain_text("no trained aux1 head")
     expect(one.locator('.card[data-head="main"] .row')).to_have_count(3)
     expect(one.locator('.seg input[value="aux1"]')).to_be_disabled()
+    one.locator(".weights summary").click()
     expect(one.locator(".facts")).to_contain_text("mit")
     assert re.search("[0-9a-f]{12}", one.locator(".facts").inner_text())
     assert "weights=user%2Fthree" in one.url

@@ -1,102 +1,118 @@
 // @ts-check
-// Sending questions to Python and receiving what it answers.
+// Sending questions to Python and receiving what it answers. One question runs and at most one waits: the newest.
+
+const SLOW = 8000; // milliseconds after which the page says that it still waits
+const LOST = 60000; // and after which it gives up
 
 /** @type {any} */ let waiting = null; // the question that waits while another runs
-let running = 0,
-  lost = 0; // the number of the question that Python works on, and the timer that gives it up
+let running = 0; // the number of the question that Python works on, or 0
+let sentAt = 0; // when it was sent
+let lost = 0; // the timer that gives it up
+let slow = 0; // the timer that says that it takes long
+let popping = false; // whether the newest question comes from the browser's Back
 
+/** Ask Python. @param {any} question what differs from a plain question about the main head's own class */
 function ask(question) {
-  wanted = { head: "main", target: null, contrast: null, example: null, path: null, ...question, weights: weights.chosen };
+  stopPlaying();
+  wanted = { head: "main", target: null, contrast: null, example: null, path: null, original: null, ...question };
+  if (wanted.target !== null && wanted.target === wanted.contrast) wanted.contrast = null; // "lion rather than lion" asks nothing
+  wanted.weights = weights.chosen;
+  popping = false;
   busy(words.working);
   waiting = { ...wanted, n: ++asked };
-  if (!running) send();
+  if (!running || Date.now() - sentAt > SLOW) send();
 }
 function send() {
-  // one question runs, at most one waits: the newest
   if (!waiting) return;
-  const question = waiting,
-    known = !!answer && answer.picture === pictureOf(question);
+  const question = waiting;
   waiting = null;
   running = question.n;
-  lost = setTimeout(() => {
-    if (asked === question.n) fail(words.lost);
-    finished(question.n);
-  }, 60000);
-  trigger("select", { ...question, known });
+  sentAt = Date.now();
+  patience(question.n);
+  trigger("select", { ...question, known: !!answer && answer.picture === pictureOf(question) });
 }
+/** Start the two timers of a question anew. @param {number} number */
+function patience(number) {
+  clearTimeout(lost);
+  clearTimeout(slow);
+  slow = setTimeout(() => number === asked && working(navigator.onLine ? words.slow : words.no_connection), SLOW);
+  lost = setTimeout(() => {
+    if (asked === number) fail(words.lost);
+    finished(number);
+  }, LOST);
+}
+/** @param {number} number */
 function finished(number) {
   if (number !== running) return;
   running = 0;
   clearTimeout(lost);
+  clearTimeout(slow);
   send();
 }
+/** Back to the last good answer, with the reason. @param {string} text */
 async function fail(text) {
-  // back to the last good answer, with the reason
   busy("");
   if (answer) {
     wanted = answer.asked;
     show();
-  } else {
+  } else if (initial.answer) {
     wanted = null;
-    await receive({ ...initial, weights: null, n: asked });
+    await receivers.answer({ ...initial, n: asked });
   }
-  notice(text);
+  complain(text);
 }
+/** @param {any} question */
 function pictureOf(question) {
-  return question.example ? "example:" + question.example : question.path;
+  return question.example ? `example:${question.example}` : question.path;
 }
+/** @param {string} text what the page does, or nothing where it is done */
 function busy(text) {
   element.setAttribute("aria-busy", String(!!text));
   $(".page").classList.toggle("busy", !!text);
-  if (text) notice("");
-  if (text) $(".notice").textContent = text;
+  $(".stop").hidden = true;
+  notice(text);
 }
-
-async function bring(file) {
-  // a picture from disk, clipboard, drop or camera
-  if (!file) return;
-  const number = ++asked,
-    name = file.name || "picture.png";
-  if (file.size > 20 * MEGABYTES) {
-    notice(say("too_large", { name }));
-    return;
-  }
-  busy(words.uploading);
-  createImageBitmap(file, { imageOrientation: "from-image" }).then(
-    preview => {
-      // a look at it while it travels
-      if (asked > number + 1 || !element.matches("[aria-busy=true]")) return;
-      const before = photo;
-      photo = preview;
-      paint($(".picture"));
-      photo = before;
-    },
-    () => {},
-  );
-  try {
-    const { path } = await upload(file.name ? file : new File([file], name, { type: file.type }));
-    if (number === asked) ask({ path, head: wanted ? wanted.head : "main" });
-  } catch (error) {
-    if (number === asked) fail(say("upload_failed", { name }));
-  }
+/** Say that it takes long, with a way out. @param {string} text */
+function working(text) {
+  if (!$(".page").classList.contains("busy")) return;
+  notice(text);
+  $(".stop").hidden = false;
 }
+$(".stop").addEventListener("click", () => {
+  asked++;
+  waiting = null;
+  finished(running);
+  cancelUpload();
+  fail("");
+});
+window.addEventListener("offline", () => working(words.no_connection));
+window.addEventListener("online", () => {
+  if (!running || running !== asked) return;
+  notice(words.working);
+  waiting ||= { ...wanted, n: asked };
+  send();
+});
 
-async function receive(message) {
-  if (!message) return;
-  for (const key of Object.keys(message))
-    if (message[key] && receivers[key]) {
-      receivers[key](message);
-      return;
-    }
+receivers.waiting = message => {
+  if (message.n !== asked) return;
+  patience(message.n);
+  working(say("queue", { place: message.waiting }));
+};
+receivers.error = async message => {
+  if (took(message)) return;
+  finished(message.n);
+  if (message.n !== asked) return;
+  const file = message.error.en === props.shared.gone && wanted?.path ? await kept(wanted.path) : null;
+  if (message.n !== asked) return;
+  if (file)
+    resend(file); // the server has lost the picture; the page has not
+  else fail(message.error[language]);
+};
+receivers.answer = async message => {
   finished(message.n);
   if (message.n !== asked) return; // a stale answer is never painted
-  if (message.error) {
-    fail(message.error[language]);
-    return;
-  }
-  if (sheetFor && sheetFor !== message.n) sheetFor = 0;
-  const next = { ...message.answer },
-    question = wanted || { example: props.examples[0].name, path: null, head: "main", weights: null };
+  const next = { ...message.answer };
+  const question = wanted || { example: props.examples[0].name, path: null, original: null, head: "main", weights: null };
   if (message.answer.picture) {
     const image = new Image();
     image.src = message.answer.picture;
@@ -107,10 +123,20 @@ async function receive(message) {
   next.grids = Object.fromEntries(Object.entries(next.grids).map(([name, grid]) => [name, unpack(grid)]));
   next.picture = pictureOf(question);
   const { head, target, contrast } = next.result.question;
-  wanted = next.asked = { ...question, head, target: target.index, contrast: contrast?.index };
+  wanted = next.asked = { ...question, head, target: target.index, contrast: contrast?.index ?? null };
   answer = next;
   busy("");
-  notice("");
+  notice(confirmed);
+  confirmed = "";
+  dropCover();
+  $(".take-say").textContent = question.original ? words.reduced : "";
   show();
-  address();
+  address(popping);
+  remember();
+};
+
+/** @param {any} message */
+function receive(message) {
+  const key = message && Object.keys(receivers).find(name => message[name]);
+  if (key) receivers[key](message);
 }

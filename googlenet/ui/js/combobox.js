@@ -1,46 +1,55 @@
 // @ts-check
 // The class search: a combobox with a list box, after the ARIA pattern.
 
+/** @typedef {{index: number | null, label: string, note?: string}} Choice */
+
+/** @param {any} root @param {string | null} none what an empty field means, where it may be empty
+ * @param {(index: number | null) => void} choose */
 function combobox(root, none, choose) {
-  const input = root.querySelector("input"),
-    list = root.querySelector("ul");
+  const input = root.querySelector("input");
+  const list = root.querySelector("ul");
   /** @type {any} */ let current = null;
-  let at = -1,
-    choices = [];
+  let at = -1;
+  /** @type {Choice[]} */ let choices = [];
+
+  /** A class's name, and its other words where it has some. @param {number} index */
+  const searched = index => `${weights.labels[index]} ${weights.words?.[index] ?? ""}`.toLowerCase();
+
+  /** @param {string} text @returns {Choice[]} */
   function options(text) {
-    const found = text.trim().toLowerCase(),
-      rank = answer.result.heads[answer.result.question.head] || answer.result.heads.main;
-    const top = rank.map(p => ({ index: p.index, label: p.label, note: percent(p.probability) }));
+    const found = text.trim().toLowerCase();
+    const { heads, question } = answer.result;
+    const top = (heads[question.head] || heads.main).map((/** @type {any} */ p) => ({ ...p, note: percent(p.probability) }));
+    const known = new Set(top.map((/** @type {any} */ p) => p.index));
     const rest = weights.labels
-      .map((label, index) => ({ index, label }))
-      .filter(c => !top.some(t => t.index === c.index))
-      .sort((a, b) => a.label.localeCompare(b.label));
-    const all = [...top, ...rest].filter(c => c.label.toLowerCase().includes(found));
-    if (found) all.sort((a, b) => b.label.toLowerCase().startsWith(found) - a.label.toLowerCase().startsWith(found));
+      .map((/** @type {string} */ label, /** @type {number} */ index) => ({ index, label }))
+      .filter((/** @type {any} */ c) => !known.has(c.index))
+      .sort((/** @type {any} */ a, /** @type {any} */ b) => a.label.localeCompare(b.label));
+    const barred = none ? question.target.index : null; // a class is not its own contrast
+    const all = [...top, ...rest].filter(c => c.index !== barred && searched(c.index).includes(found));
+    const begins = (/** @type {any} */ c) =>
+      +c.label.toLowerCase().startsWith(found) * 2 + +c.label.toLowerCase().includes(found);
+    if (found) all.sort((a, b) => begins(b) - begins(a));
     return none && !found ? [{ index: null, label: none }, ...all] : all;
   }
+  /** @param {string} text */
   function open(text) {
     choices = options(text);
-    list.replaceChildren(
-      ...(choices.length
-        ? choices.map((c, i) =>
-            make(
-              "li",
-              {
-                role: "option",
-                id: `${list.id}-${i}`,
-                "aria-selected": c.index === (current ? current.index : null),
-                onmousedown: event => {
-                  event.preventDefault();
-                  pick(i);
-                },
-              },
-              make("span", {}, c.label),
-              make("span", { class: "soft" }, c.note || ""),
-            ),
-          )
-        : [make("li", { class: "soft", role: "option", "aria-disabled": true }, words.no_match)]),
+    const nodes = choices.map((c, i) =>
+      make(
+        "li",
+        {
+          role: "option",
+          id: `${list.id}-${i}`,
+          "aria-selected": c.index === (current ? current.index : null),
+          onclick: () => pick(i),
+        },
+        make("span", {}, c.label),
+        make("span", { class: "soft" }, c.note || ""),
+      ),
     );
+    const empty = make("li", { class: "soft", role: "option", "aria-disabled": true }, words.no_match);
+    list.replaceChildren(...(nodes.length ? nodes : [empty]));
     list.classList.toggle("up", innerHeight - input.getBoundingClientRect().bottom < 280);
     list.hidden = false;
     input.setAttribute("aria-expanded", true);
@@ -51,6 +60,7 @@ function combobox(root, none, choose) {
     input.setAttribute("aria-expanded", false);
     input.removeAttribute("aria-activedescendant");
   }
+  /** @param {number} to */
   function move(to) {
     at = to;
     [...list.children].forEach((node, i) => node.classList.toggle("at", i === at));
@@ -59,52 +69,61 @@ function combobox(root, none, choose) {
       list.children[at].scrollIntoView({ block: "nearest" });
     } else input.removeAttribute("aria-activedescendant");
   }
+  /** @param {number} i */
   function pick(i) {
     const chosen = choices[i];
     shut();
+    const changed = (current ? current.index : null) !== chosen.index;
     set(chosen.index === null ? null : chosen);
-    choose(chosen.index);
+    if (changed) choose(chosen.index);
   }
+  /** @param {any} value */
   function set(value) {
     current = value;
     input.value = value ? value.label : "";
     input.placeholder = none || "";
   }
-  input.addEventListener("focus", () => {
-    if (answer) {
-      input.select();
-    }
-  });
-  input.addEventListener("click", () => {
-    if (answer && list.hidden) open("");
-  });
-  input.addEventListener("input", () => {
-    if (answer) open(input.value);
-  });
-  input.addEventListener("blur", () => {
+  function leave() {
+    const emptied = none && current && !input.value.trim();
     shut();
-    set(current);
-  });
-  input.addEventListener("keydown", event => {
+    set(emptied ? null : current);
+    if (emptied) choose(null);
+  }
+  /** @param {KeyboardEvent} event */
+  function key(event) {
+    const last = choices.length - 1;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      if (list.hidden) open("");
+      if (list.hidden) return open("");
       const step = event.key === "ArrowDown" ? 1 : -1;
       if (choices.length) move((at + step + choices.length) % choices.length);
+      return;
+    }
+    if (event.key === "Escape" && !list.hidden) {
+      event.stopPropagation();
+      shut();
+      set(current);
     } else if (event.key === "Enter") {
       event.preventDefault();
       if (!list.hidden && at >= 0) pick(at);
-      else if (none && !input.value.trim() && current) {
-        choices = [{ index: null }];
-        pick(0);
-      }
-    } else if (event.key === "Escape") {
-      shut();
-      set(current);
-    }
-  });
+      else leave();
+    } else if (event.key === "Tab" && !list.hidden && at >= 0) pick(at);
+    const page = { Home: 0, End: last, PageDown: Math.min(last, at + 8), PageUp: Math.max(0, at - 8) }[event.key];
+    if (page === undefined || list.hidden || !choices.length) return;
+    event.preventDefault();
+    move(page);
+  }
+  list.addEventListener("mousedown", (/** @type {Event} */ event) => event.preventDefault()); // its scrollbar keeps the list open
+  list.tabIndex = -1;
+  input.addEventListener("focus", () => answer && input.select());
+  input.addEventListener("click", () => answer && list.hidden && open(""));
+  input.addEventListener("input", () => answer && open(input.value));
+  input.addEventListener("blur", leave);
+  input.addEventListener("keydown", key);
   return { set };
 }
-const target = combobox($(".combo.target"), null, index => ask({ ...wanted, target: index }));
+const target = combobox($(".combo.target"), null, index =>
+  ask({ ...wanted, target: index, contrast: wanted.contrast === index ? null : wanted.contrast }),
+);
 const contrast = combobox($(".combo.contrast"), words.contrast_none, index => ask({ ...wanted, contrast: index }));
-$(".question").addEventListener("submit", event => event.preventDefault());
+$(".question").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());

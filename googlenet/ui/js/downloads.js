@@ -1,44 +1,50 @@
 // @ts-check
 // Taking it along.
 
-let sheetFor = 0; // the number of the question whose contact sheet is awaited, or 0
-receivers.sheet = message => {
-  if (message.n !== sheetFor) return;
-  answer.sheet = bytes(message.sheet);
-  sheetFor = 0;
-  $(".take-say").textContent = "";
-  save(answer.sheet, "image/png", "sheet.png");
-};
+let taking = ""; // what Python is asked to make: "npz", or nothing
 
+/** @param {BlobPart} content @param {string} type @param {string} name */
 function save(content, type, name) {
   const url = URL.createObjectURL(new Blob([content], { type }));
   make("a", { href: url, download: `${answer.result.image.replace(/\.[^.]*$/, "")}-${name}` }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
-$(".take").addEventListener("click", event => {
+receivers.npz = message => {
+  taking = "";
+  $(".take-say").textContent = "";
+  save(bytes(message.npz), "application/octet-stream", "maps.npz");
+};
+/** Whether an error belongs to a download; then it is said beside it. @param {any} message */
+function took(message) {
+  if (!taking || running) return false;
+  taking = "";
+  $(".take-say").textContent = message.error[language];
+  return true;
+}
+
+/** what a button of the row does @type {Record<string, () => void>} */
+const takes = {
+  png: () => sheet().then(canvas => canvas.toBlob(blob => blob && save(blob, "image/png", "sheet.png"))),
+  json: () => save(JSON.stringify(answer.result, null, 1), "application/json", "explanation.json"),
+  npz: () => {
+    taking = "npz";
+    $(".take-say").textContent = words.working;
+    request("input", { kind: "npz" });
+  },
+  link: () => {
+    const url = link();
+    const tell = (/** @type {string} */ text) => ($(".take-say").textContent = text);
+    if (!url) tell(words.own_link);
+    else
+      navigator.clipboard.writeText(url).then(
+        () => tell(words.copied),
+        () => tell(url),
+      );
+  },
+};
+$(".take").addEventListener("click", (/** @type {any} */ event) => {
   const kind = event.target.dataset.take;
   if (!kind || !answer) return;
   $(".take-say").textContent = "";
-  if (kind === "json") save(JSON.stringify({ ...answer.result }, null, 1), "application/json", "explanation.json");
-  if (kind === "npz") save(bytes(answer.npz), "application/octet-stream", "maps.npz");
-  if (kind === "png" && answer.sheet) save(answer.sheet, "image/png", "sheet.png");
-  else if (kind === "png" && !sheetFor) {
-    sheetFor = asked;
-    trigger("input", { ...answer.asked, n: sheetFor });
-    $(".take-say").textContent = words.working;
-  }
-  if (kind === "link") {
-    if (!link()) {
-      $(".take-say").textContent = words.own_link;
-      return;
-    }
-    navigator.clipboard.writeText(location.origin + link()).then(
-      () => {
-        $(".take-say").textContent = words.copied;
-      },
-      () => {
-        $(".take-say").textContent = location.origin + link();
-      },
-    );
-  }
+  takes[kind]();
 });

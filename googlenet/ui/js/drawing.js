@@ -1,33 +1,67 @@
 // @ts-check
 // Drawing a picture under a map: the same formula as render.spotlight.
 
+/**
+ * @typedef {object} Grid a stage's map on its own cells, unpacked from handlers.packed_grid
+ * @property {number} h
+ * @property {number} w
+ * @property {Float32Array[]} branches signed, in logit units, in the order of BRANCHES
+ * @property {Float32Array} sum their sum
+ * @property {number} peak its largest value
+ * @property {number} top the index of its strongest cell
+ */
+
+/** @param {any} packed @returns {Grid} */
 function unpack(packed) {
-  // → {h, w, branches: [4 × Float32Array], sum: Float32Array, peak}
-  const [, h, w] = packed.shape,
-    whole = new Int16Array(bytes(packed.data).buffer),
-    cells = h * w;
-  const branches = BRANCHES.map((_, b) => Float32Array.from(whole.subarray(b * cells, (b + 1) * cells), v => v * packed.factor));
+  const [, h, w] = packed.shape;
+  const whole = new Int16Array(bytes(packed.data).buffer);
+  const cells = h * w;
+  const branches = BRANCHES.map((/** @type {string} */ _, /** @type {number} */ b) =>
+    Float32Array.from(whole.subarray(b * cells, (b + 1) * cells), v => v * packed.factor),
+  );
   const sum = new Float32Array(cells).map((_, i) => branches[0][i] + branches[1][i] + branches[2][i] + branches[3][i]);
   const top = sum.reduce((best, v, i) => (v > sum[best] ? i : best), 0);
   return { h, w, branches, sum, peak: Math.max(sum[top], 1e-12), top };
 }
 
-const bases = new WeakMap(); // picture → {"w×h": its pixels at that size}, since nine canvases share one
-function base(width, height) {
+/** What the controls beside the enlarged stage say. */
+function looks() {
+  return {
+    strength: +$(".looks .overlay").value,
+    hidden: +$(".looks .threshold").value,
+    smooth: !$(".looks .cells").checked,
+    against: $(".looks .against").checked,
+  };
+}
+
+/** The part of the picture that overlays show, in its pixels: the whole, or what was seen of a panorama. */
+function view() {
+  const [width, height] = answer.size;
+  return Math.max(width / height, height / width) > 2.2 ? answer.result.seen : [0, 0, width, height];
+}
+
+/** picture → {"size and part": its pixels}, since nine canvases share one @type {WeakMap<any, Record<string, Uint8ClampedArray>>} */
+const bases = new WeakMap();
+/** The pixels of a part of the picture at a size. @param {number} width @param {number} height @param {number[]} part */
+function base(width, height, part) {
   if (!bases.has(photo)) bases.set(photo, {});
-  return (bases.get(photo)[`${width}×${height}`] ||= (() => {
+  const kept = /** @type {Record<string, Uint8ClampedArray>} */ (bases.get(photo));
+  return (kept[`${width}×${height} ${part}`] ||= (() => {
     const pen = /** @type {any} */ (new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true }));
+    const scale = answer ? photo.width / answer.size[0] : 1;
+    const [x0, y0, x1, y1] = part.map(edge => edge * scale);
     pen.imageSmoothingQuality = "high";
-    pen.drawImage(photo, 0, 0, width, height);
+    pen.drawImage(photo, x0, y0, x1 - x0, y1 - y0, 0, 0, width, height);
     return pen.getImageData(0, 0, width, height).data;
   })());
 }
 
+/** For each pixel of a line: the two cells that it lies between and the share of the second; -1 outside start…end.
+ * @param {number} pixels @param {number} start @param {number} end @param {number} cells @param {boolean} smooth */
 function axis(pixels, start, end, cells, smooth) {
-  // for each pixel: the two cells it lies between and the share of the second
-  const low = new Int16Array(pixels),
-    high = new Int16Array(pixels),
-    part = new Float32Array(pixels);
+  const low = new Int16Array(pixels);
+  const high = new Int16Array(pixels);
+  const part = new Float32Array(pixels);
   for (let i = 0; i < pixels; i++) {
     const at = ((i + 0.5 - start) / (end - start)) * cells;
     if (at < 0 || at > cells) {
@@ -46,71 +80,120 @@ function axis(pixels, start, end, cells, smooth) {
   return { low, high, part };
 }
 
-function paint(canvas, grid, values, peak) {
-  // the canvas takes the picture's shape, as large as the square cell it stands in
-  const dpr = Math.min(devicePixelRatio || 1, 2),
-    side = canvas.parentElement.clientWidth * dpr || 112;
-  const shrink = side / Math.max(photo.width, photo.height);
-  const width = Math.max(1, Math.round(photo.width * shrink)),
-    height = Math.max(1, Math.round(photo.height * shrink));
+/** Give a canvas the shape of a part of the picture, as large as the square it stands in. @returns {number} pixels to a CSS pixel
+ * @param {any} canvas @param {number[]} part */
+function fit(canvas, part) {
+  const dpr = Math.min(devicePixelRatio || 1, 2);
+  const side = canvas.closest(".cell, .photo, .big").clientWidth * dpr || 112;
+  const [across, down] = [part[2] - part[0], part[3] - part[1]];
+  const shrink = side / Math.max(across, down);
+  const width = Math.max(1, Math.round(across * shrink));
+  const height = Math.max(1, Math.round(down * shrink));
   if (canvas.width !== width || canvas.height !== height) {
     canvas.width = width;
     canvas.height = height;
   }
-  canvas.style.width = width / dpr + "px";
-  canvas.style.height = height / dpr + "px";
-  const p = base(width, height),
-    image = new ImageData(width, height),
-    q = image.data;
-  if (!grid) q.set(p);
-  else
-    light(
-      q,
-      p,
-      width,
-      height,
-      dpr,
-      grid,
-      values.map(v => Math.min(1, Math.max(0, v / peak))),
-    );
+  canvas.style.width = `${width / dpr}px`;
+  canvas.style.height = `${height / dpr}px`;
+  return dpr;
+}
+
+/** Draw the picture as it is. @param {any} canvas @param {number[]} part */
+function paintPhoto(canvas, part) {
+  fit(canvas, part);
+  const image = new ImageData(canvas.width, canvas.height);
+  image.data.set(base(canvas.width, canvas.height, part));
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-function light(q, p, width, height, dpr, grid, heat) {
+/** Draw the picture under a map's values, divided by a scale. @param {any} canvas @param {Grid} grid
+ * @param {Float32Array} values @param {number} scale */
+function paint(canvas, grid, values, scale) {
+  const part = view();
+  const dpr = fit(canvas, part);
+  const image = new ImageData(canvas.width, canvas.height);
+  light(image, base(canvas.width, canvas.height, part), part, dpr, grid, values, scale);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+/** The largest value for the class or, where evidence against it is shown too, of either sign. @param {Float32Array[]} maps */
+function scaleOf(maps) {
+  const { against } = looks();
+  return Math.max(1e-12, ...maps.map(values => values.reduce((best, v) => Math.max(best, against ? Math.abs(v) : v), 0)));
+}
+
+/** @param {ImageData} image @param {Uint8ClampedArray} p the picture's pixels @param {number[]} part @param {number} dpr
+ * @param {Grid} grid @param {Float32Array} values @param {number} scale */
+function light(image, p, part, dpr, grid, values, scale) {
+  const { width, height, data: q } = image;
   const { dim, keep, add, hatch_period, hatch_width, hatch_light } = SPOTLIGHT;
-  const [red, green, blue] = SPOTLIGHT.luminance,
-    [from, range] = SPOTLIGHT.tint;
-  const strength = +$(".looks .heat").value,
-    hidden = +$(".looks .threshold").value,
-    smooth = !$(".looks .cells").checked;
-  const [x0, y0, x1, y1] = answer.result.seen.map(edge => (edge * width) / answer.size[0]);
-  const across = axis(width, x0, x1, grid.w, smooth),
-    down = axis(height, y0, y1, grid.h, smooth);
+  const [red, green, blue] = SPOTLIGHT.luminance;
+  const [from, range] = SPOTLIGHT.tint;
+  const { strength, hidden, smooth, against } = looks();
+  const shrink = width / (part[2] - part[0]);
+  const [x0, y0, x1, y1] = answer.result.seen.map(
+    (/** @type {number} */ edge, /** @type {number} */ i) => (edge - part[i % 2]) * shrink,
+  );
+  const across = axis(width, x0, x1, grid.w, smooth);
+  const down = axis(height, y0, y1, grid.h, smooth);
+  const lowest = against ? -1 : 0;
+  const heat = values.map(v => Math.min(1, Math.max(lowest, v / scale)));
   for (let y = 0, k = 0; y < height; y++) {
-    const a = down.low[y] * grid.w,
-      b = down.high[y] * grid.w,
-      t = down.part[y],
-      row = down.low[y] >= 0;
+    const a = down.low[y] * grid.w;
+    const b = down.high[y] * grid.w;
+    const t = down.part[y];
+    const row = down.low[y] >= 0;
     for (let x = 0; x < width; x++, k += 4) {
-      const l = across.low[x],
-        r = across.high[x],
-        s = across.part[x],
-        seen = row && l >= 0;
+      const l = across.low[x];
+      const r = across.high[x];
+      const s = across.part[x];
+      const seen = row && l >= 0;
       let v = 0;
-      if (seen) {
-        v = (heat[a + l] * (1 - s) + heat[a + r] * s) * (1 - t) + (heat[b + l] * (1 - s) + heat[b + r] * s) * t;
-        if (v < hidden) v = 0;
-      }
-      const soft = v * v * (3 - 2 * v),
-        tint = (((from + range * v) * 255) | 0) * 3;
-      const dark =
-        (red * p[k] + green * p[k + 1] + blue * p[k + 2]) * dim * (1 - soft) +
-        (!seen && ((x + y) / dpr) % hatch_period < hatch_width ? hatch_light : 0);
+      if (seen) v = (heat[a + l] * (1 - s) + heat[a + r] * s) * (1 - t) + (heat[b + l] * (1 - s) + heat[b + r] * s) * t;
+      const speaksAgainst = v < 0; // drawn in magma with red and blue exchanged
+      if (speaksAgainst) v = -v;
+      if (v < hidden) v = 0;
+      const soft = v * v * (3 - 2 * v);
+      const tint = (((from + range * v) * 255) | 0) * 3;
+      const grey = (red * p[k] + green * p[k + 1] + blue * p[k + 2]) * dim * (1 - soft);
+      const dark = grey + (!seen && ((x + y) / dpr) % hatch_period < hatch_width ? hatch_light : 0);
       for (let c = 0; c < 3; c++) {
-        const shade = dark + (p[k + c] * keep + magma[tint + c] * add) * soft;
+        const shade = dark + (p[k + c] * keep + magma[tint + (speaksAgainst ? 2 - c : c)] * add) * soft;
         q[k + c] = p[k + c] + (shade - p[k + c]) * strength;
       }
       q[k + 3] = 255;
     }
   }
+}
+
+/** magma's colour for evidence v in 0…1, or for evidence against, as CSS. @param {number} v */
+function colour(v, against = false) {
+  const [from, range] = SPOTLIGHT.tint;
+  const at = (((from + range * v) * 255) | 0) * 3;
+  const rgb = [...magma.slice(at, at + 3)];
+  return `rgb(${(against ? rgb.reverse() : rgb).join(" ")})`;
+}
+
+/** An element of an SVG drawing. @returns {any} @param {string} tag @param {Record<string, any>} attributes @param {string} [text] */
+function draw(tag, attributes, text) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text) made.textContent = text;
+  return made;
+}
+
+/** Draw frames over a canvas, in pixels of the picture. @param {any} root an element that holds a canvas and its .marks
+ * @param {number[]} part what the canvas shows @param {{box: number[], class: string}[]} frames */
+function mark(root, part, frames) {
+  const marks = root.querySelector(".marks");
+  marks.setAttribute("viewBox", `${part[0]} ${part[1]} ${part[2] - part[0]} ${part[3] - part[1]}`);
+  marks.setAttribute("preserveAspectRatio", "none");
+  marks.replaceChildren(
+    ...frames.flatMap(({ box: [x0, y0, x1, y1], class: name }) => {
+      const [left, top] = [Math.max(part[0], x0), Math.max(part[1], y0)];
+      const [right, bottom] = [Math.min(part[2], x1), Math.min(part[3], y1)];
+      const at = { x: left, y: top, width: Math.max(0, right - left), height: Math.max(0, bottom - top) };
+      return [draw("rect", { ...at, class: `halo ${name}` }), draw("rect", { ...at, class: name })];
+    }),
+  );
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// The tab "Evidence": what the enlarged stage's map says, and how its four filter sizes share in it.
+// The tab "Evidence": what the enlarged stage's map says, the touched cell, and how the four filter sizes share in it.
 
 for (const branch of BRANCHES) {
   $(".four").append(
@@ -13,43 +13,59 @@ for (const branch of BRANCHES) {
   );
 }
 
+/** What the map's signed mass says. @param {any} info a stage of the answer's JSON @param {Grid} grid */
+function stageText(info, grid) {
+  const known = { h: grid.h, w: grid.w, class: askedName() };
+  if (!info.peak) return say("stage_text_none", known);
+  const share = info.share_of_evidence;
+  const speaks =
+    share === 1
+      ? say("speaks_all", known)
+      : say("speaks", { ...known, share: percent(share, true), rest: percent(1 - share, true) });
+  return `${say("stage_text", { ...known, ...place(info.peak) })} ${speaks}`;
+}
+
+/** A map's value in logit units, with as many digits as the map's strongest cell needs. @param {number} v @param {Grid} grid */
+function figure(v, grid) {
+  const digits = Math.min(8, Math.max(0, 2 - Math.floor(Math.log10(grid.peak))));
+  return (v < 0 ? "−" : "") + Math.abs(v).toFixed(digits);
+}
+
+/** The branches' values in a cell and their sum. @param {Grid} grid @param {number} cell */
+function addends(grid, cell) {
+  const terms = grid.branches.map((values, b) => `${figure(values[cell], grid)} (${branchName(BRANCHES[b])})`);
+  return `${terms.join(" + ")} = ${figure(grid.sum[cell], grid)}`;
+}
+
+function cellText() {
+  if (touched === null) return words.touch;
+  const grid = answer.grids[stage];
+  const [x0, y0, x1, y1] = answer.result.seen;
+  const { field } = cellFrames(touched);
+  const share = ((field[2] - field[0]) * (field[3] - field[1])) / ((x1 - x0) * (y1 - y0));
+  const about = { row: Math.floor(touched / grid.w) + 1, column: (touched % grid.w) + 1, sum: addends(grid, touched) };
+  return `${say("cell_text", about)} ${share > 0.995 ? words.sees_all : say("sees", { share: percent(share, true) })}`;
+}
+
 function showEvidence() {
-  const grid = answer.grids[stage],
-    info = summary(stage);
-  $(".stage-text").textContent = info.peak
-    ? say("stage_text", {
-        h: grid.h,
-        w: grid.w,
-        class: askedName(),
-        ...place(info.peak),
-        share: percent(info.share_of_evidence, true),
-      })
-    : say("stage_text_none", { h: grid.h, w: grid.w, class: askedName() });
-  const loudest = Math.max(1e-12, ...grid.branches.map(values => Math.max(...values))); // one scale for the four
-  BRANCHES.forEach((branch, b) => {
-    const node = $(`.four [data-branch="${branch}"]`),
-      share = info.branches[branch];
-    paint(node.querySelector("canvas"), grid, grid.branches[b], loudest);
-    node
-      .querySelector("canvas")
-      .setAttribute(
-        "aria-label",
-        say("branch_alt", { stage, branch: branchName(branch), class: askedName(), share: percent(share, true) }),
-      );
+  const grid = answer.grids[stage];
+  const info = summary(stage);
+  $(".stage-text").textContent = stageText(info, grid);
+  $(".cell-text").textContent = cellText();
+  const scale = scaleOf(grid.branches); // one for the four
+  BRANCHES.forEach((/** @type {string} */ branch, /** @type {number} */ b) => {
+    const node = $(`.four [data-branch="${branch}"]`);
+    const share = info.branches[branch];
+    const about = { stage, branch: branchName(branch), class: askedName(), share: percent(share, true) };
+    paint(node.querySelector("canvas"), grid, grid.branches[b], scale);
+    node.querySelector("canvas").setAttribute("aria-label", say("branch_alt", about));
     node.querySelector(".share").textContent = percent(share);
-    node.querySelector(".bar i").style.width = share * 100 + "%";
+    node.querySelector(".bar i").style.width = `${share * 100}%`;
   });
-  const at = grid.branches.map(values => values[grid.top]),
-    digits = 2 - Math.floor(Math.log10(grid.peak));
-  const figure = v => (v < 0 ? "−" : "") + Math.abs(v).toFixed(Math.min(8, Math.max(0, digits)));
   $(".numbers").replaceChildren(
     say("teach_formula", { stage }),
     make("br"),
-    make(
-      "span",
-      { class: "sum" },
-      at.map((v, b) => `${figure(v)} (${branchName(BRANCHES[b])})`).join(" + ") + ` = ${figure(grid.sum[grid.top])}`,
-    ),
+    make("span", { class: "sum" }, addends(grid, grid.top)),
   );
 }
 

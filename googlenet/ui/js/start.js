@@ -1,15 +1,30 @@
 // @ts-check
 // The first answer.
 
-const initial = props.value,
-  opened = fromAddress();
+const initial = props.value;
+const other = language === "ko" ? "en" : "ko";
+$(".languages").textContent = other === "ko" ? "한국어" : "English";
+$(".languages").lang = other;
+$(".languages").addEventListener("click", () => {
+  store(localStorage, "language", other);
+  remember();
+  location.reload();
+});
+
 notice("");
-watch("value", () => receive(props.value));
 showWeights(initial.weights);
-if (opened && !opened.source) ask(opened);
-else receive({ ...initial, weights: null });
-if (opened?.source) {
-  linked = opened;
-  $(".weights").open = true;
-  load(opened.source);
+watch("value", () => receive(props.value));
+start(remembered() || fromAddress());
+
+/** @param {any} opened the question that the page opens with, or null for the first example */
+function start(opened) {
+  if (!opened) {
+    receive({ ...initial, weights: null });
+    if (initial.answer) setTimeout(playOnce, 300);
+  } else if (opened.weights) {
+    linked = opened;
+    wanted = opened;
+    busy(say("loading", { source: sourceName(opened.weights) }));
+    load(opened.weights);
+  } else ask(opened);
 }

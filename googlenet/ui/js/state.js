@@ -4,14 +4,27 @@
 
 const { heads: HEADS, stages: STAGES, branches: BRANCHES, last_stage: LAST, spotlight: SPOTLIGHT } = props.shared;
 const MEGABYTES = 1024 * 1024;
-const language = (navigator.language || "en").toLowerCase().startsWith("ko") ? "ko" : "en";
-const words = props.words[language],
-  magma = bytes(props.magma);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 /** The first element of the page that a selector names. @param {string} selector @returns {any} */
 const $ = selector => element.querySelector(selector);
 /** All of them. @param {string} selector @returns {any[]} */
 const $$ = selector => [...element.querySelectorAll(selector)];
+
+/** Read or, with a value, write what the browser keeps; undefined where it keeps nothing or refuses.
+ * @param {Storage} area @param {string} key @param {any} [value] @returns {any} */
+function store(area, key, value) {
+  try {
+    if (value === undefined) return JSON.parse(area.getItem(`googlenet.${key}`) ?? "null") ?? undefined;
+    area.setItem(`googlenet.${key}`, JSON.stringify(value));
+  } catch {
+    return undefined;
+  }
+}
+
+const native = (navigator.language || "en").toLowerCase().startsWith("ko") ? "ko" : "en";
+/** @type {"en" | "ko"} */ const language = store(localStorage, "language") || native;
+const words = props.words[language];
+const magma = bytes(props.magma);
 
 /** @type {any} */ let answer = null; // what is painted: an answer of handlers.packed, with its grids unpacked
 /** @type {any} */ let weights = null; // handlers.described of the weights that answer
@@ -35,10 +48,10 @@ function fill(text, values = {}) {
 function say(key, values) {
   return fill(words[key], values);
 }
-/** A probability that rounding does not make untrue, as texts.percent. @param {number} p */
+/** A probability that rounding does not make untrue, as texts.percent. @param {number} p @param {boolean} prose */
 function percent(p, prose = false) {
-  const [over, under] = prose ? [words.over, words.under] : ["> {}", "< {}"],
-    figure = (/** @type {string} */ text) => text + "\u00a0%";
+  const [over, under] = prose ? [words.over, words.under] : ["> {}", "< {}"];
+  const figure = (/** @type {string} */ text) => `${text}\u00a0%`;
   if (p >= 0.995) return over.replace("{}", figure("99"));
   if (p < 0.001) return under.replace("{}", figure("0.1"));
   return figure((p * 100).toFixed(p >= 0.0995 ? 0 : 1));
@@ -54,10 +67,15 @@ function make(tag, attributes = {}, ...children) {
   made.append(...children);
   return made;
 }
-/** @param {string} text */
+/** Say what goes on, under the examples. @param {string} text */
 function notice(text) {
   $(".notice").textContent = text || words.hint;
-  $(".notice").classList.toggle("bad", !!text);
+  $(".mistake").textContent = "";
+}
+/** Say what went wrong, in the same place. @param {string} text */
+function complain(text) {
+  $(".notice").textContent = text ? "" : words.hint;
+  $(".mistake").textContent = text;
 }
 /** @param {string} branch */
 function branchName(branch) {

@@ -1,5 +1,5 @@
 // @ts-check
-// The enlarged stage and the one row of tabs under it. A tab is a file of its own, which calls `tabs.add`.
+// The row of tabs under the enlarged stage. A tab is a file of its own, which calls `tabs.add`.
 
 /**
  * @typedef {object} Tab
@@ -34,7 +34,6 @@ const tabs = {
     const panel = $(`#${id}`);
     panel.setAttribute("role", "tabpanel");
     panel.setAttribute("aria-labelledby", button.id);
-    $(".tabs").hidden = this.all.length < 2;
     this.mark();
   },
 
@@ -42,13 +41,14 @@ const tabs = {
   open(name) {
     this.current = name;
     this.mark();
-    if (answer) this.show();
+    if (answer) enlarge();
+    remember();
   },
 
   mark() {
     for (const { name } of this.all) {
-      const chosen = name === this.current,
-        button = $(`#tab-${name}-button`);
+      const chosen = name === this.current;
+      const button = $(`#tab-${name}-button`);
       button.setAttribute("aria-selected", chosen);
       button.tabIndex = chosen ? 0 : -1;
       $(`#tab-${name}`).hidden = !chosen;
@@ -71,17 +71,6 @@ const tabs = {
     tab?.show($(`#tab-${tab.name}`), stage);
   },
 };
-
-/** Show the chosen stage large, with the tab that is open. */
-function enlarge() {
-  const grid = answer.grids[stage],
-    canvas = $(".big canvas");
-  for (const node of $$(".stage")) node.setAttribute("aria-pressed", node.dataset.stage === stage);
-  paint(canvas, grid, grid.sum, grid.peak);
-  canvas.setAttribute("aria-label", $(`.stage[data-stage="${stage}"] canvas`).getAttribute("aria-label"));
-  $("#stage-title").textContent = say("stage_title", { stage });
-  tabs.show();
-}
 
 /** Send the painted question to Python as an event of layout.py, with more fields.
  * @param {string} event @param {Record<string, any>} fields */

@@ -1,31 +1,85 @@
 // @ts-check
-// Choosing weights.
+// Choosing weights. Python loads one source at a time; the newest that was chosen meanwhile comes next.
 
+let loads = 0; // the number of the newest load
+let loading = false;
+/** @type {{source: string | null} | null} */ let nextSource = null;
 /** @type {any} */ let linked = null; // a question of the address that waits for its weights
-receivers.progress = message => progress(message.progress);
-receivers.weights_error = message => {
+
+/** What a source is called for a visitor: its title, or its name without a long revision. @param {string | null} source */
+function sourceName(source) {
+  if (!source) return words.built_in;
+  const known = props.sources.find((/** @type {any} */ each) => each.source === source);
+  return known?.title ?? source.replace(/@([0-9a-f]{7})[0-9a-f]+/, "@$1");
+}
+
+/** @param {string | null} source */
+function load(source) {
+  nextSource = { source };
+  if (!loading) loadNext();
+  $(".weights-say").textContent = say("loading", { source: sourceName(source) });
+}
+function loadNext() {
+  if (!nextSource) return;
+  const { source } = nextSource;
+  nextSource = null;
+  loading = true;
+  progress({ share: 0, what: "" }, source);
+  trigger("submit", { weights: source, n: ++loads });
+}
+/** @returns {boolean} whether a message is of the newest load and nothing else was chosen since @param {any} message */
+function loaded(message) {
+  loading = false;
   progress(null);
+  if (!nextSource) return message.n === loads;
+  loadNext();
+  return false;
+}
+receivers.progress = message => message.n === loads && progress(message.progress);
+receivers.weights_error = message => {
+  if (!loaded(message)) return;
   $(".weights-say").textContent = message.weights_error[language];
+  if (!linked) return;
+  const { weights: _, ...question } = linked; // answered by the page's own weights instead
   linked = null;
+  ask(question);
+  $(".weights").open = true;
 };
 receivers.weights = message => {
+  if (!loaded(message)) return;
+  const before = weights;
   showWeights(message.weights);
-  progress(null);
-  ask(linked || { example: wanted.example, path: wanted.path });
+  $(".weights").open = false;
+  ask(linked || carried(before));
   linked = null;
+  confirmed = say("now_with", { source: sourceName(weights.chosen), count: weights.labels.length });
 };
+let confirmed = ""; // what is said when the first answer of new weights is there
 
+/** The same question for other weights, as far as they know its head and classes. @param {any} before */
+function carried(before) {
+  const label = (/** @type {number | null} */ index) => {
+    const name = index === null ? null : before.labels[index];
+    return weights.labels.includes(name) ? name : null;
+  };
+  const head = weights.aux ? wanted.head : "main";
+  return { ...wanted, head, target: label(wanted.target), contrast: label(wanted.contrast) };
+}
+
+/** @param {any} next */
 function showWeights(next) {
   weights = next;
+  const source = next.dataset || sourceName(next.source);
   $(".chip").textContent = say("weights_chip", {
-    source: (next.dataset || next.source).split(",")[0],
-    count: next.labels.length,
+    source: source.split(",")[0],
+    count: next.labels.length.toLocaleString(language),
   });
-  const shares = HEADS.filter(head => next.top1[head])
-    .map(head => `${head} ${(next.top1[head] * 100).toFixed(1)}\u00a0%`)
+  const shares = HEADS.filter((/** @type {string} */ head) => next.top1[head])
+    .map((/** @type {string} */ head) => `${head} ${(next.top1[head] * 100).toFixed(1)}\u00a0%`)
     .join(", ");
+  /** @type {Record<string, string>} */
   const facts = {
-    source: next.source,
+    source: sourceName(next.source),
     revision: next.revision?.slice(0, 12),
     file: next.sha256.slice(0, 12),
     trained_on: next.dataset,
@@ -40,35 +94,49 @@ function showWeights(next) {
     ]),
   );
   $(".weights-say").textContent = next.offline ? words.offline : "";
+  const back = next.chosen ? [{ source: null, title: words.built_in, note: "" }] : [];
   $(".sources").replaceChildren(
-    ...[...(next.chosen ? [{ source: null, title: words.built_in, note: "" }] : []), ...props.sources].map(each =>
-      make(
-        "li",
-        {},
-        make(
-          "button",
-          { type: "button", onclick: () => load(each.source) },
-          make("b", {}, each.title),
-          make("span", { class: "soft" }, each.note),
-        ),
-      ),
-    ),
+    ...[...back, ...props.sources].map(({ source, title, note }) => {
+      const button = make(
+        "button",
+        { type: "button", onclick: () => load(source) },
+        make("b", {}, title),
+        make("span", { class: "soft" }, note),
+      );
+      return make("li", {}, button);
+    }),
   );
+  $(".others").hidden = !props.sources.length; // a Space with a lent GPU runs its own weights alone
 }
-function load(source) {
-  $(".weights-say").textContent = "";
-  progress({ share: 0, what: "" }, source);
-  trigger("submit", { weights: source, n: asked });
+
+/** Offer the network that Berkeley trained, where no class looks likely. @param {any} root */
+function suggest(root) {
+  const known = props.sources[0];
+  if (!known || weights.chosen === known.source) return;
+  root.append(" ", make("button", { type: "button", class: "suggest", onclick: () => load(known.source) }, words.suggest));
 }
+
+/** @param {{share: number, what: string} | null} state @param {string | null} [source] */
 function progress(state, source) {
   const bar = $(".weights progress");
   bar.hidden = !state;
   if (!state) return;
   bar.value = state.share;
-  bar.setAttribute("aria-label", ($(".weights-say").textContent = state.what || say("loading", { source: source || "" })));
+  if (source !== undefined) bar.dataset.source = sourceName(source);
+  const text = say("loading", { source: bar.dataset.source });
+  $(".weights-say").textContent = state.share ? `${text}, ${Math.round(state.share * 100)}\u00a0%` : text;
+  bar.setAttribute("aria-label", text);
 }
-$(".repository").addEventListener("submit", event => {
+$(".repository").addEventListener("submit", (/** @type {Event} */ event) => {
   event.preventDefault();
   const source = $("#repository").value.trim();
   if (source) load(source);
+});
+document.addEventListener("keydown", event => {
+  if (event.key !== "Escape" || !$(".weights").open) return;
+  $(".weights").open = false;
+  $(".weights summary").focus();
+});
+document.addEventListener("pointerdown", event => {
+  if (!$(".weights").contains(/** @type {Node} */ (event.target))) $(".weights").open = false;
 });

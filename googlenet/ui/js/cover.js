@@ -1,0 +1,113 @@
+// @ts-check
+// The tab "Cover": a part of the picture is covered, and the network is asked again. The page's only test of a cause.
+
+/** @type {number[] | null} */ let covered = null; // the box, in pixels of the picture
+/** @type {any} */ let covering = null; // what Python answered about it
+let dragged = false; // whether the pointer that went up last had drawn a box
+
+tabs.add({ name: "cover", title: words.tab_cover, show: showCover });
+
+function dropCover() {
+  covered = covering = null;
+}
+/** What the Cover tab draws on the enlarged stage. */
+function coverFrames() {
+  if (tabs.current !== "cover" || !covered) return [];
+  const frames = [{ box: covered, class: "covered" }];
+  if (covering) frames.push({ box: covering.other, class: "other" });
+  return frames;
+}
+
+/** The square around the stage's strongest cell that holds the light: at least a fifth of what was seen. */
+function brightest() {
+  const { own } = cellFrames(answer.grids[stage].top);
+  const [x0, y0, x1, y1] = answer.result.seen;
+  const [wide, high] = [Math.max(own[2] - own[0], (x1 - x0) / 4), Math.max(own[3] - own[1], (y1 - y0) / 4)];
+  const left = Math.min(x1 - wide, Math.max(x0, (own[0] + own[2] - wide) / 2));
+  const top = Math.min(y1 - high, Math.max(y0, (own[1] + own[3] - high) / 2));
+  return [left, top, left + wide, top + high];
+}
+
+/** @param {number[]} box */
+function cover(box) {
+  covered = box;
+  covering = null;
+  markCell();
+  tabs.show();
+  request("edit", { box, stage });
+}
+receivers.cover = message => {
+  if (message.n !== asked || !covered) return;
+  covering = message.cover;
+  markCell();
+  tabs.show();
+};
+
+/** A head's probability before and after. @param {string} head */
+function coverRow(head) {
+  const { before, after, other_after } = covering;
+  const bars = [before, after, other_after].map((/** @type {any} */ p, i) =>
+    make(
+      "td",
+      {},
+      make("span", { class: "bar" }, make("i", { style: `width:${p[head] * 100}%`, class: i === 1 ? "asked" : "" })),
+      percent(p[head]),
+    ),
+  );
+  return make("tr", {}, make("th", { scope: "row" }, words[head]), ...bars);
+}
+
+/** What the covering shows, in one sentence. */
+function coverSays() {
+  const { head } = answer.result.question;
+  const values = { class: askedName(), head: words[head] };
+  const [before, after, other] = [covering.before[head], covering.after[head], covering.other_after[head]];
+  const figures = { ...values, before: percent(before, true), after: percent(after, true), other: percent(other, true) };
+  if (before - after > 2 * Math.abs(before - other) && before - after > 0.02) return say("cover_matters", figures);
+  if (Math.abs(before - after) < 0.02) return say("cover_same", figures);
+  return say("cover_both", figures);
+}
+
+/** @param {any} root */
+function showCover(root) {
+  const focused = root.contains(document.activeElement);
+  const button = make("button", { type: "button", class: "plain", onclick: () => cover(brightest()) }, words.cover_brightest);
+  const parts = [make("p", { class: "soft" }, words.cover_how), button];
+  if (covered && !covering) parts.push(make("p", { role: "status" }, words.working));
+  if (covering) {
+    const heads = HEADS.filter(
+      (/** @type {string} */ head) => covering.before[head] !== null && covering.before[head] !== undefined,
+    );
+    const titles = ["", words.cover_before, words.cover_after, words.cover_other].map(text => make("th", { scope: "col" }, text));
+    parts.push(
+      make("p", { class: "cover-say", role: "status" }, coverSays()),
+      make("table", {}, make("thead", {}, make("tr", {}, ...titles)), make("tbody", {}, ...heads.map(coverRow))),
+    );
+  }
+  root.replaceChildren(...parts);
+  if (focused) button.focus();
+}
+
+/** @type {number[] | null} */ let from = null; // where a drag began
+const big = $(".big");
+big.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
+  dragged = false;
+  if (tabs.current !== "cover" || !answer || event.button) return;
+  from = pointed(event);
+  big.setPointerCapture(event.pointerId);
+});
+big.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
+  if (!from) return;
+  const to = pointed(event);
+  const least = (answer.result.seen[2] - answer.result.seen[0]) * 0.03;
+  if (Math.abs(to[0] - from[0]) < least || Math.abs(to[1] - from[1]) < least) return;
+  dragged = true;
+  covered = [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1])];
+  covering = null;
+  markCell();
+});
+big.addEventListener("pointerup", () => {
+  if (from && dragged && covered) cover(covered);
+  from = null;
+});
+big.addEventListener("pointercancel", () => (from = null));

@@ -1,0 +1,120 @@
+// @ts-check
+// The chosen stage, large: its overlay, its legend, the touched cell and the part of the picture that this cell can see.
+
+/** the touched cell's index on the stage's grid; null where none is touched @type {number | null} */ let touched = null;
+$(".big").setAttribute("aria-label", words.big);
+$(".walk").setAttribute("aria-label", words.walk);
+$(".walk .back").setAttribute("aria-label", words.step_back);
+$(".walk .on").setAttribute("aria-label", words.step_on);
+$(".walk .back").addEventListener("click", () => answer && step("ArrowLeft"));
+$(".walk .on").addEventListener("click", () => answer && step("ArrowRight"));
+
+/** Show the chosen stage large, with the tab that is open. */
+function enlarge() {
+  const grid = answer.grids[stage];
+  const canvas = $(".big canvas");
+  for (const node of $$(".stage")) {
+    node.setAttribute("aria-pressed", node.dataset.stage === stage);
+    node.tabIndex = node.dataset.stage === stage ? 0 : -1;
+  }
+  fade(canvas);
+  paint(canvas, grid, grid.sum, scaleOf([grid.sum]));
+  canvas.setAttribute("aria-label", $(`.stage[data-stage="${stage}"] canvas`).getAttribute("aria-label"));
+  $("#stage-title").textContent = say("stage_title", { stage });
+  legend();
+  markCell();
+  tabs.show();
+}
+
+/** What was painted before stays on top and fades. @param {any} canvas */
+function fade(canvas) {
+  const before = $(".big .before");
+  if (still.matches || !canvas.width || before.dataset.stage === stage) return;
+  before.dataset.stage = stage;
+  before.width = canvas.width;
+  before.height = canvas.height;
+  before.style.width = canvas.style.width;
+  before.style.height = canvas.style.height;
+  before.getContext("2d").drawImage(canvas, 0, 0);
+  before.animate([{ opacity: 1 }, { opacity: 0 }], { duration: 240, easing: "ease-out", fill: "forwards" });
+}
+
+function legend() {
+  const { against } = looks();
+  const stops = [0, 0.2, 0.4, 0.6, 0.8, 1];
+  const warm = stops.map(v => `color-mix(in srgb, ${colour(v)} ${v * 100}%, #2b2b2b)`);
+  const cold = stops.map(v => `color-mix(in srgb, ${colour(v, true)} ${v * 100}%, #2b2b2b)`).reverse();
+  $(".legend i").style.background = `linear-gradient(90deg, ${[...(against ? cold : []), ...warm].join(", ")})`;
+  $(".legend .low").textContent = against ? words.legend_against : words.legend_none;
+  $(".legend .high").textContent = against ? words.legend_for : words.legend_most;
+}
+
+/** A cell's own square and the part of the picture that it can see, in pixels of the picture. @param {number} cell */
+function cellFrames(cell) {
+  const grid = answer.grids[stage];
+  const [x0, y0, x1, y1] = answer.result.seen;
+  const [row, column] = [Math.floor(cell / grid.w), cell % grid.w];
+  const [wide, high] = [(x1 - x0) / grid.w, (y1 - y0) / grid.h];
+  const own = [x0 + column * wide, y0 + row * high, x0 + (column + 1) * wide, y0 + (row + 1) * high];
+  const { size, stride } = weights.fields[stage];
+  const [reachX, reachY] = [(((size / stride) * wide) / 2) | 0, (((size / stride) * high) / 2) | 0];
+  const [x, y] = [(own[0] + own[2]) / 2, (own[1] + own[3]) / 2];
+  const field = [Math.max(x0, x - reachX), Math.max(y0, y - reachY), Math.min(x1, x + reachX), Math.min(y1, y + reachY)];
+  return { own, field };
+}
+
+function markCell() {
+  const frames = [];
+  if (touched !== null) {
+    const { own, field } = cellFrames(touched);
+    frames.push({ box: field, class: "field" }, { box: own, class: "own" });
+  }
+  mark($(".big"), view(), [...frames, ...coverFrames()]);
+}
+
+/** @param {number | null} cell */
+function touch(cell) {
+  stopPlaying();
+  touched = cell;
+  markCell();
+  tabs.show();
+}
+
+/** The place of a pointer on the enlarged stage, in pixels of the picture. @param {PointerEvent | MouseEvent} event */
+function pointed(event) {
+  const box = $(".big canvas").getBoundingClientRect();
+  const part = view();
+  const share = (/** @type {number} */ at, /** @type {number} */ from, /** @type {number} */ size) =>
+    Math.min(1, Math.max(0, (at - from) / size));
+  return [
+    part[0] + share(event.clientX, box.left, box.width) * (part[2] - part[0]),
+    part[1] + share(event.clientY, box.top, box.height) * (part[3] - part[1]),
+  ];
+}
+
+$(".big").addEventListener("click", (/** @type {MouseEvent} */ event) => {
+  if (!answer || dragged) return;
+  const grid = answer.grids[stage];
+  const [x, y] = pointed(event);
+  const [x0, y0, x1, y1] = answer.result.seen;
+  if (x < x0 || x >= x1 || y < y0 || y >= y1) return touch(null);
+  const cell = Math.floor(((y - y0) / (y1 - y0)) * grid.h) * grid.w + Math.floor(((x - x0) / (x1 - x0)) * grid.w);
+  touch(cell === touched ? null : cell);
+});
+$(".big").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+  if (!answer) return;
+  const { h, w, top } = answer.grids[stage];
+  const at = touched ?? top;
+  const [row, column] = [Math.floor(at / w), at % w];
+  const to = {
+    ArrowUp: [row - 1, column],
+    ArrowDown: [row + 1, column],
+    ArrowLeft: [row, column - 1],
+    ArrowRight: [row, column + 1],
+  }[event.key];
+  if (event.key === "Enter") touch(top);
+  else if (event.key === "Escape") touch(null);
+  else if (to) touch(Math.min(h - 1, Math.max(0, to[0])) * w + Math.min(w - 1, Math.max(0, to[1])));
+  else return;
+  event.preventDefault();
+});

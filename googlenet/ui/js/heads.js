@@ -1,0 +1,109 @@
+// @ts-check
+// What the three heads say: a card for each, and the classes' probabilities by depth.
+
+HEADS.forEach((/** @type {string} */ head) => {
+  const radio = make("input", { type: "radio", name: "head", value: head, onchange: () => ask({ ...wanted, head }) });
+  $(".seg").append(make("label", {}, radio, make("span", {}, words[head], make("small", {}, head))));
+  const title = make("h2", {}, words[head], make("span", { class: "soft" }, `${head} · ${say("after", { stage: LAST[head] })}`));
+  $(".cards").append(make("div", { class: "card", "data-head": head }, title, make("ul", { class: "rows" })));
+});
+
+/** A head's four or five most probable classes and the asked one. @param {string} head */
+function card(head) {
+  const node = $(`.card[data-head="${head}"]`);
+  const rows = node.querySelector(".rows");
+  const predictions = answer.result.heads[head];
+  const { target, contrast } = answer.result.question;
+  node.classList.toggle("asking", answer.result.question.head === head);
+  if (!predictions) {
+    rows.replaceChildren(make("li", { class: "absent soft" }, say("absent", { head })));
+    return;
+  }
+  const known = predictions.some((/** @type {any} */ p) => p.index === target.index);
+  const probability = answer.result.belief[head];
+  const shown = known ? predictions : [...predictions.slice(0, 4), { ...target, probability, beyond: true }];
+  const focused = rows.contains(document.activeElement) ? /** @type {any} */ (document.activeElement).dataset.class : null;
+  rows.replaceChildren(
+    ...shown.map((/** @type {any} */ p) =>
+      make(
+        "li",
+        { class: p.beyond ? "beyond" : null },
+        make(
+          "button",
+          {
+            type: "button",
+            class: "row",
+            "data-class": p.index,
+            "aria-pressed": p.index === target.index,
+            onclick: () =>
+              ask({ ...wanted, head, target: p.index, contrast: contrast?.index === p.index ? null : wanted.contrast }),
+          },
+          make("i", { style: `--share:${p.probability}` }),
+          make("span", {}, p.label),
+          make("u", {}, percent(p.probability)),
+        ),
+      ),
+    ),
+  );
+  if (focused) (rows.querySelector(`[data-class="${focused}"]`) || rows.querySelector("button"))?.focus({ preventScroll: true });
+}
+
+/** Move labels apart that would overlap, in place; they keep their order. @param {{y: number}[]} labels @param {number} least
+ * @param {number} bottom the lowest place */
+function spread(labels, least, bottom) {
+  labels.sort((a, b) => a.y - b.y);
+  for (let i = 1; i < labels.length; i++) labels[i].y = Math.max(labels[i].y, labels[i - 1].y + least);
+  let limit = bottom;
+  for (let i = labels.length - 1; i >= 0; i--, limit -= least) labels[i].y = Math.min(labels[i].y, limit);
+}
+
+/** The slope chart: the asked class and up to five others over the three depths, so that crossings are seen. */
+function slope() {
+  const root = $(".slope");
+  const width = root.clientWidth || 400;
+  const height = root.clientHeight || 150;
+  const heads = HEADS.filter((/** @type {string} */ head) => answer.result.heads[head]);
+  const classes = answer.by_depth;
+  const highest = Math.max(
+    ...classes.flatMap((/** @type {any} */ c) => heads.map((/** @type {string} */ head) => c.belief[head])),
+  );
+  const [top, bottom] = [16, height - 26];
+  const x = (/** @type {string} */ head) => width * [0.04, 0.385, 0.73][HEADS.indexOf(head)] + 6;
+  const y = (/** @type {number} */ p) => bottom - (bottom - top) * (p / highest);
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  for (const head of heads) {
+    svg.append(draw("line", { class: "depth", x1: x(head), x2: x(head), y1: top - 6, y2: bottom + 4 }));
+    svg.append(draw("text", { class: "head", x: x(head) - 5, y: height - 4 }, words[head]));
+  }
+  const asked = answer.result.question.target.index;
+  for (const { index, belief } of [...classes].reverse()) {
+    const points = heads.map((/** @type {string} */ head) => `${x(head)},${y(belief[head])}`).join(" ");
+    const name = index === asked ? "asked" : "";
+    svg.append(draw("polyline", { class: name, points }));
+    for (const head of heads) svg.append(draw("circle", { class: name, cx: x(head), cy: y(belief[head]), r: name ? 5 : 3 }));
+  }
+  root.replaceChildren(svg);
+  const room = width * 0.345 - 18;
+  for (const head of heads) {
+    const labels = classes
+      .map((/** @type {any} */ c) => ({ ...c, p: c.belief[head], y: y(c.belief[head]) + 4 }))
+      .filter((/** @type {any} */ c) => c.index === asked || c.p > Math.max(0.02, highest * 0.04));
+    spread(labels, 15, bottom + 4);
+    for (const { index, label, p, y: at } of labels) {
+      const figure = percent(p);
+      const fitting = Math.max(3, Math.floor(room / 6.6) - figure.length - 1);
+      const short = label.length > fitting ? `${label.slice(0, fitting - 1)}…` : label;
+      const text = draw("text", { class: index === asked ? "asked" : "", x: x(head) + 10, y: at }, `${short} ${figure}`);
+      text.append(draw("title", {}, `${label} ${figure}`));
+      svg.append(text);
+      const box = text.getBBox(); // the lines pass behind the names
+      text.before(draw("rect", { x: box.x - 2, y: box.y, width: box.width + 4, height: box.height }));
+    }
+  }
+  root.setAttribute("role", "img");
+  const told = classes.map(
+    (/** @type {any} */ c) =>
+      `${c.label}: ${heads.map((/** @type {string} */ head) => `${head} ${percent(c.belief[head])}`).join(", ")}`,
+  );
+  root.setAttribute("aria-label", `${words.by_depth}. ${told.join("; ")}`);
+}

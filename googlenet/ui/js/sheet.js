@@ -1,0 +1,136 @@
+// @ts-check
+// The contact sheet as a picture, drawn here: in the visitor's language, and without sending the picture again.
+
+/** @param {HTMLCanvasElement} canvas */
+function pen(canvas) {
+  const made = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const style = getComputedStyle($(".page"));
+  const tone = (/** @type {string} */ name) => style.getPropertyValue(`--w-${name}`).trim();
+  return {
+    made,
+    tone,
+    /** @param {string} text @param {number} x @param {number} y @param {number} size @param {string} [name] @param {string} [weight] */
+    write(text, x, y, size, name = "ink", weight = "400", align = /** @type {CanvasTextAlign} */ ("left")) {
+      made.font = `${weight} ${size}px ${style.fontFamily}`;
+      made.fillStyle = tone(name);
+      made.textAlign = align;
+      made.fillText(text, x, y);
+    },
+    /** Write lines that fit a width. @returns {number} where the next line stands @param {string} text @param {number} x
+     * @param {number} y @param {number} size @param {number} width @param {string} [name] */
+    wrap(text, x, y, size, width, name = "ink") {
+      made.font = `400 ${size}px ${style.fontFamily}`;
+      let line = "";
+      for (const word of text.split(" ")) {
+        if (line && made.measureText(`${line} ${word}`).width > width) {
+          this.write(line, x, y, size, name);
+          y += size * 1.45;
+          line = word;
+        } else line = line ? `${line} ${word}` : word;
+      }
+      this.write(line, x, y, size, name);
+      return y + size * 1.45;
+    },
+    /** A picture, whole, in a square. @param {any} picture @param {number} x @param {number} y @param {number} side */
+    place(picture, x, y, side) {
+      const scale = side / Math.max(picture.width, picture.height);
+      const [width, height] = [picture.width * scale, picture.height * scale];
+      made.drawImage(picture, x + (side - width) / 2, y + (side - height) / 2, width, height);
+    },
+  };
+}
+
+/** An overlay of a stage at a side in pixels, with the page's controls. @param {string} name @param {number} side */
+function overlay(name, side) {
+  const part = view();
+  const scale = side / Math.max(part[2] - part[0], part[3] - part[1]);
+  const width = Math.max(1, Math.round((part[2] - part[0]) * scale));
+  const height = Math.max(1, Math.round((part[3] - part[1]) * scale));
+  const canvas = make("canvas", { width, height });
+  const image = new ImageData(width, height);
+  const grid = answer.grids[name];
+  light(image, base(width, height, part), part, 1, grid, grid.sum, scaleOf([grid.sum]));
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** What a drawing says of its origin: weights and, where the picture is an example, the address. */
+function credits() {
+  const { source, revision, sha256 } = answer.result.weights;
+  const of = revision ? `${source}@${revision.slice(0, 12)}` : source;
+  return [`${words.weights}: ${of.split("/").pop() && of}, SHA-256 ${sha256.slice(0, 12)}`, link()].filter(Boolean).join("  ·  ");
+}
+
+/** @returns {Promise<HTMLCanvasElement>} */
+async function sheet() {
+  await document.fonts.ready;
+  const [cell, gap, margin] = [176, 10, 40];
+  const act = 3 * cell + 2 * gap;
+  const left = margin + 2 * cell + 3 * gap;
+  const width = left + 3 * act + 4 * gap + margin;
+  const canvas = make("canvas", { width, height: 760 });
+  const p = pen(canvas);
+  p.made.fillStyle = p.tone("bg");
+  p.made.fillRect(0, 0, width, canvas.height);
+  p.write("Inside GoogLeNet", margin, 58, 28, "ink", "700");
+  const { head } = answer.result.question;
+  p.write(
+    say("sheet_about", { head: `${words[head]} (${head})`, class: askedName(), name: answer.result.image }),
+    margin,
+    88,
+    16,
+    "soft",
+  );
+  p.place($(".picture"), margin, 112, 2 * cell);
+  HEADS.forEach((/** @type {string} */ each, /** @type {number} */ i) => {
+    const x = left + i * (act + 2 * gap);
+    STAGES.slice(3 * i, 3 * i + 3).forEach((/** @type {string} */ name, /** @type {number} */ column) => {
+      sheetStage(p, name, x + column * (cell + gap), 112, cell);
+    });
+    sheetHead(p, each, x, 112 + cell + 84, act);
+  });
+  const below = p.wrap(answer.say[language].replaceAll(" %", "\u00a0%"), margin, 640, 18, width - 2 * margin);
+  p.write(credits(), margin, below + 12, 14, "soft");
+  p.write(words.sheet_note, margin, below + 36, 14, "soft");
+  return canvas;
+}
+
+/** @param {ReturnType<typeof pen>} p @param {string} name @param {number} x @param {number} y @param {number} cell */
+function sheetStage(p, name, x, y, cell) {
+  if (!answer.grids[name]) {
+    p.made.fillStyle = p.tone("well");
+    p.made.fillRect(x, y, cell, cell);
+    p.write(name, x, y + cell + 20, 14, "soft");
+    return;
+  }
+  p.place(overlay(name, cell), x, y, cell);
+  const { size, branches } = summary(name);
+  p.write(name, x, y + cell + 20, 14, "ink", "700");
+  p.write(size.join("×"), x + 26, y + cell + 20, 14, "soft");
+  p.write(
+    BRANCHES.map((/** @type {string} */ b) => `${branchName(b)} ${percent(branches[b])}`).join("  "),
+    x,
+    y + cell + 38,
+    10.5,
+    "soft",
+  );
+}
+
+/** @param {ReturnType<typeof pen>} p @param {string} head @param {number} x @param {number} y @param {number} width */
+function sheetHead(p, head, x, y, width) {
+  p.write(words[head], x, y, 17, "ink", "700");
+  p.write(`${head} · ${say("after", { stage: LAST[head] })}`, x + width, y, 14, "soft", "400", "right");
+  const rows = answer.result.heads[head];
+  if (!rows) return p.write(say("absent", { head }), x, y + 32, 14, "soft");
+  const { target } = answer.result.question;
+  const known = rows.some((/** @type {any} */ row) => row.index === target.index);
+  const shown = known ? rows : [...rows, { ...target, probability: answer.result.belief[head] }];
+  shown.forEach((/** @type {any} */ row, /** @type {number} */ i) => {
+    const line = y + 14 + i * 29;
+    const isAsked = row.index === target.index;
+    p.made.fillStyle = p.tone(isAsked ? "tint" : "bar");
+    p.made.fillRect(x, line, Math.max(4, (width - 70) * row.probability), 25);
+    p.write(row.label, x + 8, line + 18, 15, "ink", isAsked ? "700" : "400");
+    p.write(percent(row.probability), x + width, line + 18, 15, "ink", isAsked ? "700" : "400", "right");
+  });
+}
