@@ -131,3 +131,7 @@ sys.exit(main(["serve"]))
     assert done.returncode == 1
     assert json.loads(done.stdout)["stages"]
     assert done.stderr == 'googlenet: gradio is not installed; run: pip install "inside-googlenet[app]"\n'
+
+
+def test_the_citation_names_this_version() -> None:
+    assert f"\nversion: {googlenet.__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
