@@ -14,14 +14,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from googlenet.architecture import STAGES
 from googlenet.checkpoints import load
 from googlenet.checkpoints.source import default_source
 from googlenet.cli import pictures
-from googlenet.explainer import BATCH, Explainer
+from googlenet.explainer import Explainer
 from googlenet.explanation import Question
 from googlenet.images import open_image
 
-MAPS, TOPS = 200, 1000
+MAPS, TOPS, BATCH = 200, 1000, 8
 
 
 def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -40,19 +41,21 @@ def main() -> None:
     paths = [path for path, _ in pictures([options.folder])]
     random.Random(0).shuffle(paths)
     correlations: dict[str, list[float]] = {}
-    moved, leads = [], []
+    moved: list[float] = []
+    leads: list[float] = []
     for start in tqdm(range(0, min(TOPS, len(paths)), BATCH), unit="batch"):
         x = torch.cat([loaded.config.preprocess(open_image(path)) for path in paths[start : start + BATCH]])
         reference = single.run(x, [Question()] * len(x))
-        found = half.run(x, [Question(target=target) for target in reference.targets.tolist()])
-        if start < MAPS:
-            for stage, maps in reference.branch_maps.items():
-                pairs = zip(maps.sum(1), found.branch_maps[stage].sum(1), strict=True)
-                correlations.setdefault(stage, []).extend(rank_correlation(*pair) for pair in pairs)
-        a, b = reference.logits.main, found.logits.main
-        moved += (a.softmax(1) - b.softmax(1)).abs().amax(1).tolist()
-        best = a.topk(2).values
-        leads += (best[:, 0] - best[:, 1])[a.argmax(1) != b.argmax(1)].tolist()
+        found = half.run(x, [Question(target=int(result["target"])) for result in reference])
+        for one, other in zip(reference, found, strict=True):
+            for stage in STAGES if start < MAPS else ():
+                maps = [torch.from_numpy(result[stage]).sum(0) for result in (one, other)]
+                correlations.setdefault(stage, []).append(rank_correlation(*maps))
+            a, b = (torch.from_numpy(result["main"]) for result in (one, other))
+            moved.append(float((a.softmax(0) - b.softmax(0)).abs().max()))
+            if a.argmax() != b.argmax():
+                first, second = a.topk(2).values.tolist()
+                leads.append(first - second)
     print("| stage | rank correlation, mean | least |\n|---|---|---|")
     for stage, values in correlations.items():
         print(f"| {stage} | {np.mean(values):.4f} | {min(values):.3f} |")

@@ -138,7 +138,7 @@ def run_explain(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from googlenet.checkpoints.source import default_source
-    from googlenet.explainer import BATCH, Explainer
+    from googlenet.explainer import Explainer
 
     found = list(pictures(options.images))
     if options.out:
@@ -153,8 +153,9 @@ def run_explain(options: argparse.Namespace) -> int:
     question = explainer.question(options.head, options.target, options.contrast)
     failed = False
     with tqdm(total=len(found), unit="img", disable=len(found) < 2) as bar:
-        for start in range(0, len(found), BATCH):
-            batch = found[start : start + BATCH]
+        step = explainer.engine.largest
+        for start in range(0, len(found), step):
+            batch = found[start : start + step]
             failed |= explain_some(explainer, question, batch, options.out)
             bar.update(len(batch))
     return int(failed)

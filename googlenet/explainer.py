@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -18,48 +20,54 @@ from googlenet.architecture import BRANCHES, HEADS, STAGES_BEFORE
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.config import ModelConfig
 from googlenet.device import half_precision, pick_device
+from googlenet.engine import Engine, PictureResult
 from googlenet.errors import QuestionError
 from googlenet.explanation import Box, Cell, Channel, Explanation, Question, peak_of
-from googlenet.gradcam import FOR, ChannelMaps, GradCamResult, grad_cam
+from googlenet.gradcam import FOR, ChannelMaps
 from googlenet.images import ImageSource, open_image
+from googlenet.labels import Labels
 
-BATCH = 8
-"""Images that one pass takes at most: enough to serve a crowd in few passes, few enough that nobody waits long for the others."""
+T = TypeVar("T")
 
 
 @dataclass
 class Request:
-    """One picture's place in the queue."""
+    """Pictures that wait for a pass: at most as many as one pass takes."""
 
     x: Tensor
-    question: Question
-    size: tuple[int, int]
-    answer: Future[Explanation]
+    """(N, 3, S, S)"""
+    questions: Sequence[Question]
+    results: Future[list[PictureResult]]
 
 
 class Explainer:
     """A model that answers questions about pictures, from any number of threads.
 
-    The thread that gets the lock runs up to `BATCH` queued requests in one pass, each with its own question. No thread waits for
-    a batch to fill.
+    The thread that gets the lock runs the queued requests in one pass, as many as one pass takes, each with its own question. No
+    thread waits for a batch to fill.
     """
 
     def __init__(self, loaded: LoadedModel, device: str = "auto", *, bfloat16: bool | None = None) -> None:
         """`bfloat16`: whether the convolutions run in it; by default on a CPU that has instructions for it, else in float32."""
         self.config: ModelConfig = loaded.config
         self.provenance = loaded.provenance
-        self.device = pick_device(device)
-        self.model = loaded.model.for_inference().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if bfloat16 or (bfloat16 is None and self.device.type == "cpu" and half_precision(self.device)):
+        self.classes = Labels(loaded.config.labels)
+        self.model = loaded.model.for_inference()
+        where = pick_device(device)
+        if bfloat16 or (bfloat16 is None and where.type == "cpu" and half_precision(where)):
             self.model.to_bfloat16()
-        self.passes = 0
-        """forward passes so far"""
-        self.waiting: deque[Request] = deque()
+        self.queue: deque[Request] = deque()
         self.model_free = threading.Lock()
-        crop = self.config.preprocess.crop
-        first = self.run(torch.zeros(1, 3, crop, crop), [Question()])  # the first pass is slow: warm up
-        self.grid_sizes = {stage: (maps.shape[2], maps.shape[3]) for stage, maps in first.branch_maps.items()}
+        self.to(where)
+        self.grid_sizes = self.engine.warm_up()
         """stage → (rows, columns) of its map"""
+
+    def to(self, device: str | torch.device, *, graphs: bool | None = None) -> None:
+        """Move the model to a device. Its precision stays as chosen. `graphs`: whether a GPU captures the pass (`Engine`); False
+        on a Space with ZeroGPU, where each call runs in a process of its own and would have to capture anew."""
+        self.device = torch.device(device)
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.engine = Engine(self.model, self.config.preprocess.crop, graphs=graphs)
 
     @classmethod
     def from_pretrained(
@@ -72,9 +80,18 @@ class Explainer:
     def labels(self) -> tuple[str, ...]:
         return self.config.labels
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a pass."""
+        return len(self.queue)
+
     def preprocess(self, image: ImageSource) -> Tensor:
         """A picture (PIL image, path or bytes) → the network's input (1, 3, S, S) float32. Raises PictureError."""
         return self.config.preprocess(open_image(image))
+
+    def prepare(self, images: Sequence[Image.Image]) -> Tensor:
+        """RGB pictures → the network's input (N, 3, S, S) float32."""
+        return torch.cat([self.config.preprocess(image) for image in images])
 
     def explain(
         self,
@@ -116,7 +133,8 @@ class Explainer:
             (240, 320)
         """
         question = self.question(head, target, contrast, channels=channels, cell=cell)
-        return self.explain_batch([open_image(image)], [question])[0]
+        image = open_image(image)
+        return self.explain_prepared(self.prepare([image]), [image.size], [question])[0]
 
     def question(
         self,
@@ -174,105 +192,112 @@ class Explainer:
                 column=cell.column,
             )
 
-    def find_class(self, name: str | int | None) -> int:
-        """A label or an index → index. Raises QuestionError for none or several.
-
-        Case matters only between labels that differ by nothing else: "Cardigan" (a dog) and "cardigan" are two classes.
-        """
-        stripped = str(name).strip()
-        text = stripped.casefold()
-        found = [i for i, label in enumerate(self.labels) if label.casefold() == text]
-        found = [i for i in found if self.labels[i] == stripped] or found
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise QuestionError(
-                "Several classes are called {name}; ask by index: {indices}.", name=name, indices=", ".join(map(str, found))
-            )
-        if text.isdecimal() and int(text) < len(self.labels):
-            return int(text)
-        near = difflib.get_close_matches(text, [label.casefold() for label in self.labels], n=3, cutoff=0.5)
-        if near:
-            raise QuestionError("No class is called {name}; did you mean {near}?", name=repr(name), near=", ".join(near))
-        raise QuestionError(
-            "No class is called {name}; use one of the {count} labels or an index from 0 to {last}.",
-            name=repr(name),
-            count=len(self.labels),
-            last=len(self.labels) - 1,
-        )
+    def find_class(self, name: str | int) -> int:
+        """A label or an index → index. Raises QuestionError for none or several (`googlenet.labels`)."""
+        return self.classes.find(name)
 
     def explain_batch(self, images: Sequence[Image.Image], questions: Sequence[Question]) -> list[Explanation]:
-        """One question for each RGB picture, in as few passes as possible."""
+        """One question for each RGB picture, in as few passes as possible. The next are prepared while the model runs."""
+        parts = self.parts(len(images))
+        explanations: list[Explanation] = []
+        with ThreadPoolExecutor(1) as ahead:
+            tasks = (ahead.submit(self.prepare, images[part]) for part in parts)
+            for part, x in zip(parts, one_ahead(tasks), strict=True):
+                explanations += self.explain_prepared(x, [image.size for image in images[part]], questions[part])
+        return explanations
+
+    def parts(self, n: int) -> list[slice]:
+        """n pictures in parts of as many as one pass takes."""
+        step = self.engine.largest
+        return [slice(start, start + step) for start in range(0, n, step)]
+
+    def explain_prepared(self, x: Tensor, sizes: Sequence[tuple[int, int]], questions: Sequence[Question]) -> list[Explanation]:
+        """Explain pictures that are prepared already (`preprocess`).
+
+        Args:
+            x: (N, 3, S, S) float32.
+            sizes: (width, height) in pixels of each picture before its preparation.
+            questions: one for each picture.
+        """
+        results = self.run(x, questions)
+        return [self.explanation(*each) for each in zip(results, sizes, questions, strict=True)]
+
+    def run(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]:
+        """The passes' own numbers for prepared pictures x (N, 3, S, S), through the queue that all threads share."""
         for question in questions:
             self.check(question)
-        requests = [
-            Request(self.config.preprocess(image), question, image.size, Future())
-            for image, question in zip(images, questions, strict=True)
-        ]
-        self.waiting.extend(requests)
+        requests = [Request(x[part], questions[part], Future()) for part in self.parts(len(x))]
+        self.queue.extend(requests)
         for request in requests:
-            while not request.answer.done():
-                with self.model_free:  # whoever holds it answers what waits, so that this request may be done by now
-                    if not request.answer.done():
-                        self.answer_waiting()
-        return [request.answer.result() for request in requests]
+            while not request.results.done():
+                with self.model_free:  # its holder runs what waits, so that this request may be done by now
+                    if not request.results.done():
+                        self.run_waiting()
+        return [result for request in requests for result in request.results.result()]
 
-    def answer_waiting(self) -> None:
+    def run_waiting(self) -> None:
         """One pass over the next requests in the queue. The caller holds `model_free`."""
-        batch = [self.waiting.popleft() for _ in range(min(BATCH, len(self.waiting)))]
+        batch = [self.queue.popleft()]
+        pictures = len(batch[0].questions)
+        while self.queue and pictures + len(self.queue[0].questions) <= self.engine.largest:
+            batch.append(self.queue.popleft())
+            pictures += len(batch[-1].questions)
         try:
-            answer = self.run(torch.cat([request.x for request in batch]), [request.question for request in batch])
-            for request, explanation in zip(batch, self.explanations(batch, answer), strict=True):
-                request.answer.set_result(explanation)
+            x = batch[0].x if len(batch) == 1 else torch.cat([request.x for request in batch])
+            results = iter(self.engine(x, [question for request in batch for question in request.questions]))
+            for request in batch:
+                request.results.set_result(list(islice(results, len(request.questions))))
         except BaseException as error:
             for request in batch:
-                if not request.answer.done():
-                    request.answer.set_exception(error)
+                if not request.results.done():
+                    request.results.set_exception(error)
             if not isinstance(error, Exception):
                 raise
 
-    def run(self, x: Tensor, questions: Sequence[Question]) -> GradCamResult:
-        """One pass over the prepared pictures x (N, 3, S, S)."""
-        self.passes += 1
-        return grad_cam(self.model, x.to(self.device, memory_format=torch.channels_last), questions)
-
-    def explanations(self, batch: list[Request], answer: GradCamResult) -> list[Explanation]:
-        """One pass's tensors, taken apart by picture."""
+    def explanation(self, result: PictureResult, size: tuple[int, int], question: Question) -> Explanation:
+        """One picture's numbers in their frame."""
+        result = result.copy()  # else one picture would keep its whole batch in memory
+        question = replace(question, target=int(result["target"]))
         temperatures = self.config.temperatures or {}
-        probabilities = {
-            head: None if logits is None else (logits / temperatures.get(head, 1.0)).softmax(dim=1).cpu().numpy()
-            for head, logits in zip(HEADS, answer.logits, strict=True)
-        }
-        grids = {stage: maps.cpu().numpy() for stage, maps in answer.branch_maps.items()}
-        channels = {stage: ChannelMaps(*(t.cpu() for t in found)) for stage, found in answer.channels.items()}
+        probabilities = {head: softmax(result.get(head), temperatures.get(head, 1.0)) for head in HEADS}
+        stages = STAGES_BEFORE[question.head]
+        seen = self.config.preprocess.seen(size)
         threshold = self.config.metrics.unlikely_below if self.config.metrics else None
-        explanations = []
-        for i, request in enumerate(batch):
-            own = {head: None if p is None else p[i] for head, p in probabilities.items()}
-            question = replace(request.question, target=int(answer.targets[i]))
-            seen = self.config.preprocess.seen(request.size)
-            seen_stages = STAGES_BEFORE[question.head]
-            explanations.append(
-                Explanation(
-                    size=request.size,
-                    seen=seen,
-                    question=question,
-                    labels=self.labels,
-                    probabilities=own,
-                    branch_grids={stage: grids[stage][i] for stage in seen_stages},
-                    weights=self.provenance,
-                    unlikely=threshold is not None and float(own["main"].max()) < threshold,  # type: ignore[union-attr]
-                    channels={s: self.channels(s, channels[s], i, seen) for s in seen_stages} if question.channels else None,
-                )
-            )
-        return explanations
+        return Explanation(
+            size=size,
+            seen=seen,
+            question=question,
+            labels=self.labels,
+            probabilities=probabilities,
+            branch_grids={stage: result[stage] for stage in stages},
+            weights=self.provenance,
+            unlikely=threshold is not None and float(probabilities["main"].max()) < threshold,  # type: ignore[union-attr]
+            channels={stage: self.channels(stage, result, seen) for stage in stages} if question.channels else None,
+        )
 
-    def channels(self, stage: str, found: ChannelMaps, i: int, seen: Box) -> tuple[Channel, ...]:
-        """The strongest channels of a stage for the i-th picture of a pass."""
+    def channels(self, stage: str, result: PictureResult, seen: Box) -> tuple[Channel, ...]:
+        """The strongest channels of a stage, for the class and then against it."""
         ends = np.cumsum(self.model.stage(stage).splits)
-        named = []
-        for place, (index, share, grid) in enumerate(zip(*(values[i].numpy() for values in found), strict=True)):
+        found = []
+        parts = (result[f"{stage} {name}"] for name in ChannelMaps._fields)
+        for place, (index, share, grid) in enumerate(zip(*parts, strict=True)):
             if share > 0 if place < FOR else share < 0:
                 branch = BRANCHES[int(np.searchsorted(ends, index, side="right"))]
-                named.append(Channel(int(index), branch, float(share), grid, peak_of(np.abs(grid), seen)))
-        return tuple(named)
+                found.append(Channel(int(index), branch, float(share), grid, peak_of(np.abs(grid), seen)))
+        return tuple(found)
+
+
+def one_ahead(tasks: Iterator[Future[T]]) -> Iterator[T]:
+    """The tasks' results in order. Each task is started while the result before it is in use."""
+    coming = next(tasks, None)
+    while coming is not None:
+        now, coming = coming, next(tasks, None)
+        yield now.result()
+
+
+def softmax(logits: NDArray[np.float32] | None, temperature: float) -> NDArray[np.float32] | None:
+    """softmax(logits / temperature); None for a head that the weights lack."""
+    if logits is None:
+        return None
+    powers = np.exp((logits - logits.max()) / np.float32(temperature))
+    return powers / powers.sum()

@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
 from googlenet.checkpoints import LoadedModel
 from googlenet.device import half_precision
+from googlenet.engine import PictureResult
 from googlenet.errors import QuestionError, UserError
-from googlenet.explainer import BATCH, Explainer
+from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question, enlarge
 from googlenet.images import Box, Preprocess
 from tests.helpers import ARCHITECTURES, explainer_of, random_image, random_model
@@ -58,34 +61,12 @@ def test_the_sources_of_a_picture_are_alike(explainer: Explainer, tmp_path: Path
     assert all(torch.equal(x, explainer.config.preprocess(image)) for x in prepared)
 
 
-def test_classes_by_label_and_index(explainer: Explainer) -> None:
-    assert explainer.find_class("Thing 3") == explainer.find_class("3") == explainer.find_class(3) == 3
-    for name, words in (("thimg 3", "did you mean"), ("10", "index from 0 to 9"), ("-1", "No class"), ("zebra", "No class")):
-        with pytest.raises(UserError, match=words):
-            explainer.find_class(name)
-    with pytest.raises(UserError, match="no head 'aux3'"):
+def test_questions_that_these_weights_cannot_answer(explainer: Explainer) -> None:
+    assert explainer.question("aux1", "Thing 3", 4) == Question("aux1", 3, 4)
+    with pytest.raises(QuestionError, match="did you mean"):
+        explainer.question(target="thimg 3")
+    with pytest.raises(QuestionError, match="no head 'aux3'"):
         explainer.question("aux3")
-
-
-def test_labels_that_occur_twice_are_asked_by_index() -> None:
-    explainer = explainer_of(random_model(classes=3))
-    explainer.config = type(explainer.config)(
-        explainer.config.architecture, ("crane", "crane", "2"), explainer.config.preprocess, None, None
-    )
-    with pytest.raises(UserError, match="ask by index: 0, 1"):
-        explainer.find_class("crane")
-    assert explainer.find_class("1") == 1
-
-
-def test_a_label_in_exactly_this_case_wins() -> None:
-    """ImageNet has a dog called "Cardigan" and a garment called "cardigan"."""
-    explainer = explainer_of(random_model(classes=3))
-    explainer.config = type(explainer.config)(
-        explainer.config.architecture, ("Cardigan", "cardigan", "lion"), explainer.preprocess, None, None
-    )
-    assert [explainer.find_class(name) for name in ("Cardigan", " cardigan ", "LION")] == [0, 1, 2]
-    with pytest.raises(UserError, match="ask by index: 0, 1"):
-        explainer.find_class("CARDIGAN")
 
 
 def test_a_head_that_the_weights_lack() -> None:
@@ -250,7 +231,7 @@ def test_64_threads_at_once(name: str) -> None:
     images = [random_image(100, 100, seed) for seed in range(64)]
     questions = [Question(heads[i % len(heads)], i % 10, (i + 3) % 10 if i % 4 == 0 else None) for i in range(64)]
     alone = [explainer.explain_batch([image], [question])[0] for image, question in zip(images, questions, strict=True)]
-    before = explainer.passes
+    before = explainer.engine.passes
     start = threading.Barrier(64)
 
     def ask(i: int) -> Explanation:
@@ -260,7 +241,7 @@ def test_64_threads_at_once(name: str) -> None:
     with ThreadPoolExecutor(64) as pool:
         together = list(pool.map(ask, range(64)))
     assert all(same(a, b) for a, b in zip(together, alone, strict=True))
-    assert 64 // BATCH <= explainer.passes - before <= 32
+    assert 64 // explainer.engine.largest <= explainer.engine.passes - before <= 32
 
 
 def test_bfloat16_where_the_processor_has_it() -> None:
@@ -276,22 +257,90 @@ def test_bfloat16_where_the_processor_has_it() -> None:
 
 def test_a_wrong_question_never_reaches_the_others(explainer: Explainer) -> None:
     """On a GPU an index out of range would end the process's use of the device."""
-    image, before = random_image(100, 100), explainer.passes
+    image, before = random_image(100, 100), explainer.engine.passes
     for wrong in (Question("main", 10), Question("main", 0, -2)):
         with pytest.raises(IndexError, match="of 10"):
             explainer.explain_batch([image, image], [Question("main", 1), wrong])
     with pytest.raises(QuestionError, match="no head"):
         explainer.explain_batch([image], [Question("aux9")])
-    assert explainer.passes == before
+    assert explainer.engine.passes == before
 
 
 def test_a_failing_pass_reaches_all_that_wait_and_the_next_works(explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
     image = random_image(100, 100)
     with monkeypatch.context() as patched:
-        patched.setattr("googlenet.explainer.grad_cam", lambda *_: 1 / 0)
+        patched.setattr("googlenet.engine.one_pass", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             explainer.explain_batch([image, image], [Question("main", 1), Question("main", 2)])
     assert explainer.explain(image).question.target is not None
+
+
+def test_the_next_pictures_are_prepared_while_the_model_runs(explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model waits, here, until the preparation of the next part begins."""
+    images, questions = [random_image(100, 100, seed) for seed in range(20)], [Question("main", i % 10) for i in range(20)]
+    alone = [explainer.explain_batch([image], [question])[0] for image, question in zip(images, questions, strict=True)]
+    prepare, run = explainer.prepare, explainer.engine.run
+    begun = [threading.Event() for _ in range(4)]
+    begun[3].set()  # nothing is left to prepare while the third part runs
+    parts = iter(begun)
+    waits = iter(begun[1:])
+
+    def watched_prepare(some: list[Image.Image]) -> torch.Tensor:
+        next(parts).set()
+        return prepare(some)
+
+    def watched_run(x: torch.Tensor, asked: list[Question]) -> list[PictureResult]:
+        assert next(waits).wait(30)
+        return run(x, asked)
+
+    monkeypatch.setattr(explainer, "prepare", watched_prepare)
+    monkeypatch.setattr(explainer.engine, "run", watched_run)
+    together = explainer.explain_batch(images, questions)
+    assert all(found.question == wanted.question for found, wanted in zip(together, alone, strict=True))
+    assert next(waits, None) is None
+
+
+def test_prepared_pictures_are_not_decoded_again(explainer: Explainer) -> None:
+    images = [random_image(120, 90), random_image(300, 200, 1)]
+    questions = [Question("main", 1), Question("aux1", 2)]
+    x = torch.cat([explainer.preprocess(image) for image in images])
+    prepared = explainer.explain_prepared(x, [image.size for image in images], questions)
+    for found, wanted in zip(prepared, explainer.explain_batch(images, questions), strict=True):
+        assert same(found, wanted)
+        assert (found.size, found.seen) == (wanted.size, wanted.seen)
+
+
+def test_an_explanation_keeps_its_own_numbers_alone(explainer: Explainer) -> None:
+    """Not the batch that it was computed in."""
+    images = [random_image(100, 100, seed) for seed in range(8)]
+    explanation = explainer.explain_batch(images, [Question()] * 8)[3]
+    base = explanation.branch_grids["3a"].base
+    while base is not None and base.base is not None:
+        base = base.base
+    assert base is not None
+    assert base.nbytes < 100_000
+
+
+def test_how_many_wait(explainer: Explainer) -> None:
+    image = random_image(100, 100)
+    with ThreadPoolExecutor(3) as pool:
+        with explainer.model_free:
+            asked = [pool.submit(explainer.explain, image) for _ in range(3)]
+            deadline = time.monotonic() + 30
+            while explainer.waiting < 3 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert explainer.waiting == 3
+        assert all(answer.result(30) for answer in asked)
+    assert explainer.waiting == 0
+
+
+def test_moving_keeps_the_precision_and_the_answers() -> None:
+    """On a Space with ZeroGPU the model is moved after the start, and runs without graphs."""
+    explainer, image = explainer_of(random_model()), random_image(100, 100)
+    before = explainer.explain(image, cell=("4c", 5, 5))
+    explainer.to("cpu", graphs=False)
+    assert same(explainer.explain(image, cell=("4c", 5, 5)), before)
+    assert not explainer.engine.graphs
 
 
 def test_no_pictures_no_answers(explainer: Explainer) -> None:

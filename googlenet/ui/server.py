@@ -16,7 +16,6 @@ except ImportError:
     spaces = None
 
 import gradio as gr
-import torch
 
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
@@ -33,12 +32,11 @@ def serve(source: str, device: str, host: str | None, port: int | None, share: b
 
 def page(source: str, device: str) -> gr.Blocks:
     """The page with its weights loaded. Raises UserError."""
-    explainer = Explainer.from_pretrained(source, device="cpu" if ZERO_GPU else device)
     if not ZERO_GPU:
-        return build(explainer, device)
+        return build(Explainer.from_pretrained(source, device=device), device)
+    explainer = Explainer.from_pretrained(source, device="cpu", bfloat16=False)  # the GPU's precision, whatever this CPU has
     demo = build(explainer, "cpu", spaces.GPU)
-    explainer.device = torch.device("cuda")
-    explainer.model.to(explainer.device, memory_format=torch.channels_last)
+    explainer.to("cuda", graphs=False)
     return demo
 
 

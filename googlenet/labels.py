@@ -1,0 +1,78 @@
+"""A class by what a person calls it: the labels of a set of weights, searched."""
+
+from __future__ import annotations
+
+import difflib
+import heapq
+from collections import defaultdict
+
+from googlenet.errors import QuestionError
+
+COMPARED = 60
+"""Letters of a name that the search for similar labels looks at."""
+
+
+class Labels:
+    """The labels of a set of weights, in the order of the logits."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        self.folded: defaultdict[str, list[int]] = defaultdict(list)
+        """label without regard to case → its indices"""
+        for index, name in enumerate(names):
+            self.folded[name.casefold()].append(index)
+
+    def find(self, name: str | int) -> int:
+        """A label, or an index as a number or in digits → index. Raises QuestionError for none or several.
+
+        Case matters only between labels that differ by nothing else: "Cardigan" (a dog) and "cardigan" are two classes.
+        """
+        if isinstance(name, int):
+            if 0 <= name < len(self.names):
+                return name
+            raise self.unknown(f"{name:#x}" if name.bit_length() > 64 else str(name))  # Python refuses to print 5,000 digits
+        text = name.strip()
+        found = self.folded.get(text.casefold(), [])
+        found = [index for index in found if self.names[index] == text] or found
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise QuestionError(
+                "Several classes are called {name}; ask by index: {indices}.", name=text, indices=", ".join(map(str, found))
+            )
+        if text.isdecimal() and len(text) <= 18 and int(text) < len(self.names):
+            return int(text)
+        raise self.unknown(text)
+
+    def unknown(self, text: str) -> QuestionError:
+        near = self.near(text.casefold())
+        if near:
+            return QuestionError("No class is called {name}; did you mean {near}?", name=repr(text), near=", ".join(near))
+        return QuestionError(
+            "No class is called {name}; use one of the {count} labels or an index from 0 to {last}.",
+            name=repr(text),
+            count=len(self.names),
+            last=len(self.names) - 1,
+        )
+
+    def near(self, text: str) -> list[str]:
+        """Up to three labels, without regard to case, that are written like the text.
+
+        difflib takes milliseconds for two long names. So it compares beginnings alone, and only the fifty labels that share most
+        pairs of letters with the text.
+        """
+        text = text[:COMPARED]
+        pairs = pairs_of(text)
+        likely = heapq.nlargest(50, self.folded, key=lambda label: similarity(pairs, pairs_of(label[:COMPARED])))
+        beginnings = {label[:COMPARED]: label for label in likely}
+        return [beginnings[found] for found in difflib.get_close_matches(text, beginnings, n=3, cutoff=0.5)]
+
+
+def pairs_of(text: str) -> set[str]:
+    """The pairs of neighbouring letters."""
+    return {text[i : i + 2] for i in range(len(text) - 1)} or {text}
+
+
+def similarity(a: set[str], b: set[str]) -> float:
+    """Sørensen and Dice's coefficient, 0…1."""
+    return 2 * len(a & b) / (len(a) + len(b))

@@ -1,0 +1,251 @@
+"""How a pass runs on a device. On a CPU all but the capture itself: padding, questions as numbers, results, bounds, faults.
+
+The tests marked `gpu` say what a GPU must give; `python -m pytest -m gpu` runs them where one is.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.precision import rank_correlation
+from googlenet import engine as engine_room
+from googlenet.architecture import BERKELEY, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
+from googlenet.engine import SIZES, Engine, PictureResult, pack
+from googlenet.errors import UserError
+from googlenet.explanation import Cell, Question
+from googlenet.gradcam import as_tensor, grad_cam, one_pass
+from googlenet.model import convolution
+from tests.helpers import ARCHITECTURES, random_model
+
+SIDE = 96
+QUESTIONS = [
+    Question("main", 1),
+    Question("aux1", 2),
+    Question("aux2", 3, contrast=4),
+    Question("main", 5, contrast=6, channels=True),
+    Question("aux1", channels=True, cell=Cell("3b", 2, 3)),
+    Question("main"),
+    Question("main", 7),
+]
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+
+
+def pictures(n: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(n, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+
+
+def padded(largest: int = 8) -> Engine:
+    """What runs on a GPU, on the CPU: float64, so that another batch size gives the same numbers (tests/test_gradcam.py)."""
+    return Engine(random_model().for_inference().double(), SIDE, graphs=True, largest=largest)
+
+
+def same(found: PictureResult, wanted: PictureResult, question: Question) -> bool:
+    names = ["target", *HEADS, *STAGES_BEFORE[question.head]]
+    if question.channels:
+        names += [f"{s} {part}" for s in STAGES_BEFORE[question.head] for part in ("indices", "shares", "maps")]
+    return all(np.abs(found[n] - wanted[n]).max() <= 1e-5 * max(1.0, np.abs(wanted[n]).max()) for n in names)
+
+
+def test_results_keep_their_shapes_and_numbers() -> None:
+    result = grad_cam(random_model().for_inference(), pictures(7), QUESTIONS)
+    flat, layout = pack(result)
+    rows = [PictureResult(row, layout) for row in flat.numpy()]
+    for i, row in enumerate(rows):
+        assert row["target"] == int(result.targets[i])
+        assert all(np.array_equal(row[head], logits[i]) for head, logits in zip(HEADS, result.logits, strict=True))
+        for stage in STAGES:
+            assert np.array_equal(row[stage], result.branch_maps[stage][i])
+            for name, values in result.channels[stage]._asdict().items():
+                assert np.array_equal(row[f"{stage} {name}"], values[i])
+    bare, layout = pack(grad_cam(random_model(TORCHVISION).for_inference(), pictures(1), [Question()]))
+    alone = PictureResult(bare[0].numpy(), layout)
+    assert alone.get("aux1") is None
+    assert "3a maps" not in layout
+
+
+def test_questions_as_numbers() -> None:
+    rows = as_tensor([Question("aux2", 3, 4), Question("main", cell=Cell("4c", 1, 2))]).tolist()
+    assert rows == [[1, 3, 4, -1, -1, -1], [2, -1, -1, 4, 1, 2]]
+
+
+def test_a_padded_batch_gives_what_each_picture_gives_alone() -> None:
+    """Of every size, and whatever the batch before left in the places that pad it."""
+    engine = padded()
+    plain = Engine(engine.model, SIDE, graphs=False)
+    alone = [plain(pictures(7)[i : i + 1], [question])[0] for i, question in enumerate(QUESTIONS)]
+    for n in (7, 3, 1, 5, 2, 4, 6):
+        for found, wanted, question in zip(engine(pictures(7)[:n], QUESTIONS[:n]), alone, QUESTIONS, strict=False):
+            assert same(found, wanted, question)
+    assert {size for size, _, _ in engine.plans} <= set(SIZES[:4])
+
+
+def test_two_plans_a_size_serve_all_heads_and_two_more_their_channels() -> None:
+    engine = padded(largest=2)
+    for heads in itertools.product(HEADS, HEADS):
+        for channels in (False, True):
+            engine(pictures(2), [Question(head, 1, channels=channels) for head in heads])
+    assert len(engine.plans) == 4
+    places = {(plan.inputs.x.data_ptr(), plan.inputs.questions.data_ptr()) for plan in engine.plans.values()}
+    assert len(places) == 1  # all batch sizes and questions read the same memory
+
+
+def test_a_model_without_auxiliary_heads() -> None:
+    engine = Engine(random_model(TORCHVISION).for_inference().double(), SIDE, graphs=True, largest=2)
+    (result,) = engine(pictures(1), [Question(target=3)])
+    assert result["target"] == 3
+    assert result.get("aux2") is None
+    assert [key[1] for key in engine.plans] == [("main",)]
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_more_pictures_than_one_pass_takes(graphs: bool) -> None:
+    engine = padded(largest=4)
+    engine.graphs = graphs
+    questions = [Question("main", i % 10) for i in range(11)]
+    results = engine(pictures(11), questions)
+    assert [int(result["target"]) for result in results] == [q.target for q in questions]
+    assert engine.passes == 3
+    assert engine([], []) == []
+
+
+def test_warm_up_tells_the_maps_sizes() -> None:
+    sizes = padded(largest=2).warm_up()
+    assert list(sizes) == list(STAGES)
+    assert (sizes["3a"], sizes["4c"], sizes["5b"]) == ((12, 12), (6, 6), (3, 3))
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_out_of_memory_halves_the_batch_and_goes_on(graphs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = padded()
+    engine.graphs = graphs
+    wanted = engine(pictures(7), QUESTIONS)
+    engine.plans.clear()
+    true = engine_room.one_pass
+
+    def small(model: object, x: torch.Tensor, *rest: object, **options: object) -> object:
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return true(model, x, *rest, **options)
+
+    monkeypatch.setattr(engine_room, "one_pass", small)
+    found = engine(pictures(7), QUESTIONS)
+    assert all(same(*each) for each in zip(found, wanted, QUESTIONS, strict=True))
+    assert engine.largest <= 2
+    passes = engine.passes
+    engine(pictures(2), QUESTIONS[:2])
+    assert engine.passes == passes + 2 // engine.largest  # it is not tried again
+
+
+def test_a_gpu_too_small_for_one_picture_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(engine_room, "one_pass", none)
+    with pytest.raises(UserError, match=r"too small for one picture; use --device cpu\.$"):
+        padded()(pictures(3), [Question()] * 3)
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_a_lost_gpu_is_one_sentence(memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A capture that memory ended fails once more when it is closed: that is no lost GPU."""
+
+    def lost(_model: object, x: torch.Tensor, *_: object, **__: object) -> None:
+        try:
+            if memory:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+        finally:
+            raise torch.AcceleratorError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA")
+
+    monkeypatch.setattr(engine_room, "one_pass", lost)
+    words = "too small for one" if memory else "does not answer any more; restart"
+    with pytest.raises(UserError, match=words):
+        padded()(pictures(1), [Question()])
+
+
+@pytest.mark.gpu
+@GPU
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_graph_gives_what_the_same_kernels_give_eagerly(name: str) -> None:
+    """Difference 0, for every batch size that a server meets, questions of all kinds mixed."""
+    model = random_model(ARCHITECTURES[name]).for_inference().cuda().to(memory_format=torch.channels_last)
+    engine = Engine(model, SIDE)
+    assert engine.graphs
+    questions = QUESTIONS if model.aux1 is not None else [Question("main", i, channels=i > 3) for i in range(7)]
+    heads = HEADS if model.aux1 is not None else ("main",)
+    for n in (1, 2, 4):
+        x, asked = pictures(n, seed=n), questions[:n]
+        found = engine(x, asked)
+        found = [result.copy() for result in found]
+        engine(pictures(n, seed=9), questions[-n:])  # another replay in the same memory
+        inputs = x.cuda().to(memory_format=torch.channels_last)
+        channels = any(q.channels for q in asked)
+        only = heads if any(q.head != "main" for q in asked) else ("main",)
+        with engine_room.fastest_kernels():
+            for _ in range(2):
+                flat, _ = pack(one_pass(model, inputs, as_tensor(asked).cuda(), only, channels=channels))
+        assert all(np.array_equal(result.row, row) for result, row in zip(found, flat.cpu().numpy(), strict=True))
+
+
+@pytest.mark.gpu
+@GPU
+def test_fused_convolutions_are_as_exact_as_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative difference of all maps at most 1e-3 from plain convolutions, which TF32 rounds too."""
+    model = random_model().for_inference().cuda().to(memory_format=torch.channels_last)
+    x, questions = pictures(4), [Question("main", i) for i in range(4)]
+    assert convolution.fuses(torch.device("cuda", 0), torch.float32)
+    fused = Engine(model, SIDE)(x, questions)
+    monkeypatch.setattr(convolution, "fuses", lambda *_: False)
+    plain = Engine(model, SIDE)(x, questions)
+    for stage in STAGES:
+        a, b = (np.stack([result[stage] for result in results]) for results in (fused, plain))
+        assert np.linalg.norm(a - b) <= 1e-3 * np.linalg.norm(b), stage
+
+
+@pytest.mark.gpu
+@GPU
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_a_graph_gives_the_cpus_order_of_cells(bfloat16: bool) -> None:
+    model = random_model(BERKELEY).for_inference()
+    x, questions = torch.randn(3, 3, 224, 224), [Question("main", i) for i in range(3)]
+    wanted = [result.copy() for result in Engine(model, 224)(x, questions)]
+    model.cuda().to(memory_format=torch.channels_last)
+    found = Engine(model.to_bfloat16() if bfloat16 else model, 224)(x, questions)
+    for a, b in zip(found, wanted, strict=True):
+        for stage in STAGES:
+            assert rank_correlation(*(torch.from_numpy(result[stage]).sum(0) for result in (a, b))) >= 0.99
+
+
+@pytest.mark.gpu
+@GPU
+def test_all_sizes_share_their_memory(caplog: pytest.LogCaptureFixture) -> None:
+    """Every further graph adds its results at most, and the log says what is in use."""
+    caplog.set_level("INFO", engine_room.__name__)
+    engine = Engine(random_model().for_inference().cuda().to(memory_format=torch.channels_last), SIDE)
+    engine(pictures(256), [Question()] * 256)
+    largest = torch.cuda.memory_reserved()
+    for size in SIZES[:-1]:
+        engine(pictures(size), [Question("aux1")] * size)
+    assert torch.cuda.memory_reserved() <= 1.5 * largest
+    assert len(caplog.records) == len(SIZES)
+    assert "MB of the GPU are in use" in caplog.text
+
+
+@pytest.mark.gpu
+@GPU
+def test_little_memory_on_a_gpu_halves_the_batch() -> None:
+    engine = Engine(random_model().for_inference().cuda().to(memory_format=torch.channels_last), SIDE)
+    engine(pictures(1), [Question()])
+    torch.cuda.empty_cache()
+    free, total = torch.cuda.mem_get_info()
+    used = total - free
+    torch.cuda.set_per_process_memory_fraction(min(1.0, (used + 700 * 2**20) / total))
+    try:
+        results = engine(pictures(256), [Question("main", i % 10) for i in range(256)])
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert [int(result["target"]) for result in results] == [i % 10 for i in range(256)]
+    assert engine.largest < 256
