@@ -21,7 +21,8 @@ from playwright.sync_api import Page, sync_playwright
 from googlenet.checkpoints.source import default_source
 from googlenet.explainer import Explainer
 from googlenet.images import open_image
-from googlenet.ui.handlers import PageQuery, packed
+from googlenet.ui.handlers import packed
+from googlenet.ui.query import PageQuery
 from tests.browser.conftest import chromium, serve
 
 SIZE = (1732, 1155)
@@ -75,7 +76,7 @@ def in_python(explainer: Explainer, number: int) -> tuple[float, float, float, i
     data = photograph(number)
     decode, image = timed(lambda: open_image(data))
     explain, explanation = timed(lambda: explainer.explain(image))
-    ask = PageQuery(number, None, "photo.jpg", False, "main", None, None, None)
+    ask = PageQuery(number, path="photo.jpg")
     pack, message = timed(lambda: packed(explanation, ask, image))
     return decode, explain, pack, len(message["picture"])
 

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import base64
 import io
+import ipaddress
 import logging
 import math
-import queue
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
+import gradio as gr
 import numpy as np
 from gradio.media import get_image
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from googlenet.architecture import HEADS, STAGES, receptive_fields
-from googlenet.checkpoints.hub import pull
-from googlenet.checkpoints.source import parse_repository
+from googlenet.architecture import HEADS, receptive_fields
 from googlenet.classes import imagenet_classes
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Box, Explanation
+from googlenet.explanation import Explanation
 from googlenet.images import open_image
-from googlenet.render import sheet
 from googlenet.ui import texts
+from googlenet.ui.explainers import ExplainerCache, NotLoadedError
+from googlenet.ui.fairqueue import BusyError, FairQueue, RestartingError, Tell, Visitor, Waiting, Work
+from googlenet.ui.query import PageQuery
 
 EXAMPLES = {name.split(".")[0]: get_image(name) for name in ("lion.jpg", "cheetah.jpg")}
 """name → file, of the pictures that come with Gradio: those that the built-in weights name right, and by these names. The page
@@ -37,159 +36,58 @@ opens with the first."""
 SIDE = 720
 """Longer side in pixels of the picture that the browser draws on."""
 
-KINDS = ("sheet", "npz")
-"""What a visitor can take along and the browser cannot make: the contact sheet as PNG, the maps as a NumPy archive."""
-
-MAX_SIDE = 100_000
-"""Largest side in pixels, and so the largest position, that a browser may name."""
-
 Message = dict[str, Any]
-Run = Callable[[Image.Image, "PageQuery"], Explanation]
-Decorator = Callable[[Run], Run]
 
 
-@dataclass(frozen=True)
-class PageQuery:
-    """A question as the browser sends it. Hostile: `from_browser` checks types and bounds, the Explainer heads and classes."""
+def visitor_of(request: gr.Request) -> Visitor:
+    """Who asks. The address counts only where it is the visitor's own: not on this machine, through a proxy, or on a Space.
 
-    number: int = 0
-    """counts up in one browser, so that it can tell a stale answer"""
-    example: str | None = None
-    path: str | None = None
-    """of an upload, in Gradio's upload folder"""
-    known: bool = False
-    """whether the browser has this picture already"""
-    head: str = "main"
-    target: str | int | None = None
-    contrast: str | int | None = None
-    weights: str | None = None
-    """a Hub repository; None for the weights that the program was started with"""
-    original: tuple[int, int] | None = None
-    """upright (width, height) in pixels of the picture that the browser reduced before sending it; None where it sent it whole"""
-    kind: str | None = None
-    """what to take along: one of `KINDS`"""
-    stage: str | None = None
-    """one of `googlenet.architecture.STAGES`"""
-    cell: tuple[int, int] | None = None
-    """(row, column) on the stage's own grid"""
-    box: Box | None = None
-    """a part to cover, in pixels of the original picture"""
-
-    @classmethod
-    def from_browser(cls, sent: object) -> PageQuery:
-        """What does not have its field's type and bounds counts as not sent."""
-        data = sent if isinstance(sent, Mapping) else {}
-
-        def text(name: str) -> str | None:
-            value = data.get(name)
-            return value[:500] if isinstance(value, str) else None
-
-        def klass(name: str) -> str | int | None:
-            value = data.get(name)
-            return value if is_whole(value) else text(name)
-
-        def pair(name: str, least: int) -> tuple[int, int] | None:
-            value = data.get(name)
-            if isinstance(value, list) and len(value) == 2 and all(is_whole(v) and least <= v <= MAX_SIDE for v in value):
-                return value[0], value[1]
-            return None
-
-        number = data.get("n")
-        return cls(
-            number=number if is_whole(number) else 0,
-            example=text("example"),
-            path=text("path"),
-            known=data.get("known") is True,
-            head=text("head") or "main",
-            target=klass("target"),
-            contrast=klass("contrast"),
-            weights=text("weights"),
-            original=pair("original", 1),
-            kind=one_of(data.get("kind"), KINDS),
-            stage=one_of(data.get("stage"), STAGES),
-            cell=pair("cell", 0),
-            box=box_of(data.get("box")),
-        )
-
-
-def is_whole(value: object) -> TypeGuard[int]:
-    """A whole number that JavaScript holds exactly; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
-
-
-def one_of(value: object, choices: Sequence[str]) -> str | None:
-    return value if isinstance(value, str) and value in choices else None
-
-
-def box_of(value: object) -> Box | None:
-    """[x0, y0, x1, y1] → a box that holds something; None for anything else."""
-    if not isinstance(value, list) or len(value) != 4 or not all(is_position(v) for v in value):
-        return None
-    box = Box(*map(float, value))
-    return box if box.x0 < box.x1 and box.y0 < box.y1 else None
-
-
-def is_position(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SIDE  # NaN is not
-
-
-class ExplainerCache:
-    """The weights that the program was started with, which stay, and the few others that visitors chose last.
-
-    `gpu` is what decorates the function that runs the model where a GPU is lent for each call (a Space with ZeroGPU): the
-    function then runs in a process of its own with copies of its arguments, and only the weights of the start are there.
+    uvicorn gives a visitor who comes through a proxy that it trusts ($FORWARDED_ALLOW_IPS) the port 0.
     """
-
-    def __init__(self, own: Explainer, device: str = "auto", keep: int = 2, gpu: Decorator | None = None) -> None:
-        self.own, self.device, self.keep, self.lent = own, device, keep, gpu is not None
-        self.others: OrderedDict[str, Explainer] = OrderedDict()
-        self.guard, self.loading = threading.Lock(), threading.Lock()
-
-        def run(image: Image.Image, ask: PageQuery) -> Explanation:
-            return own.explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
-
-        self.run: Run = gpu(run) if gpu else run
-
-    def explain(self, image: Image.Image, ask: PageQuery) -> Explanation:
-        """The answer of the weights that the question names, in pixels of the original picture. Raises UserError."""
-        if ask.weights is None:
-            explanation = self.run(image, ask)
-        else:
-            explanation = self.get(ask.weights).explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
-        return explanation if ask.original is None else in_original(explanation, ask.original)
-
-    def get(self, source: str | None, progress: Callable[[float, str], None] | None = None) -> Explainer:
-        """The Explainer of a Hub repository (None: the page's own weights), loaded at first use. Raises UserError."""
-        if source is None:
-            return self.own
-        if self.lent:
-            raise UserError("This Space runs its own weights alone; start the program elsewhere to choose others.")
-        repository = parse_repository(source)  # a visitor may name a repository, never a path of this machine
-        with self.guard:
-            found = self.others.get(source)
-        if found is None:
-            with self.loading:  # one load at a time bounds the memory
-                found = self.others.get(source)
-                if found is None:  # without this machine's token: what is private here is not the visitor's
-                    found = Explainer(pull(repository, token=False, progress=progress), self.device)
-        with self.guard:
-            self.others[source] = found
-            self.others.move_to_end(source)
-            while len(self.others) > self.keep:
-                self.others.popitem(last=False)
-        return found
+    client = request.client
+    shared = client is None or "SPACE_ID" in os.environ or client.port == 0 or ipaddress.ip_address(client.host).is_loopback
+    return Visitor(request.session_hash or "", None if shared else client.host)
 
 
-def in_original(explanation: Explanation, original: tuple[int, int]) -> Explanation:
-    """The explanation of a reduced copy, in pixels of the original picture of (width, height).
+async def one_message(
+    queue: FairQueue, request: gr.Request, event: str, query: PageQuery, work: Callable[[], Message]
+) -> Message:
+    """The message for an event that brings one: what `work` gives, the number in the queue until its turn, or an error.
 
-    Raises UserError where the two do not have the same shape, to a pixel of the copy, or the copy is the larger one.
+    The page triggers the same event again when it has got a number.
     """
-    (width, height), box = explanation.size, explanation.seen
-    across, down = original[0] / width, original[1] / height
-    if min(across, down) < 1 or abs(original[0] / down - width) > 1 or abs(original[1] / across - height) > 1:
-        raise UserError("The size that came with this picture is not that of its original; choose the picture again.")
-    return replace(explanation, size=original, seen=Box(box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down))
+    try:
+        told = await queue.next(visitor_of(request), (event, query), lambda tell: tell(work()))
+    except Exception as error:
+        return {"n": query.number, **failure(error)}
+    return {"n": query.number, **({"waiting": told.number, "event": event} if isinstance(told, Waiting) else told)}
+
+
+async def messages(
+    queue: FairQueue, request: gr.Request, query: PageQuery, work: Work, waiting: Callable[[int], Message], failed: str
+) -> AsyncIterator[Message]:
+    """The messages for an event that tells of its progress: what `work` tells, `waiting` of its number in the queue until then,
+    an error as `failed`."""
+    try:
+        async for told in queue.run(visitor_of(request), work):
+            yield {"n": query.number, **(waiting(told.number) if isinstance(told, Waiting) else told)}
+    except Exception as error:
+        yield {"n": query.number, **failure(error, failed)}
+
+
+def failure(error: Exception, key: str = "error") -> Message:
+    """What the page is told of an error: a sentence in each language, and what it can do about it by itself."""
+    if not isinstance(error, UserError):  # our mistake: loud in the log, and one sentence for the visitor, whose page goes on
+        logging.error("A question failed", exc_info=error)
+        error = UserError("This went wrong on our side; try another picture.")
+    message: Message = {key: texts.error(error)}
+    if isinstance(error, RestartingError):
+        message["restarting"] = True
+    if isinstance(error, BusyError):
+        message["busy"] = True
+    if isinstance(error, NotLoadedError):
+        message["not_loaded"] = error.values["source"]
+    return message
 
 
 def picture(ask: PageQuery) -> Image.Image:
@@ -215,26 +113,19 @@ def open_named(path: Path) -> Image.Image:
 
 
 def answer(ask: PageQuery, cache: ExplainerCache) -> Message:
-    """A question → a message: the answer, or the sentence that says why there is none."""
-    try:
-        image = picture(ask)
-        explanation = cache.explain(image, ask)
-    except UserError as error:
-        return {"n": ask.number, "error": texts.error(error)}
-    except Exception:  # our mistake: loud in the log, and one sentence for the visitor, whose page goes on
-        logging.exception("A question failed")
-        return {"n": ask.number, "error": texts.error(UserError("This went wrong on our side; try another picture."))}
-    return {"n": ask.number, "answer": packed(explanation, ask, None if ask.known else image)}
+    """The answer to a question. Raises UserError."""
+    image = picture(ask)
+    explanation = cache.explain(image, ask)
+    return {"answer": packed(explanation, ask, None if ask.known else image)}
 
 
 def packed(explanation: Explanation, ask: PageQuery, image: Image.Image | None) -> Message:
-    """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, the archive, the sentence, the picture."""
+    """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, the sentence, the picture."""
     return {
         "result": explanation.to_json(ask.example or Path(ask.path or "").name),
         "size": explanation.size,
         "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
         "by_depth": by_depth(explanation),
-        "npz": base64.b64encode(explanation.npz()).decode(),
         "unlikely": explanation.unlikely,
         "say": {language: texts.sentence(explanation, language) for language in texts.LANGUAGES},
         "picture": image and data_url(image, SIDE),
@@ -269,42 +160,20 @@ def data_url(image: Image.Image, side: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def take_along(ask: PageQuery, cache: ExplainerCache) -> Message:
-    """What `ask.kind` names of a question's answer, as a file in base64: the PNG of `render.sheet` or `Explanation.npz`."""
-    try:
-        image = picture(ask)
-        explanation = cache.explain(image, ask)
-    except UserError as error:
-        return {"n": ask.number, "error": texts.error(error)}
-    if ask.kind == "npz":
-        return {"n": ask.number, "npz": base64.b64encode(explanation.npz()).decode()}
-    file = io.BytesIO()
-    sheet(image, explanation).save(file, "PNG")
-    return {"n": ask.number, "sheet": base64.b64encode(file.getvalue()).decode()}
+def archive(ask: PageQuery, cache: ExplainerCache) -> Message:
+    """The maps of a question's answer as a NumPy archive, in base64. Raises UserError."""
+    return {"npz": base64.b64encode(cache.explain(picture(ask), ask).npz()).decode()}
 
 
-def choose_weights(ask: PageQuery, cache: ExplainerCache) -> Iterator[Message]:
-    """Load the weights that a visitor names: progress messages, then what they are, or why they cannot be had."""
-    told: queue.SimpleQueue[Message] = queue.SimpleQueue()
+def choose_weights(ask: PageQuery, cache: ExplainerCache, tell: Tell) -> None:
+    """Load the weights that a visitor names: progress messages, then what they are. Raises UserError."""
+    tell(load_progress())
+    explainer = cache.load(ask.weights, lambda share, what: tell(load_progress(share, what)))
+    tell({"weights": described(explainer, ask.weights)})
 
-    def work() -> None:
-        try:
-            explainer = cache.get(ask.weights, lambda share, what: told.put({"progress": {"share": share, "what": what}}))
-            told.put({"weights": described(explainer, ask.weights)})
-        except UserError as error:
-            told.put({"weights_error": texts.error(error)})
-        except Exception:
-            logging.exception("Loading %s failed", ask.weights)
-            told.put(
-                {"weights_error": texts.error(UserError("These weights could not be loaded, by our own mistake; try others."))}
-            )
 
-    threading.Thread(target=work, daemon=True).start()
-    message: Message = {"progress": {"share": 0.0, "what": ""}}
-    while "progress" in message:
-        yield {"n": ask.number, **message}
-        message = told.get()
-    yield {"n": ask.number, **message}
+def load_progress(share: float = 0.0, what: str = "", waiting: int = 0) -> Message:
+    return {"progress": {"share": share, "what": what, "waiting": waiting}}
 
 
 def group_words(labels: Sequence[str]) -> list[str]:

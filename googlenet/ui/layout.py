@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,17 @@ from PIL import Image
 
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.checkpoints.source import KNOWN_SOURCES
+from googlenet.engine import LARGEST_ON_CPU
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
+from googlenet.explanation import Explanation
 from googlenet.images import open_image
 from googlenet.render import MAGMA, SPOTLIGHT, overlay
 from googlenet.ui import handlers, texts
-from googlenet.ui.handlers import ExplainerCache, Message, PageQuery
+from googlenet.ui.explainers import Decorator, ExplainerCache
+from googlenet.ui.fairqueue import FairQueue, Tell
+from googlenet.ui.handlers import Message
+from googlenet.ui.query import PageQuery
 
 HERE = Path(__file__).parent
 SCRIPT = (
@@ -53,21 +58,33 @@ FIRST = PageQuery(example=next(iter(handlers.EXAMPLES)))
 """The question whose answer is the first thing that a visitor sees."""
 
 
-def build(explainer: Explainer, device: str = "auto", gpu: handlers.Decorator | None = None) -> gr.Blocks:
+def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = None) -> gr.Blocks:
     """The page as Gradio Blocks. `gpu`: see `ExplainerCache`; the first answer is made here, before any GPU is lent."""
     cache = ExplainerCache(explainer, device, gpu=gpu)
+    questions, loads = FairQueue(2 * LARGEST_ON_CPU), FairQueue(1, waiting=16, per_session=1)
 
-    def ask(event: gr.EventData) -> Message:
-        return handlers.answer(PageQuery.from_browser(event._data), cache)
+    async def ask(event: gr.EventData, request: gr.Request) -> Message:
+        query = PageQuery.from_browser(event._data)
+        return await handlers.one_message(questions, request, "select", query, lambda: handlers.answer(query, cache))
 
-    def take_along(event: gr.EventData) -> Message:
-        return handlers.take_along(PageQuery.from_browser(event._data), cache)
+    async def take_archive(event: gr.EventData, request: gr.Request) -> Message:
+        query = PageQuery.from_browser(event._data)
+        return await handlers.one_message(questions, request, "input", query, lambda: handlers.archive(query, cache))
 
-    def choose_weights(event: gr.EventData) -> Iterator[Message]:
-        yield from handlers.choose_weights(PageQuery.from_browser(event._data), cache)
+    async def choose_weights(event: gr.EventData, request: gr.Request) -> AsyncIterator[Message]:
+        query = PageQuery.from_browser(event._data)
+
+        def work(tell: Tell) -> None:
+            handlers.choose_weights(query, cache, tell)
+
+        def waiting(number: int) -> Message:
+            return handlers.load_progress(waiting=number)
+
+        async for message in handlers.messages(loads, request, query, work, waiting, "weights_error"):
+            yield message
 
     with gr.Blocks(title="Inside GoogLeNet", analytics_enabled=False, delete_cache=(600, 3000)) as demo:
-        first = handlers.answer(FIRST, ExplainerCache(explainer, device))
+        first = {"n": FIRST.number, **handlers.answer(FIRST, ExplainerCache(explainer, device))}
         walk = gr.HTML(
             {**first, "weights": handlers.described(explainer, None)},
             html_template=(HERE / "page.html").read_text("utf-8"),
@@ -81,12 +98,18 @@ def build(explainer: Explainer, device: str = "auto", gpu: handlers.Decorator | 
             examples=[{"name": name, "thumb": thumb(path)} for name, path in handlers.EXAMPLES.items()],
             sources=[] if cache.lent else [vars(known) for known in KNOWN_SOURCES],
         )
-        quiet: dict[str, Any] = {"outputs": walk, "show_progress": "hidden", "api_visibility": "private"}
-        walk.select(ask, **quiet, trigger_mode="multiple", concurrency_limit=4)  # `js/asking.js` sends one at a time
-        walk.input(take_along, **quiet, trigger_mode="once", concurrency_limit=2)
-        walk.submit(choose_weights, **quiet, trigger_mode="once", concurrency_limit=2)
-        endpoints(cache)
-    demo.queue(max_size=64, default_concurrency_limit=4)
+        # the queues are ours: Gradio starts every event at once
+        quiet: dict[str, Any] = {
+            "outputs": walk,
+            "show_progress": "hidden",
+            "api_visibility": "private",
+            "concurrency_limit": None,
+        }
+        walk.select(ask, **quiet, trigger_mode="multiple")
+        walk.input(take_archive, **quiet, trigger_mode="multiple")
+        walk.submit(choose_weights, **quiet, trigger_mode="once")
+        endpoints(cache, questions)
+    demo.queue(api_open=False, max_size=1000)
     return demo
 
 
@@ -120,19 +143,26 @@ def thumb(path: str) -> str:
     return handlers.data_url(image.crop((left, top, left + side, top + side)), 112)
 
 
-def endpoints(cache: ExplainerCache) -> None:
+def endpoints(cache: ExplainerCache, questions: FairQueue) -> None:
     """`/classify` and `/explain`, for gradio_client, curl and MCP; in the weights that the program was started with."""
 
-    def asked(image: str | None, head: str, target: str, contrast: str) -> tuple[Image.Image, Any]:
-        if not image:
-            raise gr.Error("There is no picture; send one as image.", print_exception=False)
-        try:
+    async def in_turn(
+        request: gr.Request, image: str | None, query: PageQuery, use: Callable[[Image.Image, Explanation], Any]
+    ) -> Any:
+        """What `use` makes of the picture and its explanation."""
+
+        def work(tell: Tell) -> None:
+            if not image:
+                raise UserError("There is no picture; send one as image.")
             opened = handlers.open_named(Path(image))
-            return opened, cache.explain(opened, PageQuery(head=head, target=target or None, contrast=contrast or None))
+            tell(use(opened, cache.explain(opened, query)))
+
+        try:
+            return [told async for told in questions.run(handlers.visitor_of(request), work)][-1]
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    def classify(image: str) -> dict[str, Any]:
+    async def classify(image: str, request: gr.Request) -> dict[str, Any]:
         """Classify a picture with GoogLeNet's three heads, in order of depth (aux1, aux2, main).
 
         Args:
@@ -141,10 +171,10 @@ def endpoints(cache: ExplainerCache) -> None:
         Returns:
             For each head its five most probable classes with index, label and probability; null for a head that the weights lack.
         """
-        return asked(image, "main", "", "")[1].to_json(Path(image).name)["heads"]
+        return await in_turn(request, image, PageQuery(), lambda _, explanation: explanation.to_json("")["heads"])
 
-    def explain(
-        image: str, head: str = "main", target: str = "", contrast: str = ""
+    async def explain(
+        image: str, request: gr.Request, head: str = "main", target: str = "", contrast: str = ""
     ) -> tuple[dict[str, Any], list[tuple[Image.Image, str]]]:
         """Explain where in a picture each of GoogLeNet's nine Inception stages finds evidence for a class (Grad-CAM).
 
@@ -157,9 +187,13 @@ def endpoints(cache: ExplainerCache) -> None:
         Returns:
             The explanation as JSON (heads, belief, peaks and shares by stage), and one overlay for each stage that the head sees.
         """
-        opened, explanation = asked(image, head, target, contrast)
-        overlays = [(overlay(opened, explanation, stage, handlers.SIDE), stage) for stage in explanation.branch_grids]
-        return explanation.to_json(Path(image).name), overlays
+
+        def with_overlays(opened: Image.Image, explanation: Explanation) -> Any:
+            overlays = [(overlay(opened, explanation, stage, handlers.SIDE), stage) for stage in explanation.branch_grids]
+            return explanation.to_json(Path(image).name), overlays
+
+        query = PageQuery(head=head, target=target or None, contrast=contrast or None)
+        return await in_turn(request, image, query, with_overlays)
 
     image = gr.File(label="image", visible=False)  # not gr.Image, which decodes a file before `open_image` can check it
     head = gr.Textbox("main", label="head", visible=False)
@@ -171,7 +205,7 @@ def endpoints(cache: ExplainerCache) -> None:
         (explain, [image, head, target, contrast], [result, overlays], "explain"),
     ]
     for function, inputs, outputs, name in named:
-        gr.Button(visible=False).click(function, inputs, outputs, api_name=name, concurrency_limit=4)
+        gr.Button(visible=False).click(function, inputs, outputs, api_name=name, concurrency_limit=None)
 
 
 def theme() -> gr.themes.Base:

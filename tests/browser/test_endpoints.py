@@ -92,7 +92,7 @@ def test_a_path_of_the_server_is_no_picture(url: str) -> None:
         assert "event: error" in answer.read().decode()
 
 
-@pytest.mark.parametrize("name", ["ask", "take_along", "choose_weights", "predict"])
+@pytest.mark.parametrize("name", ["ask", "take_archive", "choose_weights", "predict"])
 def test_nothing_else_can_be_called_by_name(client: Client, name: str) -> None:
     with pytest.raises(ValueError, match="Cannot find a function"):
         client.predict(api_name=f"/{name}")

@@ -23,6 +23,8 @@ from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Box, Explanation, Provenance, Question
 from googlenet.ui import handlers, layout, texts
+from googlenet.ui.explainers import ExplainerCache, Run
+from googlenet.ui.query import PageQuery
 from tests.helpers import explainer_of, random_image, random_model
 
 
@@ -209,18 +211,14 @@ def test_the_pages_words_are_the_same_in_both_languages_and_all_used() -> None:
 
 
 def test_the_browsers_question_is_checked() -> None:
-    ask = handlers.PageQuery.from_browser(
-        {"n": "x", "path": ["a"], "head": 5, "target": {"a": 1}, "known": 1, "contrast": "b" * 9999}
-    )
-    assert ask == handlers.PageQuery(contrast="b" * 500)
-    assert handlers.PageQuery.from_browser([1]) == handlers.PageQuery()
+    ask = PageQuery.from_browser({"n": "x", "path": ["a"], "head": 5, "target": {"a": 1}, "known": 1, "contrast": "b" * 9999})
+    assert ask == PageQuery(contrast="b" * 500)
+    assert PageQuery.from_browser([1]) == PageQuery()
 
 
 def test_what_belongs_to_a_stage_is_checked() -> None:
-    sent = {"n": 2, "kind": "npz", "stage": "4c", "cell": [0, 13], "box": [0, 10.5, 20, 30], "original": [4000, 3000]}
-    assert handlers.PageQuery.from_browser(sent) == handlers.PageQuery(
-        2, kind="npz", stage="4c", cell=(0, 13), box=Box(0, 10.5, 20, 30), original=(4000, 3000)
-    )
+    sent = {"n": 2, "stage": "4c", "cell": [0, 13], "box": [0, 10.5, 20, 30], "original": [4000, 3000]}
+    assert PageQuery.from_browser(sent) == PageQuery(2, stage="4c", cell=(0, 13), box=Box(0, 10.5, 20, 30), original=(4000, 3000))
 
 
 @pytest.mark.parametrize(
@@ -231,8 +229,6 @@ def test_what_belongs_to_a_stage_is_checked() -> None:
         ("target", True),
         ("target", 2**64),
         ("contrast", -(2**64)),
-        ("kind", "exe"),
-        ("kind", ["npz"]),
         ("stage", "6a"),
         ("cell", [1]),
         ("cell", [-1, 0]),
@@ -251,40 +247,48 @@ def test_what_belongs_to_a_stage_is_checked() -> None:
     ],
 )
 def test_what_is_not_of_its_type_or_bounds_counts_as_not_sent(field: str, value: object) -> None:
-    assert handlers.PageQuery.from_browser({field: value}) == handlers.PageQuery()
+    assert PageQuery.from_browser({field: value}) == PageQuery()
 
 
 def test_a_reduced_copy_is_explained_in_the_pixels_of_its_original(explainer: Explainer, tmp_path: Path) -> None:
     """The browser sends a small copy of a large photograph: positions are the original's."""
     random_image(400, 300).save(copy := Path(get_upload_folder()) / f"{tmp_path.name}.png")
-    cache = handlers.ExplainerCache(explainer)
+    cache = ExplainerCache(explainer)
     reduced = explainer.explain(copy, target=3)
-    query = handlers.PageQuery(1, path=str(copy), target=3, original=(1600, 1201))
+    query = PageQuery(1, path=str(copy), target=3, original=(1600, 1201))
     result = handlers.answer(query, cache)["answer"]["result"]
     scale = np.array([4, 1201 / 300])
     assert result["seen"] == pytest.approx([*reduced.seen * np.tile(scale, 2)])
     for sent, own in zip(result["stages"], reduced.stages, strict=True):
         assert sent["peak"] == (own.peak and pytest.approx(own.peak * scale))
-    archive = np.load(io.BytesIO(base64.b64decode(handlers.take_along(replace(query, kind="npz"), cache)["npz"])))
+    archive = np.load(io.BytesIO(base64.b64decode(handlers.archive(query, cache)["npz"])))
     assert archive["size"].tolist() == [1600, 1201]
     for wrong in ((1600, 1000), (200, 150), (1600, 1600)):
-        assert "choose the picture again" in handlers.answer(replace(query, original=wrong), cache)["error"]["en"]
+        with pytest.raises(UserError, match="choose the picture again"):
+            handlers.answer(replace(query, original=wrong), cache)
     copy.unlink()
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../x.jpg", "", str(PACKAGE / "model.py")])
 def test_a_path_outside_the_uploads_is_refused(path: str) -> None:
     with pytest.raises(UserError, match="no longer here"):
-        handlers.picture(handlers.PageQuery.from_browser({"path": path}))
+        handlers.picture(PageQuery.from_browser({"path": path}))
 
 
 def test_a_visitor_can_name_a_repository_and_never_a_path(explainer: Explainer) -> None:
-    shelf = handlers.ExplainerCache(explainer)
-    assert shelf.get(None) is explainer
+    cache = ExplainerCache(explainer)
+    assert cache.load(None) is explainer
     for source in ("/etc/passwd", ".", "weights", "../weights", str(PACKAGE)):
-        with pytest.raises(UserError):
-            shelf.get(source)
-    assert shelf.others == {}
+        with pytest.raises(UserError, match="names no repository"):
+            cache.load(source)
+    assert cache.others == {}
+
+
+def test_a_question_uses_loaded_weights_alone(explainer: Explainer) -> None:
+    """One that names others learns so at once: it does not fetch them, while everyone waits."""
+    with pytest.raises(UserError, match="user/repo are not loaded here any more") as problem:
+        handlers.answer(PageQuery(1, "lion", weights="user/repo"), ExplainerCache(explainer))
+    assert handlers.failure(problem.value)["not_loaded"] == "user/repo"
 
 
 def test_the_grids_survive_the_way_to_the_browser() -> None:
@@ -295,42 +299,52 @@ def test_the_grids_survive_the_way_to_the_browser() -> None:
 
 
 def test_an_answer_is_small_and_whole(explainer: Explainer) -> None:
-    message = handlers.answer(handlers.PageQuery(7, "cheetah", head="aux1"), handlers.ExplainerCache(explainer))
-    assert message["n"] == 7
+    message = handlers.answer(PageQuery(7, "cheetah", head="aux1"), ExplainerCache(explainer))
     answer = message["answer"]
     picture = answer.pop("picture")
     assert picture.startswith("data:image/jpeg;base64,")
     assert len(json.dumps(answer)) < 300_000
     assert set(answer["grids"]) == set(STAGES_BEFORE["aux1"])
     assert answer["result"]["image"] == "cheetah"
-    known = handlers.answer(handlers.PageQuery(8, "cheetah", known=True), handlers.ExplainerCache(explainer))
+    known = handlers.answer(PageQuery(8, "cheetah", known=True), ExplainerCache(explainer))
     assert known["answer"]["picture"] is None
 
 
 def test_where_a_gpu_is_lent_only_copies_go_to_the_model_and_back(explainer: Explainer) -> None:
     """A Space with ZeroGPU runs the decorated function in another process: what goes in and comes out must be picklable."""
 
-    def lend(function: handlers.Run) -> handlers.Run:
+    def lend(function: Run) -> Run:
         def lent(*arguments: object) -> Explanation:
             return pickle.loads(pickle.dumps(function(*pickle.loads(pickle.dumps(arguments)))))  # type: ignore[no-any-return]
 
         return lent
 
-    shelf = handlers.ExplainerCache(explainer, gpu=lend)
-    ask = handlers.PageQuery(1, "lion", target=3)
-    lent = handlers.answer(ask, shelf)["answer"]["result"]
+    cache = ExplainerCache(explainer, gpu=lend)
+    ask = PageQuery(1, "lion", target=3)
+    lent = handlers.answer(ask, cache)["answer"]["result"]
     assert lent["question"]["target"]["index"] == 3
     assert lent["belief"]["main"] == pytest.approx(
         explainer.explain(handlers.EXAMPLES["lion"], target=3).belief["main"], rel=1e-3
     )
     with pytest.raises(UserError, match="its own weights alone"):
-        shelf.get("user/repo")
+        cache.load("user/repo")
 
 
 def test_a_wrong_question_is_answered_with_a_sentence(explainer: Explainer) -> None:
-    message = handlers.answer(handlers.PageQuery(3, "zebra"), handlers.ExplainerCache(explainer))
-    assert "zebra" in message["error"]["en"]
-    assert "zebra" in message["error"]["ko"]
+    with pytest.raises(UserError) as problem:
+        handlers.answer(PageQuery(3, "zebra"), ExplainerCache(explainer))
+    said = handlers.failure(problem.value)["error"]
+    assert "zebra" in said["en"]
+    assert "zebra" in said["ko"]
+
+
+def test_our_own_mistake_is_loud_in_the_log_and_one_sentence_on_the_page(caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        raise ZeroDivisionError("one over zero")
+    except ZeroDivisionError as mistake:
+        message = handlers.failure(mistake, "weights_error")
+    assert message["weights_error"]["en"].startswith("This went wrong on our side")
+    assert "ZeroDivisionError: one over zero" in caplog.text
 
 
 def test_large_pictures_are_sent_small() -> None:

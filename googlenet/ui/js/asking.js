@@ -9,6 +9,7 @@ let running = 0; // the number of the question that Python works on, or 0
 let sentAt = 0; // when it was sent
 let lost = 0; // the timer that gives it up
 let slow = 0; // the timer that says that it takes long
+/** @type {Record<string, any>} */ const posted = {}; // event → what was sent with it last
 let popping = false; // whether the newest question comes from the browser's Back
 
 /** Ask Python. @param {any} question what differs from a plain question about the main head's own class */
@@ -29,7 +30,12 @@ function send() {
   running = question.n;
   sentAt = Date.now();
   patience(question.n);
-  trigger("select", { ...question, known: !!answer && answer.picture === pictureOf(question) });
+  post("select", { ...question, known: !!answer && answer.picture === pictureOf(question) });
+}
+/** @param {string} event @param {any} question */
+function post(event, question) {
+  posted[event] = question;
+  trigger(event, question);
 }
 /** Start the two timers of a question anew. @param {number} number */
 function patience(number) {
@@ -94,9 +100,16 @@ window.addEventListener("online", () => {
 });
 
 receivers.waiting = message => {
-  if (message.n !== asked) return;
-  patience(message.n);
-  working(say("queue", { place: message.waiting }));
+  const { n, event } = message;
+  if (n !== asked || posted[event].n !== n) {
+    finished(n); // its place in the queue is lost, since nobody asks for it again
+    return;
+  }
+  if (event === "select") {
+    patience(n);
+    working(say("queue", { place: message.waiting }));
+  }
+  trigger(event, posted[event]); // keeps the place, and is answered when there is news
 };
 receivers.error = async message => {
   if (took(message)) return;

@@ -29,7 +29,7 @@ const takes = {
   npz: () => {
     taking = "npz";
     $(".take-say").textContent = words.working;
-    request("input", { kind: "npz" });
+    request("input", {});
   },
   link: () => {
     const url = link();

@@ -75,5 +75,5 @@ const tabs = {
 /** Send the painted question to Python as an event of layout.py, with more fields.
  * @param {string} event @param {Record<string, any>} fields */
 function request(event, fields) {
-  trigger(event, { ...answer.asked, n: asked, ...fields });
+  post(event, { ...answer.asked, n: asked, ...fields });
 }

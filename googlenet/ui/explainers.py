@@ -1,0 +1,127 @@
+"""The Explainers that visitors share: the program's own, and the few whose weights visitors chose last."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from huggingface_hub import close_session
+from PIL import Image
+
+from googlenet.checkpoints.checkpoint import Progress
+from googlenet.checkpoints.hub import pull
+from googlenet.checkpoints.source import parse_repository
+from googlenet.errors import UserError, WeightsError
+from googlenet.explainer import Explainer
+from googlenet.explanation import Box, Explanation
+from googlenet.ui.query import PageQuery
+
+LOAD_SECONDS = 600.0
+"""How long the Hub may take to send the weights that a visitor chose."""
+
+Run = Callable[[Image.Image, PageQuery], Explanation]
+Decorator = Callable[[Run], Run]
+
+
+class NotLoadedError(UserError):
+    """A question names weights that are not loaded (any more)."""
+
+
+class ExplainerCache:
+    """The weights that the program was started with, which stay, and the few others that visitors chose last.
+
+    `gpu` is what decorates the function that runs the model where a GPU is lent for each call (a Space with ZeroGPU): the
+    function then runs in a process of its own with copies of its arguments, and only the weights of the start are there.
+    """
+
+    def __init__(self, own: Explainer, device: str = "auto", keep: int = 2, gpu: Decorator | None = None) -> None:
+        self.own, self.device, self.keep, self.lent = own, device, keep, gpu is not None
+        self.others: OrderedDict[str, Explainer] = OrderedDict()
+        self.guard = threading.Lock()
+
+        def run(image: Image.Image, ask: PageQuery) -> Explanation:
+            return own.explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
+
+        self.run: Run = gpu(run) if gpu else run
+
+    def explain(self, image: Image.Image, ask: PageQuery) -> Explanation:
+        """The answer of the weights that the question names, in pixels of the original picture. Raises UserError."""
+        if ask.weights is None:
+            explanation = self.run(image, ask)
+        else:
+            explanation = self.find(ask.weights).explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
+        return explanation if ask.original is None else in_original(explanation, ask.original)
+
+    def find(self, source: str | None) -> Explainer:
+        """The loaded Explainer of a Hub repository; None for the program's own. Raises NotLoadedError.
+
+        A question loads nothing: else a slow Hub would keep everyone's questions waiting.
+        """
+        if source is None:
+            return self.own
+        with self.guard:
+            if source not in self.others:
+                raise NotLoadedError("The weights {source} are not loaded here any more; choose them again.", source=source)
+            self.others.move_to_end(source)
+            return self.others[source]
+
+    def load(self, source: str | None, progress: Progress | None = None) -> Explainer:
+        """The Explainer of a Hub repository, which is fetched where it is not loaded. Raises UserError.
+
+        One call at a time; a second one would need the memory of both.
+        """
+        if self.lent and source is not None:
+            raise UserError("This Space runs its own weights alone; start the program elsewhere to choose others.")
+        with contextlib.suppress(NotLoadedError):
+            return self.find(source)
+        assert source is not None
+        repository = parse_repository(source)  # a visitor may name a repository, never a path of this machine
+        with ended_after(LOAD_SECONDS, source):  # without this machine's token: what is private here is not the visitor's
+            loaded = pull(repository, token=False, progress=progress)
+        explainer = Explainer(loaded, self.device)
+        with self.guard:
+            self.others[source] = explainer
+            while len(self.others) > self.keep:
+                self.others.popitem(last=False)
+        return explainer
+
+
+@contextlib.contextmanager
+def ended_after(seconds: float, source: str) -> Iterator[None]:
+    """Breaks the Hub's connections after so many seconds, again and again, until what fetches from it has given up."""
+    done, late = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if not done.wait(seconds):
+            late.set()
+            while not done.wait(1):
+                close_session()
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    except WeightsError:
+        if late.is_set():
+            raise WeightsError(
+                "The Hub took longer than {minutes} minutes to send {source}; try again later.",
+                minutes=round(seconds / 60),
+                source=source,
+            ) from None
+        raise
+    finally:
+        done.set()
+
+
+def in_original(explanation: Explanation, original: tuple[int, int]) -> Explanation:
+    """The explanation of a reduced copy, in pixels of the original picture of (width, height).
+
+    Raises UserError where the two do not have the same shape, to a pixel of the copy, or the copy is the larger one.
+    """
+    (width, height), box = explanation.size, explanation.seen
+    across, down = original[0] / width, original[1] / height
+    if min(across, down) < 1 or abs(original[0] / down - width) > 1 or abs(original[1] / across - height) > 1:
+        raise UserError("The size that came with this picture is not that of its original; choose the picture again.")
+    return replace(explanation, size=original, seen=Box(box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down))

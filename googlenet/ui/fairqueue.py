@@ -1,0 +1,255 @@
+"""The one queue in front of the model: fair between sessions, bounded for a session, for an address, and in all.
+
+Gradio's own queue is first in, first out, so that one visitor's sixty questions shut everyone else out. Here the sessions take
+turns, a visitor hears at once which number in the queue a question has, and work whose visitor has left ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncGenerator, Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from googlenet.errors import UserError
+
+Tell = Callable[[Any], None]
+"""Sends a message to the visitor, from the work's thread. Raises VisitorLeftError where nobody listens any more."""
+
+Work = Callable[[Tell], None]
+
+PATIENCE = 10
+"""Seconds for which a waiting question keeps its place while the browser does not ask again."""
+
+
+class BusyError(UserError):
+    """There is no room in the queue, or none for this visitor."""
+
+
+class RestartingError(UserError):
+    """The program is being stopped."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is restarting; ask again in a moment.")
+
+
+class VisitorLeftError(Exception):
+    """Ends work whose visitor has left."""
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who asks, as far as a server can tell."""
+
+    session: str
+    """one opened page, or one call of the API"""
+    address: str | None = None
+    """None where it tells nobody apart: this machine, or a proxy with a classroom behind it"""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Work is not admitted yet."""
+
+    number: int
+    """how many are admitted until this one is, itself included"""
+
+
+DONE = object()
+
+
+@dataclass(eq=False)
+class Ticket:
+    """One piece of work on its way through the queue."""
+
+    visitor: Visitor
+    work: Work
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    """of the visitor's request, which ZeroGPU looks for"""
+    events: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
+    """None when it is admitted, the work's messages, the error that ended it or DONE"""
+    waits: bool = True
+    left: bool = False
+    """whether nobody listens any more"""
+
+
+class FairQueue:
+    """Runs `running` pieces of work at a time, each in a thread; the rest wait, and the sessions take turns.
+
+    Everything but `Tell` belongs to the server's event loop and is not for other threads.
+    """
+
+    def __init__(self, running: int, waiting: int = 256, per_session: int = 4) -> None:
+        """
+        Args:
+            running: how many pieces of work run at a time.
+            waiting: how many may wait, in all; those of one address may be half of them.
+            per_session: how many of one session may wait.
+        """
+        self.limit, self.most_waiting, self.per_session = running, waiting, per_session
+        self.running: set[Ticket] = set()
+        self.sessions: OrderedDict[str, deque[Ticket]] = OrderedDict()
+        """session → its waiting tickets; the first session has the next turn"""
+        self.addresses: Counter[str | None] = Counter()
+        """address → number of its waiting tickets"""
+        self.held: dict[tuple[str, Hashable], AsyncGenerator[Any]] = {}
+        """(session, question) → what `next` goes on with when it is called again"""
+        self.dropping: set[asyncio.Task[None]] = set()
+        self.closed = False
+        self.threads = ThreadPoolExecutor(running, thread_name_prefix="work")
+
+    async def run(self, visitor: Visitor, work: Work) -> AsyncGenerator[Any]:
+        """Do a piece of work in its turn.
+
+        Args:
+            visitor: for whom.
+            work: called in a thread with a function that sends a message to the visitor.
+
+        Yields:
+            `Waiting` as soon as the work has to wait and whenever its number has changed; then the work's messages.
+
+        Raises:
+            BusyError: there is no room in the queue.
+            RestartingError: `close` was called, before or during the work.
+            Exception: whatever the work raises.
+        """
+        ticket, number = self.join(visitor, work), 0
+        try:
+            while True:
+                if ticket.waits and number != (number := self.number(ticket)):
+                    yield Waiting(number)
+                event = await within(min(5, 1 + number / 20) if ticket.waits else None, ticket.events.get())
+                if event is DONE:
+                    return
+                if isinstance(event, BaseException):
+                    raise event
+                if event is not None:
+                    yield event
+        finally:
+            self.leave(ticket)
+
+    async def next(self, visitor: Visitor, question: Hashable, work: Work) -> Any:
+        """`run` for work of one message, for a browser that gets one message an event and asks again after a `Waiting`.
+
+        Args:
+            visitor: for whom.
+            question: which one it is in this visitor's session.
+            work: as in `run`; only the first call's is done.
+
+        Returns:
+            `Waiting`, which holds the place for `PATIENCE` seconds, or the message.
+        """
+        key = visitor.session, question
+        told = self.held.pop(key, None) or self.run(visitor, work)
+        message = await anext(told)
+        if isinstance(message, Waiting):
+            self.held[key] = told
+            asyncio.get_running_loop().call_later(PATIENCE, self.drop, key, told)
+        else:
+            await told.aclose()
+        return message
+
+    def drop(self, key: tuple[str, Hashable], told: AsyncGenerator[Any]) -> None:
+        """Nobody asked again in time."""
+        if self.held.get(key) is told:
+            task = asyncio.ensure_future(self.held.pop(key).aclose())
+            self.dropping.add(task)  # the loop itself keeps no task alive
+            task.add_done_callback(self.dropping.discard)
+
+    @property
+    def waiting(self) -> int:
+        return self.addresses.total()
+
+    def join(self, visitor: Visitor, work: Work) -> Ticket:
+        """A ticket at the end of its session's part of the queue. Raises BusyError and RestartingError."""
+        if self.closed:
+            raise RestartingError
+        own = len(self.sessions.get(visitor.session, ()))
+        if own >= self.per_session:
+            raise BusyError("{own} of your questions are waiting already; ask again when one is answered.", own=own)
+        near = 0 if visitor.address is None else self.addresses[visitor.address]
+        if self.waiting >= self.most_waiting or near >= self.most_waiting // 2:
+            raise BusyError(
+                "The server is busy, you would be number {number} in the queue; ask again in a moment.", number=self.waiting + 1
+            )
+        ticket = Ticket(visitor, work)
+        self.sessions.setdefault(visitor.session, deque()).append(ticket)
+        self.addresses[visitor.address] += 1
+        self.admit()
+        return ticket
+
+    def admit(self) -> None:
+        """Let run whose turn it is."""
+        while self.sessions and len(self.running) < self.limit:
+            session = next(iter(self.sessions))
+            ticket = self.sessions[session][0]
+            self.remove(ticket)
+            if session in self.sessions:
+                self.sessions.move_to_end(session)
+            self.start(ticket)
+
+    def remove(self, ticket: Ticket) -> None:
+        """Take a waiting ticket out of the queue."""
+        session, address = ticket.visitor.session, ticket.visitor.address
+        self.sessions[session].remove(ticket)
+        if not self.sessions[session]:
+            del self.sessions[session]
+        self.addresses -= Counter([address])  # forgets what reaches 0
+
+    def number(self, ticket: Ticket) -> int:
+        """How many are admitted until this waiting ticket is, itself included."""
+        session = ticket.visitor.session
+        rounds = self.sessions[session].index(ticket)
+        number, earlier = rounds + 1, True
+        for other, tickets in self.sessions.items():
+            if other == session:
+                earlier = False
+            else:
+                number += min(len(tickets), rounds + earlier)
+        return number
+
+    def start(self, ticket: Ticket) -> None:
+        """Begin the work, in a thread."""
+        loop, ticket.waits = asyncio.get_running_loop(), False
+        self.running.add(ticket)
+        ticket.events.put_nowait(None)
+
+        def tell(message: Any) -> None:
+            if ticket.left:
+                raise VisitorLeftError
+            loop.call_soon_threadsafe(ticket.events.put_nowait, message)
+
+        def ended(job: Future[None]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the program ends
+                loop.call_soon_threadsafe(self.finish, ticket, job.exception() or DONE)
+
+        self.threads.submit(ticket.context.run, ticket.work, tell).add_done_callback(ended)
+
+    def finish(self, ticket: Ticket, last: object) -> None:
+        """The work has ended, and another may begin."""
+        ticket.events.put_nowait(last)
+        self.running.discard(ticket)
+        self.admit()
+
+    def leave(self, ticket: Ticket) -> None:
+        """Nobody listens any more. Work that runs keeps its place until it ends, at its next message."""
+        ticket.left = True
+        if ticket.waits:
+            self.remove(ticket)
+
+    def close(self) -> None:
+        """Admit nobody any more; whoever waits or runs gets RestartingError."""
+        self.closed = True
+        for ticket in [*self.running, *(ticket for tickets in self.sessions.values() for ticket in tickets)]:
+            ticket.events.put_nowait(RestartingError())
+
+
+async def within(seconds: float | None, coming: Any) -> Any:
+    """The result of an awaitable; None after so many seconds without."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        return await asyncio.wait_for(coming, seconds)
+    return None

@@ -1,0 +1,197 @@
+"""The queue in front of the model: whose turn it is, who is refused, and what happens to work whose visitor leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from googlenet.ui import fairqueue
+from googlenet.ui.fairqueue import BusyError, FairQueue, RestartingError, Tell, Visitor, VisitorLeftError, Waiting
+
+
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Runs an async test, for a minute at most."""
+
+    @functools.wraps(test)
+    def run(**fixtures: Any) -> None:
+        asyncio.run(asyncio.wait_for(test(**fixtures), 60))
+
+    return run
+
+
+class Gate:
+    """Work that lasts until it is opened; notes in which order it begins."""
+
+    def __init__(self) -> None:
+        self.opened, self.begun, self.left = threading.Event(), list[str](), list[str]()
+
+    def work(self, name: str) -> Callable[[Tell], None]:
+        def run(tell: Tell) -> None:
+            self.begun.append(name)
+            assert self.opened.wait(30)
+            try:
+                tell(name)
+            except VisitorLeftError:
+                self.left.append(name)
+
+        return run
+
+
+async def result(queue: FairQueue, visitor: Visitor, work: Callable[[Tell], None]) -> list[Any]:
+    return [message async for message in queue.run(visitor, work)]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+@in_loop
+async def test_sessions_take_turns() -> None:
+    queue, gate = FairQueue(running=1, per_session=4), Gate()
+    asks = [asyncio.create_task(result(queue, Visitor("first"), gate.work("first 0")))]
+    await until(lambda: gate.begun == ["first 0"])
+    asks += [asyncio.create_task(result(queue, Visitor("first"), gate.work(f"first {i}"))) for i in (1, 2, 3)]
+    asks += [asyncio.create_task(result(queue, Visitor("second"), gate.work("second")))]
+    asks += [asyncio.create_task(result(queue, Visitor("third"), gate.work("third")))]
+    await until(lambda: queue.waiting == 5)
+    gate.opened.set()
+    answers = await asyncio.gather(*asks)
+    assert gate.begun == ["first 0", "first 1", "second", "third", "first 2", "first 3"]
+    assert answers[0] == ["first 0"]
+    assert [told[0] for told in answers[1:]] == [Waiting(n) for n in (1, 2, 3, 2, 3)]
+    assert [told[-1] for told in answers] == ["first 0", "first 1", "first 2", "first 3", "second", "third"]
+    assert not queue.running
+    assert not queue.waiting
+
+
+@in_loop
+async def test_a_session_holds_four_places_and_the_refusal_says_so() -> None:
+    queue, gate = FairQueue(running=1), Gate()
+    asks = [asyncio.create_task(result(queue, Visitor("greedy"), gate.work("greedy"))) for _ in range(5)]
+    await until(lambda: queue.waiting == 4)
+    with pytest.raises(BusyError, match="4 of your questions"):
+        await result(queue, Visitor("greedy"), gate.work("greedy"))
+    asks.append(asyncio.create_task(result(queue, Visitor("modest"), gate.work("modest"))))
+    await until(lambda: queue.waiting == 5)
+    gate.opened.set()
+    await asyncio.gather(*asks)
+    assert gate.begun.index("modest") == 2
+
+
+@in_loop
+async def test_an_address_holds_half_of_the_queue_and_a_refusal_names_the_number() -> None:
+    queue, gate = FairQueue(running=1, waiting=8), Gate()
+    asks = [asyncio.create_task(result(queue, Visitor(f"a{i}", "203.0.113.7"), gate.work("a"))) for i in range(5)]
+    await until(lambda: queue.waiting == 4)
+    with pytest.raises(BusyError, match="number 5 in the queue"):
+        await result(queue, Visitor("a5", "203.0.113.7"), gate.work("a"))
+    asks += [asyncio.create_task(result(queue, Visitor(f"b{i}", f"203.0.113.{i}"), gate.work("b"))) for i in range(10, 14)]
+    await until(lambda: queue.waiting == 8)
+    with pytest.raises(BusyError, match="number 9 in the queue"):
+        await result(queue, Visitor("c", "203.0.113.99"), gate.work("c"))
+    gate.opened.set()
+    await asyncio.gather(*asks)
+
+
+@in_loop
+async def test_thirty_sessions_of_one_proxy_all_get_answers() -> None:
+    queue, gate = FairQueue(running=2, waiting=32), Gate()
+    asks = [asyncio.create_task(result(queue, Visitor(f"pupil {i}"), gate.work(f"{i}"))) for i in range(30)]
+    gate.opened.set()
+    assert [told[-1] for told in await asyncio.gather(*asks)] == [str(i) for i in range(30)]
+
+
+@in_loop
+async def test_who_leaves_while_waiting_gives_the_place_back() -> None:
+    queue, gate = FairQueue(running=1), Gate()
+    first = asyncio.create_task(result(queue, Visitor("first"), gate.work("first")))
+    await until(lambda: gate.begun == ["first"])
+    leaving = asyncio.create_task(result(queue, Visitor("leaving"), gate.work("leaving")))
+    staying = asyncio.create_task(result(queue, Visitor("staying"), gate.work("staying")))
+    await until(lambda: queue.waiting == 2)
+    leaving.cancel()
+    await until(lambda: queue.waiting == 1)
+    gate.opened.set()
+    assert (await staying)[-1] == "staying"
+    assert await first == ["first"]
+    assert gate.begun == ["first", "staying"]
+
+
+@in_loop
+async def test_work_whose_visitor_left_ends_at_its_next_message_and_keeps_its_place_until_then() -> None:
+    queue, gate = FairQueue(running=1), Gate()
+    leaving = asyncio.create_task(result(queue, Visitor("leaving"), gate.work("leaving")))
+    await until(lambda: gate.begun == ["leaving"])
+    leaving.cancel()
+    staying = asyncio.create_task(result(queue, Visitor("staying"), gate.work("staying")))
+    await until(lambda: queue.waiting == 1)
+    gate.opened.set()
+    assert (await staying)[-1] == "staying"
+    assert gate.left == ["leaving"]
+
+
+@in_loop
+async def test_a_browser_that_asks_again_keeps_its_place_and_gets_one_message() -> None:
+    queue, gate = FairQueue(running=1), Gate()
+    first = asyncio.create_task(result(queue, Visitor("first"), gate.work("first")))
+    await until(lambda: gate.begun == ["first"])
+    second = Visitor("second")
+    assert await queue.next(second, 7, gate.work("second")) == Waiting(1)
+    third = asyncio.create_task(result(queue, Visitor("third"), gate.work("third")))
+    await until(lambda: queue.waiting == 2)
+    again = asyncio.create_task(queue.next(second, 7, gate.work("not this")))
+    await asyncio.sleep(0.05)
+    gate.opened.set()
+    assert await again == "second"
+    await asyncio.gather(first, third)
+    assert gate.begun == ["first", "second", "third"]
+    assert not queue.held
+
+
+@in_loop
+async def test_a_browser_that_does_not_ask_again_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fairqueue, "PATIENCE", 0.05)
+    queue, gate = FairQueue(running=1), Gate()
+    first = asyncio.create_task(result(queue, Visitor("first"), gate.work("first")))
+    await until(lambda: gate.begun == ["first"])
+    assert await queue.next(Visitor("second"), 7, gate.work("second")) == Waiting(1)
+    await until(lambda: queue.waiting == 0)
+    gate.opened.set()
+    await first
+    assert gate.begun == ["first"]
+    assert not queue.held
+
+
+@in_loop
+async def test_an_error_of_the_work_reaches_who_asked_and_frees_the_place() -> None:
+    queue = FairQueue(running=1)
+
+    def fails(tell: Tell) -> None:
+        tell("begun")
+        raise ZeroDivisionError
+
+    told = queue.run(Visitor("a"), fails)
+    assert await anext(told) == "begun"
+    with pytest.raises(ZeroDivisionError):
+        await anext(told)
+    assert await result(queue, Visitor("a"), lambda tell: tell("fine")) == ["fine"]
+
+
+@in_loop
+async def test_closing_ends_what_runs_and_what_waits() -> None:
+    queue, gate = FairQueue(running=1), Gate()
+    asks = [asyncio.create_task(result(queue, Visitor(name), gate.work(name))) for name in ("runs", "waits")]
+    await until(lambda: queue.waiting == 1 and gate.begun == ["runs"])
+    queue.close()
+    for ask in asks:
+        with pytest.raises(RestartingError, match="restarting"):
+            await ask
+    with pytest.raises(RestartingError):
+        await result(queue, Visitor("late"), gate.work("late"))
+    gate.opened.set()
