@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -86,14 +87,20 @@ class Decoder:
 
     def started(self) -> subprocess.Popen[bytes]:
         if self.process is None or self.process.poll() is not None or self.owner != os.getpid():  # a fork shares the pipes
+            self.stop()
             self.process, self.owner = start(), os.getpid()
         return self.process
 
     def stop(self) -> None:
         """End the decoding process."""
-        if self.process is not None and self.owner == os.getpid():
+        if self.process is None:
+            return
+        if self.owner == os.getpid():
             self.process.kill()
-            self.process.communicate()
+            self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):  # what is still buffered reaches nobody
+                pipe.close()  # type: ignore[union-attr]
         self.process = None
 
 

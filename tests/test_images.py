@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import tracemalloc
+import warnings
 import zlib
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps, PngImagePlugin
 from torchvision.transforms import InterpolationMode, v2
 
 from googlenet.errors import UserError
@@ -64,6 +65,136 @@ def test_exif_orientation_is_applied() -> None:
     assert upright.size == (20, 40)
     assert upright.getpixel((10, 2)) > (200, 200, 200)
     assert upright.getpixel((10, 38)) < (60, 60, 60)
+
+
+def exif_of(*entries: bytes, extra: bytes = b"") -> bytes:
+    """An Exif block of one directory; `extra` follows it."""
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4) + extra
+
+
+def entry(tag: int, kind: int, count: int, value: int) -> bytes:
+    return struct.pack("<HHII", tag, kind, count, value)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        entry(282, 10, 1, 38),  # XResolution as SRATIONAL -1/0
+        entry(282, 2, 4, 0x31313131),  # as text
+        entry(700, 2, 51, 38),  # XMP as text
+        entry(34665, 4, 0, 0),  # no pointer to EXIF's own directory
+        entry(34853, 2, 4, 0x31313131),
+        entry(37500, 7, 0xFFFFFFFF, 0),  # a maker note of 4 GB
+        entry(0, 0, 0, 0),
+    ],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_one_bad_exif_value_does_not_matter(bad: bytes, kind: str) -> None:
+    image = Image.new("RGB", (40, 20), "black")
+    image.paste("white", (0, 0, 10, 20))
+    exif = exif_of(entry(274, 3, 1, 6), bad, extra=struct.pack("<ii", -1, 0) * 7)
+    upright = open_image(encoded(image, kind, exif=exif))
+    assert upright.size == (20, 40)
+    assert upright.getpixel((10, 2)) > (200, 200, 200)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_orientation_that_does_not_exist_is_none(orientation: int) -> None:
+    exif = exif_of(entry(274, 3, 1, orientation))
+    assert open_image(encoded(random_image(40, 20), "JPEG", exif=exif)).size == (40, 20)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_every_orientation(orientation: int, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = random_image(48, 32)
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(image, kind, exif=exif, **options)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    assert open_image(data).tobytes() == expected.tobytes()
+    assert open_image(Image.open(io.BytesIO(data))).tobytes() == expected.tobytes()
+
+
+def tiff(pixels: np.ndarray) -> bytes:
+    return encoded(Image.fromarray(pixels), "TIFF")
+
+
+RAMP = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (64, 1))
+HOT = RAMP.copy()
+HOT[0, 0] = 16
+STEPS = np.tile(np.arange(256), (64, 1))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (RAMP, STEPS),  # 0 to 1, as scikit-image writes
+        (RAMP * 0.5, np.rint(STEPS / 2)),  # exposure is kept
+        (RAMP * 1000 - 500, STEPS),  # other floats by their range
+        (STEPS.astype(np.float32), STEPS),
+        ((RAMP * 65535).astype(np.uint16), STEPS),
+        ((RAMP * 4095).astype(np.uint16), STEPS),  # 12 bits in a 16-bit file are common
+        ((RAMP * 1023).astype(np.uint16), STEPS),
+        ((RAMP * 16383).astype(np.uint16), STEPS),
+        (STEPS.astype(np.uint16), STEPS),
+        ((RAMP * 2500).astype(np.uint16), STEPS * 2500 / 4095),  # not stretched to its own maximum
+        ((HOT * 4095).astype(np.uint16), STEPS),  # one hot pixel of 16,384 does not make the rest dark
+        (STEPS.astype(np.int32) * 257, STEPS),
+        (STEPS.astype(np.int32) * 65793, STEPS),
+        (STEPS.astype(np.int32) - 1000, STEPS * 0),
+        (np.full((64, 256), 0.5, np.float32), STEPS * 0 + 128),
+        (np.full((64, 256), np.nan, np.float32), STEPS * 0),
+    ],
+)
+def test_more_than_8_bits(pixels: np.ndarray, expected: np.ndarray) -> None:
+    got = np.asarray(open_image(tiff(pixels)), dtype=float)
+    difference = np.abs(got - expected[..., None])
+    difference[0, 0] = 0  # the hot pixel
+    assert difference.max() <= 1
+
+
+@pytest.mark.parametrize("pixels", [RAMP, RAMP * 1000])
+def test_nan_and_infinity_become_black(pixels: np.ndarray, capfd: pytest.CaptureFixture[str]) -> None:
+    pixels = pixels.copy()
+    pixels[10:20], pixels[25:30], pixels[30:35] = np.nan, np.inf, -np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = np.asarray(open_image(tiff(pixels)), dtype=float)[..., 0]
+    assert capfd.readouterr().err == ""
+    expected = STEPS.copy()
+    expected[10:20] = expected[25:35] = 0
+    assert np.abs(got - expected).max() <= 1
+
+
+@pytest.mark.parametrize("big", [b"a" * 2_000_000, b"a" * 70_000])
+def test_a_large_text_or_profile_is_no_damage(big: bytes) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", big.decode())
+    text.add_text("Compressed", big.decode(), zip=True)
+    image = random_image(40, 20)
+    data = encoded(image, "PNG", pnginfo=text, icc_profile=big, exif=exif_of(entry(274, 3, 1, 6)))
+    assert open_image(data).size == (20, 40)
+    data = encoded(image, "JPEG", comment=big[:60_000], icc_profile=big)
+    assert open_image(data).size == (40, 20)
+
+
+@pytest.mark.parametrize(("mode", "transparency"), [("P", bytes(range(256))), ("P", 7), ("L", 7), ("RGB", (1, 2, 3)), ("1", 1)])
+def test_transparency_beside_the_pixels(mode: str, transparency: object) -> None:
+    image = Image.new(mode, (4, 4), (1, 2, 3) if mode == "RGB" else 1 if mode == "1" else 7)
+    if mode == "P":
+        image.putpalette([value // 3 for value in range(768)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        value = open_image(encoded(image, "PNG", transparency=transparency)).getpixel((0, 0))
+    assert value[0] > 240  # type: ignore[index]
+
+
+def test_a_pil_image_that_cannot_be_loaded_gets_one_sentence() -> None:
+    image = Image.open(io.BytesIO(encoded(random_image(64, 64), "JPEG")[:900]))
+    with pytest.raises(UserError, match="The picture is damaged or cut off"):
+        open_image(image)
 
 
 def bomb_png(width: int, height: int) -> bytes:
