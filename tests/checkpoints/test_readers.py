@@ -16,6 +16,7 @@ import onnx
 import pytest
 import torch
 import torchvision
+import torchvision.transforms.v2
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
