@@ -172,15 +172,19 @@ class Explainer:
             if index is not None and not 0 <= index < len(self.labels):
                 raise IndexError(f"class {index} of {len(self.labels)}")
 
-    def check_cell(self, head: str, cell: Cell) -> None:
-        """Raises QuestionError for a stage that the head does not see, or a cell that the stage does not have."""
-        if cell.stage not in STAGES_BEFORE[head]:
+    def check_stage(self, head: str, stage: str) -> None:
+        """Raises QuestionError for a stage that the head does not see."""
+        if stage not in STAGES_BEFORE[head]:
             raise QuestionError(
                 "The {head} head sees no stage {stage}; choose one of {stages}.",
                 head=head,
-                stage=repr(cell.stage),
+                stage=repr(stage),
                 stages=", ".join(STAGES_BEFORE[head]),
             )
+
+    def check_cell(self, head: str, cell: Cell) -> None:
+        """Raises QuestionError for a stage that the head does not see, or a cell that the stage does not have."""
+        self.check_stage(head, cell.stage)
         height, width = self.grid_sizes[cell.stage]
         if not (0 <= cell.row < height and 0 <= cell.column < width):
             raise QuestionError(
@@ -253,6 +257,24 @@ class Explainer:
                     request.results.set_exception(error)
             if not isinstance(error, Exception):
                 raise
+
+    def probabilities(self, x: Tensor) -> dict[str, NDArray[np.float32]]:
+        """Prepared pictures x (N, 3, S, S) → by head, of those that the weights have, probabilities (N, classes); no maps.
+
+        Others may ask between batches.
+        """
+        temperatures, found = self.config.temperatures or {}, []
+        for some in x.split(self.engine.largest):
+            with self.model_free, torch.no_grad():
+                logits = self.model.heads(some.to(self.device, memory_format=torch.channels_last))
+            found.append(
+                {
+                    head: (values.float() / temperatures.get(head, 1.0)).softmax(dim=1).cpu().numpy()
+                    for head, values in zip(HEADS, logits, strict=True)
+                    if values is not None
+                }
+            )
+        return {head: np.concatenate([batch[head] for batch in found]) for head in found[0]}
 
     def explanation(self, result: PictureResult, size: tuple[int, int], question: Question) -> Explanation:
         """One picture's numbers in their frame."""
