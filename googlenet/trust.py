@@ -53,6 +53,8 @@ class Trust:
     """How the asked class fares when a picture is hidden in the order of a stage's map, and what a map without meaning is."""
 
     stage: str
+    target: int
+    """index of the asked class"""
     steps: tuple[float, ...]
     """0…1: the part of the picture that is hidden (deletion) or shown (insertion)"""
     deletion: tuple[float, ...]
@@ -225,6 +227,7 @@ def examine(
     explainer.check_stage(question.head, stage)
     explanation = explainer.explain_batch([image], [question])[0]
     question = explanation.question
+    assert question.target is not None
     x = explainer.preprocess(image)
     grid = explanation.grids[stage]
     noise = np.random.default_rng(0).standard_normal(grid.shape).astype(np.float32)
@@ -234,9 +237,10 @@ def examine(
     maps = grad_cam(copied, x.to(explainer.device, memory_format=torch.channels_last), [question]).branch_maps[stage]
     randomised = maps[0].cpu().numpy()
     progress(1.0)
-    deletion, insertion = (tuple(tuple(curve) for curve in curves.tolist()) for curves in found)
+    deletion, insertion = (tuple(tuple(curve) for curve in both.tolist()) for both in found)
     return Trust(
         stage,
+        question.target,
         tuple(np.linspace(0, 1, STEPS + 1).tolist()),
         deletion[0],
         insertion[0],

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from huggingface_hub import close_session
 from PIL import Image
@@ -23,7 +24,8 @@ LOAD_SECONDS = 600.0
 """How long the Hub may take to send the weights that a visitor chose."""
 
 Run = Callable[[Image.Image, PageQuery], Explanation]
-Decorator = Callable[[Run], Run]
+Task = Callable[[Explainer], Any]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class NotLoadedError(UserError):
@@ -45,7 +47,11 @@ class ExplainerCache:
         def run(image: Image.Image, ask: PageQuery) -> Explanation:
             return own.explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
 
+        def lend(task: Task) -> Any:
+            return task(own)
+
         self.run: Run = gpu(run) if gpu else run
+        self.lend: Callable[[Task], Any] = gpu(lend) if gpu else lend
 
     def explain(self, image: Image.Image, ask: PageQuery) -> Explanation:
         """The answer of the weights that the question names, in pixels of the original picture. Raises UserError."""
@@ -54,6 +60,10 @@ class ExplainerCache:
         else:
             explanation = self.find(ask.weights).explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
         return explanation if ask.original is None else in_original(explanation, ask.original)
+
+    def apply(self, ask: PageQuery, task: Task) -> Any:
+        """What a task makes with the Explainer that the question names. Where a GPU is lent, the task travels by pickle."""
+        return self.lend(task) if ask.weights is None else task(self.find(ask.weights))
 
     def find(self, source: str | None) -> Explainer:
         """The loaded Explainer of a Hub repository; None for the program's own. Raises NotLoadedError.

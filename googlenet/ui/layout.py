@@ -21,7 +21,7 @@ from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation
 from googlenet.images import open_image
 from googlenet.render import MAGMA, SPOTLIGHT, overlay
-from googlenet.ui import handlers, texts
+from googlenet.ui import experiments, handlers, texts
 from googlenet.ui.explainers import Decorator, ExplainerCache
 from googlenet.ui.fairqueue import FairQueue, Tell
 from googlenet.ui.handlers import Message
@@ -62,6 +62,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
     """The page as Gradio Blocks. `gpu`: see `ExplainerCache`; the first answer is made here, before any GPU is lent."""
     cache = ExplainerCache(explainer, device, gpu=gpu)
     questions, loads = FairQueue(2 * LARGEST_ON_CPU), FairQueue(1, waiting=16, per_session=1)
+    long = FairQueue(1, waiting=16, per_session=1)  # what takes seconds must not keep questions waiting
 
     async def ask(event: gr.EventData, request: gr.Request) -> Message:
         query = PageQuery.from_browser(event._data)
@@ -81,6 +82,22 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
             return handlers.load_progress(waiting=number)
 
         async for message in handlers.messages(loads, request, query, work, waiting, "weights_error"):
+            yield message
+
+    async def cover(event: gr.EventData, request: gr.Request) -> Message:
+        query = PageQuery.from_browser(event._data)
+        return await handlers.one_message(questions, request, "edit", query, lambda: experiments.cover(query, cache))
+
+    async def trust(event: gr.EventData, request: gr.Request) -> AsyncIterator[Message]:
+        query = PageQuery.from_browser(event._data)
+
+        def work(tell: Tell) -> None:
+            experiments.trust(query, cache, tell)
+
+        def waiting(number: int) -> Message:
+            return experiments.trust_progress(waiting=number)
+
+        async for message in handlers.messages(long, request, query, work, waiting, "error"):
             yield message
 
     with gr.Blocks(title="Inside GoogLeNet", analytics_enabled=False, delete_cache=(600, 3000)) as demo:
@@ -108,6 +125,8 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
         walk.select(ask, **quiet, trigger_mode="multiple")
         walk.input(take_archive, **quiet, trigger_mode="multiple")
         walk.submit(choose_weights, **quiet, trigger_mode="once")
+        walk.edit(cover, **quiet, trigger_mode="multiple")
+        walk.like(trust, **quiet, trigger_mode="once")
         endpoints(cache, questions)
     demo.queue(api_open=False, max_size=1000)
     return demo

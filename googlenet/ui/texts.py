@@ -13,6 +13,7 @@ from pathlib import Path
 from googlenet.architecture import HEADS
 from googlenet.errors import UserError
 from googlenet.explanation import Explanation
+from googlenet.trust import Trust, area
 
 LANGUAGES = ("en", "ko")
 
@@ -210,6 +211,67 @@ def evidence_ko(explanation: Explanation) -> str:
         return f"{what}가 가장 강한 곳은 {found[0][0]}과 {found[-1][0]}에서 {place}이고, 그 사이에는 다른 곳을 지납니다."
     every = "모든 단계에서" if len(found) == len(explanation.branch_grids) else "근거가 있는 단계마다"
     return f"{what}가 가장 강한 곳은 {every} {place}입니다."
+
+
+CLEAR = 0.05
+"""The area between two curves from which the page says that they differ."""
+
+
+def trust_sentence(trust: Trust, label: str, head: str, language: str = "en") -> str:
+    """What hiding the brightest tenth does beside a random tenth, what the curves say of the map, and the randomised weights."""
+    tenth = round((len(trust.steps) - 1) / 10)
+    drop, random_drop = (curve[0] - curve[tenth] for curve in (trust.deletion, trust.random_deletion))
+    hides = area(trust.random_deletion) - area(trust.deletion) > CLEAR
+    shows = area(trust.insertion) - area(trust.random_insertion) > CLEAR
+    alike = trust.correlation >= 0.5
+    before, after = percent(trust.deletion[0], language), percent(trust.deletion[tenth], language)
+    if language == "en":
+        text = f"Hiding the brightest tenth of the picture {points(drop)} {label} in {named(head)} ({before} to {after}); "
+        text += f"hiding a random tenth {points(random_drop)} it. " + VERDICTS[language][hides, shows]
+    else:
+        text = f"가장 밝은 10분의 1을 가리면 {head}에서 ‘{label}’ 클래스의 확률이 {points(drop, 'ko')}({before} → {after}). "
+        text += f"무작위로 10분의 1을 가리면 {points(random_drop, 'ko')}. " + VERDICTS[language][hides, shows]
+    return text + " " + RANDOMISED[language][alike].format(trust.correlation).replace("-", "−")
+
+
+def points(drop: float, language: str = "en") -> str:
+    """A change of probability in percentage points."""
+    size = round(abs(drop) * 100)
+    if size == 0:
+        return "takes less than a point from" if language == "en" else "1%p도 달라지지 않습니다"
+    if language == "en":
+        many = f"{size} point{'s' if size > 1 else ''}"
+        return f"takes {many} from" if drop > 0 else f"adds {many} to"
+    return f"{size}%p {'내려갑니다' if drop > 0 else '올라갑니다'}"
+
+
+VERDICTS = {
+    "en": {
+        (True, True): "The map beats chance when its bright places are hidden and when they alone are shown.",
+        (True, False): "The map beats chance when its bright places are hidden, but not when they alone are shown.",
+        (False, True): "The map beats chance when its bright places alone are shown, but not when they are hidden.",
+        (False, False): "In both tests the map is no better than chance: do not rely on it for this picture.",
+    },
+    "ko": {
+        (True, True): "밝은 곳을 가릴 때도, 그곳만 보여 줄 때도 지도가 무작위보다 낫습니다.",
+        (True, False): "밝은 곳을 가릴 때는 지도가 무작위보다 낫지만, 그곳만 보여 줄 때는 그렇지 않습니다.",
+        (False, True): "밝은 곳만 보여 줄 때는 지도가 무작위보다 낫지만, 그곳을 가릴 때는 그렇지 않습니다.",
+        (False, False): "두 시험 모두에서 지도가 무작위보다 낫지 않습니다. 이 사진에서는 이 지도를 믿지 마세요.",
+    },
+}
+"""language → (better than chance at hiding, at showing) → what to make of it."""
+
+RANDOMISED = {
+    "en": {
+        False: "With randomised weights the map is a different one (rank correlation {:.2f}).",
+        True: "With randomised weights the map stays alike (rank correlation {:.2f}): it shows the picture, not the class.",
+    },
+    "ko": {
+        False: "가중치를 무작위로 바꾸면 다른 지도가 됩니다(순위 상관 {:.2f}).",
+        True: "가중치를 무작위로 바꿔도 지도가 비슷합니다(순위 상관 {:.2f}). 이 지도는 클래스가 아니라 사진 자체를 보여 줍니다.",
+    },
+}
+"""language → whether the map stays alike → what it means."""
 
 
 def error(problem: UserError) -> dict[str, str]:

@@ -1,0 +1,51 @@
+"""What a visitor can try on the enlarged stage: cover a part of the picture, measure how far its map can be trusted."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import googlenet.trust
+from googlenet.architecture import STAGES_BEFORE
+from googlenet.errors import UserError
+from googlenet.explanation import Box
+from googlenet.ui import texts
+from googlenet.ui.explainers import ExplainerCache
+from googlenet.ui.fairqueue import Tell
+from googlenet.ui.handlers import Message, packed_grid, picture
+from googlenet.ui.query import PageQuery
+
+
+def cover(ask: PageQuery, cache: ExplainerCache) -> Message:
+    """The event `edit`: {cover: {box, other, before, after, other_after}}, boxes in pixels of the original. Raises UserError."""
+    image = picture(ask)
+    question = cache.find(ask.weights).question(ask.head, ask.target, ask.contrast)
+    if ask.box is None:
+        raise UserError("There is no box to cover; draw one on the enlarged picture.")
+    scale = 1.0 if ask.original is None else image.width / ask.original[0]
+    box = Box(*(edge * scale for edge in ask.box))
+    found = cache.apply(ask, partial(googlenet.trust.cover, image=image, question=question, box=box, stage=stage_of(ask)))
+    boxes = {name: [edge / scale for edge in part] for name, part in (("box", found.box), ("other", found.other))}
+    return {"cover": {**vars(found), **boxes}}
+
+
+def trust(ask: PageQuery, cache: ExplainerCache, tell: Tell) -> None:
+    """The event `like`: {trust: {progress, waiting}} …, then {trust: {stage, steps, …, say}}. Raises UserError."""
+    tell(trust_progress())
+    image, explainer = picture(ask), cache.find(ask.weights)
+    question = explainer.question(ask.head, ask.target, ask.contrast)
+    task = partial(googlenet.trust.examine, image=image, question=question, stage=stage_of(ask))
+    if not cache.lent:  # a lent GPU's process can tell nothing while it runs
+        task = partial(task, progress=lambda share: tell(trust_progress(share)))
+    found = cache.apply(ask, task)
+    label = explainer.labels[found.target]
+    say = {language: texts.trust_sentence(found, label, ask.head, language) for language in texts.LANGUAGES}
+    tell({"trust": {**vars(found), "randomised": packed_grid(found.randomised), "say": say}})
+
+
+def trust_progress(share: float = 0.0, waiting: int = 0) -> Message:
+    return {"trust": {"progress": share, "waiting": waiting}}
+
+
+def stage_of(ask: PageQuery) -> str:
+    """The stage that is asked about: by default the last one that the head sees."""
+    return ask.stage or STAGES_BEFORE[ask.head][-1]

@@ -1,0 +1,148 @@
+"""What the tabs under the enlarged stage ask of Python: the messages, in both languages, and what stops them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from googlenet.errors import UserError
+from googlenet.explainer import Explainer
+from googlenet.explanation import Box, Question
+from googlenet.images import open_image
+from googlenet.trust import Trust, cover
+from googlenet.ui import experiments, texts
+from googlenet.ui.explainers import ExplainerCache
+from googlenet.ui.handlers import EXAMPLES, Message
+from googlenet.ui.query import PageQuery
+from tests.helpers import explainer_of, random_model
+
+
+@pytest.fixture(scope="module")
+def explainer() -> Explainer:
+    return explainer_of(random_model())
+
+
+@pytest.fixture
+def cache(explainer: Explainer) -> ExplainerCache:
+    return ExplainerCache(explainer)
+
+
+LION = PageQuery(9, "lion", target=3, stage="4c", box=Box(200, 100, 400, 300))
+
+
+def told(ask: PageQuery, cache: ExplainerCache) -> list[Message]:
+    messages: list[Message] = []
+    experiments.trust(ask, cache, messages.append)
+    return messages
+
+
+def test_covering_is_answered_in_pixels_of_the_original(explainer: Explainer, cache: ExplainerCache) -> None:
+    image = open_image(EXAMPLES["lion"])
+    wanted = cover(explainer, image, Question("main", 3), Box(200, 100, 400, 300), "4c")
+    message = experiments.cover(LION, cache)
+    json.dumps(message)
+    found = message["cover"]
+    assert found["box"] == pytest.approx(wanted.box)
+    assert found["after"] == pytest.approx(wanted.after)
+    large = replace(LION, original=(image.width * 3, image.height * 3), box=Box(600, 300, 1200, 900))
+    found = experiments.cover(large, cache)["cover"]
+    assert found["box"] == pytest.approx([3 * edge for edge in wanted.box])
+    assert found["other"] == pytest.approx([3 * edge for edge in wanted.other])
+    assert found["after"] == pytest.approx(wanted.after)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [replace(LION, box=None), replace(LION, box=Box(90_000, 0, 90_001, 1)), replace(LION, head="aux1", stage="5a")],
+)
+def test_what_cannot_be_covered_is_said_in_both_languages(ask: PageQuery, cache: ExplainerCache) -> None:
+    with pytest.raises(UserError) as raised:
+        experiments.cover(ask, cache)
+    assert texts.korean_error(raised.value) != str(raised.value)
+
+
+def test_trust_tells_its_progress_and_then_the_curves(cache: ExplainerCache) -> None:
+    messages = told(LION, cache)
+    json.dumps(messages)
+    shares = [message["trust"]["progress"] for message in messages[:-1]]
+    assert shares[0] == 0
+    assert shares == sorted(shares)
+    assert len(shares) > 5
+    found = messages[-1]["trust"]
+    assert found["stage"] == "4c"
+    assert found["randomised"]["shape"] == (4, 6, 6)
+    assert len(found["steps"]) == len(found["deletion"]) == len(found["random_insertion"])
+    assert "thing 3" in found["say"]["en"]
+    assert "thing 3" in found["say"]["ko"]
+
+
+def test_trust_says_what_stops_it(cache: ExplainerCache) -> None:
+    with pytest.raises(UserError, match="zebra"):
+        told(replace(LION, example="zebra"), cache)
+    with pytest.raises(UserError, match="There is no head"):
+        told(replace(LION, head="tail"), cache)
+    with pytest.raises(UserError, match="sees no stage"):
+        told(replace(LION, head="aux1", stage="5a"), cache)
+
+
+def test_where_a_gpu_is_lent_the_experiments_travel_by_pickle(explainer: Explainer) -> None:
+    def lend(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments: pickle.loads(pickle.dumps(function(*pickle.loads(pickle.dumps(arguments)))))
+
+    cache = ExplainerCache(explainer, gpu=lend)
+    assert experiments.cover(LION, cache)["cover"] == experiments.cover(LION, ExplainerCache(explainer))["cover"]
+    assert "say" in told(LION, cache)[-1]["trust"]
+
+
+def made(deletion: float, insertion: float, random_deletion: float, random_insertion: float, correlation: float) -> Trust:
+    """Curves that fall from 0.9, or rise to it, through one value in between."""
+
+    def falling(value: float) -> tuple[float, ...]:
+        return (0.9, *[value] * 19, 0.0)
+
+    def rising(value: float) -> tuple[float, ...]:
+        return falling(value)[::-1]
+
+    steps = tuple(np.linspace(0, 1, 21).tolist())
+    curves = falling(deletion), rising(insertion), falling(random_deletion), rising(random_insertion)
+    return Trust("4c", 0, steps, *curves, np.zeros((4, 2, 2), np.float32), correlation)
+
+
+SENTENCES = [
+    (
+        made(0.29, 0.8, 0.86, 0.1, -0.12),
+        "Hiding the brightest tenth of the picture takes 61 points from lion in the main head (90 % to 29 %); hiding a random "
+        "tenth takes 4 points from it. The map beats chance when its bright places are hidden and when they alone are shown. "
+        "With randomised weights the map is a different one (rank correlation −0.12).",
+        "가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이 61%p 내려갑니다(90 % → 29 %). "
+        "무작위로 10분의 1을 가리면 4%p 내려갑니다. 밝은 곳을 가릴 때도, 그곳만 보여 줄 때도 지도가 무작위보다 낫습니다. "
+        "가중치를 무작위로 바꾸면 다른 지도가 됩니다(순위 상관 −0.12).",
+    ),
+    (
+        made(0.91, 0.2, 0.899, 0.2, 0.75),
+        "Hiding the brightest tenth of the picture adds 1 point to lion in the main head (90 % to 91 %); hiding a random tenth "
+        "takes less than a point from it. In both tests the map is no better than chance: do not rely on it for this picture. "
+        "With randomised weights the map stays alike (rank correlation 0.75): it shows the picture, not the class.",
+        "가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이 1%p 올라갑니다(90 % → 91 %). "
+        "무작위로 10분의 1을 가리면 1%p도 달라지지 않습니다. 두 시험 모두에서 지도가 무작위보다 낫지 않습니다. "
+        "이 사진에서는 이 지도를 믿지 마세요. 가중치를 무작위로 바꿔도 지도가 비슷합니다(순위 상관 0.75). "
+        "이 지도는 클래스가 아니라 사진 자체를 보여 줍니다.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("found", "english", "korean"), SENTENCES)
+def test_the_sentence_says_what_the_curves_say(found: Trust, english: str, korean: str) -> None:
+    assert texts.trust_sentence(found, "lion", "main") == english
+    assert texts.trust_sentence(found, "lion", "main", "ko") == korean
+
+
+def test_half_a_success_is_said_as_half() -> None:
+    assert "but not when they alone are shown" in texts.trust_sentence(made(0.1, 0.5, 0.5, 0.5, 0), "lion", "aux1")
+    assert "but not when they are hidden" in texts.trust_sentence(made(0.5, 0.5, 0.5, 0.1, 0), "lion", "aux1")
