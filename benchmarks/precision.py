@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,9 +18,9 @@ from tqdm import tqdm
 from googlenet.architecture import STAGES
 from googlenet.checkpoints import load
 from googlenet.checkpoints.source import default_source
-from googlenet.cli import pictures
 from googlenet.explainer import Explainer
 from googlenet.explanation import Question
+from googlenet.folders import find_pictures
 from googlenet.images import open_image
 
 MAPS, TOPS, BATCH = 200, 1000, 8
@@ -38,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     loaded = load(options.weights)
     single, half = (Explainer(loaded, "cpu", bfloat16=bfloat16) for bfloat16 in (False, True))
-    paths = [path for path, _ in pictures([options.folder])]
+    paths = [source.path for source in find_pictures([Path(options.folder)])[0]]
     random.Random(0).shuffle(paths)
     correlations: dict[str, list[float]] = {}
     moved: list[float] = []

@@ -11,19 +11,17 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from googlenet import __version__
 from googlenet.architecture import HEADS, STAGES
-from googlenet.errors import UserError, missing_extra, reason
+from googlenet.errors import UserError, missing_extra
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from googlenet.explainer import Explainer
-    from googlenet.explanation import Explanation, Question
+    from googlenet.explanation import Explanation
     from googlenet.training.loop import Phase
 
 
@@ -65,12 +63,14 @@ def parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=run_serve)
 
     explain = commands.add_parser("explain", help="explain pictures: one JSON object a line and picture on stdout")
-    explain.add_argument("images", nargs="+", metavar="IMAGE", help="picture or folder of pictures")
+    explain.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="picture or folder of pictures")
     explain.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
     explain.add_argument("--head", default="main", choices=HEADS[::-1])
     explain.add_argument("--target", metavar="CLASS", help="label or index; default: the head's top class")
     explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class")
     explain.add_argument("--out", type=Path, metavar="FOLDER", help="write overlays, a contact sheet and the grids there")
+    explain.add_argument("--full-size", action="store_true", help="overlays as large as the picture, not 2,048 pixels at most")
+    explain.add_argument("--format", default="json", choices=("json", "parquet"), help="of stdout; default: JSON lines")
     explain.set_defaults(run=run_explain)
 
     train = commands.add_parser("train", help="train all three heads on an ImageFolder tree")
@@ -139,86 +139,47 @@ def run_explain(options: argparse.Namespace) -> int:
 
     from googlenet.checkpoints.source import default_source
     from googlenet.explainer import Explainer
+    from googlenet.folders import check_outputs, explain_files, find_pictures
 
-    found = list(pictures(options.images))
+    sources, wrong = find_pictures(options.images, options.out)
+    for error in wrong:
+        fail(error)
+    if not sources:
+        return 1
     if options.out:
-        names = [name for _, name in found]
-        for name in names:
-            if names.count(name) > 1:
-                raise UserError(
-                    "Two pictures would be written as {name}; explain them into different folders.", name=options.out / name
-                )
-        make_folder(options.out)
-    explainer = Explainer.from_pretrained(options.weights or default_source(), device=options.device)
-    question = explainer.question(options.head, options.target, options.contrast)
-    failed = False
-    with tqdm(total=len(found), unit="img", disable=len(found) < 2) as bar:
-        step = explainer.engine.largest
-        for start in range(0, len(found), step):
-            batch = found[start : start + step]
-            failed |= explain_some(explainer, question, batch, options.out)
-            bar.update(len(batch))
+        check_outputs(sources, options.out)
+    failed = bool(wrong)
+    with output(options.format) as write:
+        explainer = Explainer.from_pretrained(options.weights or default_source(), device=options.device)
+        question = explainer.question(options.head, options.target, options.contrast)
+        outcomes = explain_files(explainer, question, sources, options.out, full_size=options.full_size)
+        with closing(outcomes), tqdm(total=len(sources), unit="img", disable=len(sources) < 2) as bar:
+            for source, outcome in outcomes:
+                if isinstance(outcome, UserError):
+                    tqdm.write(f"googlenet: {outcome}", file=sys.stderr)
+                    failed = True
+                write(str(source.path), outcome)
+                bar.update()
     return int(failed)
 
 
-def pictures(arguments: Sequence[str]) -> Iterator[tuple[Path, Path]]:
-    """(file, name in the output folder without suffix): files as they are, a folder's pictures all the way down, by name."""
-    from googlenet.headers import FORMATS
+@contextmanager
+def output(kind: str) -> Iterator[Callable[[str, Explanation | UserError], None]]:
+    """What writes a picture's result to stdout: JSON lines, or the rows of a Parquet table."""
+    if kind == "json":
+        yield write_line
+        return
+    if sys.stdout.isatty():
+        raise UserError("A Parquet table is not for a terminal; write it to a file: … --format parquet > table.parquet")
+    from googlenet.table import TableWriter
 
-    suffixes = {f".{name.lower()}" for name in FORMATS} | {".jpg", ".tif"}
-    for argument in map(Path, arguments):
-        if argument.is_dir():
-            for path in sorted(path for path in argument.rglob("*") if path.suffix.lower() in suffixes):
-                yield path, path.relative_to(argument).with_suffix("")
-        else:
-            yield argument, Path(argument.stem)
-
-
-def explain_some(explainer: Explainer, question: Question, batch: Sequence[tuple[Path, Path]], out: Path | None) -> bool:
-    """Explain one batch; print a line for each picture. True where a file could not be read (reported and skipped)."""
-    from tqdm import tqdm
-
-    from googlenet.images import open_image
-
-    images, readable = [], []
-    for path, name in batch:
-        try:
-            images.append(open_image(path))
-            readable.append((path, name))
-        except UserError as error:
-            tqdm.write(f"googlenet: {error}", file=sys.stderr)
-    explanations = explainer.explain_batch(images, [question] * len(images))
-    for (path, name), image, explanation in zip(readable, images, explanations, strict=True):
-        print(json.dumps(explanation.to_json(str(path)), ensure_ascii=False), flush=True)
-        if out:
-            write_pictures(out / name, image, explanation)
-    return len(readable) < len(batch)
+    with TableWriter(sys.stdout.buffer) as table:
+        yield table.write
 
 
-def write_pictures(stem: Path, image: Image.Image, explanation: Explanation) -> None:
-    """`<stem>-<stage>.png` for each stage seen, `<stem>-sheet.png` and `<stem>.npz`."""
-    from googlenet.render import overlay, sheet
-
-    make_folder(stem.parent)
-    try:
-        for stage in explanation.grids:
-            overlay(image, explanation, stage).save(f"{stem}-{stage}.png")
-        sheet(image, explanation).save(f"{stem}-sheet.png")
-        Path(f"{stem}.npz").write_bytes(explanation.npz())
-    except OSError as error:
-        raise UserError(
-            "The results of {name} cannot be written to {folder}: {error}.",
-            name=stem.name,
-            folder=stem.parent,
-            error=reason(error),
-        ) from None
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError("The folder {folder} cannot be made: {error}.", folder=folder, error=reason(error)) from None
+def write_line(image: str, outcome: Explanation | UserError) -> None:
+    if not isinstance(outcome, UserError):
+        print(json.dumps(outcome.to_json(image), ensure_ascii=False), flush=True)
 
 
 def run_train(options: argparse.Namespace) -> int:

@@ -79,7 +79,7 @@ def reason(error: OSError) -> Reason:
     return known or Reason("error {number} of the operating system", number=error.errno or 0)
 
 
-EXTRAS = {"gradio": "app", "onnx": "onnx", "torchvision": "train"}
+EXTRAS = {"gradio": "app", "onnx": "onnx", "pyarrow": "parquet", "torchvision": "train"}
 """Module → the extra of this program that installs it."""
 
 

@@ -80,6 +80,11 @@ class Preprocess:
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return pixels.to(torch.float32).mul_(1 / 255).sub_(mean).div_(std)[None]
 
+    @property
+    def enough(self) -> int:
+        """Shorter side in pixels of a picture that may stand for a larger one: twice what the resize makes of it."""
+        return 2 * (self.resize if isinstance(self.resize, int) else max(self.resize))
+
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) of a picture → (height, width) after the resize, before the crop."""
         if isinstance(self.resize, tuple):

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.explanation import Box, Explanation, enlarge
+from googlenet.pixels import tiles
 
 MAGMA: NDArray[np.float32] = matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3].astype(np.float32) * 255
 """(256, 3) RGB in 0…255"""
@@ -43,6 +44,9 @@ class Spotlight:
 
 SPOTLIGHT = Spotlight()
 
+TILE = 128 * SPOTLIGHT.hatch_period
+"""Side in pixels of the pieces in which an overlay is drawn: the hatch goes on from one to the next."""
+
 PAPER, INK, SOFT, ACCENT, BAR = "#faf8f4", "#1c1a17", "#6b655d", "#f0c3b0", "#e4dfd6"
 
 
@@ -54,11 +58,18 @@ def overlay(image: Image.Image, explanation: Explanation, stage: str, side: int 
     if side is not None and max(image.size) > side:
         scale = side / max(image.size)
         image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX)
-    scale = image.width / explanation.size[0]
-    box = Box(*(edge * scale for edge in explanation.seen))
+    across, down = image.width / explanation.size[0], image.height / explanation.size[1]
+    seen = explanation.seen
+    box = Box(seen.x0 * across, seen.y0 * down, seen.x1 * across, seen.y1 * down)
     grid = explanation.grids[stage].clip(min=0)
-    heat = enlarge(grid / max(float(grid.max()), 1e-12), image.size, box)
-    return spotlight(image, heat, box)
+    grid /= max(float(grid.max()), 1e-12)
+    drawn = Image.new("RGB", image.size)
+    for tile in tiles(image.size, TILE):  # the formula takes 60 bytes a pixel
+        part = image.crop(tile)
+        left, top = tile[:2]
+        inside = Box(box.x0 - left, box.y0 - top, box.x1 - left, box.y1 - top)
+        drawn.paste(spotlight(part, enlarge(grid, part.size, inside), inside), (left, top))
+    return drawn
 
 
 def spotlight(image: Image.Image, heat: NDArray[np.float32], box: Box) -> Image.Image:

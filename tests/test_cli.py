@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import gradio.media
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -58,6 +60,22 @@ def test_folders_and_a_bad_file_among_them(tmp_path: Path, capsys: pytest.Captur
     assert found == ["a.jpg", "b.png", "deep/a.jpg"]
     assert "c.jpg is not a picture that can be read" in captured.err
     assert (tmp_path / "out" / "deep" / "a-5b.png").exists()
+
+
+def test_a_folder_with_nothing_recognised_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.heic").write_bytes(b"ftypheic")
+    assert main(["explain", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert "holds no pictures of a known kind, only 1 × .heic" in captured.err
+
+
+def test_a_parquet_table(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    assert main(["explain", LION, str(tmp_path / "bad.jpg"), "--format", "parquet", "--device", "cpu"]) == 1
+    good, bad = pq.read_table(io.BytesIO(capsysbinary.readouterr().out)).to_pylist()
+    assert good["heads"]["main"][0]["label"] == "lion"
+    assert "bad.jpg is not a picture" in bad["error"]
 
 
 def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

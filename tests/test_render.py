@@ -54,6 +54,15 @@ def test_a_map_without_positive_evidence_lights_nothing(explainer: Explainer) ->
     assert saturation(overlay(image, dark, "5b")).max() == 0
 
 
+def test_the_pieces_of_an_overlay_fit(explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = random_image(300, 200)
+    explanation = explainer.explain(image)
+    whole = overlay(image, explanation, "3b")
+    monkeypatch.setattr("googlenet.render.TILE", 64)
+    pieces = np.asarray(overlay(image, explanation, "3b"), dtype=int)
+    assert np.abs(pieces - np.asarray(whole, dtype=int)).max() <= 1  # rounding
+
+
 def test_the_side_is_bounded(explainer: Explainer) -> None:
     image = random_image(800, 300)
     explanation = explainer.explain(image)

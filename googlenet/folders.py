@@ -1,0 +1,315 @@
+"""`googlenet explain`: which files are pictures, how their results are named, and the pipeline that explains them.
+
+Three stages overlap: threads decode and prepare the next pictures (Pillow works without Python's lock, and what is not a plain
+JPEG or PNG goes to decoding processes), one thread runs the model in batches, and the calling thread hands the results on, in
+order. Each stage runs a bounded way ahead, so that memory does not grow with the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import stat
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from PIL import Image, PngImagePlugin
+from torch import Tensor
+
+from googlenet.architecture import STAGES
+from googlenet.decoding import Decoder
+from googlenet.errors import PictureError, UserError, reason
+from googlenet.explainer import Explainer
+from googlenet.explanation import Explanation, Question
+from googlenet.render import overlay, sheet
+
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+"""What pictures' names end with, in upper or lower case."""
+SIDE = 2048
+"""Longer side in pixels of an overlay, unless it is to have the picture's size."""
+WITH_PICTURES = 8
+"""Pictures in a batch whose overlays are drawn: so many are kept until then."""
+ENDINGS = (*(f"-{stage}.png" for stage in STAGES), "-sheet.png", ".npz")
+"""What is written for a picture, after its name."""
+SOFTWARE = "Inside GoogLeNet"
+"""In the PNGs that this program writes, so that it knows them again."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture's file, and the name of its results in the output folder, to which `ENDINGS` are added."""
+
+    path: Path
+    name: Path
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A decoded picture."""
+
+    x: Tensor
+    """(1, 3, S, S)"""
+    size: tuple[int, int]
+    """(width, height) in its file, upright"""
+    image: Image.Image | None
+    """what overlays are drawn on; None where there are none to draw"""
+
+
+Outcome = Explanation | UserError
+
+
+def find_pictures(arguments: Sequence[Path], out: Path | None = None) -> tuple[list[Source], list[UserError]]:
+    """Files as they are, a folder's pictures all the way down, by name.
+
+    Links to folders are followed once. Names that begin with a dot, the output folder, and what this program wrote are left out.
+
+    Returns:
+        The pictures, and a sentence for each folder that cannot be read or holds none.
+    """
+    found: list[tuple[Path, Path]] = []
+    wrong: list[UserError] = []
+    for argument in arguments:
+        if not argument.is_dir():
+            found.append((argument, Path(argument.name)))
+            continue
+        passed: Counter[str] = Counter()
+        problems = len(wrong)
+        inside = sorted(pictures_in(argument, out, passed, wrong))
+        found += [(path, path.relative_to(argument)) for path in inside]
+        if not inside and len(wrong) == problems:
+            wrong.append(no_pictures(argument, passed))
+    shared = Counter(name.with_suffix("") for _, name in found)
+    return [Source(path, name if shared[name.with_suffix("")] > 1 else name.with_suffix("")) for path, name in found], wrong
+
+
+def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: list[UserError]) -> Iterator[Path]:
+    """The pictures below a folder; what else is there is counted in `passed`, by its suffix."""
+    seen = {identity(folder)}
+    if out and out.is_dir() and identity(out) not in seen:
+        seen.add(identity(out))
+    for here, folders, files in os.walk(folder, followlinks=True, onerror=lambda error: wrong.append(unreadable(error))):
+        kept = []
+        for name in sorted(folders):
+            each = identity(Path(here, name))
+            if not name.startswith(".") and each not in seen:
+                seen.add(each)
+                kept.append(name)
+        folders[:] = kept
+        for name in sorted(files):
+            path = Path(here, name)
+            if name.startswith("."):
+                passed[name] += 1
+            elif path.suffix.lower() not in SUFFIXES or (name.endswith(ENDINGS) and is_ours(path)):
+                passed[path.suffix.lower() or name] += 1
+            else:
+                yield path
+
+
+def unreadable(error: OSError) -> UserError:
+    return UserError("The folder {folder} cannot be read: {error}.", folder=error.filename, error=reason(error))
+
+
+def identity(folder: Path) -> tuple[int, int]:
+    """The same for every path and link to one folder."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def no_pictures(folder: Path, passed: Counter[str]) -> UserError:
+    if not passed:
+        return PictureError("The folder {folder} is empty; name one that holds pictures.", folder=folder)
+    found = ", ".join(f"{count} × {suffix}" for suffix, count in passed.most_common(5))
+    return PictureError(
+        "The folder {folder} holds no pictures of a known kind, only {found}; save them as JPEG or PNG.",
+        folder=folder,
+        found=found + (", …" if len(passed) > 5 else ""),
+    )
+
+
+def is_ours(path: Path) -> bool:
+    """Whether this program wrote the file: a PNG that says so, or an archive that begins with `seen`."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(100) if stat.S_ISREG(path.stat().st_mode) else b""
+    except OSError:
+        return False
+    return b"tEXtSoftware\0" + SOFTWARE.encode() in start or start[30:38] == b"seen.npy"
+
+
+def check_outputs(sources: Sequence[Source], out: Path) -> None:
+    """Make the output folder. Raises UserError where two results would have one name, or one the name of a file of another's."""
+    shared = Counter(source.name for source in sources)
+    for source in sources:
+        if shared[source.name] > 1:
+            raise UserError(
+                "Two pictures would be written as {name}; explain them into different folders.", name=out / source.name
+            )
+        for path in outputs(out, source):
+            if path.exists() and not is_ours(path):
+                raise UserError("{path} is there and is not this program's; choose another output folder.", path=path)
+    make_folder(out)
+
+
+def outputs(out: Path, source: Source) -> list[Path]:
+    return [out / source.name.with_name(source.name.name + ending) for ending in ENDINGS]
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError("The folder {folder} cannot be made: {error}.", folder=folder, error=reason(error)) from None
+
+
+def explain_files(
+    explainer: Explainer,
+    question: Question,
+    sources: Sequence[Source],
+    out: Path | None = None,
+    *,
+    full_size: bool = False,
+) -> Generator[tuple[Source, Outcome], None, None]:
+    """Explain pictures; with `out`, write their overlays, contact sheets and grids there.
+
+    Args:
+        explainer: runs the model.
+        question: asked about every picture.
+        sources: the pictures' files.
+        out: folder for results, checked by `check_outputs`.
+        full_size: draw overlays as large as the picture, not `SIDE` pixels at most.
+
+    Yields:
+        For each picture, in order: its Explanation, or the UserError that says why it could not be read.
+
+    Raises:
+        UserError: results cannot be written.
+    """
+    step = explainer.engine.largest if out is None else 1 if full_size else min(explainer.engine.largest, WITH_PICTURES)
+    workers = 1 if full_size else cores()
+    prepare = Preparation(explainer, None if out is None else full_size, workers)
+    with prepare, threads(workers) as preparing, threads(1) as running:
+        prepared = in_order(preparing, prepare, sources, ahead=2 * step)
+        batches = in_order(running, lambda batch: explain_batch(explainer, question, batch), batched(prepared, step), ahead=2)
+        explained = (each for batch in batches for each in batch)
+        if out is None:
+            yield from ((source, outcome) for source, _, outcome in explained)
+        else:
+            yield from in_order(preparing, lambda each: write(out, full_size, *each), explained, ahead=workers)
+
+
+class Preparation:
+    """Decodes and prepares pictures, in any number of threads; each uses a decoding process of its own."""
+
+    def __init__(self, explainer: Explainer, full_size: bool | None, workers: int) -> None:
+        """`full_size`: None where nothing is drawn."""
+        self.explainer, self.full_size = explainer, full_size
+        enough = explainer.config.preprocess.enough
+        self.least = {None: enough, False: max(SIDE, enough), True: None}[full_size]
+        self.free: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
+        for _ in range(workers):
+            self.free.put(Decoder())
+
+    def __enter__(self) -> Preparation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while not self.free.empty():
+            self.free.get().stop()
+
+    def __call__(self, source: Source) -> tuple[Source, Prepared | UserError]:
+        decoder = self.free.get()
+        try:
+            picture = decoder.open(source.path, self.least)
+        except UserError as error:
+            return source, error
+        finally:
+            self.free.put(decoder)
+        image = picture.image
+        if self.full_size is False:
+            image = picture.image.copy()
+            image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+        x = self.explainer.prepare([picture.image])
+        return source, Prepared(x, picture.size, None if self.full_size is None else image)
+
+
+def explain_batch(
+    explainer: Explainer, question: Question, batch: Sequence[tuple[Source, Prepared | UserError]]
+) -> list[tuple[Source, Prepared | None, Outcome]]:
+    """Run the model over those of a batch that could be read."""
+    good = [prepared for _, prepared in batch if isinstance(prepared, Prepared)]
+    explanations: Iterator[Explanation] = iter(())
+    if good:
+        x = torch.cat([prepared.x for prepared in good])
+        explanations = iter(explainer.explain_prepared(x, [prepared.size for prepared in good], [question] * len(good)))
+    return [
+        (source, prepared, next(explanations)) if isinstance(prepared, Prepared) else (source, None, prepared)
+        for source, prepared in batch
+    ]
+
+
+def write(out: Path, full_size: bool, source: Source, prepared: Prepared | None, outcome: Outcome) -> tuple[Source, Outcome]:
+    """`<name>-<stage>.png` for each stage seen, `<name>-sheet.png` and `<name>.npz`."""
+    if isinstance(outcome, Explanation) and prepared and prepared.image:
+        paths = dict(zip((*STAGES, "sheet", "npz"), outputs(out, source), strict=True))
+        make_folder(paths["npz"].parent)
+        try:
+            for stage in outcome.branch_grids:
+                save(overlay(prepared.image, outcome, stage), paths[stage])
+            save(sheet(prepared.image, outcome), paths["sheet"])
+            paths["npz"].write_bytes(outcome.npz())
+        except OSError as error:
+            raise UserError(
+                "The results of {name} cannot be written to {folder}: {error}.",
+                name=source.name.name,
+                folder=paths["npz"].parent,
+                error=reason(error),
+            ) from None
+    return source, outcome
+
+
+def save(image: Image.Image, path: Path) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Software", SOFTWARE)
+    image.save(path, pnginfo=text, compress_level=3)  # a third of the usual level's time, a tenth more bytes
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool that drops what it has not begun when its block is left."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+    """`map(function, items)` by the pool's threads, at most `ahead` items ahead of what is taken."""
+    waiting: deque[Future[R]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

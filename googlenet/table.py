@@ -1,0 +1,88 @@
+"""Explanations as an Apache Parquet table: one row a picture. Needs PyArrow (the extra `parquet`).
+
+The columns are the fields of the JSON (README, "The result as JSON") under the same names, then:
+
+grids: for each stage, the signed map as a list of float16, row by row, in logit units. Its height and width stand in `stages`.
+    Null where the asked head does not see the stage.
+error: why the picture could not be read; then only `image` has a value beside it.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from googlenet.architecture import BRANCHES, HEADS, STAGES
+from googlenet.errors import UserError
+from googlenet.explanation import Explanation
+
+ROWS = 1000
+"""In a row group: so many rows are kept in memory, about 35 MB."""
+
+
+def struct(**fields: pa.DataType) -> pa.DataType:
+    return pa.struct(list(fields.items()))
+
+
+CLASS = struct(index=pa.int32(), label=pa.string())
+PREDICTION = struct(index=pa.int32(), label=pa.string(), probability=pa.float64())
+STAGE = struct(
+    name=pa.string(),
+    size=pa.list_(pa.int32()),
+    peak=pa.list_(pa.float64()),
+    share_of_evidence=pa.float64(),
+    branches=struct(**dict.fromkeys(BRANCHES, pa.float64())),
+)
+SCHEMA = pa.schema(
+    {
+        "image": pa.string(),
+        "weights": struct(source=pa.string(), revision=pa.string(), sha256=pa.string()),
+        "heads": struct(**dict.fromkeys(HEADS, pa.list_(PREDICTION))),
+        "question": struct(head=pa.string(), target=CLASS, contrast=CLASS),
+        "belief": struct(**dict.fromkeys(HEADS, pa.float64())),
+        "seen": pa.list_(pa.float64()),
+        "stages": pa.list_(STAGE),
+        "grids": struct(**dict.fromkeys(STAGES, pa.list_(pa.float16()))),
+        "error": pa.string(),
+    }
+)
+"""Types of the columns."""
+
+
+def row(image: str, outcome: Explanation | UserError) -> dict[str, Any]:
+    """A picture's row: its explanation, or why there is none."""
+    name = image.encode("utf-8", "backslashreplace").decode()  # Parquet's strings are UTF-8, file names need not be
+    if isinstance(outcome, UserError):
+        return {"image": name, "error": str(outcome)}
+    grids = {stage: grid.ravel().astype(np.float16) for stage, grid in outcome.grids.items()}
+    return {**outcome.to_json(name), "grids": grids}
+
+
+class TableWriter:
+    """Writes rows to a file as they come."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
+        self.rows: list[dict[str, Any]] = []
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Completes the table, also when the work was cut short."""
+        self.flush()
+        self.writer.close()
+
+    def write(self, image: str, outcome: Explanation | UserError) -> None:
+        self.rows.append(row(image, outcome))
+        if len(self.rows) == ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.rows:
+            self.writer.write_table(pa.Table.from_pylist(self.rows, SCHEMA))
+            self.rows = []
