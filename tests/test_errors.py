@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import pickle
+import re
+import string
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from googlenet.errors import LONGEST, Reason, UserError, WeightsError, printable, reason
 from googlenet.ui import texts
+from tests.helpers import ROOT
 
 
 @pytest.mark.parametrize(
@@ -61,3 +66,79 @@ def test_an_error_number_without_words_is_told_as_a_number() -> None:
     assert str(reason(OSError(errno.EXDEV, "Invalid cross-device link"))) == f"error {errno.EXDEV} of the operating system"
     assert str(reason(OSError("no number"))) == "error 0 of the operating system"
     assert isinstance(reason(OSError(errno.ENOSPC, "")), Reason)
+
+
+def user_errors(trees: Iterable[ast.AST]) -> set[str]:
+    """The names of UserError and of every class below it."""
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    kinds: set[str] = set()
+    more = {"UserError"}
+    while more - kinds:
+        kinds |= more
+        more = {c.name for c in classes if any(isinstance(base, ast.Name) and base.id in kinds for base in c.bases)}
+    return kinds
+
+
+def first_arguments(tree: ast.AST, kinds: set[str]) -> Iterator[ast.expr]:
+    """What the calls `UserError(…)`, and `super().__init__(…)` in a class below it, begin with."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds:
+            yield from node.args[:1]
+        if isinstance(node, ast.ClassDef) and node.name in kinds - {"UserError"}:
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr == "__init__":
+                    yield from inner.args[:1]
+
+
+def raised_templates(trees: Mapping[str, ast.AST]) -> set[str]:
+    """The template of every UserError in the code. Fails for one that is put together at run time: it has no translation."""
+    kinds = user_errors(trees.values())
+    found = set()
+    for name, tree in trees.items():
+        for argument in first_arguments(tree, kinds):
+            if isinstance(argument, ast.Constant):
+                found.add(argument.value)
+            else:  # another error's template, handed on
+                handed_on = isinstance(argument, ast.Attribute | ast.Subscript | ast.Name)
+                assert handed_on, (
+                    f"{name}:{argument.lineno}: give UserError a template and its values, not {ast.unparse(argument)}"
+                )
+    return found
+
+
+@pytest.fixture(scope="module")
+def templates() -> set[str]:
+    files = [path for path in (ROOT / "googlenet").rglob("*.py") if path.parent.name != "training"]
+    return raised_templates({str(path): ast.parse(path.read_text("utf-8")) for path in files})
+
+
+def test_templates_are_found_and_one_that_is_put_together_is_not_accepted() -> None:
+    code = """
+class OwnError(UserError):
+    def __init__(self): super().__init__("inside {name}")
+raise OwnError()
+raise WrongError(f"not ours {x}")
+raise UserError("direct")
+"""
+    assert raised_templates({"a.py": ast.parse(code)}) == {"inside {name}", "direct"}
+    for wrong in ('UserError(f"no {x}")', 'UserError("no " + x)', 'UserError("no {}".format(x))'):
+        with pytest.raises(AssertionError, match=r"a\.py:1: give UserError a template"):
+            raised_templates({"a.py": ast.parse(wrong)})
+
+
+def names(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+
+
+def test_every_error_has_a_korean_sentence_and_every_korean_sentence_an_error(templates: set[str]) -> None:
+    assert templates - set(texts.KOREAN_ERRORS) == set()
+    assert set(texts.KOREAN_ERRORS) - templates == set()
+
+
+@pytest.mark.parametrize("english", texts.KOREAN_ERRORS)
+def test_a_korean_sentence_has_the_same_names_and_no_english_words(english: str) -> None:
+    korean = texts.KOREAN_ERRORS[english]
+    assert names(english) == names(korean)
+    assert re.search("[가-힣]", korean)
+    words = re.findall(r"[A-Za-z][\w./-]*", re.sub(r"\{[^}]*\}", "", korean), re.ASCII)
+    assert [word for word in words if word.rstrip(".") not in english] == []  # names of things are the same in both

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import base64
 import io
 import json
@@ -17,7 +16,6 @@ import pytest
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from googlenet import errors
 from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
@@ -168,31 +166,6 @@ def test_contrast_and_unlikely_are_said() -> None:
 
 def names(template: str) -> set[str | None]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
-
-
-USER_ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.UserError)}
-
-
-def raised_templates() -> set[str]:
-    """Templates of every UserError, read from the code that raises them."""
-    found = set()
-    for file in (path for path in PACKAGE.rglob("*.py") if path.parent.name != "training"):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and getattr(node.func, "id", None) in USER_ERRORS
-                and node.args
-                and isinstance(node.args[0], ast.Constant)
-            ):
-                found.add(node.args[0].value)
-    return found
-
-
-def test_every_error_has_a_korean_sentence_with_the_same_names() -> None:
-    assert raised_templates() - set(texts.KOREAN_ERRORS) == set()
-    for english, korean in texts.KOREAN_ERRORS.items():
-        assert names(english) == names(korean), english
-        assert re.search("[가-힣]", korean)
 
 
 def test_an_error_is_said_in_both_languages() -> None:
