@@ -1,10 +1,13 @@
-"""What an explanation costs beside its peers: `python -m benchmarks.explain [--device cuda] [--batches 1,8,32] [--rounds 20]`.
+"""What an explanation costs beside its peers: `python -m benchmarks.explain [--device cuda] [--size 224] [--batches 1,8,32]`.
 
-Everything runs interleaved in one process on the same network and input, from tensor to native grids, after one warm-up; each
-figure is a median. The network has random weights (speed does not depend on them) and 1,000 classes, at 224×224. The engine's
-copy is the one that `Explainer` makes (BatchNorm folded, channels last), in float32 and, where the processor has instructions
-for it, in bfloat16; the peers get the network as a user would hand it to them. Memory is what one call adds to a fresh
-process's peak, on a GPU to the peak of torch's own allocations there.
+Everything runs interleaved in one process on the same network and input, from a tensor to native grids in the host's memory,
+after a warm-up; each figure is a median. The network has random weights (speed does not depend on them) and 1,000 classes. The
+engine's copy is the one that `Explainer` makes (BatchNorm folded, channels last). On a GPU it replays CUDA graphs, and rows
+without them stand beside it. The peers get the network as a user would hand it to them; each precision has its own bare forward
+pass.
+
+`difference` is that of all maps of one batch from plain convolutions without a graph in float32: |a − b| / |b|. Memory is what
+one call adds to a fresh process's peak, on a GPU to the peak of torch's own allocations there.
 """
 
 from __future__ import annotations
@@ -14,59 +17,84 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from captum.attr import LayerGradCam
+from numpy.typing import NDArray
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor
 from torchcam.methods import GradCAM as TorchCAM
 
-from googlenet import gradcam
 from googlenet.architecture import HEADS, STAGES
 from googlenet.device import half_precision, pick_device
+from googlenet.engine import Engine, PictureResult, fastest_kernels
 from googlenet.explanation import Question
-from googlenet.gradcam import grad_cam
-from googlenet.model import GoogLeNet
+from googlenet.model import GoogLeNet, convolution
 
 TARGET = 207
+PEERS_UP_TO = 64
+"""Larger batches are for the engine alone: nine passes of Captum over 256 pictures take long and tell nothing new."""
+
+Call = Callable[[], object]
+EngineCall = Callable[[], list[PictureResult]]
 
 
-def one_map(activation: Tensor, gradient: Tensor, _splits: Sequence[int]) -> Tensor:
-    """The stage's map alone, without its branches."""
-    alpha = gradient.mean(dim=(2, 3))
-    return (activation.detach() * alpha[:, :, None, None]).sum(1, keepdim=True)
+@contextmanager
+def plain_convolutions() -> Iterator[None]:
+    """Without the fused kernels of `googlenet.model.convolution`."""
+    with patch.object(convolution, "fuses", lambda *_: False):
+        yield
 
 
-def contenders(batch: int, device: torch.device) -> dict[str, Callable[[], object]]:
-    """name → one call that does the whole work for a batch."""
+def engines(batch: int, size: int, device: torch.device) -> dict[str, EngineCall]:
+    """name → one call of the engine that does the whole work for a batch."""
+    model = network(device)
+    x = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
+    questions = {
+        "": [Question(target=TARGET)] * batch,
+        ", with channels": [Question(target=TARGET, channels=True)] * batch,
+        ", aux1, aux2 and main asked": [Question(HEADS[i % 3], TARGET) for i in range(batch)],
+    }
+    half = model.for_inference().to_bfloat16() if half_precision(device) else None
+    calls: dict[str, EngineCall] = {}
+    for precision, copy in (("float32", model.for_inference()), ("bfloat16", half)):
+        if copy is None:
+            continue
+        copy = copy.to(memory_format=torch.channels_last)
+        engine = Engine(copy, size, largest=batch)
+        for name, asked in questions.items():
+            calls[f"engine, {precision}{name}"] = partial(engine, x, asked)
+        if engine.graphs:
+            eager = Engine(copy, size, graphs=False, largest=batch)
+            calls[f"engine, {precision}, no graph"] = partial(eager, x, questions[""])
+            plain = Engine(copy, size, largest=batch)
+            with plain_convolutions():
+                plain(x, questions[""])  # captured now, replayed later
+            calls[f"engine, {precision}, plain convolutions"] = partial(plain, x, questions[""])
+    return calls
+
+
+def network(device: torch.device) -> GoogLeNet:
     torch.manual_seed(0)
-    model = GoogLeNet(classes=1000).eval().to(device)
-    engine = model.for_inference().to(memory_format=torch.channels_last)
-    half = model.for_inference().to(memory_format=torch.channels_last).to_bfloat16()
-    x = torch.randn(batch, 3, 224, 224).to(device)
-    fast = x.to(memory_format=torch.channels_last)
+    return GoogLeNet(classes=1000).eval().to(device)
+
+
+def peers(batch: int, size: int, device: torch.device) -> dict[str, Call]:
+    """name → one call that does the whole work for a batch, on the network as it was trained."""
+    model = network(device)
+    x = torch.randn(batch, 3, size, size).to(device)
     layers = [model.stage(stage) for stage in STAGES]
 
     def forward() -> Tensor:
         with torch.no_grad():
             return model(x)
-
-    def maps_only() -> object:
-        with patch.object(gradcam, "branch_maps", one_map):
-            return grad_cam(engine, fast, [Question("main", TARGET)] * batch)
-
-    def with_branches() -> object:
-        return grad_cam(engine, fast, [Question("main", TARGET)] * batch)
-
-    def in_bfloat16() -> object:
-        return grad_cam(half, fast, [Question("main", TARGET)] * batch)
-
-    def three_heads() -> object:
-        return grad_cam(engine, fast.repeat(3, 1, 1, 1), [Question(h, TARGET) for h in HEADS for _ in range(batch)])
 
     def captum() -> object:
         return [LayerGradCam(model, layer).attribute(x, target=TARGET) for layer in layers]
@@ -79,44 +107,64 @@ def contenders(batch: int, device: torch.device) -> dict[str, Callable[[], objec
         with GradCAM(model, layers) as method:
             return method(x, [ClassifierOutputTarget(TARGET)] * batch)
 
-    return {
-        "bare forward": forward,
-        "engine, maps only": maps_only,
-        "engine, with branches": with_branches,
-        **({"engine, with branches, bfloat16": in_bfloat16} if half_precision(device) else {}),
-        "engine, aux1 + aux2 + main asked": three_heads,
-        "torchcam, nine layers": torchcam,
-        "grad-cam, nine layers": pytorch_grad_cam,
-        "Captum, nine LayerGradCam calls": captum,
-    }
+    calls: dict[str, Call] = {"bare forward, float32": forward}
+    if half_precision(device):
+        half = network(device).bfloat16()
+
+        def forward_half() -> Tensor:
+            with torch.no_grad():
+                return half(x)
+
+        calls["bare forward, bfloat16"] = forward_half
+    if batch <= PEERS_UP_TO:
+        calls |= {
+            "torchcam, nine layers": torchcam,
+            "grad-cam, nine layers": pytorch_grad_cam,
+            "Captum, nine LayerGradCam calls": captum,
+        }
+    return calls
 
 
-def peak_of(name: str, batch: int, device: torch.device) -> int:
+def differences(calls: dict[str, EngineCall], batch: int, size: int, device: torch.device) -> dict[str, float]:
+    """name → relative difference of all main-head maps from plain convolutions without a graph in float32."""
+
+    def maps(results: list[PictureResult]) -> NDArray[np.float32]:
+        return np.concatenate([result[stage].ravel() for result in results for stage in STAGES])
+
+    model = network(device).for_inference().to(memory_format=torch.channels_last)
+    x = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
+    with plain_convolutions(), fastest_kernels():
+        wanted = maps(Engine(model, size, graphs=False, largest=batch)(x, [Question(target=TARGET)] * batch))
+    asked_main = {name: call for name, call in calls.items() if "aux1" not in name}
+    return {name: float(np.linalg.norm(maps(call()) - wanted) / np.linalg.norm(wanted)) for name, call in asked_main.items()}
+
+
+def peak_of(name: str, batch: int, size: int, device: torch.device) -> int:
     """Peak memory in MB that one call adds, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.explain", "--memory-of", name, "--batches", str(batch), "--device", str(device)]
+    command = [sys.executable, "-m", "benchmarks.explain", "--memory-of", name, "--batches", str(batch), "--size", str(size)]
+    command += ["--device", device.type]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
 def memory_kb(field: str) -> int:
-    return int(
-        next(line for line in Path("/proc/self/status").read_text("utf-8").splitlines() if line.startswith(field)).split()[1]
-    )
+    status = Path("/proc/self/status").read_text("utf-8")
+    return int(next(line for line in status.splitlines() if line.startswith(field)).split()[1])
 
 
-def memory_of(call: Callable[[], object], device: torch.device) -> int:
+def memory_of(call: Call, device: torch.device) -> int:
     """Peak memory in bytes that the call adds."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         call()
         return torch.cuda.max_memory_allocated() - before
-    Path("/proc/self/clear_refs").write_text("5", "utf-8")  # Linux: the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5", "ascii")  # Linux: the peak starts anew
     before = memory_kb("VmRSS")
     call()
     return (memory_kb("VmHWM") - before) * 1024
 
 
-def seconds_of(call: Callable[[], object], device: torch.device) -> float:
+def seconds_of(call: Call, device: torch.device) -> float:
     """Seconds until the call's work is done, on a GPU too, which works on after the call returns."""
     started = time.perf_counter()
     call()
@@ -125,38 +173,48 @@ def seconds_of(call: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def measure(batch: int, rounds: int, device: torch.device) -> None:
-    calls = contenders(batch, device)
+def measure(batch: int, size: int, rounds: int, device: torch.device, memory: bool) -> None:
+    ours = engines(batch, size, device)
+    difference = differences(ours, batch, size, device)
+    calls: dict[str, Call] = {**peers(batch, size, device), **ours}
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for i in range(rounds + 1):
-        for name, call in calls.items():
-            seconds = seconds_of(call, device)
-            if i:
-                times[name].append(seconds)
+    with fastest_kernels():
+        for i in range(rounds + 1):
+            for name, call in calls.items():
+                seconds = seconds_of(call, device)
+                if i:
+                    times[name].append(seconds)
     medians = {name: statistics.median(values) for name, values in times.items()}
-    bare = medians["bare forward"]
-    print(f"\nbatch {batch}, {rounds} rounds")
-    print("| what | ms | × bare forward | peak MB |\n|---|---|---|---|")
+    print(f"\nbatch {batch}, {size} px, {rounds} rounds")
+    print("| what | ms | pictures/s | × bare forward | × torchcam | difference | peak MB |\n|---|---|---|---|---|---|---|")
     for name, value in medians.items():
-        print(f"| {name} | {value * 1e3:.1f} | {value / bare:.2f} | {peak_of(name, batch, device)} |", flush=True)
+        bare = medians["bare forward, bfloat16" if "bfloat16" in name else "bare forward, float32"]
+        torchcam = f"{value / medians['torchcam, nine layers']:.2f}" if batch <= PEERS_UP_TO else ""
+        off = f"{difference[name]:.1e}" if name in difference else ""
+        peak = peak_of(name, batch, size, device) if memory else ""
+        row = f"{value * 1e3:.2f} | {batch / value:,.0f} | {value / bare:.2f} | {torchcam} | {off} | {peak}"
+        print(f"| {name} | {row} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--size", type=int, default=224, help="side of the pictures in pixels")
     parser.add_argument("--batches", default="1,8,32")
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--no-memory", action="store_true", help="leave out the peaks, which take a process each")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     batches = [int(batch) for batch in options.batches.split(",")]
     device = pick_device(options.device)
     if options.memory_of:
-        print(memory_of(contenders(batches[0], device)[options.memory_of], device) // 2**20)
+        calls: dict[str, Call] = {**peers(batches[0], options.size, device), **engines(batches[0], options.size, device)}
+        print(memory_of(calls[options.memory_of], device) // 2**20)
         return
     where = torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     print(f"torch {torch.__version__}, {where}, {torch.get_num_threads()} CPU threads")
     for batch in batches:
-        measure(batch, options.rounds, device)
+        measure(batch, options.size, options.rounds, device, not options.no_memory)
 
 
 if __name__ == "__main__":

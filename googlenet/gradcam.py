@@ -117,11 +117,14 @@ def one_pass(model: GoogLeNet, x: Tensor, questions: Tensor, heads: tuple[str, .
     gradients = LayerGradientXActivation(score, layers, multiply_by_inputs=False).attribute(x)
     maps, strongest = {}, {}
     for stage, gradient in zip(stages, gradients, strict=True):
-        activation = activations[stage]
+        height, width = gradient.shape[2:]
         alpha = gradient.mean(dim=(2, 3), dtype=torch.float32)  # (N, K)
-        maps[stage] = branch_maps(activation, alpha, model.stage(stage).splits)
+        cells = activations[stage].flatten(2).transpose(1, 2).float()  # (N, H·W, K): no copy in float32 and channels last
+        maps[stage] = branch_maps(cells, alpha, model.stage(stage).splits).unflatten(2, (height, width))
         if channels:
-            strongest[stage] = strongest_channels(activation, alpha, [cell[0] == STAGES.index(stage), *cell[1:]])
+            position = torch.where(cell[0] == STAGES.index(stage), cell[1] * width + cell[2], -1)
+            found = strongest_channels(cells, alpha, position)
+            strongest[stage] = found._replace(maps=found.maps.unflatten(2, (height, width)))
     return GradCamResult(HeadLogits(seen.get("aux1"), seen.get("aux2"), seen["main"]), seen["targets"], maps, strongest)
 
 
@@ -143,36 +146,32 @@ def forward(model: GoogLeNet, x: Tensor, heads: Sequence[str], activations: dict
         return HeadLogits(aux1, aux2, model.classify(stage))
 
 
-def branch_maps(activation: Tensor, alpha: Tensor, splits: tuple[int, ...]) -> Tensor:
-    """Activation (N, K, H, W) and α (N, K) → the four branches' signed maps (N, 4, H, W) float32; their sum is the stage's.
+def branch_maps(cells: Tensor, alpha: Tensor, splits: tuple[int, ...]) -> Tensor:
+    """Activation (N, H·W, K) and α (N, K) → the four branches' signed maps (N, 4, H·W) float32; their sum is the stage's.
 
     One product of matrices over the channels, each branch's weights zero outside its own channels.
     """
-    n, channels, height, width = activation.shape
-    cells = activation.float().permute(0, 2, 3, 1).reshape(n, height * width, channels)  # no copy when channels last
-    maps = cells @ (alpha[:, :, None] * channels_of(splits, alpha.device))  # (N, H·W, 4)
-    return maps.transpose(1, 2).reshape(n, 4, height, width)
+    return (alpha[:, None] * channels_of(splits, alpha.device)) @ cells.transpose(1, 2)
 
 
 @cache
 def channels_of(splits: tuple[int, ...], device: torch.device) -> Tensor:
-    """(K, 4): 1 where a channel belongs to a branch."""
+    """(4, K): 1 where a channel belongs to a branch."""
     branch = torch.repeat_interleave(torch.arange(4), torch.tensor(splits))
-    return torch.nn.functional.one_hot(branch, 4).float().to(device)
+    return torch.nn.functional.one_hot(branch, 4).T.float().contiguous().to(device)
 
 
-def strongest_channels(activation: Tensor, alpha: Tensor, cell: Sequence[Tensor]) -> ChannelMaps:
-    """Activation (N, K, H, W) and α (N, K) → the channels with the greatest and the least part of the stage's map.
+def strongest_channels(cells: Tensor, alpha: Tensor, position: Tensor) -> ChannelMaps:
+    """Activation (N, H·W, K) and α (N, K) → the channels with the greatest and the least part of the stage's map.
 
-    `cell` holds, for each image, whether this stage is asked about one cell, and its row and column (N,). A channel's part is
-    then its value in that cell, else its sum over all cells.
+    A channel's part is its value in the cell at `position` (N,), its sum over all cells where that is −1. The maps returned are
+    (N, FOR + AGAINST, H·W).
     """
-    asked, row, column = cell
-    images = torch.arange(len(activation), device=activation.device)
-    inside = activation[images, :, torch.where(asked, row, 0), torch.where(asked, column, 0)].float()  # (N, K)
-    parts = alpha * torch.where(asked[:, None], inside, activation.sum(dim=(2, 3), dtype=torch.float32))
+    images = torch.arange(len(cells), device=cells.device)
+    inside = cells[images, position.clamp(min=0)]  # (N, K)
+    parts = alpha * torch.where(position[:, None] < 0, cells.sum(dim=1), inside)
     most, least = parts.topk(FOR, dim=1), parts.topk(AGAINST, dim=1, largest=False)
     indices = torch.cat((most.indices, least.indices), dim=1)
     shares = torch.cat((most.values, least.values), dim=1) / parts.abs().sum(dim=1, keepdim=True).clamp(min=1e-30)
-    maps = activation[images[:, None], indices].float() * alpha.gather(1, indices)[:, :, None, None]
-    return ChannelMaps(indices, shares, maps)
+    own = cells.gather(2, indices[:, None].expand(-1, cells.shape[1], -1))  # (N, H·W, FOR + AGAINST)
+    return ChannelMaps(indices, shares, (own * alpha.gather(1, indices)[:, None]).transpose(1, 2))
