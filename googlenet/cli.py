@@ -9,7 +9,6 @@ import argparse
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -17,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from googlenet import __version__
-from googlenet.architecture import HEADS, STAGES
+from googlenet.architecture import HEADS
 from googlenet.errors import UserError, missing_extra
+from googlenet.training.commands import add_arguments
 
 if TYPE_CHECKING:
     from googlenet.explanation import Explanation
-    from googlenet.training.loop import Phase
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,29 +72,9 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("--format", default="json", choices=("json", "parquet"), help="of stdout; default: JSON lines")
     explain.set_defaults(run=run_explain)
 
-    train = commands.add_parser("train", help="train all three heads on an ImageFolder tree")
-    train.add_argument("data", type=Path, metavar="DATA", help="folder with train/<class>/<image> and val/<class>/<image>")
-    train.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    train.add_argument("--init", type=Path, metavar="FOLDER", help="weights to start from; linear layers are new for new labels")
-    train.add_argument("--teacher", type=Path, metavar="FILE", help=".npz of a teacher's answers for the training images")
-    train.add_argument(
-        "--schedule",
-        type=schedule,
-        default="64:8,96:5",
-        metavar="SIZE:EPOCHS[:STAGE],…",
-        help="everything up to STAGE (3a … 5b) keeps its weights; default: %(default)s",
-    )
-    train.add_argument("--input-size", type=int, metavar="PIXELS", help="size of use; default: the schedule's last size")
-    train.add_argument("--batch-size", type=int, default=128)
-    train.add_argument("--learning-rate", type=float, default=0.1)
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--resume", action="store_true", help="go on from FOLDER's checkpoint")
-    train.set_defaults(run=run_train)
-
-    evaluate = commands.add_parser("evaluate", help="print top-1 and top-5 of each head")
-    evaluate.add_argument("weights", metavar="FOLDER", help="weights: a folder or any other SOURCE")
-    evaluate.add_argument("data", type=Path, metavar="DATA", help="folder with val/<class>/<image>")
-    evaluate.set_defaults(run=run_evaluate)
+    train = commands.add_parser("train", help="learn from labelled pictures, from a teacher's answers, or from both")
+    evaluate = commands.add_parser("evaluate", help="print accuracy and calibration of each head")
+    add_arguments(train, evaluate)
 
     for command in (serve, explain, train, evaluate):
         command.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
@@ -113,17 +92,6 @@ def parser() -> argparse.ArgumentParser:
     deploy.add_argument("--dry-run", action="store_true", help="print what would be done; needs no token")
     deploy.set_defaults(run=run_deploy)
     return top
-
-
-def schedule(text: str) -> tuple[Phase, ...]:
-    """`64:8,96:5:3a` → eight epochs at 64 pixels, then five at 96 with everything up to stage 3a frozen."""
-    from googlenet.training.loop import Phase
-
-    stages = "|".join(STAGES)
-    if not re.fullmatch(rf"\d+:\d+(:({stages}))?(,\d+:\d+(:({stages}))?)*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not SIZE:EPOCHS[:STAGE],SIZE:EPOCHS[:STAGE],… such as 64:8,96:5:3a")
-    parts = (part.split(":") for part in text.split(","))
-    return tuple(Phase(int(size), int(epochs), *stage) for size, epochs, *stage in parts)
 
 
 def run_serve(options: argparse.Namespace) -> int:
@@ -180,42 +148,6 @@ def output(kind: str) -> Iterator[Callable[[str, Explanation | UserError], None]
 def write_line(image: str, outcome: Explanation | UserError) -> None:
     if not isinstance(outcome, UserError):
         print(json.dumps(outcome.to_json(image), ensure_ascii=False), flush=True)
-
-
-def run_train(options: argparse.Namespace) -> int:
-    from googlenet.device import pick_device
-    from googlenet.training.loop import Recipe
-    from googlenet.training.train import train
-
-    recipe = Recipe(options.schedule, options.batch_size, options.learning_rate, seed=options.seed)
-    train(
-        options.data,
-        options.out,
-        recipe,
-        init=options.init,
-        teacher=options.teacher,
-        input_size=options.input_size,
-        resume=options.resume,
-        device=pick_device(options.device),
-    )
-    return 0
-
-
-def run_evaluate(options: argparse.Namespace) -> int:
-    from googlenet.checkpoints import load
-    from googlenet.device import pick_device
-    from googlenet.training.data import read_split
-    from googlenet.training.evaluate import answer, report, table
-
-    loaded = load(options.weights)
-    split = read_split(options.data, "val")
-    if split.names != loaded.config.labels:
-        raise UserError(
-            "{data} and {weights} do not have the same classes in the same order.", data=options.data, weights=options.weights
-        )
-    answers = answer(loaded.model, loaded.config.preprocess, split, pick_device(options.device))
-    print(table(report(answers, loaded.config.temperatures or {})))
-    return 0
 
 
 def run_import(options: argparse.Namespace) -> int:

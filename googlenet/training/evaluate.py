@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import islice
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 from tqdm import tqdm
 
 from googlenet.architecture import HEADS
-from googlenet.errors import UserError
+from googlenet.config import ModelConfig
 from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
-from googlenet.training.data import Images, Split, batches
+from googlenet.training.data import Picture, Split, weights_classes
+from googlenet.training.pictures import check_pictures, in_threads, opened
 
 BATCH = 64
 FLAGGED = 0.1
 """Share of pictures of known classes for which the page may say that none of its classes looks likely."""
+SURE = 0.5
+"""A wrong name with at least this probability is a confidently wrong answer."""
+ENOUGH = 100
+"""Pictures that a temperature or a threshold needs; with fewer there is none."""
+TEMPERATURES = (0.05, 20.0)
+"""Temperatures are sought in this range; `config.json` may state 0.01 to 100."""
+
+Rows = Literal["all", "even", "odd"]
 
 
 class Answers(NamedTuple):
-    """Every image's logits by head, and the true labels."""
+    """Every picture's logits by head, and the true labels."""
 
     logits: dict[str, Tensor]
     """head → (N, classes) float32, for the heads that the model has"""
@@ -32,28 +42,67 @@ class Answers(NamedTuple):
     """(N,) int64"""
 
 
-def answer(model: GoogLeNet, preprocess: Preprocess, split: Split, device: torch.device) -> Answers:
-    """Run every image of the split, prepared as the weights ask, through the network in float32."""
+def prepare(split: Split, config: ModelConfig, *, rows: Rows = "all", workers: int, skip_broken: bool) -> Split:
+    """The pictures to measure a set of weights on: headers checked, labels as the weights' indices.
+
+    Args:
+        split: as `read_split` gives it. Its classes may be a part of the weights' classes, by wnid or name.
+        config: of the weights.
+        rows: all pictures, or every second one: even rows can choose something that odd rows then report.
+        workers: threads that read the headers.
+        skip_broken: leave out files that are no pictures, instead of raising.
+
+    Raises:
+        UserError: the weights lack some of the classes, or some files are no pictures; the message names them.
+    """
+    split = split.relabelled(weights_classes(config.labels))
+    if rows != "all":
+        split = split.subset(range(("even", "odd").index(rows), len(split.pictures), 2))
+    return check_pictures(split, workers, skip_broken)[0]
+
+
+def predict(model: GoogLeNet, preprocess: Preprocess, split: Split, device: torch.device, workers: int) -> Answers:
+    """Run every picture through the network in float32.
+
+    Args:
+        model: any GoogLeNet; it stays as it is.
+        preprocess: as the weights ask.
+        split: labels as the model's indices.
+        device: where the network runs.
+        workers: threads that decode.
+    """
     network = model.for_inference().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images = Images(split, v2.Lambda(lambda image: preprocess(image)[0]))
     found: dict[str, list[Tensor]] = {head: [] for head in HEADS}
-    labels = []
-    with tqdm(total=len(images), desc="evaluate", unit="img") as bar, torch.no_grad():
-        for batch in batches(images, list(range(len(images))), BATCH, device, seed=0):
-            if isinstance(batch, UserError):
-                raise batch
-            heads = network.heads(batch.images.to(device, memory_format=torch.channels_last))
+
+    def prepared(picture: Picture) -> Tensor:
+        return preprocess(opened(picture))
+
+    with tqdm(total=len(split.pictures), desc="evaluate", unit="img", mininterval=2) as bar, torch.inference_mode():
+        pictures = iter(in_threads(prepared, split.pictures, workers))
+        while batch := list(islice(pictures, BATCH)):
+            heads = network.heads(torch.cat(batch).to(device, memory_format=torch.channels_last))
             for head, logits in zip(HEADS, heads, strict=True):
                 if logits is not None:
                     found[head].append(logits.cpu())
-            labels.append(batch.labels)
-            bar.update(len(batch.labels))
-    return Answers({head: torch.cat(parts) for head, parts in found.items() if parts}, torch.cat(labels))
+            bar.update(len(batch))
+    return Answers({head: torch.cat(parts) for head, parts in found.items() if parts}, torch.tensor(split.labels))
 
 
 def accuracy(logits: Tensor, labels: Tensor, k: int) -> float:
-    """Share of images whose label is among the k highest of logits (N, classes)."""
+    """Share of pictures whose label is among the k highest of logits (N, classes)."""
     return (logits.topk(min(k, logits.shape[1]), dim=1).indices == labels[:, None]).any(dim=1).double().mean().item()
+
+
+def accuracy_among(logits: Tensor, labels: Tensor, classes: Iterable[int]) -> float:
+    """Share of pictures whose label has the highest logit among these classes alone."""
+    kept = torch.tensor(sorted(classes))
+    return (kept[logits[:, kept].argmax(dim=1)] == labels).double().mean().item()
+
+
+def confidently_wrong(logits: Tensor, labels: Tensor, temperature: float) -> float:
+    """Share of pictures that get a wrong name with a probability of `SURE` or more."""
+    confidence, predicted = (logits / temperature).softmax(dim=1).max(dim=1)
+    return ((confidence >= SURE) & (predicted != labels)).double().mean().item()
 
 
 def calibration_error(logits: Tensor, labels: Tensor, temperature: float = 1.0, bins: int = 15) -> float:
@@ -69,18 +118,26 @@ def calibration_error(logits: Tensor, labels: Tensor, temperature: float = 1.0, 
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The temperature that makes softmax(logits / temperature) most likely for the labels (Guo et al., 2017)."""
-    log_temperature = torch.zeros((), requires_grad=True)
-    optimizer = torch.optim.LBFGS([log_temperature], max_iter=50, line_search_fn="strong_wolfe")
+    """The temperature that makes softmax(logits / temperature) most likely for the labels (Guo et al., 2017).
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(logits / log_temperature.exp(), labels)
-        loss.backward()
-        return loss
+    1 where there are fewer than `ENOUGH` pictures; always within `TEMPERATURES`.
+    """
+    if len(labels) < ENOUGH:
+        return 1.0
+    low, high = map(math.log, TEMPERATURES)
+    logits = logits.double()
 
-    optimizer.step(closure)
-    return math.exp(log_temperature.item())
+    def loss(log_temperature: float) -> float:
+        return torch.nn.functional.cross_entropy(logits / math.exp(log_temperature), labels).item()
+
+    golden = (math.sqrt(5) - 1) / 2  # the loss is convex in 1 / temperature, so it has one minimum in between
+    while high - low > 1e-5:
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return math.exp((low + high) / 2)
 
 
 def confidences(answers: Answers, temperature: float) -> tuple[Tensor, Tensor]:
@@ -93,14 +150,19 @@ def confidences(answers: Answers, temperature: float) -> tuple[Tensor, Tensor]:
     return logits.softmax(dim=1).amax(dim=1), unknown.softmax(dim=1).amax(dim=1)
 
 
-def unlikely_below(answers: Answers, temperature: float) -> float:
-    """The best probability below which the page says that none of its classes looks likely: `FLAGGED` of known pictures are."""
+def unlikely_below(answers: Answers, temperature: float) -> float | None:
+    """The best probability below which the page says that none of its classes looks likely: `FLAGGED` of known pictures are.
+
+    None where there are fewer than `ENOUGH` pictures.
+    """
+    if len(answers.labels) < ENOUGH:
+        return None
     known, _ = confidences(answers, temperature)
     return known.quantile(FLAGGED).item()
 
 
 def confusions(answers: Answers, names: tuple[str, ...], count: int = 10) -> list[tuple[str, str, int]]:
-    """The main head's most frequent mistakes: (true class, predicted class, images)."""
+    """The main head's most frequent mistakes: (true class, predicted class, pictures)."""
     predicted = answers.logits["main"].argmax(dim=1)
     pairs = Counter(zip(answers.labels.tolist(), predicted.tolist(), strict=True))
     wrong = Counter({pair: n for pair, n in pairs.items() if pair[0] != pair[1]})
@@ -113,28 +175,43 @@ class HeadReport:
 
     top1: float
     top5: float
+    top1_among: float
+    """top-1 where only the classes that the pictures have can be named"""
+    confidently_wrong: float
+    """wrong names with a probability of `SURE` or more, at the temperature shipped"""
     calibration_raw: float
     """expected calibration error at temperature 1"""
     calibration: float
     """expected calibration error at the temperature shipped"""
 
 
-def report(answers: Answers, temperatures: dict[str, float]) -> dict[str, HeadReport]:
-    """head → what was measured."""
-    return {
-        head: HeadReport(
+def report(answers: Answers, temperatures: dict[str, float] | None) -> dict[str, HeadReport]:
+    """head → what was measured. `temperatures` as `config.json` has them."""
+    found = {}
+    present = set(answers.labels.tolist())
+    for head, logits in answers.logits.items():
+        temperature = (temperatures or {}).get(head, 1.0)
+        found[head] = HeadReport(
             accuracy(logits, answers.labels, 1),
             accuracy(logits, answers.labels, 5),
+            accuracy_among(logits, answers.labels, present),
+            confidently_wrong(logits, answers.labels, temperature),
             calibration_error(logits, answers.labels),
-            calibration_error(logits, answers.labels, temperatures.get(head, 1.0)),
+            calibration_error(logits, answers.labels, temperature),
         )
-        for head, logits in answers.logits.items()
-    }
+    return found
 
 
-def table(reports: dict[str, HeadReport]) -> str:
+def table(reports: dict[str, HeadReport], answers: Answers) -> str:
     """The reports as a Markdown table, in per cent."""
-    lines = ["| head | top-1 | top-5 | calibration error | before temperature |", "|---|---|---|---|---|"]
+    present, classes = len(answers.labels.unique()), answers.logits["main"].shape[1]
+    among = f" top-1 among the pictures' {present:,} classes |" if present < classes else ""
+    lines = [
+        f"| head | top-1 | top-5 |{among} wrong with ≥ {SURE:.0%} | calibration error | before temperature |",
+        "|---|---|---|---|---|---|" + ("---|" if among else ""),
+    ]
     for head, r in reports.items():
-        lines.append(f"| {head} | {r.top1:.2%} | {r.top5:.2%} | {r.calibration:.2%} | {r.calibration_raw:.2%} |")
+        own = f" {r.top1_among:.2%} |" if among else ""
+        calibration = f"{r.calibration:.2%} | {r.calibration_raw:.2%}"
+        lines.append(f"| {head} | {r.top1:.2%} | {r.top5:.2%} |{own} {r.confidently_wrong:.2%} | {calibration} |")
     return "\n".join(lines)

@@ -4,109 +4,79 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import signal
 import time
-from dataclasses import asdict, dataclass
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import v2
 from tqdm import tqdm
 
 from googlenet.architecture import STAGES
 from googlenet.device import half_precision
 from googlenet.errors import UserError
 from googlenet.images import Preprocess
-from googlenet.model import GoogLeNet, HeadLogits
-from googlenet.training.data import Images, Split, Teacher, augment, batches, normalise
+from googlenet.model import GoogLeNet
+from googlenet.model.network import HeadLogits
+from googlenet.training.material import Batch, Material
+from googlenet.training.recipe import Phase, Recipe
+from googlenet.training.teachers import Teacher
 
 AUX_WEIGHT = 0.3
+LARGEST_GRADIENT = 5.0
 PARTS = ("conv1", "conv2", "conv3", *(f"inception{stage}" for stage in STAGES))
-MIXES = v2.RandomChoice([v2.MixUp(alpha=0.4), v2.CutMix()])
-CHECKPOINT_EVERY = 300
+CHECKPOINT_EVERY = 120
 """Seconds between checkpoints."""
+LOOK_EVERY = 50
+"""Steps between looks at the loss: reading it makes the host wait for a GPU."""
 
 
-@dataclass(frozen=True)
-class Phase:
-    """A part of the schedule."""
+def loss_of(heads: HeadLogits, target: Tensor, temperature: float = 1.0) -> Tensor:
+    """Cross-entropy of the main head plus 0.3 times that of each auxiliary head.
 
-    size: int
-    """in pixels"""
-    epochs: int
-    freeze: str | None = None
-    """Everything up to this stage keeps its weights (BatchNorm's statistics follow the pictures): an epoch at a larger size costs
-    little more than half."""
-
-    def __str__(self) -> str:
-        return ":".join(map(str, (self.size, self.epochs, self.freeze) if self.freeze else (self.size, self.epochs)))
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a run is made of; written into the model card."""
-
-    schedule: tuple[Phase, ...]
-    batch_size: int = 128
-    learning_rate: float = 0.1
-    weight_decay: float = 5e-4
-    """none on biases and BatchNorm"""
-    crops: tuple[float, float] = (0.35, 0.65)
-    """least share of the picture's area that a random crop keeps, in the first epoch and in the last, linear between: what a crop
-    shows is enlarged, and the network has to end at the scale of use (Touvron et al., "Fixing the train-test resolution
-    discrepancy", 2019)"""
-    warm_up: float = 0.05
-    """share of the steps in which the learning rate rises; then it falls to 0 by a cosine"""
-    label_smoothing: float = 0.1
-    """used without a teacher"""
-    teacher_weight: float = 0.8
-    """share of the teacher's answer in the target, the rest is the true label; used with a teacher"""
-    mixed: float = 0.5
-    """share of the batches in which pairs of images and their targets are mixed, by mixup (Zhang et al., 2018) or CutMix (Yun et
-    al., 2019), in the first half of the steps: the last ones are for pictures as they are"""
-    dropout: tuple[float, float] = (0.1, 0.3)
-    """before the main head's and the auxiliary heads' last layer; the paper's 0.4 and 0.7 are for many more epochs"""
-    seed: int = 0
-
-
-def targets(labels: Tensor, rows: Tensor, classes: int, recipe: Recipe, teacher: Teacher | None) -> Tensor:
-    """(N,) labels → (N, classes) probabilities to learn."""
-    true = torch.nn.functional.one_hot(labels, classes).float()
-    if teacher is None:
-        return true * (1 - recipe.label_smoothing) + recipe.label_smoothing / classes
-    return true * (1 - recipe.teacher_weight) + teacher.answers(rows, classes) * recipe.teacher_weight
-
-
-def loss_of(heads: HeadLogits, target: Tensor) -> Tensor:
-    """Cross-entropy of the main head plus 0.3 times that of each auxiliary head."""
-    losses = [torch.nn.functional.cross_entropy(h.float(), target) for h in heads if h is not None]
+    Args:
+        heads: logits (N, classes) of each head.
+        target: (N, classes) shares to learn.
+        temperature: divides the logits; the loss is multiplied by it, so that its gradient stays comparable.
+    """
+    losses = [temperature * F.cross_entropy(head.float() / temperature, target) for head in heads if head is not None]
     return losses[-1] + AUX_WEIGHT * sum(losses[:-1])
 
 
-def learning_rate_at(step: int, total: int, warm_up: float) -> float:
-    """The factor on the learning rate: linear rise, then a cosine to 0."""
-    rise = max(1, round(warm_up * total))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+def learning_rate_at(progress: float, warm_up: float) -> float:
+    """The factor on the learning rate at a share 0…1 of the run: linear rise, then a cosine to 0."""
+    if progress < warm_up:
+        return progress / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
 
 
 class Run:
-    """One training run with everything that a checkpoint holds."""
+    """One training run with everything that a checkpoint holds.
+
+    `identity` says what the run is made of, in words, by kind ("settings", "classes", …). A checkpoint of another is refused.
+    """
 
     def __init__(
         self,
         model: GoogLeNet,
-        split: Split,
+        material: Material,
         preprocess: Preprocess,
         recipe: Recipe,
         teacher: Teacher | None,
         device: torch.device,
-        out: Path,
+        path: Path,
+        identity: dict[str, str],
     ) -> None:
-        self.split, self.preprocess, self.recipe, self.teacher, self.device = split, preprocess, recipe, teacher, device
-        self.path = out / "checkpoint.pt"
+        self.material, self.recipe, self.teacher, self.device = material, recipe, teacher, device
+        self.path = path
+        self.identity = {"settings": repr(asdict(recipe)), **identity}
+        self.mean, self.std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (preprocess.mean, preprocess.std))
         self.model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.model.dropout.p, aux_dropout = recipe.dropout
         for head in (model.aux1, model.aux2):
@@ -116,66 +86,64 @@ class Run:
         plain = [p for p in model.parameters() if p.ndim == 1]
         groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
-        self.phases = [phase for phase in recipe.schedule for _ in range(phase.epochs)]
-        """of each epoch"""
-        self.steps_per_epoch = len(split.paths) // recipe.batch_size
-        if not self.steps_per_epoch:
-            raise UserError(f"{len(split.paths)} training images make no batch of {recipe.batch_size}; use --batch-size.")
-        self.steps = self.steps_per_epoch * len(self.phases)
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: learning_rate_at(step, self.steps, recipe.warm_up)
-        )
+        self.epochs = sum(phase.epochs for phase in recipe.schedule)
+        self.steps = material.steps_per_epoch * self.epochs
         self.step = 0
         self.seconds = 0.0
         self.stopping = False
 
-    def save(self) -> None:
-        """Write the checkpoint whole or not at all."""
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-            "recipe": repr(asdict(self.recipe)),
-            "step": self.step,
-            "seconds": self.seconds,
-        }
-        part = self.path.with_suffix(".part")
-        try:
-            torch.save(state, part)
-            os.replace(part, self.path)
-        except (OSError, RuntimeError) as error:
-            part.unlink(missing_ok=True)
-            raise UserError(f"The checkpoint {self.path} cannot be written ({error}); free some disk space.") from None
+    @property
+    def progress(self) -> float:
+        """The share of the run that is done, 0…1."""
+        if self.recipe.minutes is None:
+            return self.step / self.steps
+        return min(1.0, self.seconds / (60 * self.recipe.minutes))
 
-    def resume(self) -> None:
-        """Go on from the checkpoint. Raises UserError where there is none or it belongs to another recipe."""
-        if not self.path.is_file():
-            raise UserError(f"There is no checkpoint at {self.path} to resume from; start without --resume.")
-        state = torch.load(self.path, map_location=self.device, weights_only=True)
-        if state["recipe"] != repr(asdict(self.recipe)):
-            raise UserError(f"{self.path} was made with other settings ({state['recipe']}); repeat those to resume.")
-        self.model.load_state_dict(state["model"], strict=True)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        self.step, self.seconds = state["step"], state["seconds"]
+    def phase(self) -> Phase:
+        """The part of the schedule that the run is in."""
+        left = self.progress * self.epochs
+        for phase in self.recipe.schedule:
+            left -= phase.epochs
+            if left < -1e-9:
+                return phase
+        return self.recipe.schedule[-1]
 
     def train(self) -> None:
-        """Run to the end of the schedule. Ctrl-C finishes the step, leaves a checkpoint and raises UserError."""
+        """Run to the end of the schedule. Ctrl-C and SIGTERM finish the step, leave a checkpoint and raise UserError."""
+        phase: Phase | None = None
+        saved = started = time.monotonic()
+        before = self.seconds
+        loss = torch.zeros((), device=self.device)
+        per_step = self.recipe.batch_size
+        total = None if self.recipe.minutes else self.steps * per_step
+        with stop_on_signals(self), tqdm(total=total, initial=self.step * per_step, unit="img", mininterval=2) as bar:
+            while self.progress < 1 and not self.stopping:
+                if self.phase() != phase:
+                    phase = self.phase()
+                    self.freeze(phase.freeze)
+                    bar.set_description(f"{phase.size} px")
+                loss += self.learn(phase.size)
+                bar.update(per_step)
+                self.seconds = before + time.monotonic() - started
+                late = time.monotonic() - saved > CHECKPOINT_EVERY
+                if self.step % LOOK_EVERY == 0 or late or self.stopping:
+                    self.look(loss, bar)
+                if late:
+                    self.save()
+                    saved = time.monotonic()
+            self.look(loss, bar)
+            self.save()
+        if self.stopping:
+            raise UserError(f"Stopped at step {self.step}; the same command with --resume goes on from there.")
 
-        def stop(_number: int, _frame: object) -> None:
-            # a flag, since an exception raised while the workers are being joined would be swallowed
-            self.stopping = True
-            signal.signal(signal.SIGINT, previous)
-
-        previous = signal.signal(signal.SIGINT, stop)
-        try:
-            while self.step < self.steps:
-                self.epoch(self.step // self.steps_per_epoch)
-                self.save()
-                if self.stopping:
-                    raise UserError(f"Stopped at step {self.step}; the same command with --resume goes on from there.")
-        finally:
-            signal.signal(signal.SIGINT, previous)
+    def look(self, loss: Tensor, bar: tqdm) -> None:
+        """Show the mean loss since the last look and begin anew. Raises UserError where it is no number."""
+        value = loss.item()
+        loss.zero_()
+        if not math.isfinite(value):
+            raise UserError(f"The loss is no longer a number at step {self.step}; try a lower --learning-rate.")
+        steps = (self.step - 1) % LOOK_EVERY + 1
+        bar.set_postfix(loss=f"{value / steps:.3f}", done=f"{self.progress:.1%}", refresh=False)
 
     def freeze(self, stage: str | None) -> None:
         """Let everything learn but what lies before and in this stage."""
@@ -183,53 +151,85 @@ class Run:
         for name in PARTS[: 0 if stage is None else PARTS.index(f"inception{stage}") + 1]:
             self.model.get_submodule(name).requires_grad_(False)
 
-    def epoch(self, epoch: int) -> None:
-        recipe, phase = self.recipe, self.phases[epoch]
-        self.freeze(phase.freeze)
-        first, last = recipe.crops
-        least_area = first + (last - first) * epoch / max(1, len(self.phases) - 1)
-        seed = recipe.seed + epoch
-        torch.manual_seed(seed + self.step)
-        shuffled = torch.randperm(len(self.split.paths), generator=torch.Generator().manual_seed(seed)).tolist()
-        done = self.step % self.steps_per_epoch * recipe.batch_size
-        order = shuffled[done : self.steps_per_epoch * recipe.batch_size]
-        images = Images(self.split, augment(phase.size, least_area))
-        loader = batches(images, order, recipe.batch_size, self.device, seed + self.step)
-        title = f"epoch {epoch + 1}/{len(self.phases)} at {phase.size} px"
-        running_loss = running_accuracy = 0.0
-        saved = time.monotonic()
-        with tqdm(total=len(shuffled), initial=done, desc=title, unit="img", mininterval=2) as bar:
-            for count, batch in enumerate(loader, 1):
-                if isinstance(batch, UserError):
-                    raise batch
-                started = time.monotonic()
-                loss, accuracy = self.learn(batch.images, batch.labels, batch.rows)
-                self.seconds += time.monotonic() - started
-                weight = max(0.02, 1 / count)  # a mean over the last fifty batches or so
-                running_loss += weight * (loss - running_loss)
-                running_accuracy += weight * (accuracy - running_accuracy)
-                bar.set_postfix(loss=f"{running_loss:.3f}", accuracy=f"{running_accuracy:.1%}", refresh=False)
-                bar.update(len(batch.labels))
-                if self.stopping:
-                    return
-                if time.monotonic() - saved > CHECKPOINT_EVERY:
-                    self.save()
-                    saved = time.monotonic()
-
-    def learn(self, images: Tensor, labels: Tensor, rows: Tensor) -> tuple[float, float]:
-        """One step of SGD; the batch's loss and the main head's accuracy on it, low where images were mixed."""
-        target = targets(labels, rows, len(self.split.names), self.recipe, self.teacher).to(self.device)
-        x = normalise(images, self.preprocess, self.device)
-        if 2 * self.step < self.steps and torch.rand(()) < self.recipe.mixed:
-            x, target = MIXES(x, target)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half_precision(self.device)):
-            heads = self.model(x)
-        loss = loss_of(heads, target)
-        if not math.isfinite(loss.item()):
-            raise UserError(f"The loss is no longer a number at step {self.step}; try a lower --learning-rate.")
+    def learn(self, size: int) -> Tensor:
+        """One step of SGD on views of `size` pixels; the loss, still on the device. Nothing here waits for a GPU."""
+        recipe = self.recipe
+        torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # a resumed run draws what an unbroken one draws
+        factor = learning_rate_at((self.progress if recipe.minutes else (self.step + 1) / self.steps), recipe.warm_up)
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * factor
+        batch = self.draw(size)
+        loss = loss_of(self.heads(batch.views), batch.target, recipe.teacher_temperature if self.teacher else 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self.optimizer.step()
-        self.scheduler.step()
         self.step += 1
-        return loss.item(), (heads.main.argmax(1).cpu() == labels).float().mean().item()
+        return loss.detach()
+
+    def heads(self, views: Tensor) -> HeadLogits:
+        """Views (N, 3, S, S) in 0…1 → logits of all heads, in bfloat16 where that is faster."""
+        normalised = ((views - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half_precision(self.device)):
+            return self.model.heads(normalised)
+
+    @torch.no_grad()
+    def draw(self, size: int) -> Batch:
+        """The step's views and what they are to be called."""
+        first, last = self.recipe.crops
+        least_area = first + (last - first) * self.progress
+        mix = self.progress < 0.5 and torch.rand(()).item() < self.recipe.mixed
+        return self.material.batch(self.step, size, least_area, mix, self.recipe, self.teacher)
+
+    def save(self) -> None:
+        """Write the checkpoint whole or not at all."""
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "identity": self.identity,
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        part = self.path.with_suffix(".part")
+        try:
+            with part.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, self.path)
+        except (OSError, RuntimeError) as error:
+            part.unlink(missing_ok=True)
+            raise UserError(f"The checkpoint {self.path} cannot be written ({error}); free some disk space.") from None
+
+    def resume(self) -> None:
+        """Go on from the checkpoint. Raises UserError where there is none, it is broken, or it belongs to another run."""
+        if not self.path.is_file():
+            raise UserError(f"There is no checkpoint at {self.path} to resume from; start without --resume.")
+        try:
+            state = torch.load(self.path, map_location=self.device, weights_only=True)
+            identity, step, seconds = dict(state["identity"]), int(state["step"]), float(state["seconds"])
+        except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
+            raise UserError(f"The checkpoint {self.path} is damaged; start anew without --resume.") from None
+        other = [kind for kind, words in self.identity.items() if identity.get(kind) != words]
+        if other:
+            raise UserError(f"{self.path} was made with other {' and '.join(other)}; repeat those, or start without --resume.")
+        self.model.load_state_dict(state["model"], strict=True)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = step, seconds
+
+
+@contextmanager
+def stop_on_signals(run: Run) -> Iterator[None]:
+    """Ctrl-C and SIGTERM let the step end first; a second one ends the program as usual."""
+
+    def stop(_number: int, _frame: object) -> None:
+        run.stopping = True
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

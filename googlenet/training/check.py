@@ -1,0 +1,212 @@
+"""Everything that would end a training run later, found before its first step and told at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from googlenet.checkpoints import LoadedModel, load
+from googlenet.classes import imagenet_classes
+from googlenet.errors import UserError
+from googlenet.training.data import ClassName, Split, has_part, hold_out, read_split, weights_classes
+from googlenet.training.pictures import check_pictures
+from googlenet.training.recipe import SIZES, Recipe
+from googlenet.training.teachers import Teacher, load_teacher
+
+MARGIN = 1.25
+"""Pictures are kept at this many times the side that the network sees: random crops are smaller than the picture."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is asked for besides its recipe."""
+
+    data: tuple[Path, ...]
+    """data sets as `read_split` reads them"""
+    out: Path
+    init: str | None = None
+    """SOURCE of the weights to start from; the last layers are new where the classes differ"""
+    teacher: str | None = None
+    """`package.module:function`"""
+    shares: tuple[float, ...] | None = None
+    """of each data set in a batch; None means by its number of pictures"""
+    input_size: int | None = None
+    """side of the pictures in use, in pixels; None means the schedule's last size"""
+    resume: bool = False
+    workers: int = 0
+    """threads that decode pictures; 0 decodes in the calling thread"""
+    skip_broken: bool = False
+    """leave out pictures that cannot be read"""
+
+
+class Exam(NamedTuple):
+    """Pictures that the network never learns from."""
+
+    fit: Split
+    """choose the temperatures and the threshold"""
+    measure: Split
+    """are reported"""
+    title: str
+    """what `measure` is"""
+
+
+class Checked(NamedTuple):
+    """A run's input, found to be in order."""
+
+    splits: list[Split]
+    """what is learnt from, one a data set, labels as rows of `classes`"""
+    sides: list[int]
+    """pixels that each data set's pictures are kept at"""
+    per_batch: list[int]
+    """pictures of each data set in a batch"""
+    classes: tuple[ClassName, ...]
+    exam: Exam
+    start: LoadedModel | None
+    teacher: Teacher | None
+
+
+class DataSet(NamedTuple):
+    path: Path
+    training: Split
+    side: int
+    """the longest of the pictures' shorter sides"""
+    validation: Split | None
+
+
+class Mistakes(list[str]):
+    """Sentences about what is wrong."""
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Keep the UserError of a block as one of the mistakes."""
+        try:
+            yield
+        except UserError as error:
+            self.append(str(error))
+
+    def refuse(self) -> None:
+        """Raise all of them as one UserError, if there are any."""
+        if self:
+            raise UserError(self[0] if len(self) == 1 else "\n".join(["Nothing was started:", *(f"- {each}" for each in self)]))
+
+
+def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
+    """Read headers, classes, weights and the teacher. Raises one UserError with all that is wrong."""
+    wrong = Mistakes(recipe.mistakes())
+    low, high = SIZES
+    if options.input_size is not None and not low <= options.input_size <= high:
+        wrong.append(f"--input-size {options.input_size}: it lies from {low} to {high}.")
+    if options.shares is not None and (
+        len(options.shares) != len(options.data) or not all(0 < share < math.inf for share in options.shares)
+    ):
+        wrong.append(f"--shares needs a number above 0 for each of the {len(options.data)} data sets.")
+    with wrong.caught():
+        make_folder(options.out)
+    start = teacher = None
+    if options.init:
+        with wrong.caught():
+            start = load(options.init)
+    if options.teacher:
+        with wrong.caught():
+            teacher = load_teacher(options.teacher, device)
+    sets: list[DataSet] = []
+    for path in options.data:
+        with wrong.caught():
+            sets.append(read_data_set(path, options))
+    wrong.refuse()
+    classes = choose_classes([each.training for each in sets], start, teacher)
+    for i, each in enumerate(sets):
+        with wrong.caught():
+            validation = each.validation and each.validation.relabelled(classes)
+            sets[i] = each._replace(training=each.training.relabelled(classes), validation=validation)
+    wrong.refuse()
+    splits, exam = choose_exam(sets)
+    largest = round(MARGIN * max(phase.size for phase in recipe.schedule))
+    sides = [min(each.side, largest) for each in sets]
+    return Checked(splits, sides, share_out(splits, options.shares, recipe.batch_size), classes, exam, start, teacher)
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+
+
+def read_data_set(path: Path, options: Options) -> DataSet:
+    """Both parts of a data set, without what is no picture."""
+    wrong = Mistakes()
+    training, side, validation = Split((), (), ()), 0, None
+    with wrong.caught():
+        training, side = check_pictures(read_split(path, "train"), options.workers, options.skip_broken)
+    if path.is_dir() and has_part(path, "val"):
+        with wrong.caught():
+            validation, _ = check_pictures(read_split(path, "val"), options.workers, options.skip_broken)
+    if wrong:
+        raise UserError(" ".join(wrong))
+    return DataSet(path, training, side, validation)
+
+
+def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: Teacher | None) -> tuple[ClassName, ...]:
+    """The classes that the network is to know: the first labelled data set's, or the teacher's."""
+    own = next((split.classes for split in splits if split.labelled), None)
+    if teacher is None:
+        if own is None:
+            raise UserError("The pictures have no labels: put them into train/<class>/ and val/<class>/, or name a --teacher.")
+        if len(own) < 2:
+            raise UserError(f"There is one class alone ({own[0].name}); a network needs at least two to tell apart.")
+        return own
+    if start is not None and len(start.config.labels) == teacher.classes:
+        return weights_classes(start.config.labels)
+    if own is not None and len(own) == teacher.classes:
+        return own
+    if teacher.classes == 1000:
+        return tuple(ClassName(row.wnid, row.name) for row in imagenet_classes())
+    raise UserError(
+        f"The teacher {teacher.name} knows {teacher.classes:,} classes; they must be the data's ({len(own or ()):,}), the "
+        "start's or ImageNet's 1,000."
+    )
+
+
+def choose_exam(sets: Sequence[DataSet]) -> tuple[list[Split], Exam]:
+    """What is learnt from, and what the network is measured on: the first validation part, else pictures held out.
+
+    The temperatures are fitted on 2 % of the labelled training pictures, held out. Where the measured data set has no labelled
+    ones, the even rows of its validation part choose them and the odd rows are reported.
+    """
+    splits = [each.training for each in sets]
+    chosen = next((i for i, each in enumerate(sets) if each.validation is not None), None)
+    if chosen is None:
+        chosen = next((i for i, split in enumerate(splits) if split.labelled), None)
+        if chosen is None:
+            raise UserError("There are no labelled pictures to measure on: one data set needs val/<class>/<picture> or val.npz.")
+    name, measured = sets[chosen].path.name, sets[chosen].validation
+    if measured is not None and not splits[chosen].labelled:
+        even, odd = (measured.subset(range(first, len(measured.pictures), 2)) for first in (0, 1))
+        return splits, Exam(even, odd, f"{name}, {len(odd.pictures):,} validation pictures (odd rows)")
+    splits[chosen], held_out = hold_out(splits[chosen])
+    if measured is None:
+        return splits, Exam(held_out, held_out, f"{name}, {len(held_out.pictures):,} held-out training pictures")
+    return splits, Exam(held_out, measured, f"{name}, {len(measured.pictures):,} validation pictures")
+
+
+def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_size: int) -> list[int]:
+    """How many pictures of each data set a batch holds."""
+    counts = [len(split.pictures) for split in splits]
+    if sum(counts) < batch_size:
+        raise UserError(f"{sum(counts)} training pictures make no batch of {batch_size}; use --batch-size.")
+    parts = [share / sum(shares or counts) * batch_size for share in shares or counts]
+    whole = [int(part) for part in parts]
+    for i in sorted(range(len(parts)), key=lambda i: whole[i] - parts[i])[: batch_size - sum(whole)]:
+        whole[i] += 1
+    if min(whole) < 1:
+        raise UserError(
+            f"A batch of {batch_size} has no room for each of the {len(splits)} data sets; use --batch-size or --shares."
+        )
+    return whole

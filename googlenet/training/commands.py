@@ -1,0 +1,102 @@
+"""`googlenet train` and `googlenet evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentParser) -> None:
+    """Say what the two commands understand and what they run."""
+    train.add_argument("data", nargs="+", type=Path, metavar="DATA", help="folder with train/<class>/ and val/<class>/, or .npz")
+    train.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    train.add_argument("--init", metavar="SOURCE", help="weights to start from; the last layers are new for new labels")
+    train.add_argument("--teacher", metavar="MODULE:FUNCTION", help="a network to learn from; needs no labels")
+    train.add_argument("--shares", type=numbers, metavar="A,B,…", help="of each DATA in a batch; default: by number of pictures")
+    train.add_argument(
+        "--schedule",
+        default="64:8,96:5",
+        metavar="SIZE:EPOCHS[:STAGE],…",
+        help="everything up to STAGE (3a … 5b) keeps its weights; default: %(default)s",
+    )
+    train.add_argument("--minutes", type=float, help="how long to learn; the schedule's epochs are then shares of this time")
+    train.add_argument("--input-size", type=int, metavar="PIXELS", help="size of use; default: the schedule's last size")
+    train.add_argument("--batch-size", type=int, default=128)
+    train.add_argument("--learning-rate", type=float, default=0.1)
+    train.add_argument("--weight-decay", type=float, default=5e-4)
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--resume", action="store_true", help="go on from FOLDER's checkpoint")
+    train.set_defaults(run=run_train)
+
+    evaluate.add_argument("weights", metavar="WEIGHTS", help="a folder or any other SOURCE")
+    evaluate.add_argument(
+        "data", type=Path, metavar="DATA", help="folder with val/<class>/, or .npz; any of the weights' classes"
+    )
+    evaluate.add_argument("--rows", default="all", choices=("all", "even", "odd"), help="even to choose by, odd to report")
+    evaluate.set_defaults(run=run_evaluate)
+
+    for command in (train, evaluate):
+        command.add_argument("--workers", type=count, default=os.cpu_count() or 1, help="threads that decode; 0: none")
+        command.add_argument("--skip-broken", action="store_true", help="leave out pictures that cannot be read")
+
+
+def count(text: str) -> int:
+    """A whole number from 0."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 6):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def run_train(options: argparse.Namespace) -> int:
+    from googlenet.device import pick_device
+    from googlenet.training.check import Options
+    from googlenet.training.recipe import Recipe, parse_schedule
+    from googlenet.training.run import train
+
+    recipe = Recipe(
+        parse_schedule(options.schedule),
+        options.minutes,
+        options.batch_size,
+        options.learning_rate,
+        options.weight_decay,
+        seed=options.seed,
+    )
+    asked = Options(
+        tuple(options.data),
+        options.out,
+        options.init,
+        options.teacher,
+        options.shares,
+        options.input_size,
+        options.resume,
+        options.workers,
+        options.skip_broken,
+    )
+    train(asked, recipe, pick_device(options.device))
+    return 0
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    from googlenet.checkpoints import load
+    from googlenet.device import pick_device
+    from googlenet.training.data import read_split
+    from googlenet.training.evaluate import predict, prepare, report, table
+
+    loaded = load(options.weights)
+    split = prepare(
+        read_split(options.data, "val"),
+        loaded.config,
+        rows=options.rows,
+        workers=options.workers,
+        skip_broken=options.skip_broken,
+    )
+    device = pick_device(options.device)
+    answers = predict(loaded.model, loaded.config.preprocess, split, device, options.workers)
+    print(f"{len(split.pictures):,} pictures of {len(set(split.labels)):,} of {len(loaded.config.labels):,} classes\n")
+    print(table(report(answers, loaded.config.temperatures), answers))
+    return 0

@@ -1,0 +1,100 @@
+"""What a run learns from: one or several data sets, drawn from in fixed shares, as views with their targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from googlenet.training import views
+from googlenet.training.data import UNKNOWN, Split
+from googlenet.training.pictures import Pixels
+from googlenet.training.recipe import Recipe
+from googlenet.training.teachers import Teacher
+
+
+class Batch(NamedTuple):
+    views: Tensor
+    """(N, 3, S, S) float32 in 0…1"""
+    target: Tensor
+    """(N, classes) float32: the shares to learn"""
+
+
+class Source:
+    """One data set: every epoch each of its pictures once, in random order, `per_batch` of them in a step."""
+
+    def __init__(self, split: Split, pixels: Pixels, per_batch: int, seed: Sequence[int]) -> None:
+        self.pixels, self.per_batch, self.seed = pixels, per_batch, list(seed)
+        self.count = len(split.pictures)
+        self.labels = torch.tensor(split.labels, device=pixels.home)
+        self.orders: dict[int, Tensor] = {}
+
+    def order(self, epoch: int) -> Tensor:
+        """The rows of an epoch, where the pixels are."""
+        if epoch not in self.orders:
+            shuffled = np.random.default_rng([*self.seed, epoch]).permutation(self.count)
+            self.orders = {kept: rows for kept, rows in self.orders.items() if kept == epoch - 1}
+            self.orders[epoch] = torch.from_numpy(shuffled).to(self.pixels.home)
+        return self.orders[epoch]
+
+    def rows(self, step: int) -> Tensor:
+        """(per_batch,) int64"""
+        epoch, first = divmod(step * self.per_batch, self.count)
+        rows = self.order(epoch)[first : first + self.per_batch]
+        while len(rows) < self.per_batch:
+            epoch += 1
+            rows = torch.cat([rows, self.order(epoch)[: self.per_batch - len(rows)]])
+        return rows
+
+    def batch(self, step: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """On the device: (n, side, side, 3) uint8 pixels, (n,) float32 aspects and (n,) int64 labels."""
+        rows = self.rows(step)
+        taken = self.pixels.batch(rows, later=[self.rows(step + 1 + i) for i in range(self.pixels.ahead)])
+        return taken.pixels, taken.aspects, self.labels[taken.rows].to(device, non_blocking=True)
+
+
+class Material:
+    """The data sets of a run."""
+
+    def __init__(self, sources: Sequence[Source], classes: int, device: torch.device) -> None:
+        self.sources, self.classes, self.device = sources, classes, device
+        pictures = sum(source.count for source in sources)
+        self.steps_per_epoch = max(1, pictures // sum(source.per_batch for source in sources))
+
+    def batch(self, step: int, size: int, least_area: float, mixed: bool, recipe: Recipe, teacher: Teacher | None) -> Batch:
+        """A step's views as the student sees them, and the shares that it is to learn.
+
+        Args:
+            step: from 0; says which pictures are shown.
+            size: side of the views in pixels.
+            least_area: the smallest crop's share of the picture, 0…1.
+            mixed: whether pairs of pictures are mixed.
+            recipe: how labels and the teacher's answers become the target.
+            teacher: answers the same crops, mixed alike, at its own size and in plain light.
+        """
+        student_views, teacher_views, labels = [], [], []
+        for source in self.sources:
+            pixels, aspects, known = source.batch(step, self.device)
+            crops = views.draw_crops(aspects, least_area)
+            student_views.append(views.take(pixels, crops, size))
+            if teacher is not None:
+                teacher_views.append(views.take(pixels, crops, teacher.size_for(size)))
+            labels.append(known)
+        seen, label = torch.cat(student_views), torch.cat(labels)
+        truth = F.one_hot(label.clamp(min=0), self.classes).float() * (label != UNKNOWN)[:, None]
+        mix = views.Mix.draw(len(seen), seen.device) if mixed else None
+        if mix is not None:
+            seen, truth = mix.views(seen), mix.labels(truth)
+        if teacher is None:
+            smoothing = recipe.label_smoothing
+            return Batch(views.relight(seen), truth * (1 - smoothing) + smoothing / self.classes)
+        shown = torch.cat(teacher_views)
+        logits = teacher.answer(mix.views(shown) if mix is not None else shown)
+        target = F.softmax((logits + recipe.label_boost * truth) / recipe.teacher_temperature, dim=1)
+        if torch.rand(()).item() < recipe.blurred:
+            seen = views.blur(seen)
+        return Batch(views.relight(seen), target)

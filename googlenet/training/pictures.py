@@ -1,0 +1,234 @@
+"""Pictures → pixels: checked, decoded once by threads, kept as uint8 where they fit, else decoded as they are needed.
+
+Pillow decodes and resizes without Python's lock, so that threads use all cores. They need neither shared memory (a container's
+/dev/shm may hold 64 MB) nor a start method (fork, spawn, forkserver).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from googlenet.errors import UserError
+from googlenet.headers import Header, read_header
+from googlenet.pixels import decode as decode_file
+from googlenet.pixels import read_file
+from googlenet.training.data import NAMED, Picture, Split, encoded
+
+T = TypeVar("T")
+CHUNK = 32
+"""Pictures that a thread takes at once."""
+SHARE_OF_MEMORY = 0.5
+"""What pictures may fill of the memory that is free; the rest is for the network."""
+
+
+def in_threads(function: Callable[[Picture], T], pictures: Iterable[Picture], workers: int) -> Iterator[T]:
+    """`map(function, pictures)` in order, by `workers` threads that run a bounded way ahead; 0 works in the calling thread."""
+    if workers == 0:
+        yield from map(function, pictures)
+        return
+    waiting: deque[Future[list[T]]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        chunk: list[Picture] = []
+        for picture in pictures:
+            chunk.append(picture)
+            if len(chunk) == CHUNK:
+                waiting.append(pool.submit(lambda some: [function(each) for each in some], chunk))
+                chunk = []
+            if len(waiting) > 2 * workers:
+                yield from waiting.popleft().result()
+        waiting.append(pool.submit(lambda some: [function(each) for each in some], chunk))
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def header(picture: Picture) -> Header:
+    """What a picture's file says of itself; no pixel is decoded. Raises PictureError where that is wrong."""
+    source = encoded(picture)
+    return read_header(read_file(source) if isinstance(source, Path) else source, str(picture))
+
+
+def size_of(picture: Picture) -> tuple[int, int] | UserError:
+    """(width, height) in pixels. What cannot be read is handed on as the error."""
+    try:
+        return header(picture).upright_size
+    except UserError as error:
+        return error
+
+
+def opened(picture: Picture) -> Image.Image:
+    """The picture as `open_image` gives it."""
+    return decode_file(header(picture), str(picture)).image
+
+
+def without_broken(split: Split, wrong: dict[int, str], skip_broken: bool) -> Split:
+    """The split without the rows of `wrong`. Raises UserError with all of them unless they may be skipped."""
+    if not wrong:
+        return split
+    named = " ".join(list(wrong.values())[:NAMED]) + (f" … and {len(wrong) - NAMED} more." if len(wrong) > NAMED else "")
+    if not skip_broken:
+        raise UserError(f"{named} Or leave out what cannot be read with --skip-broken.")
+    print(f"Left out {len(wrong):,} of {len(split.pictures):,} pictures: {named}", file=sys.stderr)
+    return split.subset(i for i in range(len(split.pictures)) if i not in wrong)
+
+
+def check_pictures(split: Split, workers: int, skip_broken: bool) -> tuple[Split, int]:
+    """Read every header: the split without what is no picture, and the longest of the shorter sides, in pixels."""
+    sizes = list(in_threads(size_of, split.pictures, workers))
+    wrong = {i: str(each) for i, each in enumerate(sizes) if isinstance(each, UserError)}
+    longest = max((min(each) for each in sizes if not isinstance(each, UserError)), default=0)
+    return without_broken(split, wrong, skip_broken), longest
+
+
+class Decoded(NamedTuple):
+    pixels: np.ndarray
+    """(side, side, 3) uint8: the whole picture, squeezed"""
+    aspect: float
+    """width / height before"""
+
+
+def decode(picture: Picture, side: int) -> Decoded | UserError:
+    """A picture brought to a square, its shape kept beside it. What cannot be read is handed on as the error."""
+    try:
+        found = decode_file(header(picture), str(picture), least=side)
+    except UserError as error:
+        return error
+    image = found.image if found.image.size == (side, side) else found.image.resize((side, side), Image.Resampling.BICUBIC)
+    return Decoded(np.asarray(image), found.size[0] / found.size[1])
+
+
+class Taken(NamedTuple):
+    rows: Tensor
+    """(n,) int64, where the pixels are kept: those asked for, or another in place of one that is broken"""
+    pixels: Tensor
+    """(n, side, side, 3) uint8, on the training device"""
+    aspects: Tensor
+    """(n,) float32, on the training device"""
+
+
+class Pixels(Protocol):
+    """Where a training set's pixels come from."""
+
+    home: torch.device
+    """where rows are given"""
+    ahead: int
+    """how many batches it wants to know before they are asked for"""
+
+    def batch(self, rows: Tensor, later: list[Tensor]) -> Taken:
+        """The pictures in these rows; `later` are the rows of the `ahead` next batches."""
+        ...
+
+
+class KeptPixels:
+    """Pixels in memory: the training device's, or the machine's."""
+
+    ahead = 0
+
+    def __init__(self, pixels: Tensor, aspects: Tensor, device: torch.device) -> None:
+        self.pixels, self.aspects, self.device, self.home = pixels, aspects, device, pixels.device
+
+    def batch(self, rows: Tensor, later: list[Tensor]) -> Taken:
+        return Taken(rows, send(self.pixels[rows], self.device), send(self.aspects[rows], self.device))
+
+
+class DecodedPixels:
+    """Pixels that do not fit into memory: each batch is decoded by threads, `ahead` batches before it is asked for."""
+
+    ahead = 3
+    home = torch.device("cpu")
+
+    def __init__(self, split: Split, side: int, device: torch.device, workers: int, skip_broken: bool) -> None:
+        self.split, self.side, self.device, self.skip_broken = split, side, device, skip_broken
+        self.pool = ThreadPoolExecutor(max(1, workers))
+        self.waiting: dict[int, list[Future[list[Decoded | UserError]]]] = {}
+        self.asked = 0
+
+    def decode(self, rows: list[int]) -> list[Decoded | UserError]:
+        return [decode(self.split.pictures[i], self.side) for i in rows]
+
+    def batch(self, rows: Tensor, later: list[Tensor]) -> Taken:
+        for place, some in enumerate([rows, *later], self.asked):
+            if place not in self.waiting:
+                self.waiting[place] = [self.pool.submit(self.decode, part.tolist()) for part in some.split(CHUNK)]
+        decoded = [each for future in self.waiting.pop(self.asked) for each in future.result()]
+        self.asked += 1
+        good = [i for i, each in enumerate(decoded) if not isinstance(each, UserError)]
+        for each in decoded:
+            if isinstance(each, UserError) and not (self.skip_broken and good):
+                raise each
+        # a broken picture's place is taken by another of the batch
+        used = [i if not isinstance(each, UserError) else good[i % len(good)] for i, each in enumerate(decoded)]
+        pixels = torch.from_numpy(np.stack([decoded[i].pixels for i in used]))  # type: ignore[union-attr]
+        aspects = torch.tensor([decoded[i].aspect for i in used], dtype=torch.float32)  # type: ignore[union-attr]
+        return Taken(rows[used], send(pixels, self.device), send(aspects, self.device))
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """To the device; from the machine's memory to a GPU without waiting for it."""
+    if tensor.device.type == "cpu" and device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def read_pixels(split: Split, side: int, device: torch.device, workers: int, skip_broken: bool) -> tuple[Split, Pixels]:
+    """Decode a training set once and keep it where it fits: on the device, else in the machine's memory, else not at all.
+
+    Args:
+        split: the pictures.
+        side: they are kept as squares of this many pixels a side.
+        device: where the network learns.
+        workers: threads that decode; 0 decodes in the calling thread.
+        skip_broken: leave out pictures that cannot be read, instead of raising.
+
+    Returns:
+        The split without what was left out, and its pixels.
+
+    Raises:
+        UserError: some pictures cannot be read; the message names them.
+    """
+    needed = len(split.pictures) * side * side * 3
+    if needed > SHARE_OF_MEMORY * free_memory(torch.device("cpu")):
+        return split, DecodedPixels(split, side, device, workers, skip_broken)
+    pixels = np.empty((len(split.pictures), side, side, 3), np.uint8)
+    aspects = np.ones(len(split.pictures), np.float32)
+    wrong: dict[int, str] = {}
+    with tqdm(total=len(split.pictures), desc="decode", unit="img", mininterval=2) as bar:
+        for i, each in enumerate(in_threads(lambda picture: decode(picture, side), split.pictures, workers)):
+            if isinstance(each, UserError):
+                wrong[i] = str(each)
+            else:
+                pixels[i], aspects[i] = each
+            bar.update()
+    kept = without_broken(split, wrong, skip_broken)
+    if wrong:
+        rows = np.array([i for i in range(len(pixels)) if i not in wrong], np.int64)
+        pixels, aspects = pixels[rows], aspects[rows]
+    home = device if needed <= SHARE_OF_MEMORY * free_memory(device) else torch.device("cpu")
+    return kept, KeptPixels(torch.from_numpy(pixels).to(home), torch.from_numpy(aspects).to(home), device)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on the GPU, or to this process in the machine's memory (a container's limit counts)."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = 4 << 30  # where the system does not tell
+    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.is_file() and limit.read_text(encoding="ascii").strip().isdecimal():
+        free = min(free, int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii")))
+    return free

@@ -1,0 +1,84 @@
+"""What a training run is made of: the schedule and the numbers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from googlenet.architecture import STAGES
+from googlenet.errors import UserError
+
+SIZES = (32, 1024)
+"""Sides of a network's input, in pixels, that `config.json` can state."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the schedule."""
+
+    size: int
+    """in pixels"""
+    epochs: int
+    freeze: str | None = None
+    """Everything up to this stage keeps its weights (BatchNorm's statistics follow the pictures): an epoch at a larger size costs
+    little more than half."""
+
+    def __str__(self) -> str:
+        return ":".join(map(str, (self.size, self.epochs, self.freeze) if self.freeze else (self.size, self.epochs)))
+
+
+def parse_schedule(text: str) -> tuple[Phase, ...]:
+    """`64:8,96:5:3a` → eight epochs at 64 pixels, then five at 96 with everything up to stage 3a frozen."""
+    stages = "|".join(STAGES)
+    if not re.fullmatch(rf"\d{{1,9}}:\d{{1,9}}(:({stages}))?(,\d{{1,9}}:\d{{1,9}}(:({stages}))?)*", text, re.ASCII):
+        raise UserError(f"The schedule {text!r} is not SIZE:EPOCHS[:STAGE],SIZE:EPOCHS[:STAGE],… such as 64:8,96:5:3a.")
+    parts = (part.split(":") for part in text.split(","))
+    return tuple(Phase(int(size), int(epochs), *stage) for size, epochs, *stage in parts)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run is made of."""
+
+    schedule: tuple[Phase, ...]
+    minutes: float | None = None
+    """Where given, the run takes this long, and the schedule's epochs are shares of the time."""
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    weight_decay: float = 5e-4
+    """none on biases and BatchNorm"""
+    crops: tuple[float, float] = (0.35, 0.65)
+    """least share of the picture's area that a random crop keeps, at the start and at the end, linear between: what a crop
+    shows is enlarged, and the network has to end at the scale of use (Touvron et al., "Fixing the train-test resolution
+    discrepancy", 2019)"""
+    warm_up: float = 0.05
+    """share of the run in which the learning rate rises; then it falls to 0 by a cosine"""
+    label_smoothing: float = 0.1
+    """used without a teacher"""
+    teacher_temperature: float = 2.0
+    """of the softmax over the teacher's and the student's logits (Hinton et al., "Distilling the knowledge", 2015)"""
+    label_boost: float = 4.0
+    """added to the teacher's logit of the true class where that is known"""
+    mixed: float = 0.5
+    """share of the batches in which pairs of pictures and their labels are mixed, in the first half of the run: the last ones
+    are for pictures as they are"""
+    blurred: float = 0.2
+    """share of the batches that the student sees blurred while the teacher sees them sharp"""
+    dropout: tuple[float, float] = (0.1, 0.3)
+    """before the main head's and the auxiliary heads' last layer; the paper's 0.4 and 0.7 are for many more epochs"""
+    seed: int = 0
+
+    def mistakes(self) -> list[str]:
+        """What in it cannot work, in words."""
+        low, high = SIZES
+        wrong = [
+            f"--schedule {phase}: a size lies from {low} to {high}." for phase in self.schedule if not low <= phase.size <= high
+        ]
+        wrong += [f"--schedule {phase}: there is at least one epoch." for phase in self.schedule if phase.epochs < 1]
+        if self.batch_size < 2:
+            wrong.append(f"--batch-size {self.batch_size}: BatchNorm needs at least 2.")
+        if not 0 < self.learning_rate < 100:
+            wrong.append(f"--learning-rate {self.learning_rate:g}: it lies above 0 and below 100.")
+        if self.minutes is not None and not 0 < self.minutes < 1e6:
+            wrong.append(f"--minutes {self.minutes:g}: a run takes more than 0.")
+        return wrong

@@ -1,0 +1,137 @@
+"""One training run from start to finish: the start, the loop, and the folder that it leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from googlenet.architecture import PAPER
+from googlenet.checkpoints import LoadedModel, load
+from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
+from googlenet.checkpoints.folder import write_folder
+from googlenet.config import Metrics, ModelConfig
+from googlenet.images import Preprocess
+from googlenet.model import GoogLeNet
+from googlenet.training.card import Made, write_card
+from googlenet.training.check import Checked, Options, check
+from googlenet.training.data import ClassName, PackedPicture
+from googlenet.training.evaluate import fit_temperature, predict, report, table, unlikely_below
+from googlenet.training.loop import Run
+from googlenet.training.material import Material, Source
+from googlenet.training.pictures import read_pixels
+from googlenet.training.recipe import Recipe
+from googlenet.training.ridge import fit_last_layers
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's mean and standard deviation, for RGB in 0…1."""
+
+
+def train(options: Options, recipe: Recipe, device: torch.device) -> None:
+    """Learn from data sets, measure, and write `options.out` in this program's layout.
+
+    Args:
+        options: the data sets, the start, the teacher, the output folder.
+        recipe: the schedule and the numbers.
+        device: where the network learns.
+
+    Raises:
+        UserError: something is wrong with the input; all of it is named before the first step. The folder then holds a checkpoint
+            at most.
+
+    Example:
+        >>> train(Options((Path("flowers"),), Path("out"), init="weights"), Recipe((Phase(112, 3),)), torch.device("cpu"))
+    """
+    checked = check(options, recipe, device)
+    torch.manual_seed(recipe.seed)
+    model, preprocess, new_layers = begin(checked.start, checked.classes)
+    material = read_material(checked, options, recipe, device)
+    path = options.out / "checkpoint.pt"
+    run = Run(model, material, preprocess, recipe, checked.teacher, device, path, identity(checked))
+    if options.resume:
+        run.resume()
+    elif checked.teacher is not None and checked.start is not None and new_layers:
+        fit_last_layers(run)
+    run.train()
+    size = options.input_size or recipe.schedule[-1].size
+    labels = tuple(row.name for row in checked.classes)
+    config = ModelConfig(model.architecture, labels, replace(preprocess, resize=size, crop=size), temperatures=None, metrics=None)
+    publish(model, config, checked, Made.of(run, checked, options), options, device)
+    path.unlink()
+
+
+def begin(start: LoadedModel | None, classes: Sequence[ClassName]) -> tuple[GoogLeNet, Preprocess, bool]:
+    """A new network, or the given weights. Last layers are new where the labels differ, heads where they lack.
+
+    Returns:
+        The network, its preprocessing, and whether its last layers are new.
+    """
+    names = tuple(row.name for row in classes)
+    if start is None:
+        return GoogLeNet(PAPER, len(names)), Preprocess(64, 64, MEAN, STD), True
+    same = start.config.labels == names
+    if start.config.architecture.aux_heads and same:
+        return start.model, start.config.preprocess, False
+    model = GoogLeNet(replace(start.config.architecture, aux_heads=True), len(names))
+    fresh, kept = model.state_dict(), start.model.state_dict()
+    if not same:
+        kept = {key: value for key, value in kept.items() if not key.startswith(("fc.", "aux1.fc2.", "aux2.fc2."))}
+    model.load_state_dict({**fresh, **kept}, strict=True)
+    return model, start.config.preprocess, not same
+
+
+def read_material(checked: Checked, options: Options, recipe: Recipe, device: torch.device) -> Material:
+    """Decode the data sets and share a batch out between them."""
+    sources = []
+    for number, (split, side) in enumerate(zip(checked.splits, checked.sides, strict=True)):
+        kept, pixels = read_pixels(split, side, device, options.workers, options.skip_broken)
+        sources.append(Source(kept, pixels, checked.per_batch[number], (recipe.seed, number)))
+    return Material(sources, len(checked.classes), device)
+
+
+def identity(checked: Checked) -> dict[str, str]:
+    """What a checkpoint must agree on with the run that goes on from it, beside the settings."""
+
+    def digest(thing: object) -> str:
+        return hashlib.sha256(repr(thing).encode()).hexdigest()
+
+    names = [
+        [str(p.row) if isinstance(p, PackedPicture) else f"{p.parent.name}/{p.name}" for p in split.pictures]
+        for split in checked.splits
+    ]
+    return {
+        "data": digest((names, [split.labels for split in checked.splits], checked.per_batch)),
+        "classes": digest(checked.classes),
+        "start": checked.start.provenance.sha256 if checked.start else "from scratch",
+        "teacher": checked.teacher.name if checked.teacher else "none",
+    }
+
+
+def publish(model: GoogLeNet, config: ModelConfig, checked: Checked, made: Made, options: Options, device: torch.device) -> None:
+    """Write the folder with the accuracy of what is written: the half-precision weights, read back. It is known to load."""
+    exam = checked.exam
+    with tempfile.TemporaryDirectory(dir=options.out) as scratch:
+        write_folder(model, config, Path(scratch), card="")
+        stored = load(scratch).model
+    fitted = predict(stored, config.preprocess, exam.fit, device, options.workers)
+    temperatures = {head: fit_temperature(logits, fitted.labels) for head, logits in fitted.logits.items()}
+    answers = predict(stored, config.preprocess, exam.measure, device, options.workers)
+    reports = report(answers, temperatures)
+    metrics = Metrics(
+        dataset=exam.title,
+        top1={head: round(r.top1, 4) for head, r in reports.items()},
+        top5={head: round(r.top5, 4) for head, r in reports.items()},
+        unlikely_below=unlikely_below(fitted, temperatures["main"]),
+    )
+    config = replace(config, temperatures=temperatures, metrics=metrics)
+    card = write_card(config, reports, answers, made)
+    with tempfile.TemporaryDirectory(dir=options.out) as scratch:
+        write_folder(model, config, Path(scratch), card)
+        load(scratch)  # what cannot be read never takes the place of what can
+        for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE):
+            (Path(scratch) / name).replace(options.out / name)
+    print(table(reports, answers))

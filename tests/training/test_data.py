@@ -1,0 +1,291 @@
+"""Data sets as people have them: what is read, what is left out, and what is refused with all that is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from googlenet.classes import imagenet_classes
+from googlenet.errors import UserError
+from googlenet.explanation import Box
+from googlenet.training.data import (
+    UNKNOWN,
+    ClassName,
+    has_part,
+    hold_out,
+    match_classes,
+    pictures_in,
+    read_split,
+    weights_classes,
+)
+from googlenet.training.pictures import KeptPixels, check_pictures, decode, read_pixels
+from tests.training.conftest import COLOURS, pack
+
+IMAGENET = weights_classes([row.name for row in imagenet_classes()])
+
+
+@pytest.fixture
+def copied(data: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(data, tmp_path / "data")
+
+
+def names(split_classes: tuple[ClassName, ...]) -> tuple[str, ...]:
+    return tuple(row.name for row in split_classes)
+
+
+def test_names_and_held_out_pictures(data: Path) -> None:
+    split = read_split(data, "train")
+    assert names(split.classes) == COLOURS
+    assert split.labels == (0,) * 24 + (1,) * 24 + (2,) * 24
+    training, held_out = hold_out(split)
+    assert len(held_out.pictures) == 1  # 2 % of 72
+    assert sorted(training.pictures + held_out.pictures) == sorted(split.pictures)
+    assert hold_out(split) == (training, held_out)
+
+
+def test_digits_in_names_mean_nothing(copied: Path) -> None:
+    folder = copied / "train" / "n01"
+    for name in ("写真_①.png", "x_².png", "12345678901234567890.png", "_.png"):
+        shutil.copy(folder / "n01_000000.png", folder / name)
+    split = read_split(copied, "train")
+    assert split.labels.count(0) == 28
+    assert check_pictures(split, workers=2, skip_broken=False) == (split, 16)
+
+
+def test_what_a_system_keeps_to_itself_is_left_out(copied: Path) -> None:
+    train = copied / "train"
+    (train / ".ipynb_checkpoints").mkdir()
+    shutil.copy(train / "n01" / "n01_000000.png", train / ".ipynb_checkpoints" / "a.png")
+    (train / "n01" / "._n01_000000.png").write_bytes(b"\0\5\x16\7AppleDouble")
+    (train / "n01" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (train / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (train / "n01" / "notes.txt").write_text("not a picture")
+    split = read_split(copied, "train")
+    assert len(split.pictures) == 72
+    assert names(split.classes) == COLOURS
+
+
+def test_suffixes_in_any_case(copied: Path) -> None:
+    folder = copied / "train" / "n01"
+    image = Image.open(folder / "n01_000000.png")
+    for name in ("a.JPG", "b.jfif", "c.jpe", "d.TIF"):
+        image.save(folder / name, format="TIFF" if name.endswith("TIF") else "JPEG")
+    assert read_split(copied, "train").labels.count(0) == 28
+
+
+def test_everything_that_is_wrong_with_a_tree_is_told(copied: Path) -> None:
+    train = copied / "train"
+    (train / "n04").mkdir()
+    shutil.copy(train / "n01" / "n01_000000.png", train / "loose.png")
+    for inner in ("cat", "dog"):
+        (train / "animals" / inner).mkdir(parents=True)
+        shutil.copy(train / "n01" / "n01_000000.png", train / "animals" / inner / "a.png")
+    with pytest.raises(UserError) as caught:
+        read_split(copied, "train")
+    said = str(caught.value)
+    assert str(train) in said
+    assert "the class n04 has no pictures" in said
+    assert "1 pictures lie beside the class folders" in said
+    assert "the class animals holds folders with pictures (animals/cat, animals/dog)" in said
+
+
+def test_pictures_one_folder_deeper_count_where_it_is_the_only_one(copied: Path) -> None:
+    """As in Tiny ImageNet's own archive: train/<wnid>/images/<picture>."""
+    inner = copied / "train" / "n02" / "images"
+    inner.mkdir()
+    for path in pictures_in(copied / "train" / "n02"):
+        path.rename(inner / path.name)
+    assert read_split(copied, "train").labels.count(1) == 24
+
+
+def test_links_to_folders_are_followed_once(copied: Path) -> None:
+    (copied / "train" / "n01" / "again").symlink_to(copied / "train" / "n01", target_is_directory=True)
+    assert read_split(copied, "train").labels.count(0) == 24
+    (copied / "train" / "n04").symlink_to(copied / "val" / "n01", target_is_directory=True)
+    assert read_split(copied, "train").labels.count(3) == 8
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "{}", "[1]", '[{"wnid": "n01"}]', '[{"wnid": 1, "name": "red"}]', '[["n01", "red"]]', "[" * 100_000, "null", "[]"],
+)
+def test_a_broken_classes_file_is_one_sentence(copied: Path, text: str) -> None:
+    (copied / "classes.json").write_text(text)
+    with pytest.raises(UserError, match=r"classes\.json must be a list of objects"):
+        read_split(copied, "train")
+
+
+def test_a_class_named_twice_is_told(copied: Path) -> None:
+    rows = [{"wnid": f"n0{i + 1}", "name": name} for i, name in enumerate(("red", "red", "blue"))]
+    (copied / "classes.json").write_text(json.dumps(rows))
+    with pytest.raises(UserError, match="names red more than once"):
+        read_split(copied, "train")
+
+
+def test_broken_pictures_are_all_named_or_skipped(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    split = read_split(copied, "train")
+    for row, junk in ((3, b""), (30, b"<html>not a picture</html>"), (60, b"\x89PNG\r\n\x1a\n")):
+        Path(str(split.pictures[row])).write_bytes(junk)
+    with pytest.raises(UserError) as caught:
+        check_pictures(split, workers=2, skip_broken=False)
+    for row in (3, 30, 60):
+        assert str(split.pictures[row]) in str(caught.value)
+    assert "--skip-broken" in str(caught.value)
+    kept, _ = check_pictures(split, workers=0, skip_broken=True)
+    assert len(kept.pictures) == len(kept.labels) == 69
+    assert "Left out 3 of 72 pictures" in capsys.readouterr().err
+
+
+def test_a_truncated_picture_is_found_while_decoding(copied: Path, cpu: object) -> None:
+    split = read_split(copied, "train")
+    cut = Path(str(split.pictures[5]))
+    cut.write_bytes(cut.read_bytes()[:200])
+    assert check_pictures(split, workers=0, skip_broken=False)[0] == split  # its header is whole
+    with pytest.raises(UserError, match=cut.name):
+        read_pixels(split, 16, cpu, workers=2, skip_broken=False)
+    kept, pixels = read_pixels(split, 16, cpu, workers=2, skip_broken=True)
+    assert len(kept.pictures) == 71
+    assert isinstance(pixels, KeptPixels)
+    assert pixels.pixels.shape == (71, 16, 16, 3)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_pixels_are_in_the_order_of_the_pictures(data: Path, cpu: object, workers: int) -> None:
+    split = read_split(data, "train")
+    _, pixels = read_pixels(split, 16, cpu, workers=workers, skip_broken=False)
+    assert isinstance(pixels, KeptPixels)
+    for row in (0, 40, 71):
+        alone = decode(split.pictures[row], 16)
+        assert not isinstance(alone, UserError)
+        assert np.array_equal(pixels.pixels[row].numpy(), alone.pixels)
+
+
+def test_pictures_are_seen_as_open_image_gives_them(tmp_path: Path) -> None:
+    """Upright by EXIF, transparent pixels on white, 16 bits brought to 8: as the page shows them."""
+    image = Image.new("RGB", (40, 20), "white")
+    image.paste("black", (0, 0, 20, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90°
+    image.save(tmp_path / "turned.png", exif=exif)
+    turned = decode(tmp_path / "turned.png", 20)
+    assert not isinstance(turned, UserError)
+    assert turned.aspect == 0.5
+    assert turned.pixels[2].max() == 0
+    assert turned.pixels[-2].min() == 255
+    Image.new("RGBA", (20, 20), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    clear = decode(tmp_path / "clear.png", 20)
+    assert not isinstance(clear, UserError)
+    assert clear.pixels.min() == 255
+
+
+def test_packed_sets(tmp_path: Path) -> None:
+    pack(tmp_path / "train-0-of-2.npz", [0, 1, 2], box=[[0, 0, 7, 15], [1, 2, 3, 4], [0, 0, 15, 15]])
+    pack(tmp_path / "train-1-of-2.npz", [2, 1], box=[[0, 0, 0, 0], [5, 5, 9, 9]])
+    pack(tmp_path / "val.npz", [1])
+    (tmp_path / "classes.json").write_text(json.dumps([{"wnid": f"n{i}", "name": n} for i, n in enumerate(COLOURS)]))
+    split = read_split(tmp_path, "train")
+    assert split.labels == (0, 1, 2, 2, 1)
+    assert names(split.classes) == COLOURS
+    assert split.boxes is not None
+    assert split.boxes[0] == Box(0, 0, 8, 16)  # inclusive in the file, exclusive here
+    assert split.boxes[4] == Box(5, 5, 10, 10)
+    assert str(split.pictures[4]) == f"{tmp_path / 'train-1-of-2.npz'}[1]"
+    assert read_split(tmp_path, "val").labels == (1,)
+    assert read_split(tmp_path / "train-1-of-2.npz", "val").labels == (2, 1)
+    blue = decode(split.pictures[3], 16)
+    assert not isinstance(blue, UserError)
+    assert blue.pixels[..., 2].mean() > 150 > blue.pixels[..., 0].mean()
+    assert split.subset([4, 0]).boxes == (Box(5, 5, 10, 10), Box(0, 0, 8, 16))
+
+
+def test_a_packed_set_without_names_has_imagenets_classes(tmp_path: Path) -> None:
+    pack(tmp_path / "val.npz", [1, 0])
+    split = read_split(tmp_path, "val")
+    assert split.classes == IMAGENET
+    assert split.classes[split.labels[0]].name == "goldfish"
+
+
+def test_pictures_without_labels(tmp_path: Path, data: Path) -> None:
+    pack(tmp_path / "photographs.npz", [0, 1], labels=False)
+    split = read_split(tmp_path, "train")
+    assert split.labels == (UNKNOWN, UNKNOWN)
+    assert not split.labelled
+    assert not has_part(tmp_path, "val")
+    loose = read_split(data / "train", "train")  # a folder of pictures, however deep
+    assert len(loose.pictures) == 72
+    assert not loose.labelled
+
+
+def test_boxes_of_a_tree(copied: Path) -> None:
+    (copied / "val" / "boxes.csv").write_text("path,x_min,y_min,x_max,y_max\nn01/n01_000001.png,2,3,4,9\n")
+    split = read_split(copied, "val")
+    assert split.boxes is not None
+    assert split.boxes[1] == Box(2, 3, 5, 10)
+    assert split.boxes[0] is None
+    (copied / "val" / "boxes.csv").write_text("path,left\nn01/n01_000001.png,2\n")
+    with pytest.raises(UserError, match="must have the columns"):
+        read_split(copied, "val")
+
+
+@pytest.mark.parametrize("cut", [0, 10, 300])
+def test_a_broken_packed_set_is_one_sentence(tmp_path: Path, cut: int) -> None:
+    path = pack(tmp_path / "val.npz", [0, 1, 2])
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(UserError, match="is not a packed set"):
+        read_split(tmp_path, "val")
+
+
+def test_a_packed_set_that_does_not_fit_together_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "val.npz", jpeg=np.zeros(9, np.uint8), offset=np.array([0, 4, 9]), label=np.array([1]))
+    with pytest.raises(UserError, match="do not fit together"):
+        read_split(tmp_path, "val")
+    pack(tmp_path / "val.npz", [0, 1, 2])
+    (tmp_path / "classes.json").write_text('[{"wnid": "n0", "name": "red"}, {"wnid": "n1", "name": "green"}]')
+    with pytest.raises(UserError, match="labels from 0 to 2; there are 2 classes"):
+        read_split(tmp_path, "val")
+
+
+def test_a_missing_part_is_told(tmp_path: Path, data: Path) -> None:
+    with pytest.raises(UserError, match="holds neither val/"):
+        read_split(tmp_path, "val")
+    with pytest.raises(UserError, match="holds neither train/"):
+        read_split(tmp_path / "nowhere", "train")
+    shutil.copytree(data / "val", tmp_path / "val")
+    with pytest.raises(UserError, match="holds neither train/"):  # what is for measuring is never learnt from
+        read_split(tmp_path, "train")
+
+
+def test_classes_match_by_wnid_then_name_then_case() -> None:
+    def found(wnid: str, name: str) -> int:
+        return match_classes([ClassName(wnid, name)], IMAGENET)[0]
+
+    assert found("n02113186", "Pembroke's cousin") == 264
+    assert found("n02012849", "crane") == 134  # the bird, though "crane" is the machine's name here
+    assert found("Cardigan", "Cardigan") == 264
+    assert found("cardigan", "cardigan") == 474
+    assert found("LION", "LION") == 291
+    with pytest.raises(UserError, match="lack 1 of the data's: CARDIGAN"):  # either of two
+        found("CARDIGAN", "CARDIGAN")
+
+
+def test_classes_that_the_weights_lack_are_named() -> None:
+    with pytest.raises(UserError, match="have 3 classes and lack 2 of the data's: cyan, black"):
+        match_classes([ClassName(n, n) for n in ("red", "cyan", "black")], weights_classes(COLOURS))
+    with pytest.raises(UserError, match="and 5 more"):
+        match_classes([ClassName(str(n), str(n)) for n in range(25)], weights_classes(COLOURS))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a folder that may not be read")
+def test_a_folder_that_cannot_be_read_is_told(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(UserError, match="cannot be read: Permission denied"):
+        read_split(copied, "train")

@@ -1,0 +1,291 @@
+"""Whole runs, from the command line and from Python: what they leave, and how they end whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from googlenet.architecture import HEADS, PAPER
+from googlenet.checkpoints import load
+from googlenet.checkpoints.folder import write_folder
+from googlenet.cli import main
+from googlenet.config import ModelConfig
+from googlenet.errors import UserError
+from googlenet.images import Preprocess
+from googlenet.training import run as runs
+from googlenet.training.check import Options, check
+from googlenet.training.data import ClassName
+from googlenet.training.recipe import Phase, Recipe
+from googlenet.training.run import MEAN, STD, begin, train
+from tests.helpers import ROOT, random_model
+from tests.training.conftest import COLOURS, pack
+
+SMALL = Recipe(schedule=(Phase(32, 2),), batch_size=8, learning_rate=0.02)
+WEIGHTS = ["README.md", "config.json", "model.safetensors"]
+
+
+def contents(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "googlenet", *map(str, arguments)]
+
+
+def last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    options = Options((data,), out, input_size=48, workers=2)
+    train(options, replace(SMALL, schedule=(Phase(32, 10),), learning_rate=0.05), torch.device("cpu"))
+    return out
+
+
+def test_training_learns_and_leaves_a_folder_that_loads(data: Path, trained: Path) -> None:
+    assert contents(trained) == WEIGHTS
+    loaded = load(str(trained))
+    assert loaded.config.labels == COLOURS
+    assert loaded.config.preprocess.crop == 48
+    assert loaded.config.metrics is not None
+    assert loaded.config.metrics.top1["main"] > 0.6  # three colours: chance is a third
+    assert loaded.config.metrics.unlikely_below is None  # one picture was held out: too few to say
+    assert loaded.config.temperatures == dict.fromkeys(HEADS, 1.0)
+    card = (trained / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\n")
+    assert f"googlenet train {data.name} --out FOLDER --schedule 32:10 --batch-size 8" in card
+    assert str(data.parent) not in card
+
+
+def test_the_cards_numbers_are_evaluates(data: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(trained), str(data)]) == 0
+    first, _, table = capsys.readouterr().out.partition("\n\n")
+    assert first == "24 pictures of 3 of 3 classes"
+    assert table.strip() in (trained / "README.md").read_text(encoding="utf-8")
+
+
+def test_evaluate_on_a_part_of_the_classes(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "classes.json").write_text('[{"wnid": "n03", "name": "blue"}, {"wnid": "n01", "name": "red"}]', encoding="utf-8")
+    pack(tmp_path / "val.npz", [0, 0, 1, 1, 1])
+    arguments = ["evaluate", str(trained), str(tmp_path / "val.npz"), "--workers", "0"]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "5 pictures of 2 of 3 classes" in said
+    assert "top-1 among the pictures' 2 classes" in said
+    assert main([*arguments, "--rows", "odd"]) == 0
+    assert "2 pictures of 2 of 3 classes" in capsys.readouterr().out
+    (tmp_path / "classes.json").write_text('[{"wnid": "a", "name": "cyan"}, {"wnid": "n01", "name": "red"}]', encoding="utf-8")
+    assert main(arguments) == 1
+    assert capsys.readouterr().err == "googlenet: The weights have 3 classes and lack 1 of the data's: cyan.\n"
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_no_start_method_matters(data: Path, tmp_path: Path, method: str) -> None:
+    """macOS and Windows spawn, Python 3.14 forks from a server; nothing here may depend on it."""
+    if method == "forkserver" and os.name == "nt":
+        pytest.skip("Windows has no forkserver")
+    out = tmp_path / "out"
+    script = (
+        "import multiprocessing, sys\n"
+        "from googlenet.cli import main\n"
+        "if __name__ == '__main__':\n"
+        f"    multiprocessing.set_start_method({method!r})\n"
+        f"    shared = ['--workers', '2', '--device', 'cpu']\n"
+        f"    ended = main(['train', {str(data)!r}, '--out', {str(out)!r}, '--schedule', '32:1', '--batch-size', '8', *shared])\n"
+        f"    sys.exit(ended or main(['evaluate', {str(out)!r}, {str(data)!r}, *shared]))\n"
+    )
+    (tmp_path / "script.py").write_text(script, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("| main |") == 2
+
+
+def test_learning_from_a_teacher_without_labels(data: Path, tmp_path: Path, teachers: str) -> None:
+    """Pictures without labels and labelled ones in one run; the validation pictures choose and report."""
+    pack(tmp_path / "photographs.npz", [0, 1, 2] * 10, labels=False)
+    options = Options((tmp_path / "photographs.npz", data), tmp_path / "out", teacher=f"{teachers}:colour", shares=(0.75, 0.25))
+    train(options, replace(SMALL, schedule=(Phase(32, 8),), learning_rate=0.05), torch.device("cpu"))
+    loaded = load(str(tmp_path / "out"))
+    assert loaded.config.labels == COLOURS
+    assert loaded.config.metrics is not None
+    assert loaded.config.metrics.top1["main"] > 0.6
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "30 pictures of photographs.npz (no labels) and 71 pictures of" in card
+    assert f"--teacher {teachers}:colour --shares 0.75,0.25" in card
+
+
+def test_even_rows_choose_and_odd_rows_report_where_no_training_picture_has_a_label(tmp_path: Path, teachers: str) -> None:
+    (tmp_path / "set").mkdir()
+    pack(tmp_path / "set" / "photographs.npz", [0, 1, 2] * 8, labels=False)
+    pack(tmp_path / "set" / "val.npz", [0, 1, 2, 0, 1])
+    write_folder(
+        random_model(classes=3),
+        ModelConfig(PAPER, COLOURS, Preprocess(32, 32, MEAN, STD), None, None),
+        tmp_path / "start",
+        card="",
+    )
+    (tmp_path / "set" / "classes.json").write_text(
+        json.dumps([{"wnid": f"n{i}", "name": name} for i, name in enumerate(COLOURS)]), encoding="utf-8"
+    )
+    options = Options((tmp_path / "set",), tmp_path / "out", str(tmp_path / "start"), f"{teachers}:colour")
+    checked = check(options, SMALL, torch.device("cpu"))
+    assert checked.exam.fit.labels == (0, 2, 1)
+    assert checked.exam.measure.labels == (1, 0)
+    assert checked.exam.title == "set, 2 validation pictures (odd rows)"
+    assert checked.splits[0].labels == (-1,) * 24
+
+
+def test_fine_tuning_makes_the_last_layers_anew_where_labels_differ(tmp_path: Path) -> None:
+    model = random_model(classes=5)
+    write_folder(model, ModelConfig(PAPER, tuple("abcde"), Preprocess(64, 64, MEAN, STD), None, None), tmp_path, card="")
+    old = load(str(tmp_path))
+    torch.manual_seed(1)
+    ours, preprocess, new = begin(old, [ClassName(name, name) for name in COLOURS])
+    assert new
+    assert preprocess.mean == pytest.approx(MEAN)
+    assert ours.fc.out_features == 3
+    assert (ours.conv1.conv.weight - model.conv1.conv.weight).abs().max() < 1e-3  # half precision on disk
+    same, _, new = begin(old, [ClassName(name, name) for name in "abcde"])
+    assert not new
+    assert (same.fc.weight - model.fc.weight).abs().max() < 1e-3
+
+
+def test_everything_that_is_wrong_is_told_before_the_first_step(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = shutil.copytree(data, tmp_path / "data")
+    for part, row in (("train", 2), ("train", 9), ("val", 4)):
+        sorted((broken / part / "n02").iterdir())[row].write_bytes(b"no picture")
+    (tmp_path / "text").write_text("not a folder", encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    options = ["--schedule", "16:1,64:0", "--batch-size", "0", "--input-size", "16", "--shares", "1,0", "--init", "nowhere"]
+    out = tmp_path / "text" / "out"
+    assert main(["train", str(broken), str(tmp_path / "empty"), "--out", str(out), "--teacher", "nothing", *options]) == 1
+    told = capsys.readouterr().err
+    for said in (
+        "16:1",
+        "64:0",
+        "--batch-size 0",
+        "--input-size 16",
+        "--shares needs a number above 0 for each of the 2 data sets",
+        "There is no folder or file nowhere",
+        "nothing names no teacher",
+        f"The folder {out} cannot be made",
+        f"{tmp_path / 'empty'} holds neither train/",
+        "n02_000002.png",
+        "n02_000009.png",
+        "n02_000004.png",
+    ):
+        assert said in told, said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda folder: [shutil.rmtree(folder / part / wnid) for part in ("train", "val") for wnid in ("n02", "n03")],
+            "one class",
+        ),
+        (lambda folder: (folder / "val" / "n03").rename(folder / "val" / "n04"), "lack 1 of the data's: n04"),
+        (lambda folder: [shutil.rmtree(path) for path in folder.glob("train/*")], "holds no class folders"),
+        (lambda folder: (folder / "train").rename(folder / "training"), "holds neither train/<class>/<picture>"),
+    ],
+)
+def test_folders_that_cannot_be_learnt_from(data: Path, tmp_path: Path, change: object, said: str) -> None:
+    folder = shutil.copytree(data, tmp_path / "data")
+    change(folder)  # type: ignore[operator]
+    with pytest.raises(UserError, match=said):
+        check(Options((folder,), tmp_path / "out"), SMALL, torch.device("cpu"))
+
+
+def test_pictures_without_labels_need_a_teacher_and_something_to_measure_on(data: Path, tmp_path: Path, teachers: str) -> None:
+    loose = (data / "train",)
+    with pytest.raises(UserError, match="have no labels"):
+        check(Options(loose, tmp_path / "out"), SMALL, torch.device("cpu"))
+    with pytest.raises(UserError, match="knows 3 classes; they must be the data's"):
+        check(Options(loose, tmp_path / "out", teacher=f"{teachers}:colour"), SMALL, torch.device("cpu"))
+    with pytest.raises(UserError, match="make no batch of 128"):
+        check(Options((data,), tmp_path / "out"), replace(SMALL, batch_size=128), torch.device("cpu"))
+
+
+def test_skip_broken_goes_on(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = shutil.copytree(data, tmp_path / "data")
+    cut = sorted((broken / "train" / "n02").iterdir())[3]
+    cut.write_bytes(cut.read_bytes()[:200])
+    arguments = ["train", str(broken), "--out", str(tmp_path / "out"), "--schedule", "32:1", "--batch-size", "8"]
+    assert main(arguments) == 1
+    told = last_line(capsys.readouterr().err)
+    assert cut.name in told
+    assert "--skip-broken" in told
+    assert main([*arguments, "--skip-broken"]) == 0
+    assert "Left out 1 of 71 pictures" in capsys.readouterr().err
+
+
+def test_a_run_that_ends_badly_keeps_its_checkpoint(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be read again is not written, and the checkpoint stays until the folder is known to load."""
+
+    def far_too_hot(*_arguments: object) -> float:
+        return 1.5e7
+
+    monkeypatch.setattr(runs, "fit_temperature", far_too_hot)
+    options = Options((data,), tmp_path / "out")
+    with pytest.raises(UserError, match=r"temperatures.* must be at most 100"):
+        train(options, SMALL, torch.device("cpu"))
+    assert contents(tmp_path / "out") == ["checkpoint.pt"]
+    monkeypatch.undo()
+    train(replace(options, resume=True), SMALL, torch.device("cpu"))  # nothing is learnt again
+    assert contents(tmp_path / "out") == WEIGHTS
+    load(str(tmp_path / "out"))
+
+
+def test_resume_refuses_renamed_classes_and_other_pictures(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(data, tmp_path / "data")
+    options = Options((folder,), tmp_path / "out")
+    monkeypatch.setattr(runs, "publish", lambda *_arguments: pytest.fail("not reached"))
+    with pytest.raises(pytest.fail.Exception):
+        train(options, SMALL, torch.device("cpu"))
+    rows = [{"wnid": f"n0{i + 1}", "name": name} for i, name in enumerate(("green", "red", "blue"))]
+    (folder / "classes.json").write_text(json.dumps(rows), encoding="utf-8")
+    with pytest.raises(UserError, match="other classes"):
+        train(replace(options, resume=True), SMALL, torch.device("cpu"))
+    shutil.copy(data / "classes.json", folder / "classes.json")
+    (folder / "train" / "n01" / "n01_000000.png").unlink()
+    with pytest.raises(UserError, match="other data"):
+        train(replace(options, resume=True), SMALL, torch.device("cpu"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a program can answer")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_checkpoint_and_a_sentence(data: Path, tmp_path: Path, number: signal.Signals) -> None:
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        command("train", data, "--out", out, "--batch-size", 8, "--schedule", "64:500"),
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
+    )
+    assert process.stderr is not None
+    seen = ""
+    deadline = time.monotonic() + 300
+    while "64 px:" not in seen and time.monotonic() < deadline:
+        seen += process.stderr.read(1)
+    time.sleep(1)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "with --resume goes on from there." in last_line(stderr)
+    assert contents(out) == ["checkpoint.pt"]
