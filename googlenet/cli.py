@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status. An expected failure is one sentence on stderr and status 1."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 in any locale; a file name's odd byte becomes \udcXX, valid JSON
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         status: int = options.run(options)
         sys.stdout.flush()
         return status
