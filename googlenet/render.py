@@ -20,6 +20,11 @@ from googlenet.pixels import tiles
 MAGMA: NDArray[np.float32] = matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3].astype(np.float32) * 255
 """(256, 3) RGB in 0…255"""
 
+BLUES: NDArray[np.float32] = np.stack(
+    [np.interp(np.linspace(0, 1, 256), (0, 0.5, 1), channel) for channel in ((2, 20, 140), (6, 96, 215), (23, 205, 255))], axis=1
+).astype(np.float32)
+"""(256, 3) RGB in 0…255, for evidence against: blue beside magma's orange is told apart by colour-blind readers too."""
+
 
 @dataclass(frozen=True)
 class Spotlight:

@@ -29,9 +29,14 @@ from googlenet.ui.explainers import ExplainerCache, NotLoadedError
 from googlenet.ui.fairqueue import BusyError, FairQueue, RestartingError, Tell, Visitor, Waiting, Work
 from googlenet.ui.query import PageQuery
 
-EXAMPLES = {name.split(".")[0]: get_image(name) for name in ("lion.jpg", "cheetah.jpg")}
-"""name → file, of the pictures that come with Gradio: those that the built-in weights name right, and by these names. The page
-opens with the first."""
+OWN_EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = {
+    "cheetah": get_image("cheetah.jpg"),
+    "lion": get_image("lion.jpg"),
+    "cat": str(OWN_EXAMPLES / "cat.jpg"),
+    "astronaut": str(OWN_EXAMPLES / "astronaut.jpg"),
+}
+"""name → file; the page opens with the first. What each shows with the built-in weights, and its source: examples/README.md."""
 
 SIDE = 720
 """Longer side in pixels of the picture that the browser draws on."""

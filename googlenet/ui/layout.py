@@ -11,7 +11,9 @@ from typing import Any
 import gradio as gr
 import huggingface_hub
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+from starlette.middleware import Middleware
 
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.checkpoints.source import KNOWN_SOURCES
@@ -20,11 +22,12 @@ from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation
 from googlenet.images import open_image
-from googlenet.render import MAGMA, SPOTLIGHT, overlay
+from googlenet.render import BLUES, MAGMA, SPOTLIGHT, overlay
 from googlenet.ui import experiments, handlers, texts
 from googlenet.ui.explainers import Decorator, ExplainerCache
 from googlenet.ui.fairqueue import FairQueue, Tell
 from googlenet.ui.handlers import Message
+from googlenet.ui.preview import LinkPreview
 from googlenet.ui.query import PageQuery
 
 HERE = Path(__file__).parent
@@ -111,7 +114,8 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
             words=texts.PAGE,
             shared=shared(),
             space=space_page(),
-            magma=base64.b64encode(MAGMA.round().astype(np.uint8).tobytes()).decode(),
+            magma=colours(MAGMA),
+            blues=colours(BLUES),
             examples=[{"name": name, "thumb": thumb(path)} for name, path in handlers.EXAMPLES.items()],
             sources=[] if cache.lent else [vars(known) for known in KNOWN_SOURCES],
         )
@@ -147,6 +151,11 @@ def shared() -> dict[str, Any]:
         "spotlight": vars(SPOTLIGHT),
         "gone": GONE,
     }
+
+
+def colours(table: NDArray[np.float32]) -> str:
+    """A table of colours as bytes in base64."""
+    return base64.b64encode(table.round().astype(np.uint8).tobytes()).decode()
 
 
 def space_page() -> str | None:
@@ -243,4 +252,5 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "enable_monitoring": False,
         "max_file_size": "20mb",
+        "app_kwargs": {"middleware": [Middleware(LinkPreview)]},
     }

@@ -109,9 +109,10 @@ def belief_en(explanation: Explanation) -> str:
 
 
 def belief_ko(explanation: Explanation) -> str:
+    """Particles follow a Korean noun ("클래스"), never an English word or a figure, whose last sound is not known."""
     target = explanation.question.target
     assert target is not None
-    label = f"‘{explanation.labels[target]}’"
+    label = f"‘{explanation.labels[target]}’ 클래스"
     belief = {head: p for head, p in explanation.belief.items() if p is not None}
     first = favourites(explanation)
     agree = [head for head in first if first[head][0] == target]
@@ -119,24 +120,21 @@ def belief_ko(explanation: Explanation) -> str:
 
     def says(head: str) -> str:
         top, p = first[head]
-        return f"{head}의 1순위는 ‘{explanation.labels[top]}’({percent(p, 'ko')})"
+        return f"{head}의 1순위는 ‘{explanation.labels[top]}’ 클래스({percent(p, 'ko')})"
 
     if len(first) == 1:
         return f"{says('main')}입니다." if agree else f"{says('main')}이고, {label}의 확률은 {share['main']}입니다."
     shares = ", ".join(f"{head} {share[head]}" for head in first)
     if len(agree) == 3:
         if belief["aux1"] <= belief["aux2"] <= belief["main"]:
-            return (
-                f"aux1에서 이미 {label}의 확률이 {share['aux1']}로 가장 높고, "
-                f"aux2에서 {share['aux2']}, main에서는 {share['main']}입니다."
-            )
+            return f"aux1에서 이미 {label}의 확률이 가장 높고, 뒤로 갈수록 높아집니다: {shares}."
         return f"세 헤드 모두 1순위가 {label}입니다: {shares}."
     if agree == ["aux2", "main"]:
         return f"{says('aux1')}이지만, aux2부터는 {label}입니다: aux2 {share['aux2']}, main {share['main']}."
     if agree == ["main"]:
-        return f"{says('aux1')}, {says('aux2')}이고, main에서만 {label}의 확률이 {share['main']}로 가장 높습니다."
+        return f"{says('aux1')}, {says('aux2')}이고, main에서만 {label}의 확률이 가장 높습니다: {share['main']}."
     if agree == ["aux1", "main"]:
-        return f"{says('aux1')}, {says('aux2')}이고, main에서 다시 {label}의 확률이 {share['main']}로 가장 높습니다."
+        return f"{says('aux1')}, {says('aux2')}이고, main에서 다시 {label}의 확률이 가장 높습니다: {share['main']}."
     if agree:
         early = ", ".join(f"{head}({share[head]})" for head in agree)
         return f"{early}에서는 {label}의 확률이 가장 높지만, {says('main')}이고 {label}의 확률은 {share['main']}입니다."
@@ -190,13 +188,13 @@ def evidence_ko(explanation: Explanation) -> str:
     target, contrast, head = explanation.question.target, explanation.question.contrast, explanation.question.head
     assert target is not None
     found = peaks(explanation)
-    what = f"‘{explanation.labels[target]}’의 근거"
+    what = f"‘{explanation.labels[target]}’ 클래스의 근거"
     if contrast is not None:
         p = explanation.probabilities[head]
         assert p is not None
         what = (
-            f"‘{explanation.labels[contrast]}’({head} {percent(float(p[contrast]), 'ko')}) 대신 "
-            f"‘{explanation.labels[target]}’이라는 근거"
+            f"‘{explanation.labels[contrast]}’ 클래스({head} {percent(float(p[contrast]), 'ko')}) 대신 "
+            f"‘{explanation.labels[target]}’ 클래스라고 볼 근거"
         )
     how = movement(found)
     if how == "none":
@@ -208,7 +206,7 @@ def evidence_ko(explanation: Explanation) -> str:
         return f"{what}가 가장 강한 곳은 {first}, {last}입니다."
     place = REGIONS["ko"][found[0][1][0]][found[0][1][1]]
     if how == "returns":
-        return f"{what}가 가장 강한 곳은 {found[0][0]}과 {found[-1][0]}에서 {place}이고, 그 사이에는 다른 곳을 지납니다."
+        return f"{what}가 가장 강한 곳은 {found[0][0]}와 {found[-1][0]}에서 {place}이고, 그 사이에는 다른 곳을 지납니다."
     every = "모든 단계에서" if len(found) == len(explanation.branch_grids) else "근거가 있는 단계마다"
     return f"{what}가 가장 강한 곳은 {every} {place}입니다."
 

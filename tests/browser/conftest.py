@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.hub.conftest import write_model
@@ -30,9 +33,9 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def serve(log: Path, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
+def serve(log: Path, port: int | None = None, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
     """Start `python app.py` and wait until its page answers."""
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "app.py", "--port", str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=os.environ | environment)
@@ -86,7 +89,7 @@ def visit(browser: Browser, url: str) -> Iterator[Visit]:
     unless asked to. A script error or an outside request fails."""
     contexts, wrong = [], []
 
-    def opened(path: str = "", plays: bool = False, **options: object) -> Page:
+    def opened(path: str = "", plays: bool = False, at: str = url, **options: object) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **options})  # type: ignore[arg-type]
         contexts.append(context)
         context.set_default_timeout(SLOW)
@@ -94,8 +97,8 @@ def visit(browser: Browser, url: str) -> Iterator[Visit]:
             context.add_init_script("localStorage.setItem('googlenet.played', 'true')")
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
-        page.on("request", lambda r: None if r.url.startswith((url, "data:", "blob:")) else wrong.append(f"asked {r.url}"))
-        page.goto(url + path)
+        page.on("request", lambda r: None if r.url.startswith((at, "data:", "blob:")) else wrong.append(f"asked {r.url}"))
+        page.goto(at + path)
         page.wait_for_selector(".row")
         return page
 
@@ -115,3 +118,29 @@ def model_requests(page: Page) -> list[str]:
 def pixels(page: Page, canvas: str) -> str:
     """What a canvas shows, as a PNG in text."""
     return str(page.locator(canvas).evaluate("canvas => canvas.toDataURL()"))
+
+
+STAGE = '.stage[data-stage="{}"]'
+
+
+def file(name: str, content: bytes, mime: str = "image/jpeg") -> dict[str, object]:
+    return {"name": name, "mimeType": mime, "buffer": content}
+
+
+def jpeg(colour: str, size: tuple[int, int] = (320, 200)) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, "JPEG")
+    return out.getvalue()
+
+
+def settled(page: Page) -> None:
+    expect(page.locator('#walk [aria-busy="true"]')).to_have_count(0)
+    expect(page.locator(".page")).not_to_have_class(re.compile("busy"))
+
+
+def upload(page: Page, *files: object) -> None:
+    page.locator(".file").set_input_files(*files)  # type: ignore[arg-type]
+
+
+def chosen(page: Page) -> str:
+    return page.locator("#target").input_value()

@@ -1,7 +1,7 @@
 """Pictures of the page's main states: `python -m tests.browser.screenshots FOLDER [URL]`, to be looked at.
 
-Without a URL it starts `app.py` itself. `desktop.jpg` is the README's picture (`tests/browser/page.jpg`); its comment holds the
-SHA-256 of the weights that it shows.
+Without a URL it starts `app.py` itself. `desktop.jpg` is the README's picture (`tests/browser/page.jpg`), `card.jpg` what links
+to the page show (`googlenet/ui/card.jpg`); their comments hold the SHA-256 of the weights that they show.
 """
 
 from __future__ import annotations
@@ -95,7 +95,11 @@ def shoot(folder: Path, url: str, only: list[str]) -> None:
             print(png)
             if name == "desktop":
                 sha256 = re.findall(r'"sha256": ?"([0-9a-f]{64})"', page.request.get(url + "config").text())[0]
-                Image.open(png).convert("RGB").save(folder / "desktop.jpg", quality=86, optimize=True, comment=sha256)
+                with page.expect_download() as card:
+                    page.locator("[data-take=card]").click()
+                for name, source in (("desktop", png), ("card", card.value.path())):
+                    picture = Image.open(source).convert("RGB")
+                    picture.save(folder / f"{name}.jpg", quality=86, optimize=True, comment=sha256)
             context.close()
         browser.close()
 

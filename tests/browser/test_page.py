@@ -15,29 +15,8 @@ from gradio.media import get_image
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit, model_requests, pixels
-
-STAGE = '.stage[data-stage="{}"]'
-STAGES = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
-
-
-def file(name: str, content: bytes, mime: str = "image/jpeg") -> dict[str, object]:
-    return {"name": name, "mimeType": mime, "buffer": content}
-
-
-def jpeg(colour: str, size: tuple[int, int] = (320, 200)) -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", size, colour).save(out, "JPEG")
-    return out.getvalue()
-
-
-def settled(page: Page) -> None:
-    expect(page.locator('#walk [aria-busy="true"]')).to_have_count(0)
-    expect(page.locator(".page")).not_to_have_class(re.compile("busy"))
-
-
-def upload(page: Page, *files: object) -> None:
-    page.locator(".file").set_input_files(*files)  # type: ignore[arg-type]
+from googlenet.architecture import STAGES
+from tests.browser.conftest import STAGE, Visit, chosen, file, jpeg, model_requests, pixels, settled, upload
 
 
 def shown(page: Page) -> str:
@@ -46,10 +25,6 @@ def shown(page: Page) -> str:
     image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
     red, green, blue = image.getpixel((image.width // 2, image.height // 2))  # type: ignore[misc]
     return "red" if red > 150 > green else "green" if green > 90 > red else "blue" if blue > 150 > red else "other"
-
-
-def chosen(page: Page) -> str:
-    return page.locator("#target").input_value()
 
 
 def test_first_paint_is_an_explained_example_above_the_fold(visit: Visit) -> None:
@@ -66,7 +41,7 @@ def test_first_paint_is_an_explained_example_above_the_fold(visit: Visit) -> Non
 
 
 def test_a_probabilitys_bar_ends_before_its_percentage(visit: Visit) -> None:
-    page = visit()
+    page = visit("?example=lion")
     ends = page.locator(".row").evaluate_all(
         "rows => rows.map(row => [row.querySelector('i'), row.querySelector('u')].map(n => n.getBoundingClientRect()))"
         ".map(([bar, figure]) => [bar.width, figure.left - bar.right])"
@@ -142,15 +117,15 @@ def test_camera_gives_a_picture_and_stops(visit: Visit) -> None:
 
 def test_example_class_click_head_and_contrast_change_the_address(visit: Visit) -> None:
     page = visit()
-    page.locator("[data-example=cheetah]").click()
-    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("cheetah"))
+    page.locator("[data-example=lion]").click()
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("lion"))
     settled(page)
     second = page.locator('.card[data-head="aux1"] .row >> nth=1')
     label = second.locator("span").inner_text()
     second.click()
     expect(page.locator("#target")).to_have_value(label)
     settled(page)
-    assert "example=cheetah" in page.url
+    assert "example=lion" in page.url
     page.locator('.seg input[value="aux2"]').check(force=True)
     expect(page.locator(STAGE.format("5a"))).to_be_disabled()
     expect(page.locator(".behind")).to_contain_text("Second guess (aux2) is given after stage 4d")
@@ -294,9 +269,9 @@ def test_keyboard_alone(visit: Visit) -> None:
         raise AssertionError(f"{selector} cannot be reached with the Tab key")
 
     tab_to(".choose")
-    tab_to("[data-example=cheetah]")
+    tab_to("[data-example=lion]")
     page.keyboard.press("Enter")
-    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("cheetah"))
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("lion"))
     settled(page)
     tab_to(".seg input")
     page.keyboard.press("ArrowLeft")
@@ -375,10 +350,10 @@ def test_of_many_questions_the_newest_is_painted_and_few_are_run(visit: Visit) -
     page = visit()
     page.wait_for_timeout(500)
     sent = model_requests(page)
-    page.evaluate("() => { for (const name of ['cheetah', 'lion', 'cheetah', 'lion', 'cheetah']) "
+    page.evaluate("() => { for (const name of ['lion', 'cheetah', 'lion', 'cheetah', 'lion']) "
                   "document.querySelector(`[data-example=${name}]`).click(); }")  # fmt: skip
-    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("cheetah"))
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("lion"))
     settled(page)
     page.wait_for_timeout(1500)
-    assert "cheetah" in (page.locator(".picture").get_attribute("aria-label") or "")
+    assert "lion" in (page.locator(".picture").get_attribute("aria-label") or "")
     assert len(sent) <= 2  # one runs, one waits

@@ -161,7 +161,7 @@ def test_contrast_and_unlikely_are_said() -> None:
     said = texts.sentence(e)
     assert said.startswith("None of the 3 classes looks likely here.")
     assert "evidence for lion rather than cougar (30 % in aux2)" in said
-    assert "‘cougar’(aux2 30 %) 대신" in texts.sentence(e, "ko")
+    assert "‘cougar’ 클래스(aux2 30 %) 대신" in texts.sentence(e, "ko")
 
 
 def names(template: str) -> set[str | None]:
@@ -179,7 +179,10 @@ def test_the_pages_words_are_the_same_in_both_languages_and_all_used() -> None:
     for key in english:
         assert names(english[key]) == names(korean[key]), key
     page = (PACKAGE / "ui/page.html").read_text("utf-8") + layout.script()
-    assert {key for key in english if not re.search(rf"""["'. ]{key}\b""", page)} <= set(HEADS)
+    assert {key for key in english if not re.search(rf"""["'. ]{key}\b""", page)} <= {
+        *HEADS,
+        *(f"example_{name}" for name in handlers.EXAMPLES),
+    }
     assert set(re.findall(r'data-w="(\w+)"', page)) | set(re.findall(r'(?:say\("|words\.)(\w+)', page)) <= english.keys()
 
 
@@ -327,3 +330,20 @@ def test_large_pictures_are_sent_small() -> None:
 
 def test_the_script_is_made_of_all_its_files() -> None:
     assert sorted(layout.SCRIPT) == sorted(path.stem for path in (PACKAGE / "ui/js").glob("*.js"))
+
+
+def test_a_korean_particle_follows_a_sound_that_is_known() -> None:
+    """Never an English word, whose last sound is not known; after a stage's name (its letter ends in a vowel) 와, 는, 가, 로."""
+    random = np.random.default_rng(1)
+    said = list(texts.PAGE["ko"].values())
+    for head in HEADS:
+        for contrast in (None, 1):
+            beliefs = {h: tuple(random.dirichlet([0.4] * 3)) for h in HEADS}
+            peaks = {stage: (int(random.integers(3)), int(random.integers(3))) for stage in STAGES}
+            said.append(texts.sentence(made(beliefs, peaks, head, 0, contrast), "ko"))  # type: ignore[arg-type]
+            said.append(texts.sentence(made(beliefs, everywhere((1, 2)) | {"3b": (0, 0)}, head, 0, contrast), "ko"))  # type: ignore[arg-type]
+    for text in said:
+        assert not re.search(r"[a-z}]’(?:은|는|이|가|을|를|과|와|로|으로|이라)", text), text
+        assert not re.search(r"\{(?:class|source|name)\}(?:은|는|이|가|을|를|과|와|로|으로|이라)(?![가-힣])", text), text
+        assert not re.search(r"[345][a-e](?:과|은|이|을|으로)(?![가-힣])", text), text
+        assert not re.search(r"(?:이상|미만)(?:가|로|는|를)(?![가-힣])", text), text

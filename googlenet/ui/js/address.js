@@ -30,8 +30,8 @@ function address(back) {
   const url = location.pathname + search;
   const state = { question: answer.asked };
   const first = asked === 0 || !history.state?.question;
-  if (asked === 0) history.replaceState(state, "");
-  else if (first || back || search === location.search) history.replaceState(state, "", url);
+  if (asked === 0 || back) history.replaceState(state, "");
+  else if (first || search === location.search) history.replaceState(state, "", url);
   else history.pushState(state, "", url);
 }
 window.addEventListener("popstate", event => {

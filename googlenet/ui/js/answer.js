@@ -27,6 +27,7 @@ function show() {
     radio.checked = radio.value === question.head;
     radio.disabled = !heads[radio.value];
   }
+  caption();
   target.set(question.target);
   contrast.set(question.contrast);
   for (const head of HEADS) card(head);

@@ -21,6 +21,7 @@ function ask(question) {
   popping = false;
   busy(words.working);
   waiting = { ...wanted, n: ++asked };
+  remember();
   if (!running || Date.now() - sentAt > SLOW) send();
 }
 function send() {
@@ -115,6 +116,7 @@ receivers.error = async message => {
   if (took(message)) return;
   finished(message.n);
   if (message.n !== asked) return;
+  if (message.not_loaded) return loadFor(wanted, message.not_loaded);
   const file = message.error.en === props.shared.gone && wanted?.path ? await kept(wanted.path) : null;
   if (message.n !== asked) return;
   if (file)

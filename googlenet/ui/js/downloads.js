@@ -25,6 +25,7 @@ function took(message) {
 /** what a button of the row does @type {Record<string, () => void>} */
 const takes = {
   png: () => sheet().then(canvas => canvas.toBlob(blob => blob && save(blob, "image/png", "sheet.png"))),
+  card: () => shareCard().then(canvas => canvas.toBlob(blob => blob && save(blob, "image/png", "card.png"))),
   json: () => save(JSON.stringify(answer.result, null, 1), "application/json", "explanation.json"),
   npz: () => {
     taking = "npz";

@@ -150,15 +150,15 @@ function light(image, p, part, dpr, grid, values, scale) {
       const seen = row && l >= 0;
       let v = 0;
       if (seen) v = (heat[a + l] * (1 - s) + heat[a + r] * s) * (1 - t) + (heat[b + l] * (1 - s) + heat[b + r] * s) * t;
-      const speaksAgainst = v < 0; // drawn in magma with red and blue exchanged
-      if (speaksAgainst) v = -v;
+      const colours = v < 0 ? blues : magma;
+      v = Math.abs(v);
       if (v < hidden) v = 0;
       const soft = v * v * (3 - 2 * v);
       const tint = (((from + range * v) * 255) | 0) * 3;
       const grey = (red * p[k] + green * p[k + 1] + blue * p[k + 2]) * dim * (1 - soft);
       const dark = grey + (!seen && ((x + y) / dpr) % hatch_period < hatch_width ? hatch_light : 0);
       for (let c = 0; c < 3; c++) {
-        const shade = dark + (p[k + c] * keep + magma[tint + (speaksAgainst ? 2 - c : c)] * add) * soft;
+        const shade = dark + (p[k + c] * keep + colours[tint + c] * add) * soft;
         q[k + c] = p[k + c] + (shade - p[k + c]) * strength;
       }
       q[k + 3] = 255;
@@ -170,8 +170,7 @@ function light(image, p, part, dpr, grid, values, scale) {
 function colour(v, against = false) {
   const [from, range] = SPOTLIGHT.tint;
   const at = (((from + range * v) * 255) | 0) * 3;
-  const rgb = [...magma.slice(at, at + 3)];
-  return `rgb(${(against ? rgb.reverse() : rgb).join(" ")})`;
+  return `rgb(${(against ? blues : magma).slice(at, at + 3).join(" ")})`;
 }
 
 /** An element of an SVG drawing. @returns {any} @param {string} tag @param {Record<string, any>} attributes @param {string} [text] */

@@ -10,11 +10,11 @@ store(sessionStorage, "tab", tab);
 navigator.locks?.request(tab, () => new Promise(() => {})); // held until the tab is gone
 
 function remember() {
-  if (!answer) return;
+  if (!wanted) return;
   const controls = Object.fromEntries(
     $$(".looks input").map(input => [input.className, input.type === "checkbox" ? input.checked : input.value]),
   );
-  store(sessionStorage, "walk", { question: answer.asked, stage, controls, tab: tabs.current, search: location.search });
+  store(sessionStorage, "walk", { question: wanted, stage, controls, tab: tabs.current, search: location.search });
 }
 
 /** @returns {any} what the tab showed before it was loaded again, or null */

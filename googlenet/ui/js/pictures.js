@@ -10,13 +10,33 @@ const TYPES = ["jpeg", "png", "webp", "gif", "bmp", "tiff"].map(type => `image/$
 
 $(".file").accept = "image/*,.tif,.tiff,.heic,.heif";
 for (const example of props.examples) {
-  const caption = words[`example_${example.name}`] ?? example.name;
   const image = make("img", { src: example.thumb, alt: "", width: 56, height: 56 });
   const onclick = () => ask({ example: example.name, head: wanted?.head });
   $(".examples").append(
-    make("button", { type: "button", "data-example": example.name, title: caption, "aria-label": caption, onclick }, image),
+    make(
+      "button",
+      {
+        type: "button",
+        "data-example": example.name,
+        "aria-label": `${example.name}: ${words[`example_${example.name}`]}`,
+        onclick,
+      },
+      image,
+    ),
   );
 }
+
+/** Say what an example shows: the one under the pointer, else the one that is explained. @param {string} [name] */
+function caption(name) {
+  const shown = name ?? answer?.asked.example;
+  $(".role").textContent = shown ? words[`example_${shown}`] : "";
+}
+for (const event of ["mouseover", "focusin"]) {
+  $(".examples").addEventListener(event, (/** @type {any} */ { target: node }) =>
+    caption(node.closest("[data-example]")?.dataset.example),
+  );
+}
+for (const event of ["mouseleave", "focusout"]) $(".examples").addEventListener(event, () => caption());
 
 /** Draw a picture upright, as a JPEG of bounded side on white. @param {ImageBitmap} bitmap @param {string} name */
 async function reduced(bitmap, name) {

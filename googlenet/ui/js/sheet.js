@@ -134,3 +134,34 @@ function sheetHead(p, head, x, y, width) {
     p.write(percent(row.probability), x + width, line + 18, 15, "ink", isAsked ? "700" : "400", "right");
   });
 }
+
+/** A picture of 1200×630 to share: the enlarged stage, the walk, and what the heads say. @returns {Promise<HTMLCanvasElement>} */
+async function shareCard() {
+  await document.fonts.ready;
+  const canvas = make("canvas", { width: 1200, height: 630 });
+  const p = pen(canvas);
+  p.made.fillStyle = p.tone("bg");
+  p.made.fillRect(0, 0, 1200, 630);
+  p.place(overlay(stage, 550), 40, 40, 550);
+  p.write("Inside GoogLeNet", 630, 78, 38, "ink", "700");
+  p.write(words.tagline, 630, 112, 19, "soft");
+  const side = 52;
+  STAGES.forEach((/** @type {string} */ name, /** @type {number} */ i) => {
+    const x = 630 + i * (side + 5) + Math.floor(i / 3) * 5;
+    if (answer.grids[name]) p.place(overlay(name, side), x, 142, side);
+    p.write(name, x + side / 2, 142 + side + 19, 14, name === stage ? "accent" : "soft", "400", "center");
+  });
+  HEADS.filter((/** @type {string} */ head) => answer.result.heads[head]).forEach(
+    (/** @type {string} */ head, /** @type {number} */ i) => {
+      const y = 262 + i * 62;
+      const [best] = answer.result.heads[head];
+      p.write(`${words[head]} · ${head}`, 630, y, 16, "soft");
+      p.made.fillStyle = p.tone(best.index === answer.result.question.target.index ? "tint" : "bar");
+      p.made.fillRect(630, y + 8, Math.max(5, 440 * best.probability), 34);
+      p.write(best.label, 640, y + 32, 21, "ink", "700");
+      p.write(percent(best.probability), 1160, y + 32, 21, "ink", "700", "right");
+    },
+  );
+  p.wrap(answer.say[language].replaceAll(" %", "\u00a0%"), 630, 478, 19, 530);
+  return canvas;
+}

@@ -21,10 +21,6 @@ function start(opened) {
   if (!opened) {
     receive({ ...initial, weights: null });
     if (initial.answer) setTimeout(playOnce, 300);
-  } else if (opened.weights) {
-    linked = opened;
-    wanted = opened;
-    busy(say("loading", { source: sourceName(opened.weights) }));
-    load(opened.weights);
-  } else ask(opened);
+  } else if (opened.weights) loadFor(opened, opened.weights);
+  else ask(opened);
 }

@@ -25,6 +25,7 @@ const native = (navigator.language || "en").toLowerCase().startsWith("ko") ? "ko
 /** @type {"en" | "ko"} */ const language = store(localStorage, "language") || native;
 const words = props.words[language];
 const magma = bytes(props.magma);
+const blues = bytes(props.blues); // for evidence against
 
 /** @type {any} */ let answer = null; // what is painted: an answer of handlers.packed, with its grids unpacked
 /** @type {any} */ let weights = null; // handlers.described of the weights that answer
@@ -70,10 +71,12 @@ function make(tag, attributes = {}, ...children) {
 /** Say what goes on, under the examples. @param {string} text */
 function notice(text) {
   $(".notice").textContent = text || words.hint;
+  $(".notice").classList.toggle("hint", !text); // there is no dropping on a phone
   $(".mistake").textContent = "";
 }
 /** Say what went wrong, in the same place. @param {string} text */
 function complain(text) {
+  notice("");
   $(".notice").textContent = text ? "" : words.hint;
   $(".mistake").textContent = text;
 }

@@ -19,6 +19,13 @@ function load(source) {
   if (!loading) loadNext();
   $(".weights-say").textContent = say("loading", { source: sourceName(source) });
 }
+/** Load weights that a question needs, and ask it then. @param {any} question @param {string} source */
+function loadFor(question, source) {
+  linked = { ...question, weights: source };
+  wanted = linked;
+  busy(say("loading", { source: sourceName(source) }));
+  load(source);
+}
 function loadNext() {
   if (!nextSource) return;
   const { source } = nextSource;

@@ -1,0 +1,208 @@
+"""The decision as it forms: play, crossings, evidence against, the touched cell, covering, and where all of it stands."""
+
+from __future__ import annotations
+
+import io
+import re
+import statistics
+
+import pytest
+from gradio.media import get_image
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from googlenet.architecture import STAGES
+from tests.browser.conftest import STAGE, Visit, file, model_requests, pixels, settled, upload
+
+BIG = ".big canvas[role=img]"
+WATCH = """() => { window.walk = []; const title = document.querySelector('#stage-title');
+    const count = selector => document.querySelectorAll(selector).length;
+    new MutationObserver(() =>
+        window.walk.push([title.textContent, count('.card.ahead'), count('.word.come')])).observe(title, {childList: true}); }"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1440, 900), (1920, 1080), (2560, 1440)])
+def test_strip_heads_and_enlarged_stage_are_seen_together(visit: Visit, width: int, height: int) -> None:
+    page = visit(viewport={"width": width, "height": height})
+    for selector in (".strip", ".cards", ".big", ".say", ".slope", ".play"):
+        box = page.locator(selector).bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= height, selector
+    right = page.locator(".right").bounding_box()
+    assert right is not None
+    assert right["x"] + right["width"] > 0.95 * width  # fluid up to a projector
+
+
+def test_play_walks_through_the_stages_and_fills_the_heads_in_turn(visit: Visit) -> None:
+    page = visit()
+    page.evaluate(WATCH)
+    whole = page.locator(".say").inner_text()
+    page.locator(".play").click()
+    expect(page.locator("#stage-title")).to_have_text("Stage 5b")
+    expect(page.locator(".page")).not_to_have_class(re.compile("playing"))
+    titles, ahead, words = zip(*page.evaluate("window.walk"), strict=True)
+    assert titles == tuple(f"Stage {stage}" for stage in STAGES)
+    assert ahead == (3, 3, 2, 2, 2, 1, 1, 1, 0)  # a card fills when its branch is reached
+    assert list(words) == sorted(set(words))  # the sentence grows at each stage
+    assert page.locator(".ahead").count() == 0
+    assert page.locator(".say").inner_text() == whole
+    page.locator(".play").click()
+    page.locator(STAGE.format("3b")).click()  # a hand ends it
+    expect(page.locator(".page")).not_to_have_class(re.compile("playing"))
+    page.wait_for_timeout(700)
+    expect(page.locator("#stage-title")).to_have_text("Stage 3b")
+
+
+def test_the_first_example_plays_once_by_itself(visit: Visit) -> None:
+    page = visit(plays=True)
+    expect(page.locator(".page")).to_have_class(re.compile("playing"), timeout=3000)
+    expect(page.locator(".page")).not_to_have_class(re.compile("playing"))
+    page.reload()
+    page.wait_for_selector(".row")
+    page.evaluate(WATCH)
+    page.wait_for_timeout(1500)
+    assert page.evaluate("window.walk") == []
+
+
+def test_reduced_motion_steps_without_motion(visit: Visit) -> None:
+    page = visit(plays=True, reduced_motion="reduce")
+    page.evaluate(WATCH)
+    page.wait_for_timeout(1500)
+    assert page.evaluate("window.walk") == []  # nothing moves by itself
+    page.locator(".play").click()
+    page.wait_for_function("() => window.walk.length > 2")
+    assert page.evaluate("document.getAnimations().filter(a => a.playState === 'running').length") == 0
+
+
+def test_arrows_step_through_the_strip_with_one_tab_stop(visit: Visit) -> None:
+    page = visit()
+    assert page.locator('.stage[tabindex="0"]').count() == 1
+    page.locator(".stage[aria-pressed=true]").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#stage-title")).to_have_text("Stage 4d")
+    assert page.evaluate("document.activeElement.dataset.stage") == "4d"
+    page.keyboard.press("End")
+    expect(page.locator("#stage-title")).to_have_text("Stage 5b")
+
+
+def test_the_slope_chart_shows_each_heads_favourite_and_the_asked_class(visit: Visit) -> None:
+    page = visit()
+    chart = page.locator(".slope")
+    names = chart.locator("text:not(.head)").evaluate_all("all => all.map(n => n.firstChild.data)")
+    for head in ("aux1", "aux2", "main"):
+        row = page.locator(f'.card[data-head="{head}"] .row >> nth=0')
+        label, share = row.locator("span").inner_text(), row.locator("u").inner_text()
+        assert f"{label} {share}" in names
+    assert chart.locator("polyline.asked").count() == 1
+    assert 2 <= chart.locator("polyline").count() <= 6
+    boxes = chart.locator("text:not(.head)").evaluate_all(
+        "all => all.map(n => n.getBoundingClientRect()).map(b => [b.left, b.top, b.right, b.bottom])"
+    )
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        for other in boxes[:i]:
+            assert not (left < other[2] and other[0] < right and top + 3 < other[3] and other[1] + 3 < bottom), names[i]
+
+
+def blueness(page: Page) -> int:
+    """How many pixels of the enlarged stage are clearly blue."""
+    png = page.locator(BIG).screenshot()
+    return sum(b > r + 40 for r, _, b in Image.open(io.BytesIO(png)).convert("RGB").getdata())  # type: ignore[misc]
+
+
+def test_evidence_against_has_a_hue_of_its_own(visit: Visit) -> None:
+    page = visit("?example=lion")
+    page.locator(STAGE.format("5a")).click()
+    page.locator(".looks .against").check()
+    page.wait_for_timeout(400)
+    expect(page.locator(".legend .low")).to_have_text("against")
+    assert blueness(page) > 200
+    page.locator(".looks .against").uncheck()
+    page.wait_for_timeout(400)
+    assert blueness(page) < 20
+    text = page.locator(".stage-text").inner_text()
+    shares = [float(share) for share in re.findall(r"(\d+)\xa0% (?:speaks|against)", text)]
+    assert sum(shares) == pytest.approx(100, abs=1)
+
+
+def test_a_touched_cell_tells_its_numbers_and_what_it_can_see(visit: Visit) -> None:
+    page = visit("?example=lion")
+    sent = model_requests(page)
+    page.locator(STAGE.format("3a")).click()
+    box = page.locator(BIG).bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.6)
+    text = page.locator(".cell-text")
+    expect(text).to_contain_text("Row 17, column 9:")
+    *terms, total = (float(v.replace("−", "-")) for v in re.findall(r"−?\d+\.\d+", text.inner_text())[:5])
+    assert sum(terms) == pytest.approx(total, abs=3 * 10 ** -len(str(total).split(".")[1]))
+    assert page.locator(".big .marks rect.field").count() == 2
+    page.locator(".big").focus()
+    page.keyboard.press("ArrowRight")
+    expect(text).to_contain_text("Row 17, column 10:")
+    page.locator(STAGE.format("5b")).click()
+    expect(text).to_contain_text("Touch the picture")
+    page.locator(".big").press("Enter")
+    expect(text).to_contain_text("It can see all")
+    assert sent == []
+
+
+def test_a_panorama_shows_the_part_that_was_seen(visit: Visit) -> None:
+    page = visit()
+    wide = Image.open(get_image("lion.jpg")).convert("RGB").resize((1600, 300))
+    out = io.BytesIO()
+    wide.save(out, "JPEG")
+    upload(page, file("wide.jpg", out.getvalue()))
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("wide"))
+    settled(page)
+    cell = page.locator(STAGE.format("4c") + " canvas").bounding_box()
+    assert cell is not None
+    assert cell["height"] == pytest.approx(cell["width"], rel=0.1)
+    frame = page.locator(".photo rect.crop >> nth=1").bounding_box()  # on the photograph
+    assert frame is not None
+    assert frame["width"] < 80
+
+
+def test_play_keeps_the_frames_coming(visit: Visit) -> None:
+    """No timing test: a walk of nine stages that froze would show a handful of frames."""
+    page = visit()
+    page.evaluate(
+        "() => { window.frames_ = []; let last = performance.now(); const tick = now => { window.frames_.push(now - last);"
+        " last = now; requestAnimationFrame(tick); }; requestAnimationFrame(tick); }"
+    )
+    page.locator(".play").click()
+    expect(page.locator(".page")).not_to_have_class(re.compile("playing"))
+    assert statistics.median(page.evaluate("window.frames_")) < 100
+
+
+def test_sheet_and_card_are_drawn_in_the_visitors_language(visit: Visit) -> None:
+    page = visit("?example=cat", locale="ko-KR")
+    sizes = {}
+    for kind in ("png", "card"):
+        with page.expect_download() as download:
+            page.locator(f"[data-take={kind}]").click()
+        with Image.open(download.value.path()) as picture:
+            sizes[kind] = picture.size
+    assert sizes["card"] == (1200, 630)
+    assert sizes["png"][0] > 1900
+
+
+def test_the_language_can_be_switched_and_stays(visit: Visit) -> None:
+    page = visit("?example=cat&class=tabby")
+    page.locator(".languages").click()
+    expect(page.locator(".choose")).to_have_text("사진 선택")
+    expect(page.locator("#target")).to_have_value("tabby")
+    page.reload()
+    expect(page.locator(".choose")).to_have_text("사진 선택")
+    page.locator(".languages").click()
+    expect(page.locator(".choose")).to_have_text("Choose a picture")
+
+
+def test_pixels_differ_between_stages(visit: Visit) -> None:
+    page = visit()
+    seen = set()
+    for stage in STAGES:
+        page.locator(STAGE.format(stage)).click()
+        page.wait_for_timeout(300)
+        seen.add(pixels(page, BIG))
+    assert len(seen) == 9

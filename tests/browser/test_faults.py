@@ -1,0 +1,368 @@
+"""What may go wrong around a visitor, and must lose nothing: the network, the server, files, other tabs, slips of the hand."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio.media import get_image
+from gradio_client import Client, handle_file
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import STAGE, Visit, chosen, file, free_port, jpeg, model_requests, serve, settled, upload
+from tests.browser.proxy import Proxy
+
+PASTE = """([selector, base64, text]) => {
+    const bytes = Uint8Array.from(atob(base64), c => c.charCodeAt(0)), data = new DataTransfer();
+    data.items.add(new File([bytes], "image.png", {type: "image/png"}));
+    if (text) data.setData("text/plain", text);
+    document.querySelector(selector).dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true}));
+}"""
+
+
+def looking_at(page: Page, name: str) -> None:
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile(name))
+    settled(page)
+
+
+def own_question(page: Page) -> None:
+    """A picture of the visitor's own, asked about in a way that differs from every default."""
+    upload(page, get_image("tower.jpg"))
+    looking_at(page, "tower")
+    page.locator('.seg input[value="aux2"]').check(force=True)
+    expect(page.locator(".behind")).to_be_visible()
+    settled(page)
+    page.locator(STAGE.format("3b")).click()
+    page.locator(".looks .threshold").fill("0.3")
+
+
+def is_own_question(page: Page) -> None:
+    looking_at(page, "tower")
+    expect(page.locator('.seg input[value="aux2"]')).to_be_checked()
+    expect(page.locator("#stage-title")).to_have_text("Stage 3b")
+    assert page.locator(".looks .threshold").input_value() == "0.3"
+
+
+def test_a_reload_loses_nothing(visit: Visit) -> None:
+    page = visit()
+    own_question(page)
+    page.reload()
+    is_own_question(page)
+
+
+def test_three_seconds_without_a_connection_lose_nothing(visit: Visit, url: str) -> None:
+    proxy = Proxy(int(url.rsplit(":", 1)[1].strip("/")))
+    page = visit(at=f"http://127.0.0.1:{proxy.port}/")
+    own_question(page)
+    page.locator('.card[data-head="aux2"] .row >> nth=3').click()  # in flight
+    proxy.cut()
+    page.wait_for_timeout(3000)
+    proxy.mend()
+    page.wait_for_timeout(2000)
+    is_own_question(page)
+    proxy.close()
+
+
+@pytest.fixture
+def restarted(tmp_path: Path) -> Iterator[object]:
+    """A server that can be stopped, with all that was uploaded, and started again at the same port."""
+    port, running = free_port(), []
+
+    def start() -> str:
+        for process in running:
+            process.kill()
+            process.wait()
+        shutil.rmtree(tmp_path / "uploads", ignore_errors=True)
+        process, url = serve(tmp_path / "log.txt", port, GRADIO_TEMP_DIR=str(tmp_path / "uploads"))
+        running[:] = [process]
+        return url
+
+    yield start
+    for process in running:
+        process.kill()
+
+
+def test_a_restarted_server_gets_the_picture_again(visit: Visit, restarted: object) -> None:
+    page = visit(at=restarted())  # type: ignore[operator]
+    own_question(page)
+    restarted()  # type: ignore[operator]
+    page.reload()
+    is_own_question(page)
+
+
+def test_a_picture_that_the_server_has_swept_away_is_sent_again(visit: Visit, restarted: object, tmp_path: Path) -> None:
+    page = visit(at=restarted())  # type: ignore[operator]
+    own_question(page)
+    shutil.rmtree(tmp_path / "uploads")
+    page.locator('.card[data-head="aux2"] .row >> nth=1').click()
+    settled(page)
+    is_own_question(page)
+    expect(page.locator(".mistake")).to_be_hidden()
+    shutil.rmtree(tmp_path / "uploads")
+    with page.expect_download() as download:  # drawn in the browser
+        page.locator("[data-take=png]").click()
+    with Image.open(download.value.path()) as sheet:
+        assert sheet.width > 1000
+
+
+def test_a_file_that_is_too_large_leaves_the_page_at_work(visit: Visit) -> None:
+    page = visit()
+    page.locator("[data-example=lion]").click()
+    upload(page, file("huge.tif", b"II*\0" + bytes(21 * 2**20), "image/tiff"))
+    expect(page.locator(".mistake")).to_contain_text("huge.tif is larger than 20 MB")
+    settled(page)
+    page.locator("[data-example=lion]").click()
+    looking_at(page, "lion")
+
+
+def test_a_drawing_is_refused_at_once(visit: Visit) -> None:
+    page = visit()
+    sent = model_requests(page)
+    upload(page, file("logo.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"))
+    expect(page.locator(".mistake")).to_contain_text("logo.svg is a drawing (SVG)")
+    settled(page)
+    assert sent == []
+
+
+def test_the_chosen_stage_keeps_its_ring_under_the_pointer(visit: Visit) -> None:
+    page = visit()
+    cell = page.locator(".stage[aria-pressed=true] .cell")
+    page.wait_for_timeout(400)
+    before = cell.evaluate("c => getComputedStyle(c).boxShadow")
+    cell.hover()
+    page.wait_for_timeout(400)
+    assert cell.evaluate("c => getComputedStyle(c).boxShadow") == before
+
+
+def test_class_search_finds_kinds_and_keeps_what_was_chosen(visit: Visit) -> None:
+    page = visit()
+    options = page.locator("#target-list li")
+    page.locator("#target").fill("dog")
+    expect(options.filter(has_text="Labrador retriever")).to_have_count(1)
+    expect(options.filter(has_text="standard poodle")).to_have_count(1)
+    page.locator("#target").fill("golden retr")
+    page.keyboard.press("Tab")  # takes the highlighted choice and goes on to the next field
+    expect(page.locator("#target")).to_have_value("golden retriever")
+    assert page.evaluate("document.activeElement.id") == "contrast"
+    settled(page)
+    page.locator("#contrast").click()
+    expect(page.locator("#contrast-list li").filter(has_text=re.compile("^golden retriever"))).to_have_count(
+        0
+    )  # not its own contrast
+    for key, at in (("End", -1), ("Home", 0)):
+        page.keyboard.press(key)
+        expect(page.locator(f"#contrast-list li >> nth={at}")).to_have_class("at")
+    page.keyboard.press("PageDown")
+    expect(page.locator("#contrast-list li >> nth=8")).to_have_class("at")
+    page.keyboard.press("Tab")
+    settled(page)
+    assert page.locator("#contrast").input_value()
+    page.locator("#contrast").fill("")
+    page.keyboard.press("Tab")  # an emptied field asks for no contrast
+    expect(page.locator(".say")).not_to_contain_text("rather than")
+    settled(page)
+    assert page.locator("#contrast").input_value() == ""
+
+
+def test_the_scrollbar_of_the_class_list_can_be_used(visit: Visit) -> None:
+    page = visit()
+    page.locator("#target").click()
+    box = page.locator("#target-list").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 120)
+    page.mouse.up()
+    expect(page.locator("#target-list")).to_be_visible()
+
+
+def test_a_link_that_asks_for_a_class_rather_than_itself_asks_for_the_class(visit: Visit) -> None:
+    page = visit("?example=lion&class=cougar&contrast=cougar")
+    settled(page)
+    assert chosen(page) == "cougar"
+    assert page.locator("#contrast").input_value() == ""
+
+
+def test_a_silent_server_is_told_and_can_be_left(visit: Visit) -> None:
+    page = visit()
+    before = page.locator(".say").inner_text()
+    page.route("**/queue/join*", lambda route: None)  # never answered
+    page.locator("[data-example=lion]").click()
+    expect(page.locator(".notice")).to_have_text("No answer yet; still waiting.", timeout=15_000)
+    page.locator(".stop").click()
+    settled(page)
+    assert page.locator(".say").inner_text() == before
+    page.unroute("**/queue/join*")
+    page.locator("[data-example=lion]").click()
+    looking_at(page, "lion")
+
+
+def test_a_lost_connection_is_told_at_once(visit: Visit) -> None:
+    page = visit()
+    page.route("**/queue/join*", lambda route: None)
+    page.locator("[data-example=lion]").click()
+    page.context.set_offline(True)
+    expect(page.locator(".notice")).to_contain_text("You are offline", timeout=3000)
+    page.unroute("**/queue/join*")
+    page.context.set_offline(False)
+    looking_at(page, "lion")
+
+
+def test_a_camera_clicked_twice_is_off_after_closing(visit: Visit) -> None:
+    page = visit()
+    page.evaluate(
+        """() => { window.streams = []; navigator.mediaDevices.getUserMedia = async () => {
+            await new Promise(r => setTimeout(r, 200));
+            const c = document.createElement("canvas"); c.getContext("2d"); const s = c.captureStream(5);
+            window.streams.push(s); return s; }; }"""
+    )
+    page.evaluate("() => { const b = document.querySelector('.camera'); b.click(); b.click(); }")
+    expect(page.locator(".shoot")).to_be_visible()
+    page.locator(".leave").click()
+    assert page.evaluate("window.streams.flatMap(s => s.getTracks()).every(t => t.readyState === 'ended')")
+
+
+def test_the_first_answer_being_an_error_is_told_once(visit: Visit, url: str) -> None:
+    """Served with an error in place of the first answer, the page says it and answers the next question."""
+    context_page: list[Page] = []
+
+    def broken(route: object) -> None:
+        answer = route.fetch()  # type: ignore[attr-defined]
+        body = answer.text().replace('"answer":{', '"error":{"en":"Broken.","ko":"고장."},"was":{')
+        route.fulfill(response=answer, body=body)  # type: ignore[attr-defined]
+
+    page = visit("?example=cheetah")
+    context_page.append(page)
+    page.route(re.compile(re.escape(url) + r"(config)?$"), broken)
+    page.goto(url)
+    expect(page.locator(".mistake")).to_have_text("Broken.")
+    page.locator("[data-example=lion]").click()
+    looking_at(page, "lion")
+
+
+def test_an_example_keeps_the_head_and_a_card_asks_its_own(visit: Visit) -> None:
+    page = visit()
+    row = page.locator('.card[data-head="aux2"] .row >> nth=1')
+    label = row.locator("span").inner_text()
+    row.click()
+    expect(page.locator("#target")).to_have_value(label)
+    settled(page)
+    expect(page.locator('.seg input[value="aux2"]')).to_be_checked()
+    assert page.evaluate("document.activeElement.matches('.card[data-head=aux2] .row')")  # focus stays
+    page.locator("[data-example=lion]").click()
+    looking_at(page, "lion")
+    expect(page.locator('.seg input[value="aux2"]')).to_be_checked()
+
+
+def test_the_address_keeps_the_rest_and_back_goes_to_the_question_before(visit: Visit) -> None:
+    page = visit("?__theme=dark")
+    first = page.locator(".say").inner_text()
+    page.locator("[data-example=lion]").click()
+    looking_at(page, "lion")
+    assert "__theme=dark" in page.url
+    page.go_back()
+    looking_at(page, "cheetah")
+    assert page.locator(".say").inner_text() == first
+    assert page.url.endswith("?__theme=dark")
+    page.go_forward()
+    looking_at(page, "lion")
+
+
+def test_in_a_frame_the_link_is_the_outer_pages(visit: Visit, url: str) -> None:
+    page = visit()
+    page.goto(url + "theme.css")
+    page.evaluate(
+        f"() => {{ document.body.innerHTML = '<iframe src=\"{url}?example=cheetah\" width=1300 height=800></iframe>'; }}"
+    )
+    frame = page.frame_locator("iframe")
+    expect(frame.locator(".row").first).to_be_visible()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate("navigator.clipboard.writeText = text => { window.link = text; return Promise.resolve(); }")
+    inner = page.frames[1]
+    inner.evaluate("navigator.clipboard.writeText = text => { window.top.link = text; return Promise.resolve(); }")
+    frame.locator("[data-take=link]").click()
+    page.wait_for_function("() => window.link")
+    assert page.evaluate("window.link").startswith(f"{url}theme.css?example=cheetah")
+
+
+def photograph() -> Image.Image:
+    """12 megapixels of a lion, with the noise that makes its file as large as a camera's."""
+    lion = Image.open(get_image("lion.jpg")).convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)
+    noise = np.random.default_rng(0).normal(0, 6, (3000, 4000, 1))
+    return Image.fromarray((np.asarray(lion) + noise).clip(0, 255).astype(np.uint8))
+
+
+def test_a_large_photograph_goes_small_and_keeps_its_own_pixels(visit: Visit, url: str, tmp_path: Path) -> None:
+    path, tag = tmp_path / "large.jpg", Image.Exif()
+    tag[0x0112] = 6  # the camera was turned
+    photograph().rotate(90, expand=True).save(path, quality=93, exif=tag)
+    assert path.stat().st_size > 3_000_000
+    page, sent = visit(), []
+    page.on("request", lambda r: sent.append(len(r.post_data_buffer or b"")) if "/upload" in r.url else None)
+    upload(page, str(path))
+    looking_at(page, "large.jpg")
+    assert max(sent) < 1_000_000
+    expect(page.locator(".take-say")).to_contain_text("reduced to 1,600 pixels")
+    with page.expect_download() as download:
+        page.locator("[data-take=json]").click()
+    own = json.loads(Path(download.value.path()).read_text("utf-8"))
+    client = Client(url, verbose=False, download_files=str(tmp_path))
+    other, _ = client.predict(handle_file(path), head="main", target=own["question"]["target"]["label"], api_name="/explain")
+    client.close()
+    assert own["seen"] == pytest.approx(other["seen"], rel=0.01)
+    for mine, theirs in zip(own["stages"], other["stages"], strict=True):
+        cell = (own["seen"][2] - own["seen"][0]) / mine["size"][1]
+        assert mine["peak"] == pytest.approx(theirs["peak"], abs=max(40, 1.01 * cell)), mine["name"]
+
+
+def test_text_wins_over_its_bitmap_in_a_field(visit: Visit) -> None:
+    """A cell pasted from a spreadsheet comes as text and as a picture of it."""
+    page = visit()
+    picture = base64.b64encode(jpeg("red")).decode()
+    page.locator("#target").focus()
+    page.evaluate(PASTE, ["#target", picture, "lion"])
+    page.wait_for_timeout(500)
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("cheetah"))
+    page.evaluate(PASTE, ["#target", picture, ""])  # a picture alone is a picture, wherever the cursor stands
+    looking_at(page, "image.jpg|image.png")
+
+
+def test_link_previews_show_this_page(url: str) -> None:
+    import urllib.request
+
+    html = urllib.request.urlopen(url).read().decode()
+    head = html[: html.index("</head>")]
+    found = dict(re.findall(r'<meta[^>]*?(?:property|name)="((?:og|twitter):\w+)"[^>]*?content="([^"]*)"', head, re.DOTALL))
+    titles = re.findall(r'"(?:og|twitter):title"\s+content="([^"]*)"', head)
+    assert set(titles) == {"Inside GoogLeNet"}
+    assert "stage by stage" in found["og:description"]
+    image = found["og:image"]
+    assert image.startswith(url)
+    with Image.open(urllib.request.urlopen(image)) as card:
+        assert card.size == (1200, 630)
+
+
+def test_the_tab_forgets_its_picture_when_it_is_closed(visit: Visit) -> None:
+    page = visit()
+    own_question(page)
+    count = (
+        "async () => new Promise(done => { const o = indexedDB.open('googlenet', 1); o.onsuccess = () => {"
+        " const r = o.result.transaction('pictures').objectStore('pictures').getAllKeys();"
+        " r.onsuccess = () => done(r.result.length); }; })"
+    )
+    assert page.evaluate(count) == 1
+    other = page.context.new_page()
+    page.close()
+    time.sleep(1)
+    other.goto(visit().url)
+    other.wait_for_selector(".row")
+    other.wait_for_timeout(1000)
+    assert other.evaluate(count) == 0
