@@ -45,10 +45,17 @@ class Explainer:
 
     The thread that gets the lock runs the queued requests in one pass, as many as one pass takes, each with its own question. No
     thread waits for a batch to fill.
+
+    Args:
+        loaded: what `googlenet.load` gives.
+        device: `auto` (CUDA where there is a GPU, else the CPU), `cpu` or `cuda`.
+        bfloat16: whether the convolutions run in it; by default on a CPU that has instructions for it, else in float32.
+
+    Raises:
+        UserError: CUDA is asked for, and there is no GPU.
     """
 
     def __init__(self, loaded: LoadedModel, device: str = "auto", *, bfloat16: bool | None = None) -> None:
-        """`bfloat16`: whether the convolutions run in it; by default on a CPU that has instructions for it, else in float32."""
         self.config: ModelConfig = loaded.config
         self.provenance = loaded.provenance
         self.classes = Labels(loaded.config.labels)
@@ -73,7 +80,23 @@ class Explainer:
     def from_pretrained(
         cls, source: str = "weights", *, revision: str | None = None, device: str = "auto", bfloat16: bool | None = None
     ) -> Explainer:
-        """Load a SOURCE (`googlenet.load`). Raises UserError in one sentence for whatever keeps it from loading."""
+        """Load weights and make an Explainer of them.
+
+        Args:
+            source: a folder, a file, `user/repo[@revision][:file]`, or `weights` for the built-in weights.
+            revision: a branch, tag or commit of a repository on the Hub.
+            device: `auto` (CUDA where there is a GPU, else the CPU), `cpu` or `cuda`.
+            bfloat16: whether the convolutions run in it; by default on a CPU that has instructions for it, else in float32.
+
+        Raises:
+            WeightsError: the weights cannot be found, fetched or read.
+            UserError: CUDA is asked for, and there is no GPU.
+
+        Example:
+            >>> from googlenet import Explainer
+            >>> len(Explainer.from_pretrained("weights", device="cpu").labels)
+            1000
+        """
         return cls(load(f"{source}@{revision}" if revision else source), device, bfloat16=bfloat16)
 
     @property
@@ -86,7 +109,23 @@ class Explainer:
         return len(self.queue)
 
     def preprocess(self, image: ImageSource) -> Tensor:
-        """A picture (PIL image, path or bytes) → the network's input (1, 3, S, S) float32. Raises PictureError."""
+        """Prepare a picture as the weights ask.
+
+        Args:
+            image: a PIL image, the path of a file, or a file's bytes.
+
+        Returns:
+            Tensor: the network's input (1, 3, S, S) float32, S the weights' size of use.
+
+        Raises:
+            PictureError: the picture cannot be read.
+
+        Example:
+            >>> from PIL import Image
+            >>> from googlenet import Explainer
+            >>> Explainer.from_pretrained("weights", device="cpu").preprocess(Image.new("RGB", (320, 240))).shape
+            torch.Size([1, 3, 224, 224])
+        """
         return self.config.preprocess(open_image(image))
 
     def prepare(self, images: Sequence[Image.Image]) -> Tensor:
@@ -201,7 +240,27 @@ class Explainer:
         return self.classes.find(name)
 
     def explain_batch(self, images: Sequence[Image.Image], questions: Sequence[Question]) -> list[Explanation]:
-        """One question for each RGB picture, in as few passes as possible. The next are prepared while the model runs."""
+        """Explain many pictures, in as few passes as possible. The next are prepared while the model runs.
+
+        Args:
+            images: RGB pictures, upright (`googlenet.images.open_image`).
+            questions: one for each picture (`question`).
+
+        Returns:
+            list[Explanation]: in the order of the pictures.
+
+        Raises:
+            QuestionError: these weights do not have a question's head or cell.
+
+        Example:
+            >>> from PIL import Image
+            >>> from googlenet import Explainer
+            >>> explainer = Explainer.from_pretrained("weights", device="cpu")
+            >>> images = [Image.new("RGB", (320, 240)), Image.new("RGB", (64, 64))]
+            >>> questions = [explainer.question(target="lion"), explainer.question("aux1")]
+            >>> [explanation.question.head for explanation in explainer.explain_batch(images, questions)]
+            ['main', 'aux1']
+        """
         parts = self.parts(len(images))
         explanations: list[Explanation] = []
         with ThreadPoolExecutor(1) as ahead:

@@ -102,7 +102,21 @@ class Channel:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One answer: what the heads believe and where each stage found the evidence. Keeps the native grids alone (about 70 KB)."""
+    """One answer: what the heads believe and where each stage found the evidence. Keeps the native grids alone (about 70 KB).
+
+    For the asked head and class with logit y, and a stage with activation A of K channels on H×W cells, the signed map is
+    Σ_k α_k A_k with α_k = 1/(H·W) Σ_ij ∂y/∂A_kij (Selvaraju et al., "Grad-CAM", 2017). `grids` holds it, `branch_grids` its four
+    parts, and `maps` its positive part, enlarged to the picture.
+
+    Example:
+        >>> from PIL import Image
+        >>> from googlenet import Explainer
+        >>> explanation = Explainer.from_pretrained("weights", device="cpu").explain(Image.new("RGB", (320, 240)), target="lion")
+        >>> explanation.grids["5b"].shape, explanation.branch_grids["5b"].shape, explanation.maps["5b"].shape
+        ((7, 7), (4, 7, 7), (240, 320))
+        >>> list(explanation.belief), explanation.stages[8].name, len(explanation.heads["main"])
+        (['aux1', 'aux2', 'main'], '5b', 5)
+    """
 
     size: tuple[int, int]
     """(width, height) of the picture in pixels"""

@@ -111,10 +111,31 @@ class InceptionAux(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """The network of Table 1: RGB (N, 3, S, S) float, normalised as its weights ask, S from 64 up → logits (N, classes).
+    """GoogLeNet, the network of Table 1.
 
-    In eval mode `model(x)` gives the main head's logits; in training mode, and from `model.heads(x)` in any mode, all three.
+    `model(x)` gives the main head's logits in eval mode; in training mode, and from `model.heads(x)` in any mode, come all three.
     `googlenet.load` and `googlenet.save` read and write its weights.
+
+    Args:
+        architecture: which of the published GoogLeNets; the paper's with BatchNorm by default.
+        classes: how many.
+        dropout: before the main head's linear layer; the auxiliary heads have the paper's 0.7.
+
+    Shape:
+        Input: RGB (N, 3, S, S) float, normalised as the weights ask, S from 64 up; 224 in the paper.
+        Output: logits (N, classes) float.
+
+    Source: Szegedy et al., "Going Deeper with Convolutions", 2014.
+
+    Example:
+        >>> import torch
+        >>> from googlenet import GoogLeNet
+        >>> model = GoogLeNet(classes=10).eval()
+        >>> x = torch.randn(1, 3, 224, 224)
+        >>> model(x).shape
+        torch.Size([1, 10])
+        >>> [(name, tuple(stage.shape)) for name, stage in model.stages(x)][-1]
+        ('5b', (1, 1024, 7, 7))
     """
 
     def __init__(self, architecture: Architecture = PAPER, classes: int = 1000, dropout: float = 0.4) -> None:
