@@ -44,7 +44,8 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
             at most.
 
     Example:
-        >>> train(Options((Path("flowers"),), Path("out"), init="weights"), Recipe((Phase(112, 3),)), torch.device("cpu"))
+        >>> options = Options((Path("flowers"),), Path("out"), init="weights")  # doctest: +SKIP
+        >>> train(options, Recipe((Phase(112, 3),)), torch.device("cpu"))  # doctest: +SKIP
     """
     checked = check(options, recipe, device)
     torch.manual_seed(recipe.seed)
