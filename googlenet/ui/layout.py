@@ -42,6 +42,7 @@ SCRIPT = (
     "evidence",
     "cover",
     "play",
+    "present",
     "answer",
     "asking",
     "address",
