@@ -60,6 +60,8 @@ class Provenance:
     """from the model card's header"""
     offline: bool
     """True where the Hub could not be asked and the cached copy is used"""
+    assumed: str | None = None
+    """the normalisation that is assumed (`half` or `imagenet`) where the file does not say it"""
 
 
 @dataclass(frozen=True)
