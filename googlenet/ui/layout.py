@@ -45,6 +45,7 @@ SCRIPT = (
     "present",
     "answer",
     "asking",
+    "trust",
     "address",
     "sheet",
     "downloads",
@@ -131,7 +132,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
         walk.input(take_archive, **quiet, trigger_mode="multiple")
         walk.submit(choose_weights, **quiet, trigger_mode="once")
         walk.edit(cover, **quiet, trigger_mode="multiple")
-        walk.like(trust, **quiet, trigger_mode="once")
+        walk.like(trust, **quiet, trigger_mode="multiple")
         endpoints(cache, questions)
     demo.queue(api_open=False, max_size=1000)
     return demo
