@@ -80,7 +80,7 @@ class Ticket:
 class FairQueue:
     """Runs `running` pieces of work at a time, each in a thread; the rest wait, and the sessions take turns.
 
-    Everything but `Tell` belongs to the server's event loop and is not for other threads.
+    Everything but `Tell` and `stop` belongs to the server's event loop and is not for other threads.
     """
 
     def __init__(self, running: int, waiting: int = 256, per_session: int = 4) -> None:
@@ -100,6 +100,7 @@ class FairQueue:
         """(session, question) → what `next` goes on with when it is called again"""
         self.dropping: set[asyncio.Task[None]] = set()
         self.closed = False
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.threads = ThreadPoolExecutor(running, thread_name_prefix="work")
 
     async def run(self, visitor: Visitor, work: Work) -> AsyncGenerator[Any]:
@@ -168,6 +169,7 @@ class FairQueue:
         """A ticket at the end of its session's part of the queue. Raises BusyError and RestartingError."""
         if self.closed:
             raise RestartingError
+        self.loop = asyncio.get_running_loop()
         own = len(self.sessions.get(visitor.session, ()))
         if own >= self.per_session:
             raise BusyError("{own} of your questions are waiting already; ask again when one is answered.", own=own)
@@ -240,6 +242,12 @@ class FairQueue:
         ticket.left = True
         if ticket.waits:
             self.remove(ticket)
+
+    def stop(self) -> None:
+        """`close`, for any thread."""
+        self.closed = True
+        if self.loop:
+            self.loop.call_soon_threadsafe(self.close)
 
     def close(self) -> None:
         """Admit nobody any more; whoever waits or runs gets RestartingError."""

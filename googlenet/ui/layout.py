@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,8 @@ SCRIPT = (
     "evidence",
     "cover",
     "play",
-    "present",
     "answer",
     "asking",
-    "trust",
     "address",
     "sheet",
     "downloads",
@@ -63,8 +62,15 @@ FIRST = PageQuery(example=next(iter(handlers.EXAMPLES)))
 """The question whose answer is the first thing that a visitor sees."""
 
 
-def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = None) -> gr.Blocks:
-    """The page as Gradio Blocks. `gpu`: see `ExplainerCache`; the first answer is made here, before any GPU is lent."""
+@dataclass(frozen=True)
+class Page:
+    demo: gr.Blocks
+    queues: tuple[FairQueue, ...]
+    """in front of the model and of the Hub"""
+
+
+def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = None) -> Page:
+    """The page. `gpu`: see `ExplainerCache`; the first answer is made here, before any GPU is lent."""
     cache = ExplainerCache(explainer, device, gpu=gpu)
     questions, loads = FairQueue(2 * LARGEST_ON_CPU), FairQueue(1, waiting=16, per_session=1)
     long = FairQueue(1, waiting=16, per_session=1)  # what takes seconds must not keep questions waiting
@@ -132,10 +138,10 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
         walk.input(take_archive, **quiet, trigger_mode="multiple")
         walk.submit(choose_weights, **quiet, trigger_mode="once")
         walk.edit(cover, **quiet, trigger_mode="multiple")
-        walk.like(trust, **quiet, trigger_mode="multiple")
+        walk.like(trust, **quiet, trigger_mode="once")
         endpoints(cache, questions)
-    demo.queue(api_open=False, max_size=1000)
-    return demo
+    demo.queue(api_open=False, max_size=1000, status_update_rate=3600)  # else each event tells all others of its place
+    return Page(demo, (questions, loads, long))
 
 
 def script() -> str:
@@ -245,8 +251,8 @@ def theme() -> gr.themes.Base:
     )
 
 
-def launch_options() -> dict[str, Any]:
-    """What Gradio takes at launch and not in Blocks."""
+def launch_options(guard: Middleware) -> dict[str, Any]:
+    """What Gradio takes at launch and not in Blocks. `guard`: sees every request first."""
     return {
         "theme": theme(),
         "head": f"<style>{(HERE / 'page.css').read_text('utf-8')}</style>",
@@ -254,5 +260,7 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "enable_monitoring": False,
         "max_file_size": "20mb",
-        "app_kwargs": {"middleware": [Middleware(LinkPreview)]},
+        "app_kwargs": {"middleware": [guard, Middleware(LinkPreview)]},
+        "max_threads": 600,  # events that Gradio starts at once; more than our queues hold, so that these decide
+        "state_session_capacity": 500,
     }

@@ -3,62 +3,169 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
 import io
 import os
-
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: a start is reported to nobody
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-
-try:
-    import spaces  # on a Space; app.py imports it before anything touches CUDA
-except ImportError:
-    spaces = None
-
-import gradio as gr
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from googlenet.errors import UserError
-from googlenet.explainer import Explainer
-from googlenet.ui.layout import build, launch_options
+from googlenet.ui.uploads import UploadFolder
 
-ZERO_GPU = spaces is not None and bool(os.environ.get("SPACES_ZERO_GPU"))
-"""Whether this is a Space that gets a GPU for the time of each call."""
+if TYPE_CHECKING:
+    from googlenet.ui.layout import Page
+    from googlenet.ui.mailboxes import Mailboxes
+
+FIRST_PORT, PORTS = 7860, 100
+"""Where no port is named, the first free one of these."""
+GOODBYE, QUIET = 3.5, 0.5
+"""Seconds that the last messages have at most for their way to the browsers when the program ends, and for which none must be
+left unread."""
 
 
-def serve(source: str, device: str, host: str | None, port: int | None, share: bool) -> None:
-    """Load the weights and serve the page until interrupted. Raises UserError."""
-    launch(page(source, device), host, port, share)
+def serve(source: str, device: str, host: str | None, port: int | None, share: bool) -> NoReturn:
+    """Load the weights and serve the page until SIGTERM or Ctrl-C, which end the process.
+
+    Args:
+        source: the weights, as in `googlenet.load`.
+        device: `auto`, `cpu` or `cuda`.
+        host: name or address to listen on; by default $GRADIO_SERVER_NAME, else this machine alone.
+        port: by default $GRADIO_SERVER_PORT, else the first free one from 7860.
+        share: whether to ask for a public link.
+
+    Raises:
+        UserError: the weights cannot be loaded, or the page cannot be served there.
+    """
+    host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    port = find_port(host, port)
+    signal.signal(signal.SIGTERM, end)
+    with UploadFolder() as uploads:
+        set_environment(uploads.path)
+        page = load_page(source, device)
+        mailboxes = launch(page, uploads, host, port, share)
+        status = 0
+        try:
+            threading.Event().wait()
+        except SystemExit:
+            pass
+        except KeyboardInterrupt:
+            status = 130
+        say_goodbye(page, mailboxes)
+    os._exit(status)  # a pass or a download may still run in a thread
 
 
-def page(source: str, device: str) -> gr.Blocks:
+def end(*_: object) -> NoReturn:
+    """SIGTERM: unwind the main thread."""
+    raise SystemExit
+
+
+def find_port(host: str, port: int | None) -> int:
+    """The port to listen on, tried. Raises UserError."""
+    named = os.environ.get("GRADIO_SERVER_PORT")
+    if port is None and named:
+        if not named.isdecimal():
+            raise UserError("GRADIO_SERVER_PORT is {value}, which is not a number; set it to a port, or unset it.", value=named)
+        port = int(named[:9])
+    if port is not None:
+        if not 1 <= port <= 65535:
+            raise UserError("There is no port {port}; choose one from 1 to 65535.", port=port)
+        if not is_free(host, port):
+            raise UserError("Port {port} is taken or not allowed here; choose another with --port.", port=port)
+        return port
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
+        if is_free(host, port):
+            return port
+    raise UserError("No port from {first} to {last} is free; choose another with --port.", first=FIRST_PORT, last=port)
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether this program could listen there. Raises UserError for a host that is not this machine's."""
+    try:
+        places = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in places:
+            with socket.socket(family, kind, protocol) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tried.bind(address)
+    except (socket.gaierror, UnicodeError):
+        raise UserError("The host {host} is not known here; choose another with --host.", host=host) from None
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UserError("The host {host} is not this machine; choose another with --host.", host=host) from None
+        return False
+    return True
+
+
+def set_environment(pictures: Path) -> None:
+    """What Gradio and the Hub's library read when they are imported or asked."""
+    os.environ["GRADIO_TEMP_DIR"] = str(pictures)
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # a start is reported to nobody
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"  # no statistics with pandas after each event
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def load_page(source: str, device: str) -> Page:
     """The page with its weights loaded. Raises UserError."""
-    if not ZERO_GPU:
+    from googlenet.explainer import Explainer
+    from googlenet.ui.layout import build
+
+    if not os.environ.get("SPACES_ZERO_GPU"):
         return build(Explainer.from_pretrained(source, device=device), device)
+    import spaces  # a Space that gets a GPU for the time of each call; app.py imports this first
+
     explainer = Explainer.from_pretrained(source, device="cpu", bfloat16=False)  # the GPU's precision, whatever this CPU has
-    demo = build(explainer, "cpu", spaces.GPU)
+    page = build(explainer, "cpu", spaces.GPU)
     explainer.to("cuda", graphs=False)
-    return demo
+    return page
 
 
-def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool) -> None:
-    """Serve until interrupted. Raises UserError where the port is taken."""
+def launch(page: Page, uploads: UploadFolder, host: str, port: int, share: bool) -> Mailboxes:
+    """Start the server's threads and say where the page is. Raises UserError where the port is taken."""
+    from starlette.middleware import Middleware
+
+    from googlenet.ui.guard import Guard
+    from googlenet.ui.layout import launch_options
+    from googlenet.ui.mailboxes import Mailboxes
+
+    mailboxes = Mailboxes(page.demo)
+    guard = Middleware(Guard, mailboxes=mailboxes, uploads=uploads)
     try:
         with contextlib.redirect_stdout(io.StringIO()) if share else contextlib.nullcontext():  # what follows says it shorter
-            _, local, public = demo.launch(
+            _, local, public = page.demo.launch(
                 server_name=host,
                 server_port=port,
                 share=share,
                 quiet=True,
                 prevent_thread_lock=True,
                 mcp_server=importlib.util.find_spec("mcp") is not None,
-                **launch_options(),
+                **launch_options(guard),
             )
     except OSError:
-        wanted = port or os.environ.get("GRADIO_SERVER_PORT")
-        if wanted is None:
-            raise
-        raise UserError("Port {port} is taken or not allowed here; choose another with --port.", port=wanted) from None
+        raise UserError("Port {port} is taken or not allowed here; choose another with --port.", port=port) from None
     print(f"Inside GoogLeNet is at {local}", flush=True)
     if share:
         print(f"Public link: {public}" if public else f"No public link can be had now; the page stays at {local}", flush=True)
-    demo.block_thread()
+    return mailboxes
+
+
+def say_goodbye(page: Page, mailboxes: Mailboxes) -> None:
+    """Tell who waits for an answer that the program restarts."""
+    from gradio.tunneling import CURRENT_TUNNELS
+
+    for queue in page.queues:
+        queue.stop()
+    now = begun = busy = time.monotonic()
+    while now < min(busy + QUIET, begun + GOODBYE):
+        time.sleep(0.05)
+        now = time.monotonic()
+        if any(mailboxes.unread().values()):
+            busy = now
+    for tunnel in CURRENT_TUNNELS:
+        tunnel.kill()  # type: ignore[no-untyped-call]
+    sys.stdout.flush()

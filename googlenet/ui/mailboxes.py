@@ -1,0 +1,62 @@
+"""What Gradio keeps for a session until its browser reads it, bounded.
+
+Gradio's queue puts every message for a session into a mailbox and keeps the mailboxes of the last 2,000 sessions. Who asks and
+never reads so fills the memory: a hundred contact sheets took 213 MB. Gradio has no bound and no public way to set one. This
+file alone uses its private parts; `tests/server/test_mailboxes.py` fails when an update changes them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gradio as gr
+
+MAX_SILENT, MAX_UNREAD = 600, 3000
+"""Messages in the mailboxes that nobody reads, and in all. An answer is three of them and up to 300 KB: 60 and 300 MB at most."""
+
+
+class Mailboxes:
+    """The mailboxes of a page. Belongs to the server's event loop."""
+
+    def __init__(self, demo: gr.Blocks) -> None:
+        self.queue = demo._queue  # noqa: SLF001
+        self.readers: Counter[str] = Counter()
+        """session → its open streams"""
+
+    @contextmanager
+    def reading(self, session: str) -> Iterator[None]:
+        """While a browser reads a session's messages."""
+        self.readers[session] += 1
+        try:
+            yield
+        finally:
+            self.readers -= Counter([session])
+
+    def unread(self) -> dict[str, int]:
+        """session → number of its unread messages."""
+        return {session: box.qsize() for session, box in list(self.queue.pending_messages_per_session.items())}
+
+    def bound(self) -> None:
+        """Drop the fullest mailboxes while all together hold too much, first those that nobody reads."""
+        unread = self.unread()
+        self.drop_fullest({session: n for session, n in unread.items() if session not in self.readers}, MAX_SILENT)
+        self.drop_fullest(self.unread(), MAX_UNREAD)
+        for session in [s for s, events in self.queue.pending_event_ids_session.items() if not events and s not in unread]:
+            del self.queue.pending_event_ids_session[session]  # Gradio forgets no session that ever asked
+
+    def drop_fullest(self, unread: dict[str, int], limit: int) -> None:
+        total = sum(unread.values())
+        for session in sorted(unread, key=unread.__getitem__, reverse=True) if total > limit else ():
+            if total > limit:
+                total -= unread[session]
+                self.drop(session)
+
+    def drop(self, session: str) -> None:
+        """Forget a session; what is still made for it goes nowhere."""
+        for event in self.queue.event_ids_to_events.values():
+            if event.session_hash == session:
+                event.alive = False
+        del self.queue.pending_messages_per_session[session]
+        self.queue.pending_event_ids_session.pop(session, None)

@@ -1,0 +1,142 @@
+"""What a request meets before Gradio: limits of its size, closed routes, headers, answers to odd requests and a full disk."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from googlenet.ui.guard import CLOSED, FILES, MEGABYTE, Guard
+
+calls: list[str] = []
+
+
+class Fakes:
+    """Stand-ins for what the Guard tells of events and uploads."""
+
+    @contextmanager
+    def reading(self, session: str) -> Iterator[None]:
+        calls.append(f"reading {session}")
+        yield
+
+    def bound(self) -> None:
+        calls.append("bound")
+
+    def wake(self) -> None:
+        calls.append("wake")
+
+
+async def everything(request: Request) -> Response:
+    if failing := request.headers.get("x-fail"):
+        raise {"odd": KeyError("999"), "full": OSError(errno.ENOSPC, "No space left on device")}[failing]
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+    return PlainTextResponse(str(size))
+
+
+guard = Middleware(Guard, mailboxes=Fakes(), uploads=Fakes())
+app = Starlette(routes=[Route("/{path:path}", everything, methods=["GET", "POST"])], middleware=[guard])
+
+
+def send(path: str, body: bytes = b"", *, chunked: bool = False, method: str = "POST", **headers: str) -> httpx.Response:
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 60_000):
+            yield body[start : start + 60_000]
+
+    async def run() -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://here"
+        ) as client:
+            return await client.request(method, path, content=chunks() if chunked else body, headers=named)
+
+    return asyncio.run(run())
+
+
+FORM = {"content_type": "multipart/form-data; boundary=b"}
+UPLOAD, JOIN, MCP = "/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api/mcp/"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("path", "megabytes"), [(UPLOAD, 25), (JOIN, 1), ("/gradio_api/call/classify", 1), (MCP, 28), ("/", 1)])
+def test_a_body_has_a_limit_whether_its_length_is_announced_or_not(path: str, megabytes: int, chunked: bool) -> None:
+    limit = megabytes * MEGABYTE
+    assert send(path, bytes(limit), chunked=chunked, **FORM).text == str(limit)
+    refused = send(path, bytes(limit + 1), chunked=chunked, **FORM)
+    assert refused.status_code == 413
+    assert refused.text == f"This request is larger than {megabytes} MB."
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "9" * 5000, ""])
+def test_a_length_that_is_no_number_is_refused(length: str) -> None:
+    assert send("/", content_length=length).status_code == 400
+
+
+def part(name: str) -> bytes:
+    return f'--b\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\nx\r\n'.encode()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_upload_has_a_limit_of_files(chunked: bool) -> None:
+    assert send(UPLOAD, part("a") * FILES + b"--b--\r\n", chunked=chunked, **FORM).status_code == 200
+    assert send(UPLOAD, part("a") * 21_000, chunked=chunked, **FORM).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "value", ["multipart/form-data", "multipart/form-data; boundary=", f"multipart/form-data; boundary={'b' * 5000}"]
+)
+def test_an_upload_without_a_usable_boundary_is_refused(value: str) -> None:
+    assert send(UPLOAD, b"", content_type=value).status_code == 400
+
+
+@pytest.mark.parametrize("value", ['multipart/form-data; boundary="b c"', "multipart/form-data; charset=utf-8; boundary=b"])
+def test_boundaries_that_browsers_and_tools_send(value: str) -> None:
+    assert send(UPLOAD, b"", content_type=value).status_code == 200
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_routes_of_gradio_that_nothing_uses_are_closed(path: str) -> None:
+    assert send(f"{path}predict").status_code == 404
+
+
+def test_every_response_has_the_headers() -> None:
+    for response in (send("/"), send("/", bytes(2 * MEGABYTE)), send(CLOSED[0])):
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'self'" in response.headers["content-security-policy"]
+        assert "frame-ancestors" not in response.headers["content-security-policy"]
+
+
+def test_an_odd_request_is_the_askers_fault_and_other_failures_are_ours() -> None:
+    assert send(JOIN, x_fail="odd").status_code == 400
+    assert send("/", x_fail="odd").status_code == 500
+
+
+def test_a_full_disk_is_said() -> None:
+    refused = send(UPLOAD, x_fail="full", **FORM)
+    assert (refused.status_code, refused.text) == (507, "The server's disk is full; try again later.")
+
+
+def test_uploads_wake_who_sweeps_and_events_bound_the_mailboxes() -> None:
+    calls.clear()
+    send(UPLOAD, **FORM)
+    send(UPLOAD, bytes(26 * MEGABYTE), **FORM)
+    send(JOIN)
+    send("/gradio_api/call/explain")
+    assert calls == ["wake", "wake", "bound", "bound"]
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/queue/data?session_hash=me", "/gradio_api/call/classify/me"])
+def test_who_reads_messages_is_known(path: str) -> None:
+    calls.clear()
+    send(path, method="GET")
+    assert "reading me" in calls

@@ -1,0 +1,234 @@
+"""The running program and visitors who misbehave: recipes that once went through, and what an honest visitor sees meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from googlenet.ui.uploads import scan
+from tests.helpers import ROOT
+from tests.server.conftest import PATIENCE, Program, ask, join, jpeg, read, start
+
+
+def test_pictures_lie_in_a_folder_that_others_cannot_read(program: Program) -> None:
+    path = program.upload(jpeg()).json()[0]
+    assert Path(path).is_relative_to(program.pictures)
+    assert program.pictures.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(("name", "field"), [("..", "files"), ("a.jpg", "other")])
+def test_what_an_odd_upload_leaves_is_swept_within_minutes(program: Program, name: str, field: str) -> None:
+    before = set(os.listdir(program.pictures))
+    program.upload(jpeg(), name, field)
+    left = set(os.listdir(program.pictures)) - before
+    assert {e.path for e in scan(program.pictures) if e.unfinished} >= {str(program.pictures / file) for file in left}
+
+
+def test_an_aborted_upload_is_swept_within_minutes(program: Program) -> None:
+    host, port = program.url.split("/")[2].split(":")
+    before = set(os.listdir(program.pictures))
+    head = "POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    head += "Content-Length: 9999999\r\n\r\n"
+    part = '--b\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
+    with socket.create_connection((host, int(port))) as line:
+        line.sendall((head + part).encode() + bytes(500_000))
+        end = time.monotonic() + PATIENCE
+        while not (left := set(os.listdir(program.pictures)) - before) and time.monotonic() < end:
+            time.sleep(0.05)
+    assert left
+    assert {e.path for e in scan(program.pictures) if e.unfinished} >= {str(program.pictures / file) for file in left}
+
+
+def test_a_form_field_and_a_json_body_are_not_read_whole(program: Program) -> None:
+    field = program.post("upload", data={"field": "x" * 30_000_000}, files={"files": ("a.jpg", jpeg())})
+    assert field.status_code == 413
+    assert program.post("queue/join", content=b"[" * 3_000_000, headers={"Content-Type": "application/json"}).status_code == 413
+
+
+def odd_bodies() -> list[Any]:
+    plain = {"data": [], "event_data": None, "fn_index": 0, "session_hash": "odd", "trigger_id": None}
+    return [
+        plain | {"fn_index": 999},
+        plain | {"fn_index": -1},
+        plain | {"fn_index": 2**70},
+        plain | {"fn_index": "0"},
+        plain | {"data": "x"},
+        plain | {"event_data": [1]},
+        plain | {"trigger_id": 10**30},
+        plain | {"session_hash": None},
+        plain | {"session_hash": {"a": 1}},
+        {},
+        [],
+        None,
+        "text",
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", ["queue/join", "call/classify", "call/nothing", "call/v2/explain", "run/classify", "cancel", "reset"]
+)
+def test_odd_requests_are_refused_and_break_nothing(program: Program, path: str) -> None:
+    statuses = {program.post(path, json=body).status_code for body in odd_bodies()}
+    statuses |= {program.post(path, content=text).status_code for text in (b"", b"{", b"\xff\xfe", b"[" * 100_000)}
+    assert all(status < 500 for status in statuses), statuses
+
+
+def test_the_api_goes_through_the_queue_alone(program: Program) -> None:
+    path = program.upload(jpeg()).json()[0]
+    asked = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+    assert program.post("run/classify", json=asked).status_code == 404
+    assert program.post("api/classify", json=asked).status_code == 404
+    event = program.post("call/classify", json=asked).json()["event_id"]
+    answer = httpx.get(f"{program.url}gradio_api/call/classify/{event}", timeout=PATIENCE)
+    assert "event: complete" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ({"example": "lion", "target": "9" * 4301}, "No class is called"),
+        ({"example": "lion", "target": 2**53 - 1}, "No class is called"),
+        ({"example": "lion", "target": "x" * 100_000}, "No class is called"),
+        ({"example": "lion", "head": "aux1"}, "have no trained aux1 head"),
+        ({"example": "nothing"}, "There is no example"),
+        ({"example": "lion", "weights": "user/repo"}, "not loaded here"),
+        ({}, "no longer here"),
+    ],
+)
+def test_a_wrong_question_gets_a_sentence_in_two_languages(program: Program, question: dict[str, Any], said: str) -> None:
+    async def run() -> Any:
+        async with program.client() as client:
+            return await ask(client, "wrong", program.event("select"), question | {"n": 3})
+
+    answer = asyncio.run(run())
+    assert answer["n"] == 3
+    assert said in answer["error"]["en"]
+    assert len(answer["error"]["ko"]) < 1000
+
+
+def test_one_visitors_hundred_questions_keep_nobody_waiting(program: Program) -> None:
+    """Of one session, four wait beside those that run, and the rest is refused at once; who comes then is served in turn."""
+    select = program.event("select")
+
+    async def greed(client: httpx.AsyncClient) -> list[Any]:
+        await asyncio.gather(*(join(client, "greedy", select, {"n": i, "example": "lion"}) for i in range(100)))
+        return [message async for message in read(client, "greedy")]
+
+    async def run() -> tuple[list[Any], Any]:
+        async with program.client() as client:
+            greedy = asyncio.create_task(greed(client))
+            await asyncio.sleep(0.05)
+            honest = await ask(client, "honest", select, {"n": 1, "example": "cheetah"})
+            return await greedy, honest
+
+    told, honest = asyncio.run(run())
+    assert honest["answer"]["result"]["image"] == "cheetah"
+    refused = [message for message in told if "error" in message]
+    assert len(told) == 100
+    assert refused
+    assert all(message["busy"] and "questions are waiting already" in message["error"]["en"] for message in refused)
+
+
+def test_thirty_visitors_at_once_each_get_their_own_answer(program: Program) -> None:
+    """A classroom behind one address."""
+    select = program.event("select")
+    paths = [program.upload(jpeg(i), f"{i}.jpg").json()[0] for i in range(30)]
+
+    async def run() -> list[Any]:
+        async with program.client() as client:
+            asked = [ask(client, f"pupil {i}", select, {"n": i, "path": path}) for i, path in enumerate(paths)]
+            return await asyncio.gather(*asked)
+
+    for i, answer in enumerate(asyncio.run(run())):
+        assert answer["n"] == i
+        assert answer["answer"]["result"]["image"] == f"{i}.jpg"
+
+
+def test_a_question_that_must_wait_hears_its_number_at_once(program: Program) -> None:
+    select = program.event("select")
+
+    async def first(client: httpx.AsyncClient, i: int) -> Any:
+        await join(client, f"crowd {i}", select, {"n": i, "example": "lion"})
+        return await anext(read(client, f"crowd {i}"))
+
+    async def run() -> list[Any]:
+        async with program.client() as client:
+            return await asyncio.gather(*(first(client, i) for i in range(60)))
+
+    numbers = [answer["waiting"] for answer in asyncio.run(run()) if "waiting" in answer]
+    assert numbers
+    assert all(number >= 1 for number in numbers)
+
+
+def test_sigterm_tells_who_waits_and_leaves_nothing(small: Path, tmp_path: Path) -> None:
+    program = start(["--weights", str(small)], tmp_path)
+    select = program.event("select")
+    program.upload(jpeg())
+
+    async def one(client: httpx.AsyncClient, i: int, waits: asyncio.Event) -> Any:
+        while True:
+            await join(client, f"{i}", select, {"n": i, "example": "lion"})
+            async for message in read(client, f"{i}"):
+                if "waiting" not in message:
+                    return message
+                waits.set()
+
+    async def run() -> tuple[list[Any], float]:
+        waits = asyncio.Event()
+        async with program.client() as client:
+            asked = [asyncio.create_task(one(client, i, waits)) for i in range(120)]
+            await waits.wait()
+            program.process.terminate()
+            stopped = time.monotonic()
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            await asyncio.to_thread(program.process.wait, PATIENCE)
+            return answers, time.monotonic() - stopped
+
+    answers, seconds = asyncio.run(run())
+    restarting = [answer for answer in answers if isinstance(answer, dict) and answer.get("restarting")]
+    assert restarting, [str(answer)[:80] for answer in answers]
+    assert "restarting" in restarting[0]["error"]["en"]
+    assert seconds < 5
+    assert program.process.returncode == 0
+    assert not list(tmp_path.glob("inside-googlenet-*"))
+    assert "Traceback" not in (log := program.log.read_text()), log
+
+
+def run(arguments: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    command, environment = [sys.executable, "app.py", *arguments], os.environ | variables
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "sentence"),
+    [
+        (["--port", "99999"], {}, "There is no port 99999; choose one from 1 to 65535."),
+        (["--port", "-1"], {}, "There is no port -1; choose one from 1 to 65535."),
+        ([], {"GRADIO_SERVER_PORT": "abc"}, "GRADIO_SERVER_PORT is abc, which is not a number; set it to a port, or unset it."),
+        ([], {"GRADIO_SERVER_PORT": "9" * 30}, "There is no port 999999999; choose one from 1 to 65535."),
+        (["--host", "192.0.2.1"], {}, "The host 192.0.2.1 is not this machine; choose another with --host."),
+        (["--host", "no.such.host.invalid"], {}, "The host no.such.host.invalid is not known here; choose another with --host."),
+    ],
+)
+def test_a_wrong_port_or_host_is_one_sentence(arguments: list[str], variables: dict[str, str], sentence: str) -> None:
+    done = run(arguments, **variables)
+    assert done.stderr == f"googlenet: {sentence}\n"
+    assert done.returncode == 1
+
+
+def test_a_taken_port_is_one_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run(["--port", str(port)])
+    assert done.stderr == f"googlenet: Port {port} is taken or not allowed here; choose another with --port.\n"
