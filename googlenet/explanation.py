@@ -60,6 +60,8 @@ class Provenance:
     """from the model card's header"""
     offline: bool
     """True where the Hub could not be asked and the cached copy is used"""
+    assumed: str | None = None
+    """the normalisation that is assumed (`half` or `imagenet`) where the file does not say it"""
 
 
 @dataclass(frozen=True)
@@ -207,9 +209,15 @@ class Explanation:
     def npz(self) -> bytes:
         """A NumPy archive: each seen stage's signed map on its own grid, the `seen` box and the picture's `size` (w, h).
 
+        Also `<stage>_branches`, the four branches' maps (4, H, W) that sum to it, in the order of `BRANCHES`, and
+        `question_head`, `question_target` and, where one was asked, `question_contrast` (class indices).
+
         With channels also `<stage>_channels`, their indices, and `<stage>_channel_maps`, their signed maps (channels, H, W).
         """
         arrays: dict[str, Any] = {"seen": np.array(self.seen), "size": np.array(self.size), **self.grids}
+        arrays |= {f"{stage}_branches": grid for stage, grid in self.branch_grids.items()}
+        asked = {"head": self.question.head, "target": self.question.target, "contrast": self.question.contrast}
+        arrays |= {f"question_{name}": np.array(value) for name, value in asked.items() if value is not None}
         for stage, channels in (self.channels or {}).items():
             arrays[f"{stage}_channels"] = np.array([c.channel for c in channels], np.int64)
             arrays[f"{stage}_channel_maps"] = np.array([c.grid for c in channels], np.float32)

@@ -74,7 +74,7 @@ def read_header(data: bytes, name: str, most_parts: int = MAX_PARTS) -> Header:
         header = reader_of(data, name)(data, most_parts)
         if min(header.size) < 1:
             raise ValueError("no pixels")
-    except (struct.error, IndexError, ValueError, ZeroDivisionError) as error:
+    except (struct.error, IndexError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise PictureError("{name} is damaged or cut off; save it anew and try again.", name=name) from error
     pixels = header.size[0] * header.size[1]
     if pixels > MAX_PIXELS:
@@ -305,7 +305,7 @@ def exif_orientation(exif: bytes) -> int:
         for tag in directory(exif, "<" if exif[:1] == b"I" else ">", big=False):
             if tag.number == ORIENTATION:
                 return tag.value if 1 <= tag.value <= 8 else 1
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         pass
     return 1
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
-from googlenet.explanation import Box, Explanation, enlarge
+from googlenet.explanation import Box, Explanation, Prediction, enlarge
 from googlenet.pixels import tiles
 
 MAGMA: NDArray[np.float32] = matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3].astype(np.float32) * 255
@@ -97,7 +97,7 @@ def sheet(image: Image.Image, explanation: Explanation) -> Image.Image:
     cell, gap, margin = 176, 12, 40
     act = 3 * cell + 2 * gap
     width = 2 * margin + cell * 2 + 3 * (act + 2 * gap)
-    canvas = Image.new("RGB", (width, 620), PAPER)
+    canvas = Image.new("RGB", (width, 648), PAPER)
     draw = ImageDraw.Draw(canvas)
     draw.text((margin, 28), "Inside GoogLeNet", INK, font(28))
     draw.text((margin, 68), describe(explanation), SOFT, font(16))
@@ -115,7 +115,8 @@ def sheet(image: Image.Image, explanation: Explanation) -> Image.Image:
                 draw.text((x + 10, top + cell // 2 - 8), f"{stage}: behind {explanation.question.head}", SOFT, font(14))
         draw_head(draw, explanation, head, (left, top + cell + 90), act)
         left += act + 2 * gap
-    draw.text((margin, 588), "Each overlay is divided by its own maximum. Hatched: cropped away, not seen.", SOFT, font(14))
+    note = "Each overlay is divided by its own maximum. Hatched: cropped away, not seen."
+    draw.text((margin, 612), f"{note}  {weights_of(explanation)}", SOFT, font(14))
     return canvas
 
 
@@ -126,6 +127,12 @@ def describe(explanation: Explanation) -> str:
     return asked if question.contrast is None else f"{asked} rather than {explanation.labels[question.contrast]}"
 
 
+def weights_of(explanation: Explanation) -> str:
+    weights = explanation.weights
+    revision = f"@{weights.revision[:12]}" if weights.revision else ""
+    return f"Weights: {weights.source}{revision}, SHA-256 {weights.sha256[:12]}"
+
+
 def draw_stage(
     canvas: Image.Image, image: Image.Image, explanation: Explanation, stage: str, at: tuple[int, int], cell: int
 ) -> None:
@@ -134,7 +141,7 @@ def draw_stage(
     canvas.paste(picture, (x + (cell - picture.width) // 2, y + (cell - picture.height) // 2))
     summary = explanation.summary(stage)
     draw.text((x, y + cell + 6), f"{stage}  {summary.size[0]} x {summary.size[1]}", INK, font(14))
-    shares = "  ".join(f"{branch} {summary.branches[branch]:.0%}" for branch in BRANCHES)
+    shares = "  ".join(f"{branch} {percent(summary.branches[branch])}" for branch in BRANCHES)
     draw.text((x, y + cell + 26), shares, SOFT, font(11))
 
 
@@ -146,12 +153,26 @@ def draw_head(draw: ImageDraw.ImageDraw, explanation: Explanation, head: str, at
     if predictions is None:
         draw.text((x, y + 32), "These weights have no trained head here.", SOFT, font(14))
         return
+    target, belief = explanation.question.target, explanation.belief[head]
+    assert target is not None
+    assert belief is not None
+    if all(prediction.index != target for prediction in predictions):
+        predictions = (*predictions, Prediction(target, explanation.labels[target], belief))
     for row, prediction in enumerate(predictions):
-        asked = prediction.index == explanation.question.target
+        asked = prediction.index == target
         line = y + 32 + row * 28
         draw.rounded_rectangle((x, line, x + max(6, width * prediction.probability), line + 24), 4, ACCENT if asked else BAR)
         draw.text((x + 8, line + 4), prediction.label, INK, font(14))
-        draw.text((x + width - 8, line + 4), f"{prediction.probability:.1%}", INK, font(14), anchor="ra")
+        draw.text((x + width - 8, line + 4), percent(prediction.probability), INK, font(14), anchor="ra")
+
+
+def percent(p: float) -> str:
+    """A share that rounding does not make untrue: never "100 %" or "0 %"."""
+    if p >= 0.995:
+        return "> 99 %"
+    if p < 0.001:
+        return "< 0.1 %"
+    return f"{p * 100:.0f} %" if p >= 0.0995 else f"{p * 100:.1f} %"
 
 
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from googlenet.architecture import STAGES
 from googlenet.errors import QuestionError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Box, Explanation, Question, enlarge
+from googlenet.explanation import Box, Question, enlarge
 from googlenet.gradcam import grad_cam
 from googlenet.model import GoogLeNet
 
@@ -147,7 +147,8 @@ def cover(explainer: Explainer, image: Image.Image, question: Question, box: Box
     rows, columns = pixels(box, seen, side)
     hidden = torch.zeros(2, side, side, dtype=torch.bool)
     hidden[0, rows, columns] = True
-    other = darkest(light(explanation, stage, side), rows, columns)
+    grid = explanation.grids[stage]
+    other = darkest(light(grid.clip(min=0), side), light(np.abs(grid), side), rows, columns)
     hidden[1, other[0], other[1]] = True
     found = explainer.probabilities(fill(x, hidden))
     after, other_after = ({head: float(p[i, target]) for head, p in found.items()} for i in range(2))
@@ -156,12 +157,15 @@ def cover(explainer: Explainer, image: Image.Image, question: Question, box: Box
 
 
 def pixels(box: Box, seen: Box, side: int) -> tuple[slice, slice]:
-    """A box in the picture's frame → the rows and columns of the network's input that it covers, at least one of each."""
+    """A box in the picture's frame → the rows and columns of the network's input that it covers, at least one of each.
+
+    What lies outside `seen` is left out.
+    """
 
     def covered(start: float, end: float, first: float, last: float) -> slice:
         low, high = (round((edge - first) / (last - first) * side) for edge in (start, end))
-        low = min(low, side - 1)
-        return slice(low, max(high, low + 1))
+        low = min(max(low, 0), side - 1)
+        return slice(low, max(min(high, side), low + 1))
 
     return covered(box.y0, box.y1, seen.y0, seen.y1), covered(box.x0, box.x1, seen.x0, seen.x1)
 
@@ -173,18 +177,18 @@ def in_picture(part: tuple[slice, slice], seen: Box, side: int) -> Box:
     return Box(seen.x0 + columns.start * x, seen.y0 + rows.start * y, seen.x0 + columns.stop * x, seen.y0 + rows.stop * y)
 
 
-def light(explanation: Explanation, stage: str, side: int) -> NDArray[np.float32]:
-    """A stage's signed map, enlarged to the network's input (side, side)."""
-    return enlarge(explanation.grids[stage], (side, side), Box(0, 0, side, side))
+def light(grid: NDArray[np.floating], side: int) -> NDArray[np.float32]:
+    """A map on its own cells, enlarged to the network's input (side, side)."""
+    return enlarge(grid, (side, side), Box(0, 0, side, side))
 
 
-def darkest(heat: NDArray[np.float32], rows: slice, columns: slice) -> tuple[slice, slice]:
+def darkest(positive: NDArray[np.float32], either: NDArray[np.float32], rows: slice, columns: slice) -> tuple[slice, slice]:
     """The part as large as rows × columns that holds the least evidence; it overlaps the given part as little as can be.
 
     The least positive evidence counts, and among equals the least evidence of either sign.
     """
     height, width = rows.stop - rows.start, columns.stop - columns.start
-    given = np.zeros_like(heat)
+    given = np.zeros_like(positive)
     given[rows, columns] = 1
 
     def sums(values: NDArray[Any]) -> NDArray[Any]:
@@ -192,9 +196,10 @@ def darkest(heat: NDArray[np.float32], rows: slice, columns: slice) -> tuple[sli
         total = np.pad(values.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
         return total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
 
-    overlap, positive, any_sign = sums(given).round(), sums(heat.clip(min=0)), sums(np.abs(heat))
-    quantum = 1e-6 * max(float(any_sign.max()), 1e-30)
-    best = np.lexsort(((any_sign / quantum).round().ravel(), (positive / quantum).round().ravel(), overlap.ravel()))[0]
+    overlap, bright, both = (sums(values) for values in (given, positive, either))
+    quantum = 1e-6 * max(float(both.max()), 1e-30)  # sums differ in their last digits where they are equal
+    keys = (both / quantum, bright / quantum, overlap)
+    best = np.lexsort(tuple(key.round().ravel() for key in keys))[0]
     row, column = divmod(int(best), overlap.shape[1])
     return slice(row, row + height), slice(column, column + width)
 
@@ -232,7 +237,7 @@ def examine(
     grid = explanation.grids[stage]
     noise = np.random.default_rng(0).standard_normal(grid.shape).astype(np.float32)
     orders = torch.stack([order(grid, x.shape[-1]), order(noise, x.shape[-1])])
-    found = curves(explainer, x, question, orders, STEPS, lambda share: progress(0.9 * share))
+    found = curves(explainer, x, question.target, orders, STEPS, lambda share: progress(0.9 * share))[question.head]
     copied = randomise(explainer.model, stage)
     maps = grad_cam(copied, x.to(explainer.device, memory_format=torch.channels_last), [question]).branch_maps[stage]
     randomised = maps[0].cpu().numpy()
@@ -253,32 +258,35 @@ def examine(
 
 def order(grid: NDArray[np.floating], side: int) -> Tensor:
     """A map on its own cells → (side, side) int64: each pixel's place when the brightest comes first."""
-    heat = torch.from_numpy(enlarge(grid, (side, side), Box(0, 0, side, side)))
+    heat = torch.from_numpy(light(grid, side))
     return heat.flatten().argsort(descending=True, stable=True).argsort().reshape(side, side)
 
 
 def curves(
-    explainer: Explainer, x: Tensor, question: Question, orders: Tensor, steps: int, progress: Progress = lambda share: None
-) -> tuple[Tensor, Tensor]:
+    explainer: Explainer, x: Tensor, target: int, orders: Tensor, steps: int, progress: Progress = lambda share: None
+) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Deletion and insertion curves of one prepared picture x (1, 3, S, S) in M orders of its pixels (M, S, S).
 
-    Returns two tensors (M, steps + 1): the asked class's probability in the asked head, from nothing hidden (shown) to all.
+    Returns for each head two arrays (M, steps + 1): the class's probability, from nothing hidden (shown) to everything.
     """
-    side = x.shape[-1]
+    side, count = x.shape[-1], len(orders)
     counts = torch.linspace(0, side * side, steps + 1).round()[1:-1]
-    first = orders[:, None] < counts[None, :, None, None]  # (M, steps − 1, S, S): the brightest of them
-    hidden = torch.cat((torch.zeros(1, side, side), torch.ones(1, side, side))).bool()
-    hidden = torch.cat((hidden, first.flatten(0, 1), ~first.flatten(0, 1)))
-    found = []
+    first = (orders[:, None] < counts[None, :, None, None]).flatten(0, 1)  # (M · (steps − 1), S, S): the brightest of them
+    hidden = torch.cat((torch.zeros(1, side, side).bool(), torch.ones(1, side, side).bool(), first, ~first))
+    found: dict[str, list[NDArray[np.float32]]] = {}
     batch = explainer.engine.largest
     for start in range(0, len(hidden), batch):
-        probabilities = explainer.probabilities(fill(x, hidden[start : start + batch]))[question.head]
-        found.append(torch.from_numpy(probabilities[:, question.target]))
+        for head, p in explainer.probabilities(fill(x, hidden[start : start + batch])).items():
+            found.setdefault(head, []).append(p[:, target])
         progress(min(1.0, (start + batch) / len(hidden)))
-    p = torch.cat(found)
-    whole, none = (p[i].expand(len(orders), 1) for i in range(2))
-    inner = p[2:].reshape(2, len(orders), steps - 1)
-    return torch.cat((whole, inner[0], none), dim=1), torch.cat((none, inner[1], whole), dim=1)
+
+    def taken_apart(parts: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        p = np.concatenate(parts)
+        whole, none = (np.full((count, 1), value) for value in p[:2])
+        deleted, inserted = p[2:].reshape(2, count, steps - 1)
+        return np.hstack((whole, deleted, none)), np.hstack((none, inserted, whole))
+
+    return {head: taken_apart(parts) for head, parts in found.items()}
 
 
 def randomise(model: GoogLeNet, stage: str | None, seed: int = 0) -> GoogLeNet:

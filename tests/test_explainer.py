@@ -216,7 +216,16 @@ def test_an_explanation_is_small(explainer: Explainer) -> None:
 def test_npz(explainer: Explainer) -> None:
     explanation = explainer.explain(random_image(120, 90), head="aux1")
     with np.load(io.BytesIO(explanation.npz()), allow_pickle=False) as file:
-        assert set(file.files) == {"3a", "3b", "4a", "seen", "size"}
+        stages = {"3a", "3b", "4a"}
+        assert set(file.files) == stages | {f"{s}_branches" for s in stages} | {
+            "seen",
+            "size",
+            "question_head",
+            "question_target",
+        }
+        assert file["3a_branches"] == pytest.approx(explanation.branch_grids["3a"])
+        assert file["question_head"] == "aux1"
+        assert file["question_target"] == explanation.question.target
         assert file["3a"] == pytest.approx(explanation.grids["3a"])
         assert file["size"].tolist() == [120, 90]
         assert file["seen"].tolist() == pytest.approx([15, 0, 105, 90])

@@ -8,7 +8,7 @@ from PIL import Image
 
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation
-from googlenet.render import MAGMA, overlay, sheet
+from googlenet.render import MAGMA, overlay, percent, sheet
 from tests.helpers import explainer_of, random_image, random_model
 
 
@@ -82,3 +82,7 @@ def test_the_sheet_shows_all(explainer: Explainer, head: str) -> None:
     drawn = sheet(image, explainer.explain(image, head=head, contrast=3))
     assert drawn.size[0] > 2000
     assert len(np.unique(np.asarray(drawn).reshape(-1, 3), axis=0)) > 1000
+
+
+def test_a_share_is_never_rounded_into_untruth() -> None:
+    assert [percent(p) for p in (1, 0.994, 0.5, 0.0994, 0.0004, 0)] == ["> 99 %", "99 %", "50 %", "9.9 %", "< 0.1 %", "< 0.1 %"]

@@ -52,6 +52,7 @@ def test_a_box_in_the_picture_becomes_the_pixels_that_the_network_sees() -> None
     rows, columns = pixels(Box(120, 50, 220, 100), seen, 100)
     assert (rows, columns) == (slice(25, 50), slice(50, 100))
     assert in_picture((rows, columns), seen, 100) == Box(120, 50, 220, 100)
+    assert pixels(Box(0, 50, 120, 300), seen, 100) == (slice(25, 100), slice(0, 50))
     rows, columns = pixels(Box(219.9, 0, 220, 0.1), seen, 100)
     assert (rows, columns) == (slice(0, 1), slice(99, 100))  # the smallest box still covers a pixel
 
@@ -59,12 +60,13 @@ def test_a_box_in_the_picture_becomes_the_pixels_that_the_network_sees() -> None
 def test_the_darkest_place_is_as_large_and_elsewhere() -> None:
     heat = np.ones((40, 40), np.float32)
     heat[30:, :10] = 0
-    assert darkest(heat, slice(0, 10), slice(0, 10)) == (slice(30, 40), slice(0, 10))
-    heat[:10, 30:] = -5  # as little light, but much evidence against
-    assert darkest(heat, slice(0, 10), slice(0, 10)) == (slice(30, 40), slice(0, 10))
-    rows, columns = darkest(heat, slice(25, 40), slice(0, 15))
+    either = heat.copy()
+    assert darkest(heat, either, slice(0, 10), slice(0, 10)) == (slice(30, 40), slice(0, 10))
+    heat[:10, 30:], either[:10, 30:] = 0, 5  # as little light, but much evidence against
+    assert darkest(heat, either, slice(0, 10), slice(0, 10)) == (slice(30, 40), slice(0, 10))
+    rows, columns = darkest(heat, either, slice(25, 40), slice(0, 15))
     assert rows.stop <= 25 or columns.start >= 15  # never over the covered box while there is room
-    assert darkest(heat, slice(0, 40), slice(0, 40)) == (slice(0, 40), slice(0, 40))
+    assert darkest(heat, either, slice(0, 40), slice(0, 40)) == (slice(0, 40), slice(0, 40))
 
 
 def test_covering_is_the_same_as_asking_about_the_covered_picture(explainer: Explainer) -> None:
@@ -108,10 +110,10 @@ def test_curves_begin_and_end_at_the_whole_picture_and_at_nothing(explainer: Exp
     x = explainer.preprocess(random_image(150, 150))
     orders = torch.stack([order(np.random.default_rng(i).standard_normal((6, 6)), 96) for i in range(2)])
     done: list[float] = []
-    deletion, insertion = curves(explainer, x, Question("aux2", 4), orders, 5, done.append)
+    deletion, insertion = curves(explainer, x, 4, orders, 5, done.append)["aux2"]
     assert deletion.shape == insertion.shape == (2, 6)
     whole, nothing = (explainer.probabilities(picture)["aux2"][0, 4] for picture in (x, torch.zeros_like(x)))
-    for curve in (*deletion, *insertion.flip(1)):
+    for curve in (*deletion, *insertion[:, ::-1]):
         assert curve[0] == pytest.approx(whole, abs=1e-6)
         assert curve[-1] == pytest.approx(nothing, abs=1e-6)
     hidden = orders[1] < round(96 * 96 * 2 / 5)

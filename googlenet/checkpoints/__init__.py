@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from googlenet.checkpoints.checkpoint import LoadedModel as LoadedModel
@@ -10,6 +11,7 @@ from googlenet.checkpoints.checkpoint import Progress
 from googlenet.checkpoints.folder import read_folder
 from googlenet.checkpoints.folder import save as save
 from googlenet.checkpoints.hub import pull
+from googlenet.checkpoints.readers.layouts import NORMALISATIONS
 from googlenet.checkpoints.source import BUILT_IN, REPOSITORY, Repository, choose, shipped
 from googlenet.checkpoints.source import parse_repository as parse_repository
 from googlenet.errors import WeightsError, reason
@@ -44,10 +46,20 @@ def list_folder(folder: str) -> list[str]:
         raise WeightsError("The folder {source} cannot be read: {error}.", source=folder, error=reason(error)) from None
 
 
-def import_weights(source: str, out: Path) -> LoadedModel:
-    """Write any SOURCE in this program's layout, with a card that tells where it came from."""
+def import_weights(source: str, out: Path, normalise: str | None = None) -> LoadedModel:
+    """Write any SOURCE in this program's layout, with a card that tells where it came from.
+
+    `normalise` is `imagenet` or `half` (`readers.layouts.NORMALISATIONS`), for a file that does not say which of the two its
+    network was trained with. Raises WeightsError for one that says it.
+    """
     loaded = load(source)
     provenance = loaded.provenance
+    if normalise is not None:
+        if provenance.assumed is None:
+            raise WeightsError("{source} says how its pictures are normalised; leave out --normalise.", source=source)
+        mean, std = NORMALISATIONS[normalise]
+        preprocess = replace(loaded.config.preprocess, mean=mean, std=std)
+        loaded = replace(loaded, config=replace(loaded.config, preprocess=preprocess))
     origin = Path(source).name if os.path.exists(source) else source  # a card is for others: no path of this machine
     commit = f", commit {provenance.revision}" if provenance.revision else ""
     licence = f"license: {provenance.license}\n" if provenance.license else ""
@@ -56,5 +68,8 @@ def import_weights(source: str, out: Path) -> LoadedModel:
         f"# GoogLeNet, {len(loaded.config.labels):,} classes\n\nImported from {origin}{commit}, a file with SHA-256 "
         f"{provenance.sha256}. For use with the program *Inside GoogLeNet*.\n"
     )
+    if provenance.assumed:
+        how = "was chosen" if normalise else "is assumed"
+        card += f"\nThe file does not say how pictures are normalised; `{normalise or provenance.assumed}` {how}.\n"
     save(loaded, out, card)
     return loaded

@@ -1,11 +1,14 @@
-"""A checkpoint in memory, and the limits of one on disk."""
+"""A checkpoint in memory, and how its files are read: regular ones alone, with a bound."""
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from googlenet.config import ModelConfig
+from googlenet.errors import Reason, WeightsError, reason
 from googlenet.explanation import Provenance
 from googlenet.model import GoogLeNet
 
@@ -25,3 +28,26 @@ class LoadedModel:
     """float32, in eval mode"""
     config: ModelConfig
     provenance: Provenance
+
+
+def read_beginning(path: Path, size: int) -> bytes:
+    """At most `size` bytes of a regular file: a device or a pipe may have no end. Raises Reason."""
+    try:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            raise Reason("it is not a regular file")
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise reason(error) from None
+
+
+def read_whole(path: Path, source: str, limit: int) -> bytes:
+    """A file of a SOURCE. Raises WeightsError where it cannot be read or has more than `limit` bytes."""
+    try:
+        data = read_beginning(path, limit + 1)
+    except Reason as why:
+        raise WeightsError("{file} of {source} cannot be read: {why}.", file=path.name, source=source, why=why) from None
+    if len(data) > limit:
+        raise WeightsError("{file} of {source} is larger than {limit} MB.", file=path.name, source=source, limit=limit >> 20)
+    return data

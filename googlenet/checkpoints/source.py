@@ -60,6 +60,10 @@ BUILT_IN = "weights"
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
 REPOSITORY = re.compile(rf"({NAME}/{NAME})(?:@([A-Za-z0-9_][A-Za-z0-9_./-]{{0,99}}))?(?::([^:\\\0]{{1,200}}))?")
 COMMIT = re.compile("[0-9a-f]{40}")
+TRAINING_STATE = re.compile(
+    r"(optim|optimizer|(lr_)?scheduler|scaler|rng_state|random_states?|training_args)([._-]|$)", re.IGNORECASE
+)
+"""What training programs leave beside the weights under the same suffixes."""
 
 
 def parse_repository(text: str) -> Repository:
@@ -80,7 +84,7 @@ def choose(names: Iterable[str], source: str) -> str:
     names = list(names)
     if CONFIG_FILE in names and WEIGHTS_FILE in names:
         return WEIGHTS_FILE
-    candidates = sorted(name for name in names if name.endswith(SUFFIXES))
+    candidates = sorted(name for name in names if name.lower().endswith(SUFFIXES) and not TRAINING_STATE.match(Path(name).name))
     if len(candidates) > 1:
         raise WeightsError(
             "{source} holds {count} files of weights; name the one that you mean: {names}.",

@@ -2,50 +2,67 @@
 
 from __future__ import annotations
 
-import safetensors.torch
+from collections.abc import Mapping
+
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from googlenet.architecture import Architecture
+from googlenet.checkpoints.readers.layouts import FLOATS, is_plain
 from googlenet.errors import WeightsError
 from googlenet.model import GoogLeNet
 
-
-def read_tensors(data: bytes, name: str, source: str) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load(data)
-    except (SafetensorError, ValueError, KeyError) as error:  # KeyError: a dtype that PyTorch lacks
-        raise WeightsError("{file} of {source} is damaged: {error}.", file=name, source=source, error=error) from None
+MAX_CLASSES = 50_000
+"""Their linear layers are as large as a file may be."""
 
 
-def build(architecture: Architecture, classes: int, tensors: dict[str, Tensor], source: str) -> GoogLeNet:
-    """The network with these tensors, every name, shape and value checked before anything is copied."""
-    with torch.device("meta"):
+def build(architecture: Architecture, classes: int, tensors: Mapping[str, Tensor], source: str) -> GoogLeNet:
+    """The network with these tensors, float32 and in eval mode. Raises WeightsError for the first that does not fit."""
+    with torch.device("meta"):  # shapes alone, no memory: `classes` is what the file claims
         expected = GoogLeNet(architecture, classes).state_dict()
     for name in [*expected, *tensors]:
         if name not in tensors:
             raise WeightsError("The weights of {source} lack the tensor {name}.", source=source, name=name)
         if name not in expected:
-            raise WeightsError(
-                "The weights of {source} hold a tensor that no GoogLeNet has: {name}.", source=source, name=name[:100]
-            )
-        found, wanted = tensors[name], expected[name]
-        if found.shape != wanted.shape or found.is_floating_point() != wanted.is_floating_point():
-            raise WeightsError(
-                "{name} of {source} is {found} where {wanted} belongs.",
-                name=name,
-                source=source,
-                found=described(found),
-                wanted=described(wanted),
-            )
-        if not found.float().isfinite().all() or (name.endswith("running_var") and bool((found < 0).any())):
-            raise WeightsError("{name} of {source} holds values that no training gives.", name=name, source=source)
+            raise WeightsError("The weights of {source} hold a tensor that no GoogLeNet has: {name}.", source=source, name=name)
+    for name, wanted in expected.items():
+        check(name, tensors[name], wanted, source)
     model = GoogLeNet(architecture, classes)
-    model.load_state_dict(tensors, strict=True)
+    model.load_state_dict({name: tensor.detach() for name, tensor in tensors.items()}, strict=True)
     return model.eval()
 
 
-def described(tensor: Tensor) -> str:
-    kind = "float" if tensor.is_floating_point() else "integer"
-    return f"{kind} {'×'.join(map(str, tensor.shape))}" if tensor.shape else f"one {kind}"
+def check(name: str, found: Tensor, wanted: Tensor, source: str) -> None:
+    if found.shape != wanted.shape:
+        raise WeightsError(
+            "{name} of {source} has the shape {found} where {wanted} belongs.",
+            name=name,
+            source=source,
+            found=times(found.shape),
+            wanted=times(wanted.shape),
+        )
+    dtypes = FLOATS if wanted.is_floating_point() else (wanted.dtype,)
+    if found.dtype not in dtypes:
+        raise WeightsError(
+            "{name} of {source} holds numbers of the type {found} where {wanted} belongs.",
+            name=name,
+            source=source,
+            found=str(found.dtype).removeprefix("torch."),
+            wanted=str(wanted.dtype).removeprefix("torch."),
+        )
+    if not is_plain(found):
+        raise WeightsError("{name} of {source} does not hold all of its numbers.", name=name, source=source)
+    if not found.isfinite().all() or (name.endswith("running_var") and bool((found < 0).any())):
+        raise WeightsError("{name} of {source} holds values that no training gives.", name=name, source=source)
+
+
+def count_classes(tensors: Mapping[str, Tensor], source: str) -> int:
+    """The classes that the main head's linear layer tells apart."""
+    fc = tensors.get("fc.weight")
+    if fc is None or fc.ndim != 2 or not 2 <= fc.shape[0] <= MAX_CLASSES:
+        raise WeightsError("The weights of {source} have no linear layer of the shape classes×1024 (fc.weight).", source=source)
+    return fc.shape[0]
+
+
+def times(shape: torch.Size) -> str:
+    return "×".join(map(str, shape)) or "()"

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from googlenet.checkpoints import LoadedModel
+    from googlenet.training.data import Split
 
 
 def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentParser) -> None:
@@ -34,6 +41,8 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
         "data", type=Path, metavar="DATA", help="folder with val/<class>/, or .npz; any of the weights' classes"
     )
     evaluate.add_argument("--rows", default="all", choices=("all", "even", "odd"), help="even to choose by, odd to report")
+    evaluate.add_argument("--maps", action="store_true", help="measure the maps instead, on pictures whose object has a box")
+    evaluate.add_argument("--sample", type=count, default=1200, metavar="N", help="pictures for --maps; default: %(default)s")
     evaluate.set_defaults(run=run_evaluate)
 
     for command in (train, evaluate):
@@ -95,8 +104,28 @@ def run_evaluate(options: argparse.Namespace) -> int:
         workers=options.workers,
         skip_broken=options.skip_broken,
     )
+    if options.maps:
+        return measure_maps(loaded, split, options.sample, options.device)
     device = pick_device(options.device)
     answers = predict(loaded.model, loaded.config.preprocess, split, device, options.workers)
     print(f"{len(split.pictures):,} pictures of {len(set(split.labels)):,} of {len(loaded.config.labels):,} classes\n")
     print(table(report(answers, loaded.config.temperatures), answers))
+    return 0
+
+
+CURVED, SANE = 1 / 20, 1 / 100
+"""Parts of the sample that get deletion and insertion curves, and randomised weights: each takes twenty times as long."""
+
+
+def measure_maps(loaded: LoadedModel, split: Split, sample: int, device: str) -> int:
+    """Print the tables of `googlenet.training.maps`, then what `config.json` may state of them as its field `trust`."""
+    from dataclasses import asdict
+
+    from googlenet.explainer import Explainer
+    from googlenet.training.maps import boxed, measure, report, summary
+
+    pictures = boxed(split, loaded.config.preprocess, sample)
+    found = measure(Explainer(loaded, device), pictures, math.ceil(len(pictures) * CURVED), math.ceil(len(pictures) * SANE))
+    print(report(found))
+    print("\n" + json.dumps({"trust": asdict(summary(found, f"{len(pictures):,} pictures"))}))
     return 0

@@ -9,6 +9,7 @@ import logging
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,7 @@ def described(explainer: Explainer, chosen: str | None) -> Message:
         "top1": {head: share for head in HEADS if metrics and (share := metrics.top1.get(head)) and math.isfinite(share)},
         "labels": explainer.labels,
         "words": group_words(explainer.labels),
+        "trust": explainer.config.trust and asdict(explainer.config.trust),
         "aux": explainer.config.architecture.aux_heads,
         "fields": {
             stage: {"size": size, "stride": stride}

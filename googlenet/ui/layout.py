@@ -43,8 +43,10 @@ SCRIPT = (
     "evidence",
     "cover",
     "play",
+    "present",
     "answer",
     "asking",
+    "trust",
     "address",
     "sheet",
     "downloads",
@@ -138,7 +140,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
         walk.input(take_archive, **quiet, trigger_mode="multiple")
         walk.submit(choose_weights, **quiet, trigger_mode="once")
         walk.edit(cover, **quiet, trigger_mode="multiple")
-        walk.like(trust, **quiet, trigger_mode="once")
+        walk.like(trust, **quiet, trigger_mode="multiple")
         endpoints(cache, questions)
     demo.queue(api_open=False, max_size=1000, status_update_rate=3600)  # else each event tells all others of its place
     return Page(demo, (questions, loads, long))

@@ -212,15 +212,16 @@ def evidence_ko(explanation: Explanation) -> str:
 
 
 CLEAR = 0.05
-"""The area between two curves from which the page says that they differ."""
+"""The area between two curves, as a part of the probability of the whole picture, from which the page says that they differ."""
 
 
 def trust_sentence(trust: Trust, label: str, head: str, language: str = "en") -> str:
     """What hiding the brightest tenth does beside a random tenth, what the curves say of the map, and the randomised weights."""
     tenth = round((len(trust.steps) - 1) / 10)
     drop, random_drop = (curve[0] - curve[tenth] for curve in (trust.deletion, trust.random_deletion))
-    hides = area(trust.random_deletion) - area(trust.deletion) > CLEAR
-    shows = area(trust.insertion) - area(trust.random_insertion) > CLEAR
+    clear = CLEAR * trust.deletion[0]
+    hides = area(trust.random_deletion) - area(trust.deletion) > clear
+    shows = area(trust.insertion) - area(trust.random_insertion) > clear
     alike = trust.correlation >= 0.5
     before, after = percent(trust.deletion[0], language), percent(trust.deletion[tenth], language)
     if language == "en":

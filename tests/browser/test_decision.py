@@ -206,3 +206,54 @@ def test_pixels_differ_between_stages(visit: Visit) -> None:
         page.wait_for_timeout(300)
         seen.add(pixels(page, BIG))
     assert len(seen) == 9
+
+
+def test_covering_the_brightest_place_tells_what_it_did_to_each_head(visit: Visit) -> None:
+    page = visit("?example=lion")
+    page.locator("[data-tab=cover]").click()
+    page.locator("#tab-cover .plain").click()
+    rows = page.locator("#tab-cover tbody tr")
+    expect(rows).to_have_count(3)
+    for row, head in zip(rows.all(), ("aux1", "aux2", "main"), strict=True):
+        before = page.locator(f'.card[data-head="{head}"] .row[aria-pressed=true] u').inner_text()
+        assert row.locator("td >> nth=0").inner_text() == before
+    expect(page.locator(".cover-say")).to_contain_text("lion")
+    assert page.locator(".big .marks rect.covered").count() == 2
+    assert page.locator(".big .marks rect.other").count() == 2
+
+
+def test_a_dragged_box_is_covered_and_a_tap_still_selects_a_cell(visit: Visit) -> None:
+    page = visit("?example=lion")
+    page.locator("[data-tab=cover]").click()
+    box = page.locator(BIG).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 100, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 180, box["y"] + 90, steps=4)
+    page.mouse.move(box["x"] + 230, box["y"] + 210, steps=4)
+    page.mouse.up()
+    expect(page.locator("#tab-cover tbody tr")).to_have_count(3)
+    covered = page.locator(".big .marks rect.covered >> nth=1").bounding_box()
+    assert covered is not None
+    assert [covered["width"], covered["height"]] == pytest.approx([130, 150], abs=3)
+    assert page.locator(".big .marks rect.own").count() == 0
+    page.mouse.click(box["x"] + 50, box["y"] + 50)
+    expect(page.locator(".big .marks rect.own")).to_have_count(2)
+    page.locator("[data-tab=evidence]").click()
+    expect(page.locator(".cell-text")).to_contain_text("Row")
+    assert page.locator(".big .marks rect.covered").count() == 0  # Cover's frames are Cover's alone
+
+
+def test_present_fills_the_screen_and_obeys_keys(visit: Visit) -> None:
+    page = visit("?example=lion")
+    size = page.locator(".say").evaluate("n => parseFloat(getComputedStyle(n).fontSize)")
+    page.locator(".present").click()
+    expect(page.locator(".page")).to_have_class(re.compile("presenting"))
+    expect(page.locator(".question")).to_be_hidden()
+    assert page.locator(".say").evaluate("n => parseFloat(getComputedStyle(n).fontSize)") > 1.2 * size
+    page.keyboard.press("Home")
+    expect(page.locator("#stage-title")).to_have_text("Stage 3a")
+    page.keyboard.press("Space")
+    expect(page.locator(".page")).to_have_class(re.compile("playing"))
+    page.locator(".present").click()
+    expect(page.locator(".page")).not_to_have_class(re.compile("presenting"))

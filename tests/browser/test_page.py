@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -201,7 +202,11 @@ def test_downloads_open(visit: Visit, tmp_path: Path) -> None:
     assert [stage["name"] for stage in result["stages"]] == list(STAGES)
     assert result["question"]["target"]["label"] == chosen(page)
     with np.load(saved["npz"]) as maps:
-        assert {*STAGES, "seen", "size"} <= set(maps.files)
+        assert maps["question_head"] == "main"
+        assert maps["question_target"] == result["question"]["target"]["index"]
+        assert "question_contrast" not in maps
+        for stage in STAGES:
+            assert maps[f"{stage}_branches"].sum(axis=0) == pytest.approx(maps[stage], abs=1e-5)
         for stage in result["stages"]:
             assert list(maps[stage["name"]].shape) == stage["size"]
             x0, _, x1, _ = result["seen"]
@@ -269,7 +274,8 @@ def test_keyboard_alone(visit: Visit) -> None:
         raise AssertionError(f"{selector} cannot be reached with the Tab key")
 
     tab_to(".choose")
-    tab_to("[data-example=lion]")
+    tab_to("[data-example=cheetah]")
+    page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("lion"))
     settled(page)
@@ -296,14 +302,49 @@ def test_keyboard_alone(visit: Visit) -> None:
     expect(page.locator(".numbers")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(visit: Visit, scheme: str) -> None:
-    page = visit(color_scheme=scheme)
-    page.locator(".teach summary").click()
-    page.locator(".weights summary").click()
-    page.wait_for_timeout(600)
+def nothing(page: Page) -> None:
+    pass
+
+
+STATES: dict[str, tuple[dict[str, object], Callable[[Page], object]]] = {
+    "light": ({"color_scheme": "light"}, nothing),
+    "dark": ({"color_scheme": "dark"}, nothing),
+    "korean": ({"locale": "ko-KR"}, nothing),
+    "phone": ({"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}, nothing),
+    "weights": ({}, lambda page: page.locator(".weights summary").click()),
+    "lesson": ({"color_scheme": "dark"}, lambda page: page.locator(".teach summary").click()),
+    "search": ({}, lambda page: page.locator("#target").click()),
+    "cover": ({}, lambda page: page.locator("[data-tab=cover]").click()),
+    "an earlier head": ({}, lambda page: page.locator('.seg input[value="aux1"]').check(force=True)),
+    "mistake": ({}, lambda page: upload(page, file("logo.svg", b"<svg/>", "image/svg+xml"))),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_nothing(visit: Visit, state: str) -> None:
+    options, act = STATES[state]
+    page = visit(**options)
+    act(page)
+    page.wait_for_timeout(700)
+    settled(page)
     found = Axe().run(page, context="#walk").response["violations"]
     assert [(each["id"], [node["html"][:120] for node in each["nodes"]][:3]) for each in found] == []
+
+
+def test_few_tab_stops(visit: Visit) -> None:
+    page = visit()
+    stops = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(
+            "() => { const n = document.activeElement;"
+            " return n.closest('.page') ? n.className + n.id + n.textContent.slice(0, 12) : ''; }"
+        )
+        if stops and (not stop or stop == stops[0]):
+            break
+        stops += [stop] * bool(stop)
+    assert stops[0].startswith("skip")
+    assert len(stops) < 25, stops
 
 
 def test_alternative_texts_say_stage_head_class_and_place(visit: Visit) -> None:

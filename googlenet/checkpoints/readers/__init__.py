@@ -1,4 +1,4 @@
-"""A GoogLeNet stored by others (ONNX, Caffe, a PyTorch state dict) → the package's names, checked tensor by tensor.
+"""GoogLeNets stored by others → tensors under the package's names.
 
 The published networks are torchvision's (BatchNorm) and Berkeley's of 2014 (local response normalisation, with both auxiliary
 heads), each in several layouts. Every byte is hostile until checked: nothing is run, no other file is opened, and no length or
@@ -7,43 +7,70 @@ shape that a file claims is believed before it is compared with what is there.
 
 from __future__ import annotations
 
-from pathlib import Path
+import struct
+from collections.abc import Callable
 
-from googlenet.checkpoints.checkpoint import MAX_BYTES
 from googlenet.checkpoints.readers.caffe import read_caffe
-from googlenet.checkpoints.readers.converted import Converted as Converted
+from googlenet.checkpoints.readers.layouts import RawWeights as RawWeights
 from googlenet.checkpoints.readers.onnx import read_onnx
-from googlenet.checkpoints.readers.pytorch import read_state_dict
-from googlenet.checkpoints.readers.wire import WireError, fields
-from googlenet.errors import WeightsError
+from googlenet.checkpoints.readers.pytorch import read_safetensors, read_torch
+from googlenet.checkpoints.readers.wire import Wire
+from googlenet.errors import Reason, WeightsError
 
-SUFFIXES = (".onnx", ".caffemodel", ".pth", ".pt")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".onnx", ".caffemodel")
+"""What files of weights are called, in small letters; the content decides how they are read."""
 
 
-def convert(path: Path) -> Converted:
-    """A file in any layout of `SUFFIXES` → checked weights; what the file holds decides, not what it is called.
+def is_safetensors(data: bytes) -> bool:
+    return data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] < len(data)
 
-    Raises WeightsError, in one sentence with the first thing that differs, for a file that cannot be opened, is larger than
-    200 MB, is damaged, keeps weights elsewhere, or is not a GoogLeNet.
+
+def is_torch(data: bytes) -> bool:
+    return data.startswith((b"PK\x03\x04", b"\x80"))  # torch.save's zip, and its pickle of before 2020
+
+
+def is_onnx(data: bytes) -> bool:
+    return (7, False) in protobuf_fields(data)  # ModelProto.graph; NetParameter's field 7 is a number
+
+
+def is_caffe(data: bytes) -> bool:
+    return not protobuf_fields(data).isdisjoint({(100, False), (2, False)})  # LayerParameter, V1LayerParameter
+
+
+def protobuf_fields(data: bytes) -> set[tuple[int, bool]]:
+    """The numbers of a protobuf message's fields and whether each is an integer, as far as the bytes are such a message."""
+    found = set()
+    try:
+        for number, value in Wire().fields(memoryview(data)):
+            found.add((number, isinstance(value, int)))
+    except Reason as why:
+        if isinstance(cut := why.values.get("number"), int):  # a file that was cut short is still told by its kind
+            found.add((cut, False))
+    return found
+
+
+Reader = Callable[[str, bytes], RawWeights]
+READERS: tuple[tuple[Callable[[bytes], bool], Reader], ...] = (
+    (is_torch, read_torch),
+    (is_safetensors, read_safetensors),
+    (is_onnx, read_onnx),
+    (is_caffe, read_caffe),
+)
+"""How a layout is told by its content, and what reads it."""
+
+
+def read(name: str, data: bytes) -> RawWeights:
+    """A file's bytes in any layout → its weights; what the file holds decides, not what it is called.
+
+    Raises WeightsError, in one sentence with the first thing that differs, for a file that is damaged, keeps weights elsewhere,
+    or is not a GoogLeNet.
     """
-    name = path.name
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise WeightsError("{name} cannot be opened: {error}.", name=path, error=error.strerror) from None
-    if len(data) > MAX_BYTES:
-        raise WeightsError("{name} is larger than 200 MB; a GoogLeNet's weights are 54 MB at most.", name=name)
-    if data.startswith((b"PK\x03\x04", b"\x80")):  # torch.save's zip, and its pickle of before 2020
-        return read_state_dict(name, data)
-    try:
-        kinds = {(number, isinstance(value, int)) for number, value in fields(memoryview(data))}
-    except WireError as error:
-        raise WeightsError(
-            "{name} is neither ONNX nor Caffe nor a PyTorch state dict, or it is damaged: {error}.", name=name, error=error
-        ) from None
-    if (7, False) in kinds:  # ModelProto.graph; NetParameter's field 7 is a number
-        return read_onnx(name, data)
-    if (100, False) in kinds or (2, False) in kinds:
-        return read_caffe(name, memoryview(data))
-    raise WeightsError("{name} holds no network; give a GoogLeNet as ONNX, a .caffemodel, or a PyTorch state dict.", name=name)
+    for fits, reader in READERS:
+        if fits(data):
+            try:
+                return reader(name, data)
+            except Reason as why:
+                raise WeightsError("{name} cannot be read: {why}; fetch or export it anew.", name=name, why=why) from None
+    raise WeightsError(
+        "{name} is in no layout that is read here; give safetensors, a PyTorch state dict, ONNX or a .caffemodel.", name=name
+    )

@@ -6,6 +6,7 @@ element.closest(".gradio-container")?.setAttribute("lang", language);
 document.documentElement.lang = language;
 $(".examples").setAttribute("aria-label", words.examples);
 $(".take").setAttribute("aria-label", words.take);
+rove($(".take"));
 
 /** A stage of the answer's JSON. @param {string} name */
 function summary(name) {
@@ -28,6 +29,7 @@ function show() {
     radio.disabled = !heads[radio.value];
   }
   caption();
+  rove($(".examples"), $(".examples [aria-pressed=true]"));
   target.set(question.target);
   contrast.set(question.contrast);
   for (const head of HEADS) card(head);

@@ -45,6 +45,7 @@ function card(head) {
       ),
     ),
   );
+  rove(rows, rows.querySelector("[aria-pressed=true]"));
   if (focused) (rows.querySelector(`[data-class="${focused}"]`) || rows.querySelector("button"))?.focus({ preventScroll: true });
 }
 
@@ -67,7 +68,8 @@ function slope() {
   const highest = Math.max(
     ...classes.flatMap((/** @type {any} */ c) => heads.map((/** @type {string} */ head) => c.belief[head])),
   );
-  const [top, bottom] = [16, height - 26];
+  const size = parseFloat(getComputedStyle(root).fontSize); // of the page; the chart's names are a little smaller
+  const [top, bottom] = [size * 1.1, height - size * 1.85];
   const x = (/** @type {string} */ head) => width * [0.04, 0.385, 0.73][HEADS.indexOf(head)] + 6;
   const y = (/** @type {number} */ p) => bottom - (bottom - top) * (p / highest);
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
@@ -88,10 +90,10 @@ function slope() {
     const labels = classes
       .map((/** @type {any} */ c) => ({ ...c, p: c.belief[head], y: y(c.belief[head]) + 4 }))
       .filter((/** @type {any} */ c) => c.index === asked || c.p > Math.max(0.02, highest * 0.04));
-    spread(labels, 15, bottom + 4);
+    spread(labels, size * 1.08, bottom + 4);
     for (const { index, label, p, y: at } of labels) {
       const figure = percent(p);
-      const fitting = Math.max(3, Math.floor(room / 6.6) - figure.length - 1);
+      const fitting = Math.max(3, Math.floor(room / (size * 0.47)) - figure.length - 1);
       const short = label.length > fitting ? `${label.slice(0, fitting - 1)}…` : label;
       const text = draw("text", { class: index === asked ? "asked" : "", x: x(head) + 10, y: at }, `${short} ${figure}`);
       text.append(draw("title", {}, `${label} ${figure}`));

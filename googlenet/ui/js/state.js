@@ -68,6 +68,21 @@ function make(tag, attributes = {}, ...children) {
   made.append(...children);
   return made;
 }
+/** One tab stop for a row of buttons: arrow keys go from one to the next. @param {any} row @param {any} [first] the one that is reached */
+function rove(row, first) {
+  const buttons = [...row.querySelectorAll("button:not(:disabled)")];
+  const at = buttons.includes(first) ? first : buttons[0];
+  for (const button of buttons) button.tabIndex = button === at ? 0 : -1;
+  row.onkeydown = (/** @type {KeyboardEvent} */ event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const next = step && buttons[buttons.indexOf(document.activeElement) + step];
+    if (!step) return;
+    event.preventDefault();
+    if (!next) return;
+    rove(row, next);
+    next.focus();
+  };
+}
 /** Say what goes on, under the examples. @param {string} text */
 function notice(text) {
   $(".notice").textContent = text || words.hint;

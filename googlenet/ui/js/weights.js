@@ -3,6 +3,7 @@
 
 let loads = 0; // the number of the newest load
 let loading = false;
+let again = 0; // the timer that repeats a load until Python has said something of it
 /** @type {{source: string | null} | null} */ let nextSource = null;
 /** @type {any} */ let linked = null; // a question of the address that waits for its weights
 
@@ -32,17 +33,26 @@ function loadNext() {
   nextSource = null;
   loading = true;
   progress({ share: 0, what: "" }, source);
-  trigger("submit", { weights: source, n: ++loads });
+  const question = { weights: source, n: ++loads };
+  clearInterval(again);
+  again = setInterval(() => trigger("submit", question), 1000); // Gradio drops it while the load before is being closed
+  trigger("submit", question);
 }
 /** @returns {boolean} whether a message is of the newest load and nothing else was chosen since @param {any} message */
 function loaded(message) {
+  if (message.n !== loads) return false;
+  clearInterval(again);
   loading = false;
   progress(null);
-  if (!nextSource) return message.n === loads;
+  if (!nextSource) return true;
   loadNext();
   return false;
 }
-receivers.progress = message => message.n === loads && progress(message.progress);
+receivers.progress = message => {
+  if (message.n !== loads) return;
+  clearInterval(again);
+  progress(message.progress);
+};
 receivers.weights_error = message => {
   if (!loaded(message)) return;
   $(".weights-say").textContent = message.weights_error[language];

@@ -1,0 +1,129 @@
+// @ts-check
+// The tab "Trust": whether the answer hangs on the places that the enlarged stage's map shows bright, measured when asked for.
+
+/** What was measured of the painted answer, by stage. @type {Record<string, any>} */ let trusted = {};
+let trustedAnswer = 0; // the number of that answer
+/** What is being measured @type {{n: number, stage: string, progress: number, waiting: number} | null} */ let measuring = null;
+
+tabs.add({ name: "trust", title: words.tab_trust, show: showTrust });
+
+function measureTrust() {
+  stopPlaying();
+  measuring = { n: asked, stage, progress: 0, waiting: 0 };
+  tabs.show();
+  request("like", { stage });
+}
+receivers.trust = message => {
+  const { trust, n } = message;
+  if (n !== asked) return;
+  if (trust.steps) {
+    trusted[trust.stage] = { ...trust, grid: unpack(trust.randomised) };
+    measuring = null;
+  } else if (measuring) measuring = { ...measuring, ...trust };
+  if (tabs.current === "trust") tabs.show();
+};
+const otherErrors = receivers.error;
+receivers.error = message => {
+  if (measuring?.n === message.n) measuring = null;
+  return otherErrors(message);
+};
+
+/** What was measured once for these weights, of the enlarged stage and the asked head. */
+function knownTrust() {
+  const { head } = answer.result.question;
+  const found = weights.trust?.pointing[head]?.[stage];
+  if (!found) return words.trust_unknown;
+  const points = (/** @type {number} */ share) => `${share < 0 ? "−" : ""}${(Math.abs(share) * 100).toFixed(0)}`;
+  const values = {
+    ...weights.trust,
+    stage,
+    head: words[head],
+    share: percent(found.share, true),
+    centre: percent(weights.trust.centre, true),
+    gain: points(found.gain),
+    low: points(found.low),
+    high: points(found.high),
+  };
+  return `${say("trust_pointing", values)} ${say(found.low > 0 ? "trust_better" : found.high < 0 ? "trust_worse" : "trust_same", values)}`;
+}
+
+/** The area under a curve over evenly spaced steps. @param {number[]} curve */
+function area(curve) {
+  return curve.slice(1).reduce((sum, p, i) => sum + (p + curve[i]) / 2, 0) / (curve.length - 1);
+}
+
+/** Two curves in one chart: in the map's order and in random order.
+ * @param {string} title @param {string} across @param {number[]} own @param {number[]} random @param {number} top */
+function trustChart(title, across, own, random, top) {
+  const at = (/** @type {number} */ p, /** @type {number} */ i) => `${(i / (own.length - 1)) * 100},${60 - (p / top) * 58}`;
+  const path = (/** @type {number[]} */ curve) => curve.map(at).join(" ");
+  const chart = draw("svg", { viewBox: "0 0 100 60", preserveAspectRatio: "none", "aria-hidden": "true" });
+  chart.append(
+    draw("line", { x1: 0, x2: 100, y1: 60, y2: 60 }),
+    draw("polyline", { points: path(random), class: "random" }),
+    draw("polyline", { points: path(own), class: "own" }),
+  );
+  const values = { title, class: askedName(), own: percent(area(own), true), random: percent(area(random), true) };
+  const label = make("div", { role: "img", class: "chart", "aria-label": say("trust_chart_alt", values) });
+  label.append(chart);
+  return make(
+    "figure",
+    {},
+    make("figcaption", {}, title),
+    label,
+    make("div", { class: "axis soft small" }, make("span", {}, "0\u00a0%"), make("span", {}, across), make("span", {}, "100\u00a0%")),
+  );
+}
+
+/** A map beside its name. @param {string} name @param {Grid} grid */
+function trustMap(name, grid) {
+  const canvas = make("canvas", { role: "img", "aria-label": name });
+  const figure = make("figure", {}, make("span", { class: "cell" }, canvas), make("figcaption", {}, name));
+  return { figure, paint: () => paint(canvas, grid, grid.sum, scaleOf([grid.sum])) };
+}
+
+/** @param {any} root */
+function showTrust(root) {
+  if (trustedAnswer !== asked) [trusted, trustedAnswer] = [{}, asked];
+  if (measuring && measuring.n !== asked) measuring = null;
+  const focused = root.contains(document.activeElement);
+  const found = trusted[stage];
+  const button = make("button", { type: "button", class: "plain", onclick: measureTrust }, say("trust_start", { stage }));
+  button.disabled = !!measuring;
+  const parts = [make("p", { class: "trust-known" }, knownTrust())];
+  if (!found) parts.push(make("p", { class: "soft" }, words.trust_how), button);
+  if (measuring) {
+    const text = measuring.waiting
+      ? say("queue", { place: measuring.waiting })
+      : say("trust_running", { stage: measuring.stage, share: `${Math.round(measuring.progress * 100)}\u00a0%` });
+    parts.push(make("p", { role: "status" }, text), make("progress", { max: 1, value: measuring.progress, "aria-label": text }));
+  }
+  root.replaceChildren(...parts);
+  if (found) {
+    const own = trustMap(say("trust_own", { stage }), answer.grids[stage]);
+    const randomised = trustMap(words.trust_randomised, found.grid);
+    const top = Math.max(0.01, ...found.deletion, ...found.insertion, ...found.random_deletion, ...found.random_insertion);
+    const key = (/** @type {string} */ name, /** @type {string} */ text) => make("span", {}, make("i", { class: name }), text);
+    root.append(
+      make("p", { class: "trust-say", role: "status" }, found.say[language].replaceAll(" %", "\u00a0%")),
+      make(
+        "div",
+        { class: "trust-found" },
+        trustChart(words.trust_deletion, words.trust_hidden, found.deletion, found.random_deletion, top),
+        trustChart(words.trust_insertion, words.trust_shown, found.insertion, found.random_insertion, top),
+        own.figure,
+        randomised.figure,
+      ),
+      make(
+        "p",
+        { class: "key soft small" },
+        make("span", {}, say("trust_axis", { class: askedName(), top: percent(top, true) })),
+        key("own", words.trust_order_own),
+        key("random", words.trust_order_random),
+      ),
+    );
+    own.paint();
+    randomised.paint();
+  }
+  if (focused && !button.disabled && !found) button.focus();
+}

@@ -1,0 +1,458 @@
+"""Files that are no GoogLeNet, and files that mean harm: each is refused in one bounded sentence, before it can cost anything."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import safetensors.torch
+import torch
+import torchvision
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
+
+from googlenet.architecture import TORCHVISION
+from googlenet.checkpoints import load
+from googlenet.checkpoints.checkpoint import MAX_BYTES
+from googlenet.checkpoints.readers import SUFFIXES
+from googlenet.checkpoints.readers.wire import MAX_FIELDS
+from googlenet.errors import UserError
+from googlenet.model import GoogLeNet
+from tests.checkpoints.files import (
+    CLASSES,
+    berkeley_onnx,
+    berkeley_tensors,
+    caffemodel,
+    change,
+    export,
+    field,
+    refusal,
+    torchvision_state,
+    varint,
+)
+from tests.helpers import random_model
+
+
+@pytest.mark.parametrize(
+    ("op", "position", "attributes", "named"),
+    [
+        ("MaxPool", 0, {"pads": [0, 0, 0, 0]}, "ceil_mode 0 where 1"),
+        ("MaxPool", 0, {"kernel_shape": [5, 5]}, "kernel_shape [5, 5] where [3, 3]"),
+        ("Conv", 0, {"strides": [1, 1]}, "strides [1, 1] where [2, 2]"),
+        ("Conv", 9, {"dilations": [2, 2]}, "dilations [2, 2] where [1, 1]"),
+        ("LRN", 1, {"alpha": 5e-4}, "alpha 0.000"),
+        ("Concat", 3, {"axis": 2}, "axis 2 where 1"),
+    ],
+)
+def test_parameters_of_nodes_are_compared(
+    tmp_path: Path, op: str, position: int, attributes: dict[str, object], named: str
+) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(change(berkeley_onnx("Gemm"), op, position, **attributes), path)
+    sentence = refusal(path)
+    assert named in sentence
+    assert f"({op})" in sentence
+
+
+def test_resnet_is_refused_as_onnx_and_as_state_dict(tmp_path: Path) -> None:
+    model = torchvision.models.resnet18(weights=None)
+    path = export(model.eval(), tmp_path / "resnet.onnx", True)
+    assert "is a Relu where a Concat belongs" in refusal(path)
+    torch.save(model.state_dict(), tmp_path / "resnet.pth")
+    assert "conv1.conv.weight" in refusal(tmp_path / "resnet.pth")
+
+
+STATISTICS = {  # of an auxiliary head, as which they would tell whether it was trained
+    **GoogLeNet(replace(TORCHVISION, aux_heads=True), CLASSES).state_dict(),
+    "aux1.conv.bn.running_mean": torch.zeros(1).expand(10**12),
+    "aux2.conv.bn.running_mean": torch.ones(128),
+}
+KEY = "inception4a.branch2.1.conv.weight"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({KEY: torch.zeros(208, 96, 1, 1)}, "has the shape 208×96×1×1 where 208×96×3×3 belongs"),
+        ({KEY: torch.full((208, 96, 3, 3), float("nan"))}, "holds values that no training gives"),
+        ({KEY: torch.zeros(1).expand(208, 96, 3, 3)}, "does not hold all of its numbers"),
+        ({KEY: torch.zeros(208, 96, 3, 3, dtype=torch.int32)}, "holds numbers of the type int32 where float32 belongs"),
+        ({KEY: None}, f"lack the tensor {KEY}"),
+        ({"bottleneck.weight": torch.zeros(3)}, "hold a tensor that no GoogLeNet has: bottleneck.weight"),
+        ({"fc.weight": torch.zeros(1).expand(10**9, 1024)}, "fc.weight"),
+        ({"conv1.bn.running_var": torch.full((64,), -1.0)}, "conv1.bn.running_var"),
+        ({"conv1.bn.num_batches_tracked": torch.tensor(1j)}, "numbers of the type complex64 where int64 belongs"),
+        ({"conv1.bn.num_batches_tracked": torch.tensor(True)}, "numbers of the type bool where int64 belongs"),
+        ({KEY: torch.zeros(208, 96, 3, 3, dtype=torch.complex64)}, "numbers of the type complex64 where float32 belongs"),
+        ({KEY: torch.zeros(208, 96, 3, 3).to_sparse()}, "does not hold all of its numbers"),
+        (STATISTICS, "has the shape 1000000000000 where 128 belongs"),
+        ({"x\n" * 500_000: torch.zeros(1)}, r"x\nx\n"),
+    ],
+    ids=[
+        "misshapen",
+        "NaN",
+        "stride 0",
+        "integers",
+        "missing",
+        "extra",
+        "a billion classes",
+        "negative variance",
+        "complex counter",
+        "true as a counter",
+        "complex",
+        "sparse",
+        "a trillion statistics",
+        "a name of a megabyte",
+    ],
+)
+def test_state_dict_that_differs(tmp_path: Path, changes: dict[str, Tensor | None], named: str) -> None:
+    path = tmp_path / "net.pth"
+    state = {key: tensor for key, tensor in (torchvision_state() | changes).items() if tensor is not None}
+    torch.save(state, path)
+    assert named in refusal(path)
+
+
+# Hostile files
+
+
+class Attack:
+    def __init__(self, witness: Path) -> None:
+        self.witness = witness
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.witness),)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "bare pickle"])
+def test_a_pickle_that_would_run_code_does_not(tmp_path: Path, form: str) -> None:
+    witness, path = tmp_path / "ran", tmp_path / "net.pth"
+    state = {"conv1.conv.weight": Attack(witness)}
+    if form == "bare pickle":
+        path.write_bytes(pickle.dumps(state))
+        pickle.loads(path.read_bytes())  # the attack is a real one
+        witness.rmdir()
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=form == "zip")
+    assert "more than tensors" in refusal(path)
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"state_dict": {"model": torchvision_state()}},
+        {"model": 3},
+        [torch.zeros(3)],
+        {3: torch.zeros(3)},
+        {"weights": torchvision_state()},
+        torch.zeros(3),
+    ],
+    ids=["wrapped twice", "a number", "a list", "numbered", "wrapped otherwise", "a tensor"],
+)
+def test_something_other_than_a_state_dict(tmp_path: Path, value: object) -> None:
+    torch.save(value, tmp_path / "net.pt")
+    assert "something other than tensors by name" in refusal(tmp_path / "net.pt")
+
+
+def test_what_torch_saves_beside_state_dicts_is_told_apart(tmp_path: Path) -> None:
+    """No whole file is called damaged."""
+    path = tmp_path / "net.pt"
+    model = random_model(TORCHVISION, 2)
+    torch.save(model, path)
+    assert "holds more than tensors; save the model's state_dict()" in refusal(path)
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
+    assert "is a TorchScript program; save the model's state_dict()" in refusal(path)
+    torch.save(model.state_dict(), path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert "is damaged or cut short" in refusal(path)
+
+
+def test_a_compressed_zip_is_refused(tmp_path: Path) -> None:
+    torch.save(torchvision_state(), buffer := io.BytesIO())
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        for entry in source.namelist():
+            target.writestr(entry, source.read(entry))
+    assert "is compressed, as torch.save never does" in refusal(path)
+
+
+def test_caffe_lengths_that_lie(tmp_path: Path) -> None:
+    path = tmp_path / "net.caffemodel"
+    name = field(1, b"conv1/7x7_s2")
+    weight = field(5, bytes(64 * 3 * 49 * 4))
+
+    path.write_bytes(varint(100 << 3 | 2) + varint(10**12) + name)
+    assert "claims 1000000000000 bytes where 14 remain" in refusal(path)
+
+    lie = field(7, weight + field(7, field(1, b"".join(map(varint, [2**40, 2**20])))))
+    path.write_bytes(field(100, name + lie + lie))
+    assert f"a list claims {2**40}×{2**20} numbers where {64 * 3 * 49} are stored" in refusal(path)
+
+    path.write_bytes(field(100, name + varint(7 << 3 | 2) + varint(2**35)))
+    assert f"claims {2**35} bytes" in refusal(path)
+
+    path.write_bytes(field(100, b"\xff" * 40))
+    assert "has no end" in refusal(path)
+
+    path.write_bytes(field(100, name + field(3, 0) * (MAX_FIELDS + 1)))
+    assert "fields" in refusal(path)
+
+
+def test_caffe_truncated_extra_and_not_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "net.caffemodel"
+    tensors = berkeley_tensors()
+    whole = caffemodel(tensors, old=True)
+    path.write_bytes(whole[: len(whole) // 2])
+    assert "remain" in refusal(path)
+
+    path.write_bytes(whole + caffemodel({"extra": tensors["loss1/conv"]}, old=True))
+    assert "layer extra, which has no place" in refusal(path)
+
+    path.write_bytes(caffemodel({key: value for key, value in tensors.items() if key != "loss1/fc"}, old=False))
+    assert "lack the tensor aux1.fc1.weight" in refusal(path)
+
+    weight, bias = tensors["loss2/fc"]
+    path.write_bytes(caffemodel(tensors | {"loss2/fc": (weight, bias * np.float32("inf"))}, old=False))
+    assert "aux2.fc1.bias" in refusal(path)
+
+
+def test_onnx_data_outside_is_never_opened(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.bin"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "net.onnx"
+    model = berkeley_onnx("Gemm")
+    size = len(model.graph.initializer[0].raw_data)
+    secret.write_bytes(struct.pack("<f", 1.0) * (size // 4))
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret.bin")
+    path.write_bytes(model.SerializeToString())
+    sentence = refusal(path)
+    assert "another file (../secret.bin)" in sentence
+    assert "w0" in sentence
+
+
+def test_onnx_that_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    model = berkeley_onnx("Gemm")
+    data = model.SerializeToString()
+    path.write_bytes(data[: len(data) // 2])
+    assert "cannot be read: field 7 claims" in refusal(path)
+
+    model.graph.initializer[0].dims[0] = 2**40  # claims more than it has
+    path.write_bytes(model.SerializeToString())
+    assert "w0 does not have the numbers that it claims" in refusal(path)
+
+    model = berkeley_onnx("Gemm")
+    model.graph.node[5].input[0] = model.graph.node[5].output[0]  # a cycle
+    path.write_bytes(model.SerializeToString())
+    assert "before it is made" in refusal(path)
+
+    model = berkeley_onnx("Gemm")
+    broken = numpy_helper.to_array(model.graph.initializer[0]).copy()
+    broken[0, 0, 0, 0] = np.nan
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(broken, model.graph.initializer[0].name))
+    path.write_bytes(model.SerializeToString())
+    assert "conv1.conv.weight" in refusal(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "data", [b"", b"These are not weights.\n" * 50, b"PK\x03\x04", b"\x80\x02}q\x00.", bytes(64)], ids=range(5)
+)
+def test_a_file_that_is_no_network(tmp_path: Path, suffix: str, data: bytes) -> None:
+    path = tmp_path / f"net{suffix}"
+    path.write_bytes(data)
+    refusal(path)
+
+
+def test_a_file_too_large_and_none(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    assert "200 MB" in refusal(path)
+    with pytest.raises(UserError, match="There is no folder or file"):
+        load(str(tmp_path / "absent.onnx"))
+
+
+# Too many of something: refused by a count, before work
+
+
+def many_safetensors() -> bytes:
+    entry = b'"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+    text = b"{" + b",".join(entry % i for i in range(1_000_000)) + b"}"
+    return struct.pack("<Q", len(text)) + text
+
+
+def many_in_a_zip() -> bytes:
+    torch.save({"x" * 9: torch.zeros(0)}, buffer := io.BytesIO())
+    with zipfile.ZipFile(buffer) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    name = next(name for name in parts if name.endswith("data.pkl"))
+    parts[name] = pickle.dumps(dict.fromkeys(range(1_000_000), 0), 2)
+    with zipfile.ZipFile(out := io.BytesIO(), "w") as archive:
+        for part, data in parts.items():
+            archive.writestr(part, data)
+    return out.getvalue()
+
+
+def many_in_an_old_pickle() -> bytes:
+    torch.save({"a": torch.zeros(0)}, buffer := io.BytesIO(), _use_new_zipfile_serialization=False)
+    data, at = buffer.getvalue(), io.BytesIO(buffer.getvalue())
+    for _ in range(3):
+        pickle.load(at)
+    return data[: at.tell()] + pickle.dumps(dict.fromkeys(range(1_000_000), 0), 2)
+
+
+def many_parts() -> bytes:
+    with zipfile.ZipFile(out := io.BytesIO(), "w") as archive:
+        for i in range(30_000):
+            archive.writestr(f"archive/data/{i}", b"")
+    return out.getvalue()
+
+
+MANY: dict[str, Callable[[], bytes]] = {
+    "safetensors": many_safetensors,
+    "zip": many_in_a_zip,
+    "old pickle": many_in_an_old_pickle,
+    "parts of a zip": many_parts,
+    "ONNX initialisers": lambda: field(7, field(5, b"") * 1_000_000),
+    "ONNX nodes": lambda: field(7, field(1, field(4, b"Relu")) * 1_000_000),
+    "ONNX attributes": lambda: field(
+        7, field(1, field(5, b"") * 1_000_000) + field(11, field(1, b"x")) + field(12, field(1, b"y"))
+    ),
+    "ONNX dimensions": lambda: field(7, field(5, b"\x08\x01" * 1_000_000)),
+    "Caffe layers": lambda: field(100, b"") * 1_000_000,
+    "Caffe fields": lambda: field(100, field(3, 0) * 1_000_000),
+    "Caffe dimensions": lambda: field(100, 2 * field(7, field(7, field(1, 1) * 1_000_000))),
+}
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_a_million_of_something(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused by the count: neither torch nor safetensors is asked to make a million things."""
+    path = tmp_path / "net.bin"
+    path.write_bytes(MANY[kind]())
+    monkeypatch.setattr(torch, "load", None)
+    monkeypatch.setattr(safetensors.torch, "load", None)
+    sentence = refusal(path)
+    assert "it lists more tensors than one has" in sentence or f"more than {MAX_FIELDS:,} fields" in sentence
+
+
+# What is no file
+
+
+def test_a_device_and_a_pipe_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pth")
+    (tmp_path / "zero.pth").symlink_to("/dev/zero")
+    for name in ("pipe.pth", "zero.pth"):
+        assert "cannot be read: it is not a regular file" in refusal(tmp_path / name)
+    with pytest.raises(UserError, match=r"zero of /dev/zero cannot be read: it is not a regular file\."):
+        load("/dev/zero")
+
+
+@pytest.mark.parametrize("special", ["README.md", "config.json"])
+def test_a_pipe_or_a_device_beside_the_weights(tmp_path: Path, special: str) -> None:
+    safetensors.torch.save_file(torchvision_state(), tmp_path / "model.safetensors")
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        make(tmp_path / special)
+        if special == "README.md":
+            assert load(str(tmp_path)).provenance.license is None
+        else:
+            with pytest.raises(UserError, match=r"config\.json of .* cannot be read: it is not a regular file"):
+                load(str(tmp_path))
+        (tmp_path / special).unlink()
+
+
+# Names that a sentence quotes
+
+LONG = "a\nb" * 300_000
+
+
+def onnx_with(**changes: str) -> bytes:
+    model = berkeley_onnx("Gemm")
+    node = model.graph.node[-1]
+    if "op" in changes:
+        node.op_type = changes["op"]
+    if "input" in changes:
+        node.input[0] = changes["input"]
+    if "location" in changes:
+        tensor = model.graph.initializer[0]
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=changes["location"])
+    if "tensor" in changes:
+        tensor = model.graph.initializer[0]
+        model.graph.node[0].input[1] = model.graph.input[1].name = tensor.name = changes["tensor"]
+        tensor.dims[0] = 1
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize("part", ["op", "input", "location", "tensor"])
+def test_names_in_onnx_are_bounded_and_escaped(tmp_path: Path, part: str) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(onnx_with(**{part: LONG}))
+    assert r"a\nb" in refusal(path)  # `refusal` checks the rest
+
+
+def test_names_of_layers_and_files_are_bounded_and_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(caffemodel({LONG: berkeley_tensors()["loss1/conv"]}, old=False))
+    assert r"a\nb" in refusal(path)
+    path = tmp_path / "a\nb.onnx"
+    path.write_bytes(b"x")
+    with pytest.raises(UserError, match=r"a\\nb\.onnx is in no layout"):
+        load(str(path))
+
+
+# What ONNX files hold that no GoogLeNet is made of
+
+
+def test_quantised_networks_are_named_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    way_out = "export the network in float32 or float16 instead"
+    model = berkeley_onnx("Gemm")  # static quantisation puts a pair of nodes before each convolution
+    scale, zero = numpy_helper.from_array(np.float32(0.1), "scale"), numpy_helper.from_array(np.int8(0), "zero")
+    model.graph.initializer.extend([scale, zero])
+    model.graph.node.insert(0, helper.make_node("QuantizeLinear", ["data_0", "scale", "zero"], ["quantised"]))
+    model.graph.node.insert(1, helper.make_node("DequantizeLinear", ["quantised", "scale", "zero"], ["again"]))
+    model.graph.node[2].input[0] = "again"
+    onnx.save(model, path)
+    sentence = refusal(path)
+    assert "is quantised to integers (node 0 is a QuantizeLinear)" in sentence
+    assert way_out in sentence
+    model = berkeley_onnx("Gemm")  # dynamic quantisation: one node, three outputs
+    model.graph.node.insert(0, helper.make_node("DynamicQuantizeLinear", ["data_0"], ["q", "s", "z"]))
+    model.graph.node[1].input[0] = "q"
+    onnx.save(model, path)
+    assert "(node 0 is a DynamicQuantizeLinear)" in refusal(path)
+
+
+@pytest.mark.parametrize(("output", "named"), [(0, "is a Split where"), (1, "is a Split, output 2 where")])
+def test_a_node_with_several_outputs_is_named_as_what_it_is(tmp_path: Path, output: int, named: str) -> None:
+    model = berkeley_onnx("Gemm")
+    at = next(i for i, node in enumerate(model.graph.node) if node.op_type == "Concat")
+    concat = model.graph.node[at]
+    split = helper.make_node("Split", [concat.input[0]], ["half a", "half b"], axis=1)
+    concat.input[0] = split.output[output]
+    model.graph.node.insert(at, split)
+    onnx.save(model, tmp_path / "net.onnx")
+    assert f"node {at} {named} a Relu belongs" in refusal(tmp_path / "net.onnx")
+
+
+def test_a_cast_to_integers_is_not_seen_through(tmp_path: Path) -> None:
+    model = berkeley_onnx("Gemm")
+    model.graph.node.insert(0, helper.make_node("Cast", ["data_0"], ["whole"], to=TensorProto.INT64))
+    model.graph.node[1].input[0] = "whole"
+    onnx.save(model, tmp_path / "net.onnx")
+    assert "something stands between the input and the first convolution" in refusal(tmp_path / "net.onnx")
