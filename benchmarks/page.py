@@ -64,6 +64,19 @@ def in_page(page: Page, rounds: int) -> tuple[list[float], list[int]]:
     return took[1:], bytes_[1:]  # the first warms up
 
 
+SHIFT = """() => { window.shift = 0;
+  new PerformanceObserver(l => { for (const e of l.getEntries()) window.shift += e.value; }).observe({type: 'layout-shift'}); }"""
+
+PLAY = """() => new Promise(done => {
+  const times = [], page = document.querySelector('.page');
+  let last = performance.now();
+  document.querySelector('.play').click();
+  const tick = now => { times.push(now - last); last = now;
+    page.classList.contains('playing') ? requestAnimationFrame(tick) : done(times.slice(1)); };
+  requestAnimationFrame(tick);
+})"""
+
+
 def timed(function: Callable[[], Any]) -> tuple[float, Any]:
     """Milliseconds, and what the function returned."""
     started = time.perf_counter()
@@ -91,7 +104,11 @@ def main() -> None:
             page = chromium(playwright).new_page(viewport={"width": 1440, "height": 900})
             page.goto(url)
             page.wait_for_selector(".row")
+            page.evaluate("() => new Promise(done => setTimeout(done, 4000))")  # the first example plays once
+            page.evaluate(SHIFT)
             took, received = in_page(page, rounds)
+            shift = page.evaluate("window.shift")
+            frames = sorted(page.evaluate(PLAY))
         finally:
             process.terminate()
     explainer = Explainer.from_pretrained(default_source())
@@ -105,6 +122,12 @@ def main() -> None:
     print(f"| of it: preparing it, network, Grad-CAM | {explain:.0f} |")
     print(f"| of it: packing maps and picture | {pack:.0f} |")
     print(f"| of it: upload, transport, drawing in the browser | {total - decode - explain - pack:.0f} |")
+    late, slow = sum(frame > 25 for frame in frames) / len(frames), frames[int(len(frames) * 0.95)]
+    print(
+        f"\nPlay: {len(frames)} frames, median {statistics.median(frames):.1f} ms, 95th {slow:.1f} ms,",
+        end=" ",
+    )
+    print(f"longest {frames[-1]:.0f} ms, {late:.1%} later than 25 ms. Layout shift of all rounds: {shift:.4f}.")
     print(f"\nSent to the browser: {bytes_ / 1000:.0f} KB, {picture / 1000:.0f} KB of it the picture.")
 
 

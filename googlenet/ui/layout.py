@@ -47,6 +47,7 @@ SCRIPT = (
     "answer",
     "asking",
     "trust",
+    "compare",
     "address",
     "sheet",
     "downloads",

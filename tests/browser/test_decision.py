@@ -257,3 +257,27 @@ def test_present_fills_the_screen_and_obeys_keys(visit: Visit) -> None:
     expect(page.locator(".page")).to_have_class(re.compile("playing"))
     page.locator(".present").click()
     expect(page.locator(".page")).not_to_have_class(re.compile("presenting"))
+
+
+def test_an_answer_is_pinned_beside_another(visit: Visit) -> None:
+    page = visit("?example=cat&class=tabby")
+    page.locator("[data-tab=compare]").click()
+    page.locator("#tab-compare .plain").click()
+    page.locator('.card[data-head="main"] .row >> nth=0').click()
+    expect(page.locator("#target")).to_have_value("Egyptian cat")
+    titles = page.locator("#tab-compare figcaption b")
+    expect(titles.nth(0)).to_contain_text("tabby")
+    expect(titles.nth(1)).to_contain_text("Egyptian cat")
+    first, second = (pixels(page, f"#tab-compare canvas >> nth={i}") for i in range(2))
+    assert first != second
+
+
+def test_the_last_pictures_are_at_hand(visit: Visit) -> None:
+    page = visit()
+    for name in ("tower.jpg", "lion.jpg"):
+        upload(page, get_image(name))
+        expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile(name.split(".")[0]))
+        settled(page)
+    expect(page.locator(".recent button")).to_have_count(2)
+    page.locator(".recent button >> nth=1").click()
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("tower"))

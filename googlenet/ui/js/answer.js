@@ -5,6 +5,7 @@ for (const node of $$("[data-w]")) node.textContent = words[node.dataset.w];
 element.closest(".gradio-container")?.setAttribute("lang", language);
 document.documentElement.lang = language;
 $(".examples").setAttribute("aria-label", words.examples);
+$(".recent").setAttribute("aria-label", words.recent);
 $(".take").setAttribute("aria-label", words.take);
 rove($(".take"));
 

@@ -146,6 +146,7 @@ receivers.answer = async message => {
   dropCover();
   $(".take-say").textContent = question.original ? words.reduced : "";
   show();
+  keepRecent();
   address(popping);
   remember();
 };
