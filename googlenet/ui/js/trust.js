@@ -71,7 +71,13 @@ function trustChart(title, across, own, random, top) {
     {},
     make("figcaption", {}, title),
     label,
-    make("div", { class: "axis soft small" }, make("span", {}, "0\u00a0%"), make("span", {}, across), make("span", {}, "100\u00a0%")),
+    make(
+      "div",
+      { class: "axis soft small" },
+      make("span", {}, "0\u00a0%"),
+      make("span", {}, across),
+      make("span", {}, "100\u00a0%"),
+    ),
   );
 }
 
