@@ -2,71 +2,100 @@
 
 from __future__ import annotations
 
-import os
 import shlex
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from huggingface_hub import EvalResult, ModelCardData
 
+from googlenet.classes import imagenet_classes
 from googlenet.config import ModelConfig
 from googlenet.training.check import Checked, Options
+from googlenet.training.data import weights_classes
 from googlenet.training.evaluate import FLAGGED, SURE, Answers, HeadReport, confidences, confusions, table
 from googlenet.training.loop import Run
+from googlenet.training.recipe import Recipe
 
 
 class Made(NamedTuple):
     """How the weights were made, as the card tells it."""
 
-    data: str
-    """the name of the data set that gave the classes"""
+    name: str
+    """a title for the weights"""
     command: str
     """repeats the run, with names in place of this machine's paths"""
+    evaluation: str
+    """repeats the measurement"""
     story: str
     """one paragraph"""
     distilled: bool
 
     @classmethod
     def of(cls, run: Run, checked: Checked, options: Options) -> Made:
-        recipe = run.recipe
-        words = ["googlenet", "train", *(path.name for path in options.data), "--out", "FOLDER"]
-        if checked.start is not None:
-            words += ["--init", os.path.basename(checked.start.provenance.source.rstrip("/"))]
-        if options.teacher:
-            words += ["--teacher", options.teacher]
-        if options.shares:
-            words += ["--shares", ",".join(f"{share:g}" for share in options.shares)]
-        words += ["--schedule", ",".join(map(str, recipe.schedule))]
-        if recipe.minutes:
-            words += ["--minutes", f"{recipe.minutes:g}"]
-        words += ["--batch-size", str(recipe.batch_size), "--learning-rate", f"{recipe.learning_rate:g}"]
-        words += ["--weight-decay", f"{recipe.weight_decay:g}"]
-        if options.input_size:
-            words += ["--input-size", str(options.input_size)]
-        words += ["--seed", str(recipe.seed)]
-        seen = run.step * recipe.batch_size
-        sets = " and ".join(
-            f"{len(split.pictures):,} pictures of {path.name}{'' if split.labelled else ' (no labels)'}"
-            for split, path in zip(checked.splits, options.data, strict=True)
+        """What a run that has ended says of itself."""
+        known = checked.classes == weights_classes([row.name for row in imagenet_classes()])
+        title = "ImageNet's 1,000 classes" if known else f"{len(checked.classes):,} classes of {name_of(options.data[0])}"
+        rows = "" if checked.exam.rows == "all" else f" --rows {checked.exam.rows}"
+        return cls(
+            f"GoogLeNet, {title}",
+            command_of(options, run.recipe),
+            f"googlenet evaluate FOLDER DATA{rows}",
+            story_of(run, checked, options),
+            options.teacher is not None,
         )
-        start = "from scratch" if checked.start is None else f"from weights with SHA-256 {checked.start.provenance.sha256}"
-        if checked.teacher is not None:
-            goal = (
-                f"Each view's target was the answer of a teacher, `{options.teacher}` ({checked.teacher.classes:,} classes), at "
-                f"temperature {recipe.teacher_temperature:g}; the true class's logit was raised by {recipe.label_boost:g} where "
-                "it was known."
-            )
-        else:
-            goal = f"The targets were the labels, smoothed by {recipe.label_smoothing:g}."
-        device = torch.cuda.get_device_name() if run.device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-        story = (
-            f"The run began {start} and learnt from {sets}: {seen:,} views in {run.step:,} steps and {run.seconds / 60:.0f} "
-            f"minutes on {device}. {goal} SGD with Nesterov momentum 0.9; the learning rate rose over {recipe.warm_up:.0%} of "
-            f"the run, then fell to 0 by a cosine. Random crops of at least {recipe.crops[0]:g} of the area, at the end "
-            f"{recipe.crops[1]:g}; flips and light; mixup or CutMix of {recipe.mixed:.0%} of the batches in the first half; "
-            f"dropout {recipe.dropout[0]:g} (main head) and {recipe.dropout[1]:g}."
+
+
+def name_of(path: str | Path) -> str:
+    """The last part of a path: a card is for others, who do not have this machine's folders."""
+    return Path(path).resolve().name
+
+
+def command_of(options: Options, recipe: Recipe) -> str:
+    """The command that repeats a run."""
+    words: list[object] = ["googlenet", "train", *map(name_of, options.data), "--out", "FOLDER"]
+    if options.init:
+        words += ["--init", name_of(options.init) if Path(options.init).exists() else options.init]
+    if options.teacher:
+        words += ["--teacher", options.teacher]
+    if options.shares:
+        words += ["--shares", ",".join(f"{share:g}" for share in options.shares)]
+    words += ["--schedule", ",".join(map(str, recipe.schedule))]
+    if recipe.minutes:
+        words += ["--minutes", f"{recipe.minutes:g}"]
+    words += ["--batch-size", recipe.batch_size, "--learning-rate", f"{recipe.learning_rate:g}"]
+    words += ["--weight-decay", f"{recipe.weight_decay:g}", "--seed", recipe.seed]
+    if options.input_size:
+        words += ["--input-size", options.input_size]
+    if options.skip_broken:
+        words.append("--skip-broken")
+    return shlex.join(map(str, words))
+
+
+def story_of(run: Run, checked: Checked, options: Options) -> str:
+    """How a run went, in one paragraph."""
+    recipe = run.recipe
+    start = "from scratch" if checked.start is None else f"from weights with SHA-256 {checked.start.provenance.sha256}"
+    sets = " and ".join(
+        f"{source.count:,} pictures of {name_of(path)}{'' if split.labelled else ' (no labels)'}"
+        for source, split, path in zip(run.material.sources, checked.splits, options.data, strict=True)
+    )
+    device = torch.cuda.get_device_name() if run.device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    if checked.teacher is not None:
+        goal = (
+            f"Each view's target was the answer of a teacher, `{options.teacher}` ({checked.teacher.classes:,} classes), at "
+            f"temperature {recipe.teacher_temperature:g}; the true class's logit was raised by {recipe.label_boost:g} where it "
+            "was known."
         )
-        return cls(options.data[0].name, shlex.join(words), story, options.teacher is not None)
+    else:
+        goal = f"The targets were the labels, smoothed by {recipe.label_smoothing:g}."
+    return (
+        f"The run began {start} and learnt from {sets}: {run.step * recipe.batch_size:,} views in {run.step:,} steps and "
+        f"{run.seconds / 60:.1f} minutes on {device}. {goal} SGD with Nesterov momentum 0.9; the learning rate rose over "
+        f"{recipe.warm_up:.0%} of the run, then fell to 0 by a cosine. Random crops of at least {recipe.crops[0]:g} of the area, "
+        f"at the end {recipe.crops[1]:g}; flips and light; mixup or CutMix of {recipe.mixed:.0%} of the batches in the first "
+        f"half; dropout {recipe.dropout[0]:g} (main head) and {recipe.dropout[1]:g}."
+    )
 
 
 def write_card(config: ModelConfig, reports: dict[str, HeadReport], answers: Answers, made: Made) -> str:
@@ -79,9 +108,8 @@ def write_card(config: ModelConfig, reports: dict[str, HeadReport], answers: Ans
         made: how the weights were made.
     """
     assert config.metrics is not None
-    name = f"GoogLeNet, {len(config.labels):,} classes of {made.data}"
     data = ModelCardData(
-        model_name=name,
+        model_name=made.name,
         license="apache-2.0",
         library_name="pytorch",
         pipeline_tag="image-classification",
@@ -97,11 +125,11 @@ def write_card(config: ModelConfig, reports: dict[str, HeadReport], answers: Ans
     size = config.preprocess.crop
     sections = [
         f"---\n{data.to_yaml()}\n---",
-        f"# {name}",
+        f"# {made.name}",
         f"GoogLeNet (Szegedy et al., *Going Deeper with Convolutions*, 2014) with {len(reports)} trained heads and "
         f"{len(config.labels):,} classes, for pictures brought to {size}×{size} pixels. For use with the program *Inside "
         f"GoogLeNet*: `Explainer.from_pretrained(…)`.",
-        f"## Accuracy\nMeasured on {config.metrics.dataset}, as `googlenet evaluate FOLDER DATA` prints it.",
+        f"## Accuracy\nMeasured on {config.metrics.dataset}, as `{made.evaluation}` prints it.",
         table(reports, answers),
         calibration_section(config, answers),
         confusion_section(config, answers),

@@ -15,6 +15,7 @@ from googlenet.checkpoints import LoadedModel, load
 from googlenet.classes import imagenet_classes
 from googlenet.errors import UserError
 from googlenet.training.data import ClassName, Split, has_part, hold_out, read_split, weights_classes
+from googlenet.training.evaluate import Rows
 from googlenet.training.pictures import check_pictures
 from googlenet.training.recipe import SIZES, Recipe
 from googlenet.training.teachers import Teacher, load_teacher
@@ -52,8 +53,10 @@ class Exam(NamedTuple):
     """choose the temperatures and the threshold"""
     measure: Split
     """are reported"""
+    rows: Rows
+    """which rows of the validation part `measure` is"""
     title: str
-    """what `measure` is"""
+    """what `measure` is, in words"""
 
 
 class Checked(NamedTuple):
@@ -189,11 +192,11 @@ def choose_exam(sets: Sequence[DataSet]) -> tuple[list[Split], Exam]:
     name, measured = sets[chosen].path.name, sets[chosen].validation
     if measured is not None and not splits[chosen].labelled:
         even, odd = (measured.subset(range(first, len(measured.pictures), 2)) for first in (0, 1))
-        return splits, Exam(even, odd, f"{name}, {len(odd.pictures):,} validation pictures (odd rows)")
+        return splits, Exam(even, odd, "odd", f"{name}, {len(odd.pictures):,} validation pictures (odd rows)")
     splits[chosen], held_out = hold_out(splits[chosen])
     if measured is None:
-        return splits, Exam(held_out, held_out, f"{name}, {len(held_out.pictures):,} held-out training pictures")
-    return splits, Exam(held_out, measured, f"{name}, {len(measured.pictures):,} validation pictures")
+        return splits, Exam(held_out, held_out, "all", f"{name}, {len(held_out.pictures):,} held-out training pictures")
+    return splits, Exam(held_out, measured, "all", f"{name}, {len(measured.pictures):,} validation pictures")
 
 
 def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_size: int) -> list[int]:

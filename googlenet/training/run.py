@@ -60,7 +60,7 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
     run.train()
     size = options.input_size or recipe.schedule[-1].size
     labels = tuple(row.name for row in checked.classes)
-    config = ModelConfig(model.architecture, labels, replace(preprocess, resize=size, crop=size), temperatures=None, metrics=None)
+    config = ModelConfig(model.architecture, labels, brought_to(preprocess, size), temperatures=None, metrics=None)
     publish(model, config, checked, Made.of(run, checked, options), options, device)
     path.unlink()
 
@@ -83,6 +83,13 @@ def begin(start: LoadedModel | None, classes: Sequence[ClassName]) -> tuple[Goog
         kept = {key: value for key, value in kept.items() if not key.startswith(("fc.", "aux1.fc2.", "aux2.fc2."))}
     model.load_state_dict({**fresh, **kept}, strict=True)
     return model, start.config.preprocess, not same
+
+
+def brought_to(preprocess: Preprocess, size: int) -> Preprocess:
+    """The same preprocessing with a crop of `size` pixels, which keeps as much of a picture as before."""
+    sides = preprocess.resize if isinstance(preprocess.resize, tuple) else (preprocess.resize,) * 2
+    height, width = (round(side * size / preprocess.crop) for side in sides)
+    return replace(preprocess, resize=(height, width) if isinstance(preprocess.resize, tuple) else height, crop=size)
 
 
 def read_material(checked: Checked, options: Options, recipe: Recipe, device: torch.device) -> Material:

@@ -26,7 +26,7 @@ from googlenet.training import run as runs
 from googlenet.training.check import Options, check
 from googlenet.training.data import ClassName
 from googlenet.training.recipe import Phase, Recipe
-from googlenet.training.run import MEAN, STD, begin, train
+from googlenet.training.run import MEAN, STD, begin, brought_to, train
 from tests.helpers import ROOT, random_model
 from tests.training.conftest import COLOURS, pack
 
@@ -144,6 +144,7 @@ def test_even_rows_choose_and_odd_rows_report_where_no_training_picture_has_a_la
     checked = check(options, SMALL, torch.device("cpu"))
     assert checked.exam.fit.labels == (0, 2, 1)
     assert checked.exam.measure.labels == (1, 0)
+    assert checked.exam.rows == "odd"
     assert checked.exam.title == "set, 2 validation pictures (odd rows)"
     assert checked.splits[0].labels == (-1,) * 24
 
@@ -161,6 +162,14 @@ def test_fine_tuning_makes_the_last_layers_anew_where_labels_differ(tmp_path: Pa
     same, _, new = begin(old, [ClassName(name, name) for name in "abcde"])
     assert not new
     assert (same.fc.weight - model.fc.weight).abs().max() < 1e-3
+
+
+def test_another_size_keeps_as_much_of_the_picture() -> None:
+    margin = Preprocess(235, 224, MEAN, STD)
+    assert brought_to(margin, 224) == margin
+    assert brought_to(margin, 112) == replace(margin, resize=118, crop=112)
+    squashed = replace(margin, resize=(256, 256))
+    assert brought_to(squashed, 112) == replace(squashed, resize=(128, 128), crop=112)
 
 
 def test_everything_that_is_wrong_is_told_before_the_first_step(
