@@ -158,18 +158,23 @@ def levels(image: Image.Image) -> ToBytes:
         return lambda tile: tile
 
     def to_bytes(tile: Image.Image) -> Image.Image:
-        values = np.asarray(tile, dtype=np.float64)
+        values = values_of(tile)
         scaled = ((np.nan_to_num(values, nan=black, posinf=black, neginf=black) - black) * (255 / (white - black))).clip(0, 255)
         return Image.fromarray(np.rint(scaled).astype(np.uint8))
 
     return to_bytes
 
 
+def values_of(image: Image.Image) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):  # a NaN may be of the kind that signals
+        return np.asarray(image, dtype=np.float64)
+
+
 def float_range(image: Image.Image) -> tuple[float, float]:
     """What is black and what is white in a picture of mode F."""
     low, high = np.inf, -np.inf
     for box in tiles(image.size, TILE):
-        values = np.asarray(image.crop(box), dtype=np.float64)
+        values = values_of(image.crop(box))
         values = values[np.isfinite(values)]
         low, high = min(low, values.min(initial=np.inf)), max(high, values.max(initial=-np.inf))
     if low >= high or (low >= 0 and high <= 1):
@@ -181,7 +186,7 @@ def integer_range(image: Image.Image) -> float:
     """What is white in a picture of integers."""
     lengths: NDArray[np.int64] = np.zeros(33, np.int64)
     for box in tiles(image.size, TILE):
-        values = np.asarray(image.crop(box), dtype=np.float64).clip(0)
+        values = values_of(image.crop(box)).clip(0)
         lengths += np.bincount(np.frexp(values)[1].ravel(), minlength=33)  # the exponent is the number of bits
     held = lengths.cumsum()
     return float(next(2**bits - 1 for bits in BITS if held[bits] >= 0.9999 * held[-1]))

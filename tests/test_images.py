@@ -159,6 +159,7 @@ def test_more_than_8_bits(pixels: np.ndarray, expected: np.ndarray) -> None:
 def test_nan_and_infinity_become_black(pixels: np.ndarray, capfd: pytest.CaptureFixture[str]) -> None:
     pixels = pixels.copy()
     pixels[10:20], pixels[25:30], pixels[30:35] = np.nan, np.inf, -np.inf
+    pixels[19] = np.array(0x7F800001, np.uint32).view(np.float32)  # a NaN of the kind that signals
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         got = np.asarray(open_image(tiff(pixels)), dtype=float)[..., 0]
