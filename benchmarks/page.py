@@ -21,7 +21,7 @@ from playwright.sync_api import Page, sync_playwright
 from googlenet.checkpoints.source import default_source
 from googlenet.explainer import Explainer
 from googlenet.images import open_image
-from googlenet.ui.handlers import packed
+from googlenet.ui.handlers import SIDE, data_url, packed
 from googlenet.ui.query import PageQuery
 from tests.browser.conftest import chromium, serve
 
@@ -90,7 +90,7 @@ def in_python(explainer: Explainer, number: int) -> tuple[float, float, float, i
     decode, image = timed(lambda: open_image(data))
     explain, explanation = timed(lambda: explainer.explain(image))
     ask = PageQuery(number, path="photo.jpg")
-    pack, message = timed(lambda: packed(explanation, ask, image))
+    pack, message = timed(lambda: packed(explanation, ask, data_url(image, SIDE)))
     return decode, explain, pack, len(message["picture"])
 
 

@@ -17,11 +17,12 @@ from googlenet.ui.query import PageQuery
 
 def cover(ask: PageQuery, cache: ExplainerCache) -> Message:
     """The event `edit`: {cover: {box, other, before, after, other_after}}, boxes in pixels of the original. Raises UserError."""
-    image = picture(ask)
+    shown = picture(ask)
+    image = shown.image
     question = cache.find(ask.weights).question(ask.head, ask.target, ask.contrast)
     if ask.box is None:
         raise UserError("There is no box to cover; draw one on the enlarged picture.")
-    scale = 1.0 if ask.original is None else image.width / ask.original[0]
+    scale = image.width / shown.size[0]
     box = Box(*(edge * scale for edge in ask.box))
     found = cache.apply(ask, partial(googlenet.trust.cover, image=image, question=question, box=box, stage=stage_of(ask)))
     boxes = {name: [edge / scale for edge in part] for name, part in (("box", found.box), ("other", found.other))}
@@ -31,7 +32,7 @@ def cover(ask: PageQuery, cache: ExplainerCache) -> Message:
 def trust(ask: PageQuery, cache: ExplainerCache, tell: Tell) -> None:
     """The event `like`: {trust: {progress, waiting}} …, then {trust: {stage, steps, …, say}}. Raises UserError."""
     tell(trust_progress())
-    image, explainer = picture(ask), cache.find(ask.weights)
+    image, explainer = picture(ask).image, cache.find(ask.weights)
     question = explainer.question(ask.head, ask.target, ask.contrast)
     task = partial(googlenet.trust.examine, image=image, question=question, stage=stage_of(ask))
     if not cache.lent:  # a lent GPU's process can tell nothing while it runs

@@ -18,6 +18,7 @@ from googlenet.checkpoints.source import parse_repository
 from googlenet.errors import UserError, WeightsError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Box, Explanation
+from googlenet.pixels import Picture
 from googlenet.ui.query import PageQuery
 
 LOAD_SECONDS = 600.0
@@ -53,13 +54,17 @@ class ExplainerCache:
         self.run: Run = gpu(run) if gpu else run
         self.lend: Callable[[Task], Any] = gpu(lend) if gpu else lend
 
-    def explain(self, image: Image.Image, ask: PageQuery) -> Explanation:
-        """The answer of the weights that the question names, in pixels of the original picture. Raises UserError."""
+    def explain(self, picture: Picture, ask: PageQuery) -> Explanation:
+        """The answer of the weights that the question names, in pixels of the whole picture. Raises UserError."""
         if ask.weights is None:
-            explanation = self.run(image, ask)
+            explanation = self.run(picture.image, ask)
         else:
-            explanation = self.find(ask.weights).explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
-        return explanation if ask.original is None else in_original(explanation, ask.original)
+            found = self.find(ask.weights)
+            explanation = found.explain(picture.image, head=ask.head, target=ask.target, contrast=ask.contrast)
+        (width, height), box = explanation.size, explanation.seen
+        across, down = picture.size[0] / width, picture.size[1] / height
+        seen = Box(box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down)
+        return replace(explanation, size=picture.size, seen=seen)
 
     def apply(self, ask: PageQuery, task: Task) -> Any:
         """What a task makes with the Explainer that the question names. Where a GPU is lent, the task travels by pickle."""
@@ -123,15 +128,3 @@ def ended_after(seconds: float, source: str) -> Iterator[None]:
         raise
     finally:
         done.set()
-
-
-def in_original(explanation: Explanation, original: tuple[int, int]) -> Explanation:
-    """The explanation of a reduced copy, in pixels of the original picture of (width, height).
-
-    Raises UserError where the two do not have the same shape, to a pixel of the copy, or the copy is the larger one.
-    """
-    (width, height), box = explanation.size, explanation.seen
-    across, down = original[0] / width, original[1] / height
-    if min(across, down) < 1 or abs(original[0] / down - width) > 1 or abs(original[1] / across - height) > 1:
-        raise UserError("The size that came with this picture is not that of its original; choose the picture again.")
-    return replace(explanation, size=original, seen=Box(box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down))

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from PIL import Image
 
 from googlenet.architecture import HEADS, receptive_fields
 from googlenet.classes import imagenet_classes
+from googlenet.decoding import open_bounded
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation
 from googlenet.images import open_image
+from googlenet.pixels import Picture
 from googlenet.ui import texts
 from googlenet.ui.explainers import ExplainerCache, NotLoadedError
 from googlenet.ui.fairqueue import BusyError, FairQueue, RestartingError, Tell, Visitor, Waiting, Work
@@ -96,36 +99,61 @@ def failure(error: Exception, key: str = "error") -> Message:
     return message
 
 
-def picture(ask: PageQuery) -> Image.Image:
+def picture(ask: PageQuery) -> Picture:
     """The picture that a question is about. Raises UserError for one that is not there or no picture."""
-    if ask.example is not None:
-        if ask.example not in EXAMPLES:
-            raise UserError(
-                "There is no example called {name}; choose {names}.", name=repr(ask.example), names=", ".join(EXAMPLES)
-            )
-        return open_image(EXAMPLES[ask.example])
-    path = Path(ask.path or "").resolve()
+    found = uploaded(ask.path or "") if ask.example is None else example(ask.example)
+    return found if ask.original is None else in_original(found, ask.original)
+
+
+def uploaded(name: str) -> Picture:
+    path = Path(name).resolve()
     if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
         raise UserError("That picture is no longer here; choose it again.")
     return open_named(path)
 
 
-def open_named(path: Path) -> Image.Image:
-    """`open_image`, with the file's name in errors and not its place on this machine."""
+@cache
+def example(name: str) -> Picture:
+    if name not in EXAMPLES:
+        raise UserError("There is no example called {name}; choose {names}.", name=repr(name), names=", ".join(EXAMPLES))
+    image = open_image(EXAMPLES[name])
+    return Picture(image, image.size)
+
+
+@cache
+def example_url(name: str) -> str:
+    return data_url(example(name).image, SIDE)
+
+
+def open_named(path: Path) -> Picture:
+    """`open_bounded`, with the file's name in errors and not its place on this machine."""
     try:
-        return open_image(path)
+        return open_bounded(path, SIDE)
     except UserError as error:
         raise UserError(error.template, **{**error.values, "name": path.name}) from None
 
 
-def answer(ask: PageQuery, cache: ExplainerCache) -> Message:
+def in_original(found: Picture, original: tuple[int, int]) -> Picture:
+    """A copy that the browser reduced, as part of an original of (width, height).
+
+    Raises UserError where the two do not have the same shape, to a pixel of the copy, or the copy is the larger one.
+    """
+    width, height = found.size
+    across, down = original[0] / width, original[1] / height
+    if min(across, down) < 1 or abs(original[0] / down - width) > 1 or abs(original[1] / across - height) > 1:
+        raise UserError("The size that came with this picture is not that of its original; choose the picture again.")
+    return Picture(found.image, original)
+
+
+def answer(ask: PageQuery, explainers: ExplainerCache) -> Message:
     """The answer to a question. Raises UserError."""
-    image = picture(ask)
-    explanation = cache.explain(image, ask)
-    return {"answer": packed(explanation, ask, None if ask.known else image)}
+    found = picture(ask)
+    explanation = explainers.explain(found, ask)
+    url = None if ask.known else example_url(ask.example) if ask.example else data_url(found.image, SIDE)
+    return {"answer": packed(explanation, ask, url)}
 
 
-def packed(explanation: Explanation, ask: PageQuery, image: Image.Image | None) -> Message:
+def packed(explanation: Explanation, ask: PageQuery, picture: str | None) -> Message:
     """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, the sentence, the picture."""
     return {
         "result": explanation.to_json(ask.example or Path(ask.path or "").name),
@@ -134,7 +162,7 @@ def packed(explanation: Explanation, ask: PageQuery, image: Image.Image | None) 
         "by_depth": by_depth(explanation),
         "unlikely": explanation.unlikely,
         "say": {language: texts.sentence(explanation, language) for language in texts.LANGUAGES},
-        "picture": image and data_url(image, SIDE),
+        "picture": picture,
     }
 
 
@@ -166,15 +194,15 @@ def data_url(image: Image.Image, side: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def archive(ask: PageQuery, cache: ExplainerCache) -> Message:
+def archive(ask: PageQuery, explainers: ExplainerCache) -> Message:
     """The maps of a question's answer as a NumPy archive, in base64. Raises UserError."""
-    return {"npz": base64.b64encode(cache.explain(picture(ask), ask).npz()).decode()}
+    return {"npz": base64.b64encode(explainers.explain(picture(ask), ask).npz()).decode()}
 
 
-def choose_weights(ask: PageQuery, cache: ExplainerCache, tell: Tell) -> None:
+def choose_weights(ask: PageQuery, explainers: ExplainerCache, tell: Tell) -> None:
     """Load the weights that a visitor names: progress messages, then what they are. Raises UserError."""
     tell(load_progress())
-    explainer = cache.load(ask.weights, lambda share, what: tell(load_progress(share, what)))
+    explainer = explainers.load(ask.weights, lambda share, what: tell(load_progress(share, what)))
     tell({"weights": described(explainer, ask.weights)})
 
 

@@ -194,7 +194,7 @@ def endpoints(cache: ExplainerCache, questions: FairQueue) -> None:
             if not image:
                 raise UserError("There is no picture; send one as image.")
             opened = handlers.open_named(Path(image))
-            tell(use(opened, cache.explain(opened, query)))
+            tell(use(opened.image, cache.explain(opened, query)))
 
         try:
             return [told async for told in questions.run(handlers.visitor_of(request), work)][-1]

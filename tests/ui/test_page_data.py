@@ -245,6 +245,18 @@ def test_a_reduced_copy_is_explained_in_the_pixels_of_its_original(explainer: Ex
     copy.unlink()
 
 
+def test_a_large_picture_is_reduced_and_explained_in_its_own_pixels(explainer: Explainer, tmp_path: Path) -> None:
+    """Six megapixels are decoded by the bounded process."""
+    random_image(3000, 2000).save(copy := Path(get_upload_folder()) / f"{tmp_path.name}.webp")
+    found = handlers.picture(PageQuery(path=str(copy)))
+    assert found.size == (3000, 2000)
+    assert max(found.image.size) < 2000
+    answer = handlers.answer(PageQuery(path=str(copy)), ExplainerCache(explainer))["answer"]
+    assert answer["size"] == (3000, 2000)
+    assert answer["result"]["seen"] == pytest.approx([500, 0, 2500, 2000], abs=32)
+    copy.unlink()
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../x.jpg", "", str(PACKAGE / "model.py")])
 def test_a_path_outside_the_uploads_is_refused(path: str) -> None:
     with pytest.raises(UserError, match="no longer here"):
