@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from googlenet import __version__
-from googlenet.architecture import HEADS
+from googlenet.architecture import HEADS, STAGES
 from googlenet.errors import UserError, missing_extra
 from googlenet.training.commands import add_arguments
 
@@ -78,6 +78,13 @@ def parser() -> argparse.ArgumentParser:
 
     for command in (serve, explain, train, evaluate):
         command.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+
+    channels = commands.add_parser("channels", help="draw what each channel looks for: one sheet a stage, and an index")
+    channels.add_argument("weights", metavar="WEIGHTS", help="a folder or any other SOURCE")
+    channels.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a run that was interrupted goes on there")
+    channels.add_argument("--stage", choices=STAGES, help="this one alone; default: all nine")
+    channels.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    channels.set_defaults(run=run_channels)
 
     imports = commands.add_parser("import", help="write any SOURCE as a folder in this program's layout")
     imports.add_argument("source", metavar="SOURCE", help="folder, file or user/repo[@revision][:file]")
@@ -148,6 +155,20 @@ def output(kind: str) -> Iterator[Callable[[str, Explanation | UserError], None]
 def write_line(image: str, outcome: Explanation | UserError) -> None:
     if not isinstance(outcome, UserError):
         print(json.dumps(outcome.to_json(image), ensure_ascii=False), flush=True)
+
+
+def run_channels(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from googlenet.explainer import Explainer
+    from googlenet.visualise import write_atlas
+
+    explainer = Explainer.from_pretrained(options.weights, device=options.device)
+    stages = [options.stage] if options.stage else list(STAGES)
+    with tqdm(desc="channels", unit="channel") as bar:
+        sha256 = explainer.provenance.sha256
+        write_atlas(explainer.model, explainer.config.preprocess, sha256, options.out, stages, progress=bar.update)
+    return 0
 
 
 def run_import(options: argparse.Namespace) -> int:

@@ -46,6 +46,7 @@ SCRIPT = (
     "present",
     "answer",
     "asking",
+    "channels",
     "trust",
     "compare",
     "address",
@@ -77,6 +78,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
     cache = ExplainerCache(explainer, device, gpu=gpu)
     questions, loads = FairQueue(2 * LARGEST_ON_CPU), FairQueue(1, waiting=16, per_session=1)
     long = FairQueue(1, waiting=16, per_session=1)  # what takes seconds must not keep questions waiting
+    drawings, pictures = FairQueue(1, waiting=16, per_session=2), experiments.ChannelPictures()
 
     async def ask(event: gr.EventData, request: gr.Request) -> Message:
         query = PageQuery.from_browser(event._data)
@@ -114,6 +116,18 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
         async for message in handlers.messages(long, request, query, work, waiting, "error"):
             yield message
 
+    async def channels(event: gr.EventData, request: gr.Request) -> AsyncIterator[Message]:
+        query = PageQuery.from_browser(event._data)
+
+        def work(tell: Tell) -> None:
+            experiments.channels(query, cache, pictures, tell)
+
+        def waiting(number: int) -> Message:
+            return {"channels": {"waiting": number}}
+
+        async for message in handlers.messages(drawings, request, query, work, waiting, "error"):
+            yield message
+
     with gr.Blocks(title="Inside GoogLeNet", analytics_enabled=False, delete_cache=(600, 3000)) as demo:
         first = {"n": FIRST.number, **handlers.answer(FIRST, ExplainerCache(explainer, device))}
         walk = gr.HTML(
@@ -141,6 +155,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
         walk.input(take_archive, **quiet, trigger_mode="multiple")
         walk.submit(choose_weights, **quiet, trigger_mode="once")
         walk.edit(cover, **quiet, trigger_mode="multiple")
+        walk.expand(channels, **quiet, trigger_mode="multiple")
         walk.like(trust, **quiet, trigger_mode="multiple")
         endpoints(cache, questions)
     demo.queue(api_open=False, max_size=1000, status_update_rate=3600)  # else each event tells all others of its place
