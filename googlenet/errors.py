@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 LONGEST = 200
 """Characters of a name that a sentence quotes at most."""
+LISTED = 20
+"""Errors that are named where there are many."""
 
 
 class UserError(Exception):
@@ -37,6 +42,27 @@ class QuestionError(UserError):
 
 class WeightsError(UserError):
     """Weights cannot be found, fetched, read or written."""
+
+
+class ListedError(UserError):
+    """Several expected failures: a heading, and a line for each, up to `LISTED`."""
+
+    def __init__(self, heading: str, errors: Sequence[UserError], **values: object) -> None:
+        super().__init__(heading, **values)
+        self.errors = tuple(errors)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make: Callable[..., ListedError] = ListedError
+        return partial(make, **self.values), (self.template, self.errors)
+
+    @property
+    def shown(self) -> list[UserError]:
+        """The first errors, and how many more there are."""
+        more = len(self.errors) - LISTED
+        return [*self.errors[:LISTED], *([UserError("… and {count:,} more.", count=more)] if more > 0 else [])]
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"- {error}" for error in self.shown)])
 
 
 class Reason(UserError):  # noqa: N818 - what is wrong stands in the sentence around it

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from googlenet.errors import LONGEST, Reason, UserError, WeightsError, printable, reason
+from googlenet.errors import LONGEST, ListedError, Reason, UserError, WeightsError, printable, reason
 from googlenet.ui import texts
 from tests.helpers import ROOT
 
@@ -68,6 +68,16 @@ def test_an_error_number_without_words_is_told_as_a_number() -> None:
     assert isinstance(reason(OSError(errno.ENOSPC, "")), Reason)
 
 
+def test_several_errors_are_one_with_a_line_for_each_in_every_language() -> None:
+    errors = [UserError("The folder {folder} cannot be made: {error}.", folder="a", error=reason(OSError(errno.EACCES, "")))] * 2
+    several = ListedError("Nothing was started:", errors)
+    assert str(several) == "Nothing was started:" + 2 * "\n- The folder a cannot be made: access is denied."
+    assert texts.error(several)["ko"].count("\n- ") == 2
+    assert "folder" not in texts.error(several)["ko"]
+    assert str(pickle.loads(pickle.dumps(several))) == str(several)
+    assert str(ListedError("Nothing was started:", errors * 20)).endswith("\n- … and 20 more.")
+
+
 def user_errors(trees: Iterable[ast.AST]) -> set[str]:
     """The names of UserError and of every class below it."""
     classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
@@ -108,8 +118,7 @@ def raised_templates(trees: Mapping[str, ast.AST]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def templates() -> set[str]:
-    files = [path for path in (ROOT / "googlenet").rglob("*.py") if path.parent.name != "training"]
-    return raised_templates({str(path): ast.parse(path.read_text("utf-8")) for path in files})
+    return raised_templates({str(path): ast.parse(path.read_text("utf-8")) for path in (ROOT / "googlenet").rglob("*.py")})
 
 
 def test_templates_are_found_and_one_that_is_put_together_is_not_accepted() -> None:

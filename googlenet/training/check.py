@@ -13,7 +13,7 @@ import torch
 
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.classes import imagenet_classes
-from googlenet.errors import UserError
+from googlenet.errors import ListedError, UserError, reason
 from googlenet.training.data import ClassName, Split, has_part, hold_out, read_split, weights_classes
 from googlenet.training.evaluate import Rows
 from googlenet.training.pictures import check_pictures
@@ -82,8 +82,8 @@ class DataSet(NamedTuple):
     validation: Split | None
 
 
-class Mistakes(list[str]):
-    """Sentences about what is wrong."""
+class Mistakes(list[UserError]):
+    """What is wrong, one error each."""
 
     @contextmanager
     def caught(self) -> Iterator[None]:
@@ -91,24 +91,24 @@ class Mistakes(list[str]):
         try:
             yield
         except UserError as error:
-            self.append(str(error))
+            self.extend(error.errors if isinstance(error, ListedError) else [error])
 
     def refuse(self) -> None:
-        """Raise all of them as one UserError, if there are any."""
+        """Raise them, if there are any."""
         if self:
-            raise UserError(self[0] if len(self) == 1 else "\n".join(["Nothing was started:", *(f"- {each}" for each in self)]))
+            raise self[0] if len(self) == 1 else ListedError("Nothing was started:", self)
 
 
 def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
-    """Read headers, classes, weights and the teacher. Raises one UserError with all that is wrong."""
+    """Read headers, classes, weights and the teacher. Raises a UserError with all that is wrong."""
     wrong = Mistakes(recipe.mistakes())
     low, high = SIZES
     if options.input_size is not None and not low <= options.input_size <= high:
-        wrong.append(f"--input-size {options.input_size}: it lies from {low} to {high}.")
+        wrong.append(UserError("--input-size {size}: it lies from {low} to {high}.", size=options.input_size, low=low, high=high))
     if options.shares is not None and (
         len(options.shares) != len(options.data) or not all(0 < share < math.inf for share in options.shares)
     ):
-        wrong.append(f"--shares needs a number above 0 for each of the {len(options.data)} data sets.")
+        wrong.append(UserError("--shares needs a number above 0 for each of the {count} data sets.", count=len(options.data)))
     with wrong.caught():
         make_folder(options.out)
     start = teacher = None
@@ -139,7 +139,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+        raise UserError("The folder {folder} cannot be made: {error}.", folder=folder, error=reason(error)) from None
 
 
 def read_data_set(path: Path, options: Options) -> DataSet:
@@ -151,8 +151,7 @@ def read_data_set(path: Path, options: Options) -> DataSet:
     if path.is_dir() and has_part(path, "val"):
         with wrong.caught():
             validation, _ = check_pictures(read_split(path, "val"), options.workers, options.skip_broken)
-    if wrong:
-        raise UserError(" ".join(wrong))
+    wrong.refuse()
     return DataSet(path, training, side, validation)
 
 
@@ -163,7 +162,7 @@ def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: 
         if own is None:
             raise UserError("The pictures have no labels: put them into train/<class>/ and val/<class>/, or name a --teacher.")
         if len(own) < 2:
-            raise UserError(f"There is one class alone ({own[0].name}); a network needs at least two to tell apart.")
+            raise UserError("There is one class alone ({name}); a network needs at least two to tell apart.", name=own[0].name)
         return own
     if start is not None and len(start.config.labels) == teacher.classes:
         return weights_classes(start.config.labels)
@@ -172,8 +171,10 @@ def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: 
     if teacher.classes == 1000:
         return tuple(ClassName(row.wnid, row.name) for row in imagenet_classes())
     raise UserError(
-        f"The teacher {teacher.name} knows {teacher.classes:,} classes; they must be the data's ({len(own or ()):,}), the "
-        "start's or ImageNet's 1,000."
+        "The teacher {name} knows {count:,} classes; they must be the data's ({own:,}), the start's or ImageNet's 1,000.",
+        name=teacher.name,
+        count=teacher.classes,
+        own=len(own or ()),
     )
 
 
@@ -203,13 +204,17 @@ def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_siz
     """How many pictures of each data set a batch holds."""
     counts = [len(split.pictures) for split in splits]
     if sum(counts) < batch_size:
-        raise UserError(f"{sum(counts)} training pictures make no batch of {batch_size}; use --batch-size.")
+        raise UserError(
+            "{count} training pictures make no batch of {size}; use --batch-size.", count=sum(counts), size=batch_size
+        )
     parts = [share / sum(shares or counts) * batch_size for share in shares or counts]
     whole = [int(part) for part in parts]
     for i in sorted(range(len(parts)), key=lambda i: whole[i] - parts[i])[: batch_size - sum(whole)]:
         whole[i] += 1
     if min(whole) < 1:
         raise UserError(
-            f"A batch of {batch_size} has no room for each of the {len(splits)} data sets; use --batch-size or --shares."
+            "A batch of {size} has no room for each of the {count} data sets; use --batch-size or --shares.",
+            size=batch_size,
+            count=len(splits),
         )
     return whole

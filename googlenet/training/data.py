@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from googlenet.classes import imagenet_classes
-from googlenet.errors import UserError
+from googlenet.errors import ListedError, UserError, reason
 from googlenet.explanation import Box
 from googlenet.folders import SUFFIXES
 
@@ -136,7 +136,7 @@ def read_split(data: Path, part: Part) -> Split:
         pictures = tuple(pictures_in(data))
         if pictures:
             return Split(pictures, (UNKNOWN,) * len(pictures), ())
-    raise UserError(f"{data} holds neither {part}/<class>/<picture> nor a packed set ({part}*.npz).")
+    raise UserError("{data} holds neither {part}/<class>/<picture> nor a packed set ({part}*.npz).", data=data, part=part)
 
 
 def has_part(data: Path, part: Part) -> bool:
@@ -164,11 +164,11 @@ def class_table(folder: Path) -> tuple[ClassName, ...] | None:
         if not table or not all(isinstance(text, str) and text for row in table for text in row):
             raise ValueError("an empty name")
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise UserError(f'{path} must be a list of objects such as {{"wnid": "n02129165", "name": "lion"}}.') from None
+        raise UserError('{path} must be a list of objects such as {{"wnid": "n02129165", "name": "lion"}}.', path=path) from None
     for column in zip(*table, strict=True):
         twice = sorted({text for text in column if column.count(text) > 1})
         if twice:
-            raise UserError(f"{path} names {', '.join(twice[:NAMED])} more than once.")
+            raise UserError("{path} names {names} more than once.", path=path, names=", ".join(twice[:NAMED]))
     return table
 
 
@@ -181,12 +181,20 @@ def read_packed(paths: list[Path], table: tuple[ClassName, ...] | None) -> Split
     for path in paths:
         archive, its_labels, its_boxes = read_archive(path)
         if its_labels and not 0 <= min(its_labels) <= max(its_labels) < len(classes):
-            raise UserError(f"{path} has labels from {min(its_labels)} to {max(its_labels)}; there are {len(classes)} classes.")
+            raise UserError(
+                "{path} has labels from {low} to {high}; there are {count} classes.",
+                path=path,
+                low=min(its_labels),
+                high=max(its_labels),
+                count=len(classes),
+            )
         pictures += [PackedPicture(archive, row) for row in range(len(archive.offset) - 1)]
         labels += its_labels or [UNKNOWN] * (len(archive.offset) - 1)
         boxes += its_boxes or [None] * (len(archive.offset) - 1)
     if len({label == UNKNOWN for label in labels}) > 1:
-        raise UserError(f"Some of {', '.join(path.name for path in paths)} have labels and some have none; give them apart.")
+        raise UserError(
+            "Some of {names} have labels and some have none; give them apart.", names=", ".join(path.name for path in paths)
+        )
     return Split(tuple(pictures), tuple(labels), classes, tuple(boxes) if any(boxes) else None)
 
 
@@ -204,7 +212,7 @@ def read_archive(path: Path) -> tuple[Archive, list[int], list[Box | None]]:
         if not whole or (np.diff(offset) <= 0).any() or len(labels) not in (0, count) or len(box) not in (0, count):
             raise ValueError("its arrays do not fit together")
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is not a packed set with jpeg or webp, and offset ({error}).") from None
+        raise UserError("{path} is not a packed set with jpeg or webp, and offset ({error}).", path=path, error=error) from None
     return Archive(path, data, offset), labels.tolist(), [Box(x0, y0, x1 + 1, y1 + 1) for x0, y0, x1, y1 in box.tolist()]
 
 
@@ -214,30 +222,45 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
     classes: list[ClassName] = []
     pictures: list[Path] = []
     labels: list[int] = []
-    wrong: list[str] = []
+    wrong: list[UserError] = []
     loose = [path.name for path in visible(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
     if loose:
-        wrong.append(f"{len(loose)} pictures lie beside the class folders, not in one ({', '.join(loose[:3])})")
+        wrong.append(
+            UserError(
+                "In {folder} {count} pictures lie beside the class folders ({names}); put each into one.",
+                folder=folder,
+                count=len(loose),
+                names=", ".join(loose[:3]),
+            )
+        )
     for each in visible(folder):
         if not each.is_dir():
             continue
         found = pictures_in(each)
         inside = {path.parent for path in found}
         if not found:
-            wrong.append(f"the class {each.name} has no pictures")
+            wrong.append(UserError("The class {name} of {folder} has no pictures.", name=each.name, folder=folder))
         elif len(inside) > 1:
             nested = sorted(str(parent.relative_to(folder)) for parent in inside - {each})
-            wrong.append(f"the class {each.name} holds folders with pictures ({', '.join(nested[:3])}); classes do not nest")
+            wrong.append(
+                UserError(
+                    "The class {name} of {folder} holds folders with pictures ({names}); classes do not nest.",
+                    name=each.name,
+                    folder=folder,
+                    names=", ".join(nested[:3]),
+                )
+            )
         labels += [len(classes)] * len(found)
         pictures += found
         classes.append(names.get(each.name, ClassName(each.name, each.name)))
     readable = [row.name for row in classes]
     twice = sorted({name for name in readable if readable.count(name) > 1})
     if twice:
-        wrong.append(f"several classes are called {', '.join(twice[:NAMED])}")
+        wrong.append(UserError("Several classes of {folder} are called {names}.", folder=folder, names=", ".join(twice[:NAMED])))
     if not classes:
-        wrong.append("it holds no class folders")
-    refuse(folder, wrong)
+        wrong.append(UserError("{folder} holds no class folders.", folder=folder))
+    if wrong:
+        raise wrong[0] if len(wrong) == 1 else ListedError("The data cannot be used:", wrong)
     return Split(tuple(pictures), tuple(labels), tuple(classes), read_boxes(folder, pictures))
 
 
@@ -253,7 +276,7 @@ def read_boxes(folder: Path, pictures: list[Path]) -> tuple[Box | None, ...] | N
                 for row in csv.DictReader(file)
             }
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
-        raise UserError(f"{path} must have the columns path, x_min, y_min, x_max and y_max.") from None
+        raise UserError("{path} must have the columns path, x_min, y_min, x_max and y_max.", path=path) from None
     return tuple(found.get(picture.relative_to(folder).as_posix()) for picture in pictures)
 
 
@@ -262,7 +285,7 @@ def visible(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
-        raise UserError(f"The folder {folder} cannot be read: {error.strerror}.") from None
+        raise UserError("The folder {source} cannot be read: {error}.", source=folder, error=reason(error)) from None
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -299,7 +322,12 @@ def match_classes(classes: Sequence[ClassName], known: Sequence[ClassName]) -> l
     missing = [row.name for row, place in zip(classes, found, strict=True) if place is None]
     if missing:
         named = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
-        raise UserError(f"The weights have {len(known):,} classes and lack {len(missing)} of the data's: {named}.")
+        raise UserError(
+            "The weights have {known:,} classes and lack {count} of the data's: {names}.",
+            known=len(known),
+            count=len(missing),
+            names=named,
+        )
     return [place for place in found if place is not None]
 
 
@@ -316,10 +344,3 @@ def hold_out(split: Split) -> tuple[Split, Split]:
     order = np.random.default_rng(0).permutation(len(split.pictures)).tolist()
     count = max(1, round(HELD_OUT * len(order)))
     return split.subset(sorted(order[count:])), split.subset(sorted(order[:count]))
-
-
-def refuse(where: Path, wrong: list[str]) -> None:
-    """Raise a UserError that names all that is wrong with a data set, if anything is."""
-    if wrong:
-        named = "; ".join(wrong[:NAMED]) + (f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else "")
-        raise UserError(f"{where} cannot be used: {named}.")

@@ -134,14 +134,14 @@ class Run:
             self.look(loss, bar)
             self.save()
         if self.stopping:
-            raise UserError(f"Stopped at step {self.step}; the same command with --resume goes on from there.")
+            raise UserError("Stopped at step {step}; the same command with --resume goes on from there.", step=self.step)
 
     def look(self, loss: Tensor, bar: tqdm) -> None:
         """Show the mean loss since the last look and begin anew. Raises UserError where it is no number."""
         value = loss.item()
         loss.zero_()
         if not math.isfinite(value):
-            raise UserError(f"The loss is no longer a number at step {self.step}; try a lower --learning-rate.")
+            raise UserError("The loss is no longer a number at step {step}; try a lower --learning-rate.", step=self.step)
         steps = (self.step - 1) % LOOK_EVERY + 1
         bar.set_postfix(loss=f"{value / steps:.3f}", done=f"{self.progress:.1%}", refresh=False)
 
@@ -199,20 +199,26 @@ class Run:
             os.replace(part, self.path)
         except (OSError, RuntimeError) as error:
             part.unlink(missing_ok=True)
-            raise UserError(f"The checkpoint {self.path} cannot be written ({error}); free some disk space.") from None
+            raise UserError(
+                "The checkpoint {path} cannot be written ({error}); free some disk space.", path=self.path, error=error
+            ) from None
 
     def resume(self) -> None:
         """Go on from the checkpoint. Raises UserError where there is none, it is broken, or it belongs to another run."""
         if not self.path.is_file():
-            raise UserError(f"There is no checkpoint at {self.path} to resume from; start without --resume.")
+            raise UserError("There is no checkpoint at {path} to resume from; start without --resume.", path=self.path)
         try:
             state = torch.load(self.path, map_location=self.device, weights_only=True)
             identity, step, seconds = dict(state["identity"]), int(state["step"]), float(state["seconds"])
         except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
-            raise UserError(f"The checkpoint {self.path} is damaged; start anew without --resume.") from None
+            raise UserError("The checkpoint {path} is damaged; start anew without --resume.", path=self.path) from None
         other = [kind for kind, words in self.identity.items() if identity.get(kind) != words]
         if other:
-            raise UserError(f"{self.path} was made with other {' and '.join(other)}; repeat those, or start without --resume.")
+            raise UserError(
+                "{path} was made with other {kinds}; repeat those, or start without --resume.",
+                path=self.path,
+                kinds=" and ".join(other),
+            )
         self.model.load_state_dict(state["model"], strict=True)
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = step, seconds

@@ -20,11 +20,11 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from googlenet.errors import UserError
+from googlenet.errors import ListedError, UserError
 from googlenet.headers import Header, read_header
 from googlenet.pixels import decode as decode_file
 from googlenet.pixels import read_file
-from googlenet.training.data import NAMED, Picture, Split, encoded
+from googlenet.training.data import Picture, Split, encoded
 
 T = TypeVar("T")
 CHUNK = 32
@@ -75,21 +75,24 @@ def opened(picture: Picture) -> Image.Image:
     return decode_file(header(picture), str(picture)).image
 
 
-def without_broken(split: Split, wrong: dict[int, str], skip_broken: bool) -> Split:
+def without_broken(split: Split, wrong: dict[int, UserError], skip_broken: bool) -> Split:
     """The split without the rows of `wrong`. Raises UserError with all of them unless they may be skipped."""
     if not wrong:
         return split
-    named = " ".join(list(wrong.values())[:NAMED]) + (f" … and {len(wrong) - NAMED} more." if len(wrong) > NAMED else "")
     if not skip_broken:
-        raise UserError(f"{named} Or leave out what cannot be read with --skip-broken.")
-    print(f"Left out {len(wrong):,} of {len(split.pictures):,} pictures: {named}", file=sys.stderr)
+        hint = UserError("Some pictures cannot be read; --skip-broken leaves them out.")
+        raise ListedError("The data cannot be used:", [hint, *wrong.values()])
+    left_out = ListedError(
+        "Left out {count:,} of {total:,} pictures:", [*wrong.values()], count=len(wrong), total=len(split.pictures)
+    )
+    print(left_out, file=sys.stderr)
     return split.subset(i for i in range(len(split.pictures)) if i not in wrong)
 
 
 def check_pictures(split: Split, workers: int, skip_broken: bool) -> tuple[Split, int]:
     """Read every header: the split without what is no picture, and the longest of the shorter sides, in pixels."""
     sizes = list(in_threads(size_of, split.pictures, workers))
-    wrong = {i: str(each) for i, each in enumerate(sizes) if isinstance(each, UserError)}
+    wrong = {i: each for i, each in enumerate(sizes) if isinstance(each, UserError)}
     longest = max((min(each) for each in sizes if not isinstance(each, UserError)), default=0)
     return without_broken(split, wrong, skip_broken), longest
 
@@ -205,11 +208,11 @@ def read_pixels(split: Split, side: int, device: torch.device, workers: int, ski
         return split, DecodedPixels(split, side, device, workers, skip_broken)
     pixels = np.empty((len(split.pictures), side, side, 3), np.uint8)
     aspects = np.ones(len(split.pictures), np.float32)
-    wrong: dict[int, str] = {}
+    wrong: dict[int, UserError] = {}
     with tqdm(total=len(split.pictures), desc="decode", unit="img", mininterval=2) as bar:
         for i, each in enumerate(in_threads(lambda picture: decode(picture, side), split.pictures, workers)):
             if isinstance(each, UserError):
-                wrong[i] = str(each)
+                wrong[i] = each
             else:
                 pixels[i], aspects[i] = each
             bar.update()

@@ -31,7 +31,9 @@ def parse_schedule(text: str) -> tuple[Phase, ...]:
     """`64:8,96:5:3a` → eight epochs at 64 pixels, then five at 96 with everything up to stage 3a frozen."""
     stages = "|".join(STAGES)
     if not re.fullmatch(rf"\d{{1,9}}:\d{{1,9}}(:({stages}))?(,\d{{1,9}}:\d{{1,9}}(:({stages}))?)*", text, re.ASCII):
-        raise UserError(f"The schedule {text!r} is not SIZE:EPOCHS[:STAGE],SIZE:EPOCHS[:STAGE],… such as 64:8,96:5:3a.")
+        raise UserError(
+            "The schedule {text} is not SIZE:EPOCHS[:STAGE],SIZE:EPOCHS[:STAGE],… such as 64:8,96:5:3a.", text=repr(text)
+        )
     parts = (part.split(":") for part in text.split(","))
     return tuple(Phase(int(size), int(epochs), *stage) for size, epochs, *stage in parts)
 
@@ -68,17 +70,23 @@ class Recipe:
     """before the main head's and the auxiliary heads' last layer; the paper's 0.4 and 0.7 are for many more epochs"""
     seed: int = 0
 
-    def mistakes(self) -> list[str]:
-        """What in it cannot work, in words."""
+    def mistakes(self) -> list[UserError]:
+        """What in it cannot work."""
         low, high = SIZES
         wrong = [
-            f"--schedule {phase}: a size lies from {low} to {high}." for phase in self.schedule if not low <= phase.size <= high
+            UserError("--schedule {phase}: a size lies from {low} to {high}.", phase=phase, low=low, high=high)
+            for phase in self.schedule
+            if not low <= phase.size <= high
         ]
-        wrong += [f"--schedule {phase}: there is at least one epoch." for phase in self.schedule if phase.epochs < 1]
+        wrong += [
+            UserError("--schedule {phase}: there is at least one epoch.", phase=phase)
+            for phase in self.schedule
+            if phase.epochs < 1
+        ]
         if self.batch_size < 2:
-            wrong.append(f"--batch-size {self.batch_size}: BatchNorm needs at least 2.")
+            wrong.append(UserError("--batch-size {size}: BatchNorm needs at least 2.", size=self.batch_size))
         if not 0 < self.learning_rate < 100:
-            wrong.append(f"--learning-rate {self.learning_rate:g}: it lies above 0 and below 100.")
+            wrong.append(UserError("--learning-rate {rate:g}: it lies above 0 and below 100.", rate=self.learning_rate))
         if self.minutes is not None and not 0 < self.minutes < 1e6:
-            wrong.append(f"--minutes {self.minutes:g}: a run takes more than 0.")
+            wrong.append(UserError("--minutes {minutes:g}: a run takes more than 0.", minutes=self.minutes))
         return wrong

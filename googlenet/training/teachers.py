@@ -67,14 +67,14 @@ def load_teacher(name: str, device: torch.device) -> Teacher:
     """
     module, colon, function = name.partition(":")
     if not colon or not function.isidentifier():
-        raise UserError(f"{name} names no teacher; write package.module:function.")
+        raise UserError("{name} names no teacher; write package.module:function.", name=name)
     sys.path.insert(0, os.getcwd())
     try:
         make = getattr(importlib.import_module(module), function)
     except ImportError as error:
-        raise UserError(f"The teacher {name} cannot be imported ({error}).") from None
+        raise UserError("The teacher {name} cannot be imported ({error}).", name=name, error=error) from None
     except AttributeError:
-        raise UserError(f"The module {module} has no function {function}.") from None
+        raise UserError("The module {module} has no function {function}.", module=module, function=function) from None
     finally:
         sys.path.remove(os.getcwd())
     try:
@@ -87,7 +87,9 @@ def load_teacher(name: str, device: torch.device) -> Teacher:
         if answer.ndim != 2:
             raise ValueError(f"its answer to two pictures has the shape {tuple(answer.shape)}")
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise UserError(f"The teacher {name} must return a network, its input size, mean and std ({error}).") from error
+        raise UserError(
+            "The teacher {name} must return a network, its input size, mean and std ({error}).", name=name, error=error
+        ) from error
     return replace(teacher, classes=answer.shape[1])
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from googlenet.architecture import HEADS
-from googlenet.errors import UserError
+from googlenet.errors import ListedError, UserError
 from googlenet.explanation import Explanation
 from googlenet.trust import Trust, area
 
@@ -281,7 +281,10 @@ def error(problem: UserError) -> dict[str, str]:
 def korean_error(problem: UserError) -> str:
     values = {name: korean_error(value) if isinstance(value, UserError) else value for name, value in problem.values.items()}
     korean = KOREAN_ERRORS.get(problem.template)
-    return korean.format(**values) if korean else str(problem)
+    if not korean:
+        return str(problem)
+    lines = problem.shown if isinstance(problem, ListedError) else ()
+    return "\n".join([korean.format(**values), *(f"- {korean_error(each)}" for each in lines)])
 
 
 KOREAN_ERRORS: dict[str, str] = json.loads(Path(__file__).with_name("errors.ko.json").read_text("utf-8"))
