@@ -250,6 +250,11 @@ def test_present_fills_the_screen_and_obeys_keys(visit: Visit) -> None:
     page.locator(".present").click()
     expect(page.locator(".page")).to_have_class(re.compile("presenting"))
     expect(page.locator(".question")).to_be_hidden()
+    page.wait_for_timeout(500)
+    for selector in (".strip", ".cards", ".big", ".slope"):
+        box = page.locator(selector).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 900, selector
     assert page.locator(".say").evaluate("n => parseFloat(getComputedStyle(n).fontSize)") > 1.2 * size
     page.keyboard.press("Home")
     expect(page.locator("#stage-title")).to_have_text("Stage 3a")
