@@ -89,6 +89,9 @@ def parser() -> argparse.ArgumentParser:
     imports = commands.add_parser("import", help="write any SOURCE as a folder in this program's layout")
     imports.add_argument("source", metavar="SOURCE", help="folder, file or user/repo[@revision][:file]")
     imports.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    imports.add_argument(
+        "--normalise", choices=("imagenet", "half"), help="how pictures were normalised in training, where the file does not say"
+    )
     imports.set_defaults(run=run_import)
 
     deploy = commands.add_parser("deploy", help="create or update a Hugging Face Space with this page")
@@ -174,7 +177,7 @@ def run_channels(options: argparse.Namespace) -> int:
 def run_import(options: argparse.Namespace) -> int:
     from googlenet.checkpoints import import_weights
 
-    loaded = import_weights(options.source, options.out)
+    loaded = import_weights(options.source, options.out, options.normalise)
     heads = "aux1, aux2 and main" if loaded.config.architecture.aux_heads else "main alone"
     print(f"{options.out} holds {options.source}: {len(loaded.config.labels)} classes, trained heads: {heads}.")
     return 0
