@@ -21,10 +21,11 @@ function askChannels() {
 receivers.channels = message => {
   const { channels, n } = message;
   if (n !== asked || !drawingChannels) return;
+  const { key } = drawingChannels;
   drawingChannels = { ...drawingChannels, waiting: 0, ...channels };
   if (channels.for) {
     const unpacked = (/** @type {any} */ found) => ({ ...found, grid: unpack(found.grid) });
-    channelsOf[drawingChannels.key] = { for: channels.for.map(unpacked), against: channels.against.map(unpacked) };
+    channelsOf[key] = { for: channels.for.map(unpacked), against: channels.against.map(unpacked) };
     if (channels.progress === null) drawingChannels = null;
   }
   if (tabs.current === "channels") tabs.show();
@@ -54,7 +55,13 @@ function channelTile(found) {
     { class: "channel" },
     made,
     make("span", { class: "cell" }, canvas),
-    make("figcaption", {}, make("b", {}, share), ` ${branchName(found.branch)} `, make("span", { class: "soft" }, `#${found.channel}`)),
+    make(
+      "figcaption",
+      {},
+      make("b", {}, share),
+      ` ${branchName(found.branch)} `,
+      make("span", { class: "soft" }, `#${found.channel}`),
+    ),
   );
   const values = found.share < 0 ? found.grid.sum.map((/** @type {number} */ v) => -v) : found.grid.sum;
   return { figure, paint: () => paint(canvas, found.grid, values, scaleOf([values])) };
