@@ -106,7 +106,7 @@ def picture(ask: PageQuery) -> Picture:
 
 
 def uploaded(name: str) -> Picture:
-    path = Path(name).resolve()
+    path = Path(name.replace("\0", "")).resolve()  # no file's name holds a NUL
     if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
         raise UserError("That picture is no longer here; choose it again.")
     return open_named(path)

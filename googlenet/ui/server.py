@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import importlib.util
 import io
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 FIRST_PORT, PORTS = 7860, 100
 """Where no port is named, the first free one of these."""
+M_ARENA_MAX = -8
+"""malloc.h"""
 GOODBYE, QUIET = 3.5, 0.5
 """Seconds that the last messages have at most for their way to the browsers when the program ends, and for which none must be
 left unread."""
@@ -47,6 +50,7 @@ def serve(source: str, device: str, host: str | None, port: int | None, share: b
     signal.signal(signal.SIGTERM, end)
     with UploadFolder() as uploads:
         set_environment(uploads.path)
+        bound_arenas()
         page = load_page(source, device)
         mailboxes = launch(page, uploads, host, port, share)
         status = 0
@@ -108,6 +112,14 @@ def set_environment(pictures: Path) -> None:
     os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"  # no statistics with pandas after each event
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def bound_arenas() -> None:
+    """Let all threads share two heaps, where the C library is glibc. Each thread that runs a pass would keep its memory in one
+    of its own: the program grew from 1 to 3 GB under 32 visitors."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
 
 
 def load_page(source: str, device: str) -> Page:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from googlenet.architecture import HEADS, STAGES
@@ -43,6 +43,7 @@ def test_whatever_is_sent_becomes_a_bounded_question(sent: Any) -> None:
     hash(query)  # a waiting question is found again by its fields
 
 
+@example(path="a\0b", example=None)
 @given(path=st.text(), example=st.none() | st.text())
 def test_a_picture_that_nobody_uploaded_is_a_sentence(path: str, example: str | None) -> None:
     with pytest.raises(UserError):
