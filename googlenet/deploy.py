@@ -15,7 +15,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from googlenet.checkpoints import load
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
-from googlenet.checkpoints.hub import HubAwayError, fetch_listing, short_reason
+from googlenet.checkpoints.hub import PLAIN_HTTP, HubAwayError, fetch_listing, short_reason
 from googlenet.checkpoints.source import PACKAGE, Repository, choose, parse_repository, shipped
 from googlenet.errors import UserError
 
@@ -63,8 +63,8 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
             raise UserError("The token may not write to {space}; set HF_TOKEN to one that may.", space=repo_id) from None
-        said = error.server_message or short_reason(error)
-        raise UserError("The Hub refuses to make {space}: {error}.", space=repo_id, error=said.rstrip(".")) from None
+        said = error.server_message.rstrip(".") if error.server_message else short_reason(error)
+        raise UserError("The Hub refuses to make {space}: {error}.", space=repo_id, error=said) from None
     except (HTTPError, OSError, ValueError, RuntimeError) as error:
         cause = error.__cause__ if isinstance(error, RuntimeError) else error  # the library's, around a file that failed
         raise UserError(
@@ -100,9 +100,9 @@ def require(plan: Plan) -> None:
         repository = parse_repository(plan.variables[VARIABLE])
         try:
             names = [file.rfilename for file in fetch_listing(repository, None).siblings or []]
-        except HubAwayError as why:
+        except HubAwayError as away:
             raise UserError(
-                "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=why
+                "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=away.why
             ) from None
         if repository.file is None:
             choose(names, repository.id)
@@ -174,7 +174,8 @@ def upload(api: HfApi, repo_id: str, plan: Plan, hardware: str | None, private: 
         CommitOperationAdd(name, content) for name, content in plan.files.items()
     ]
     changes += [CommitOperationDelete(name) for name in sorted(there - set(plan.files))]
-    return str(api.create_commit(repo_id, changes, commit_message="Bring up to date", repo_type="space").oid)
+    with PLAIN_HTTP:
+        return str(api.create_commit(repo_id, changes, commit_message="Bring up to date", repo_type="space").oid)
 
 
 def wait(api: HfApi, repo_id: str, commit: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-from pathlib import Path
+import errno
+import threading
+from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi, ModelInfo, constants, hf_hub_download
 from huggingface_hub.errors import (
@@ -20,47 +20,78 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import tqdm
 
-from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, MAX_BYTES, WEIGHTS_FILE, LoadedModel, Progress
+from googlenet.checkpoints.cache import OPERATOR, VISITORS, Cache, has_digest, remove
+from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, MAX_BYTES, LoadedModel, Progress
 from googlenet.checkpoints.folder import read_folder
 from googlenet.checkpoints.source import COMMIT, Repository, choose, stays_inside
-from googlenet.errors import WeightsError
+from googlenet.errors import Reason, WeightsError, reason
+
+OFFLINE = Reason("offline mode is set")
+OTHER = Reason("something other than the Hub answers")
+DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EFBIG, errno.EEXIST)
+"""Errors of the cache's folder, not of the network."""
 
 
 class HubAwayError(Exception):
     """The Hub gives no answer that could be used: no network, offline mode, an error of its own."""
 
+    def __init__(self, why: Reason) -> None:
+        super().__init__(str(why))
+        self.why = why
 
-def pull(repository: Repository, token: str | bool | None, progress: Progress | None) -> LoadedModel:
+
+def pull(repository: Repository, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
     """Weights from the Hub, pinned to one commit, through huggingface_hub's cache; the cached copy where the Hub is away.
 
     Every file is compared with the digest that the Hub states; one that differs is dropped from the cache.
     """
+    return load_files(OPERATOR, repository, token, DownloadProgress(progress))
+
+
+def pull_for_visitor(repository: Repository, progress: Progress | None = None) -> LoadedModel:
+    """Weights that a visitor of the page names: without this machine's token, from and into a cache of the visitors' own.
+
+    That cache has a quota, and files that are no weights do not stay in it.
+    """
+    return load_files(VISITORS, repository, False, DownloadProgress(progress))
+
+
+def load_files(cache: Cache, repository: Repository, token: str | bool | None, meter: DownloadProgress) -> LoadedModel:
     source = str(repository)
     try:
         info = fetch_listing(repository, token)
-    except HubAwayError as why:
-        commit, file = find_cached(repository, token, str(why))
-        return read_folder(cache_of(repository) / "snapshots" / commit, file, source, commit, offline=True)
+    except HubAwayError as away:
+        commit, file = find_cached(cache, repository, away.why)
+        return read_folder(cache.snapshot(repository, commit), file, source, commit, offline=True)
+    commit = info.sha or ""
     files = {file.rfilename: file for file in info.siblings or [] if stays_inside(file.rfilename)}
     wanted = repository.file or choose(files, source)
-    beside = (CONFIG_FILE, CARD_FILE) if wanted == WEIGHTS_FILE else (CARD_FILE,)
-    names = [name for name in beside if name in files] + [wanted]
     if wanted not in files:
         raise WeightsError("{source} holds no file {file}.", source=repository.id, file=wanted)
-    commit = info.sha or ""
-    meter = DownloadProgress(sum(files[name].size or 0 for name in names), progress)
+    names = [name for name in (*beside(wanted), CARD_FILE, wanted) if name in files]
     for name in names:
         if (files[name].size or 0) > MAX_BYTES:
             raise WeightsError("{file} of {source} is larger than 200 MB: no GoogLeNet is.", file=name, source=source)
-    for name in names:
-        download(repository, commit, files[name], token, meter)
-    loaded = read_folder(cache_of(repository) / "snapshots" / commit, wanted, source, commit)
-    remember(repository, commit, token)
+    meter.total = sum(files[name].size or 0 for name in names)
+    cache.make_room(repository, meter.total)
+    try:
+        for name in names:
+            download(cache, repository, commit, files[name], token, meter)
+        loaded = read_folder(cache.snapshot(repository, commit), wanted, source, commit)
+    except WeightsError:
+        if cache.quota is not None:
+            cache.drop(repository, commit, names)
+        raise
+    cache.remember(repository, commit)
     return loaded
+
+
+def beside(file: str) -> tuple[str, ...]:
+    """The `config.json` that belongs to a file, if it is of this program's layout."""
+    return (str(PurePosixPath(file).with_name(CONFIG_FILE)),) if file.lower().endswith(".safetensors") else ()
 
 
 def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo:
@@ -71,7 +102,7 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
             source, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT, token=token
         )
     except OfflineModeIsEnabled:
-        raise HubAwayError("offline mode is set") from None
+        raise HubAwayError(OFFLINE) from None
     except RevisionNotFoundError:
         raise WeightsError(
             "{source} has no revision {revision}; check it, or leave it out for the newest.", source=source, revision=revision
@@ -89,14 +120,14 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
         if status in (401, 403, 404):  # the Hub gives the same status for a private and a missing repository
             raise missing(source) from None
         if status in (408, 429) or status >= 500:
-            raise HubAwayError(f"the Hub answers with error {status}") from None
+            raise HubAwayError(Reason("the Hub answers with error {status}", status=status)) from None
         raise WeightsError("The Hub refuses {source} with error {status}.", source=source, status=status) from None
     except HFValidationError:
         raise WeightsError("{source} is no name of a repository on the Hub.", source=source) from None
     except (HTTPError, OSError):
-        raise HubAwayError("the Hub cannot be reached") from None
-    except (ValueError, KeyError, TypeError, AttributeError):  # a log-in page of a hotel, say
-        raise HubAwayError("something other than the Hub answers") from None
+        raise HubAwayError(Reason("the Hub cannot be reached")) from None
+    except (ValueError, KeyError, TypeError, AttributeError):  # such as a hotel's log-in page
+        raise HubAwayError(OTHER) from None
     if info.gated and token is False:  # its listing is public, its files are the operator's alone
         raise gated(source)
     if not COMMIT.fullmatch(info.sha or "") or (COMMIT.fullmatch(revision or "") and info.sha != revision):
@@ -117,9 +148,9 @@ def gated(source: str) -> WeightsError:
 class DownloadProgress:
     """Counts the bytes that arrive: tells the share to whoever waits, and ends a download that does not end itself."""
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self.total, self.progress = total, progress
-        self.received = self.finished = 0
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.total = self.received = self.arrived = self.finished = 0
 
     def bar(self, name: str) -> type[tqdm]:
         """huggingface_hub's bar for the terminal, counted."""
@@ -132,112 +163,111 @@ class DownloadProgress:
         return Bar
 
     def count(self, name: str, arrived: int) -> None:
-        self.received += max(arrived, 0)
-        if self.received > MAX_BYTES:
+        """`arrived` is negative where the file is fetched anew from its beginning."""
+        self.received += arrived
+        self.arrived += max(arrived, 0)
+        if self.arrived > MAX_BYTES:
             raise WeightsError("{file} does not end where it should; nothing was kept of it. Try again later.", file=name)
         if self.progress and self.total:
             self.progress(min(1.0, (self.finished + self.received) / self.total), name)
 
     def finish(self, name: str, size: int) -> None:
-        self.received, self.finished = 0, self.finished + size
+        self.received, self.arrived, self.finished = 0, 0, self.finished + size
         self.count(name, 0)
 
 
-def download(repository: Repository, commit: str, file: RepoSibling, token: str | bool | None, meter: DownloadProgress) -> None:
+class PlainHttp:
+    """While it is entered, huggingface_hub moves files over HTTP and not by Xet.
+
+    Xet keeps a second cache, outside every quota, and reports each byte to two progress bars; for 54 MB it gains nothing.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.users = threading.Lock(), 0
+        self.before = (False, 0)
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.users:
+                self.before = (constants.HF_HUB_DISABLE_XET, constants.DOWNLOAD_CHUNK_SIZE)
+            self.users += 1
+            constants.HF_HUB_DISABLE_XET, constants.DOWNLOAD_CHUNK_SIZE = True, 1 << 16  # a step of the progress
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.users -= 1
+            if not self.users:
+                constants.HF_HUB_DISABLE_XET, constants.DOWNLOAD_CHUNK_SIZE = self.before
+
+
+PLAIN_HTTP = PlainHttp()
+
+
+def download(
+    cache: Cache, repository: Repository, commit: str, file: RepoSibling, token: str | bool | None, meter: DownloadProgress
+) -> None:
     """One file of a commit into the cache, checked. Raises WeightsError; what differs from the Hub's word does not stay."""
     name, source = file.rfilename, repository.id
     try:
-        path = hf_hub_download(source, name, revision=commit, token=token, tqdm_class=meter.bar(name))
+        with PLAIN_HTTP:
+            path = hf_hub_download(source, name, revision=commit, token=token, cache_dir=cache.root, tqdm_class=meter.bar(name))
     except GatedRepoError:
         raise gated(source) from None
     except RemoteEntryNotFoundError:
         raise WeightsError("{source} holds no file {file}.", source=source, file=name) from None
     except (HTTPError, OSError, ValueError) as error:
         cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error  # the library's, around what happened
+        if isinstance(cause, OSError) and cause.errno in DISK:
+            raise WeightsError(
+                "The cache {folder} cannot be written: {why}; set HF_HOME to a folder that can be.",
+                folder=cache.root,
+                why=reason(cause),
+            ) from None
         raise WeightsError(
             "{file} of {source} could not be fetched: {error}; try again.", file=name, source=source, error=short_reason(cause)
         ) from None
     stated = file.lfs.sha256 if file.lfs else file.blob_id
     if stated and not has_digest(Path(path), stated):
-        remove_from_cache(Path(path))
+        remove(Path(path))
         raise WeightsError(
             "{file} of {source} arrived damaged: it is not the file that the Hub describes; try again.", file=name, source=source
         )
     meter.finish(name, file.size or 0)
 
 
-def short_reason(error: BaseException | None) -> str:
+def short_reason(error: BaseException | None) -> Reason:
     """An error of the network or the disk in a few words, without addresses and request numbers."""
     if isinstance(error, HfHubHTTPError):
-        return f"the Hub answers with error {error.response.status_code}"
+        return Reason("the Hub answers with error {status}", status=error.response.status_code)
     if isinstance(error, HTTPError):
-        return "the connection broke or is too slow"
+        return Reason("the connection broke or is too slow")
     if isinstance(error, FileMetadataError):
-        return "something other than the Hub answers"
+        return OTHER
     if isinstance(error, OfflineModeIsEnabled):
-        return "offline mode is set"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return "what arrived is not as long as it should be" if "Consistency" in str(error) else "something failed"
+        return OFFLINE
+    if isinstance(error, OSError) and error.errno:
+        return reason(error)
+    if "Consistency" in str(error):
+        return Reason("what arrived is not as long as it should be")
+    return Reason("something failed")
 
 
-def has_digest(path: Path, digest: str) -> bool:
-    """Whether a file has the digest by which the Hub knows it: SHA-256 for a large file, Git's SHA-1 for a small one."""
-    data = path.read_bytes()
-    if len(digest) == 64:
-        return hashlib.sha256(data).hexdigest() == digest
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest() == digest
-
-
-def remove_from_cache(path: Path) -> None:
-    """Take a file out of the cache, the blob that the name points to first."""
-    path.resolve().unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
-
-
-def cache_of(repository: Repository) -> Path:
-    """The repository's folder in huggingface_hub's cache, with `refs/<revision>`, `snapshots/<commit>/<file>` and `blobs/`."""
-    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository.id, repo_type="model")
-
-
-def reference(repository: Repository, token: str | bool | None) -> Path:
-    """The cache's note of a revision's commit. What was pulled without a token is noted apart, so that a visitor who asks
-    without one gets no private repository of the operator while the Hub is away."""
-    folder = "anonymous" if token is False else "refs"  # beside refs/: no branch's name leads from one to the other
-    return cache_of(repository) / folder / (repository.revision or "main")
-
-
-def remember(repository: Repository, commit: str, token: str | bool | None) -> None:
-    """Note which commit a revision was, for the next start without a network; a cache that cannot be written stays as it is."""
-    with contextlib.suppress(OSError):
-        for note in {reference(repository, None), reference(repository, token)}:  # what is anyone's is the operator's too
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(commit)
-
-
-def find_cached(repository: Repository, token: str | bool | None, why: str) -> tuple[str, str]:
+def find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str, str]:
     """(commit, weights file) that the cache holds of what was asked for. Raises WeightsError where it holds nothing of it."""
     source = str(repository)
-    absent = WeightsError(
-        "{source} is not on this machine yet and {why}; connect and try again, or use the built-in weights.",
-        source=source,
-        why=why,
-    )
-    commit = repository.revision or ""
-    if token is False or not COMMIT.fullmatch(commit):
-        try:
-            commit = reference(repository, token).read_text().strip()
-        except OSError:
-            raise absent from None
-    folder = cache_of(repository) / "snapshots" / commit
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    if not COMMIT.fullmatch(commit) or not names or (repository.file and repository.file not in names):
-        raise absent
+    found = cache.find(repository)
+    if found is None or (repository.file and repository.file not in found[1]):
+        raise WeightsError(
+            "{source} is not on this machine yet and {why}; connect and try again, or use the built-in weights.",
+            source=source,
+            why=why,
+        )
+    commit, names = found
     file = repository.file or choose(names, source)
-    for path in (folder / name for name in names if name in (file, CONFIG_FILE)):
-        blob = path.resolve().name  # named by its digest, where the file system has links
-        if path.is_symlink() and not has_digest(path, blob):
-            remove_from_cache(path)
+    for name in {file, *beside(file)} & set(names):
+        path = cache.snapshot(repository, commit) / name
+        if path.is_symlink() and not has_digest(path, path.resolve().name):  # a blob is named by its digest
+            remove(path)
             raise WeightsError(
                 "The copy of {source} on this machine is damaged, and {why}; connect and try again.", source=source, why=why
             )

@@ -13,7 +13,7 @@ from huggingface_hub import close_session
 from PIL import Image
 
 from googlenet.checkpoints.checkpoint import Progress
-from googlenet.checkpoints.hub import pull
+from googlenet.checkpoints.hub import pull_for_visitor
 from googlenet.checkpoints.source import parse_repository
 from googlenet.errors import UserError, WeightsError
 from googlenet.explainer import Explainer
@@ -94,8 +94,8 @@ class ExplainerCache:
             return self.find(source)
         assert source is not None
         repository = parse_repository(source)  # a visitor may name a repository, never a path of this machine
-        with ended_after(LOAD_SECONDS, source):  # without this machine's token: what is private here is not the visitor's
-            loaded = pull(repository, token=False, progress=progress)
+        with ended_after(LOAD_SECONDS, source):
+            loaded = pull_for_visitor(repository, progress)
         explainer = Explainer(loaded, self.device)
         with self.guard:
             self.others[source] = explainer

@@ -65,7 +65,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with HubServer() as hub:
         hub.model("user/three", write_model(tmp_path_factory.mktemp("model")))
         home = tmp_path_factory.mktemp("home")
-        process, url = serve(home / "log.txt", HF_ENDPOINT=hub.url, HF_HOME=str(home), HF_HUB_DISABLE_XET="1")
+        process, url = serve(home / "log.txt", HF_ENDPOINT=hub.url, HF_HOME=str(home))
         yield url
         process.terminate()
         process.wait(30)

@@ -1,6 +1,6 @@
 """The real client in a process of its own, since huggingface_hub reads its variables once: a JSON line in, a JSON line out.
 
-In: {"source": …, "token": null, false or text, "visitor": whether a path is refused}.
+In: {"source": …, "token": null, false or text, "visitor": whether a visitor of the page names it}.
 Out: what was loaded, or {"error": sentence}, or {"crash": traceback}.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 from huggingface_hub import file_download
 
 from googlenet.checkpoints import load, parse_repository
+from googlenet.checkpoints.hub import pull_for_visitor
 from googlenet.errors import UserError
 
 
@@ -30,8 +31,10 @@ def outcome(source: str, token: str | bool | None, visitor: bool) -> dict[str, A
     shares: list[float] = []
     started = time.perf_counter()
     try:
-        wanted = parse_repository(source) if visitor else source
-        loaded = load(wanted, token=token, progress=lambda share, _: shares.append(share))
+        if visitor:
+            loaded = pull_for_visitor(parse_repository(source), lambda share, _: shares.append(share))
+        else:
+            loaded = load(source, token=token, progress=lambda share, _: shares.append(share))
     except UserError as error:
         return {"error": str(error)}
     except BaseException:

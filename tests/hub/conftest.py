@@ -59,7 +59,6 @@ def variables(home: Path, endpoint: str, **more: str) -> dict[str, str]:
     return kept | {
         "HF_HOME": str(home),
         "HF_ENDPOINT": endpoint,
-        "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_ETAG_TIMEOUT": "1",
         "HF_HUB_DOWNLOAD_TIMEOUT": "1",

@@ -244,6 +244,8 @@ class Handler(BaseHTTPRequestHandler):
                 return
             self.server.large[sha256(data)] = data
             linked = {"X-Linked-Size": str(len(data)), "X-Linked-ETag": f'"{sha256(data)}"'}
+            # all that is large lies in Xet storage, and may still be had over HTTP
+            linked |= {"X-Xet-Hash": sha256(data), "X-Xet-Refresh-Route": f"{self.server.url}/api/xet-read-token/{name}/{commit}"}
             elsewhere = f"http://localhost:{self.server.server_port}/cdn/{sha256(data)}"
             self.send(302, b"", headers | linked | {"Location": elsewhere})
 

@@ -45,7 +45,7 @@ def process(server: UploadServer, tmp_path_factory: pytest.TempPathFactory) -> I
     """The program with a token, its stdin and stdout lines of JSON."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     settings = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path_factory.mktemp("home")), "HF_TOKEN": TOKEN}
-    settings |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    settings |= {"HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.hub.deployer"],
         stdin=subprocess.PIPE,
@@ -128,6 +128,7 @@ def test_a_space_gets_exactly_its_files(server: UploadServer, run: Run, checkout
     assert header(received["README.md"]) == header(HEADER.encode())
     assert received["README.md"].endswith(b"---\n# Inside GoogLeNet\n\n---\nmore\n")
     assert (space.sdk, space.hardware, space.variables, space.private) == ("gradio", "zero-a10g", {}, False)
+    assert not [path for _, path in server.log if "xet" in path]
     assert [path for method, path in server.log if method == "PUT"] == [f"/put/{sha256(expected['weights/model.safetensors'])}"]
 
     assert run("someone/space")["address"] == answer["address"]  # nothing has changed: no second commit

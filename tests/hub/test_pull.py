@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
+from googlenet.checkpoints import parse_repository
+from googlenet.checkpoints.cache import Cache, size_of
+from googlenet.checkpoints.checkpoint import MAX_BYTES
+from googlenet.checkpoints.hub import PLAIN_HTTP, DownloadProgress, load_files
+from googlenet.errors import UserError
 from tests.hub.conftest import Client, Files, Start, variables
 from tests.hub.server import TOKEN, HubServer, sha256
 
@@ -32,7 +39,8 @@ def test_the_first_pull_and_the_second(hub: HubServer, client: Client, ours: Fil
     # each file was fetched once, at the commit, and nothing else was
     at = f"/api/resolve-cache/models/user/first/{found['revision']}"
     fetched = sorted(request.path for request in hub.requests("GET .*/resolve|GET /cdn/"))
-    assert fetched == sorted([f"{at}/README.md", f"{at}/config.json", f"/cdn/{found['sha256']}"])
+    large = f"/user/first/resolve/{found['revision']}/model.safetensors"  # leads to the other host
+    assert fetched == sorted([f"{at}/README.md", f"{at}/config.json", large, f"/cdn/{found['sha256']}"])
     assert client.blobs("user/first") == set(ours.values())
     # the second start asks which commit is newest, and fetches nothing
     hub.log.clear()
@@ -69,8 +77,8 @@ def test_private_and_gated_repositories_open_to_the_token_alone(
     assert client.load("own/gated")["revision"]
     assert client.load("own/private")["revision"]
     # what the operator's token fetched stays closed to whoever asks without it
-    assert client.refusal("own/gated", False, visitor=True) == GATED.format("own/gated")
-    assert client.refusal("own/private", False, visitor=True) == MISSING.format("own/private")
+    assert client.refusal("own/gated", visitor=True) == GATED.format("own/gated")
+    assert client.refusal("own/private", visitor=True) == MISSING.format("own/private")
     assert client.refusal("own/private", "hf_wrong").startswith("The Hub does not accept the token; check HF_TOKEN")
     stranger = start(tmp_path)
     assert stranger.refusal("own/gated") == GATED.format("own/gated")
@@ -80,7 +88,7 @@ def test_private_and_gated_repositories_open_to_the_token_alone(
 def test_the_token_goes_to_the_hub_alone_and_only_when_wanted(hub: HubServer, client: Client, ours: Files) -> None:
     hub.model("user/without", ours)
     client.load("user/without", False)
-    assert len(hub.log) == 9
+    assert len(hub.log) == 10
     assert {request.authorization for request in hub.log} == {None}
     hub.log.clear()
     hub.model("user/with", ours)
@@ -111,12 +119,12 @@ def test_without_the_hub_the_cached_copy_serves(
     first = client.load("user/kept")
     client.load(f"user/kept@{old}")
     client.load("user/kept@v2", False)
-    hub.repos["own/secret"].refs["anonymous/main"] = hub.repos["own/secret"].refs["main"]  # opens no door to visitors
-    client.load("own/secret@anonymous/main")
     client.load("own/secret")
     hub.model("user/preloaded", ours)  # as a Space's `preload_from_hub` does it
     code = f"from huggingface_hub import hf_hub_download\nfor name in {list(ours)}: hf_hub_download('user/preloaded', name)"
-    subprocess.run([sys.executable, "-c", code], env=variables(home, hub.url), check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", code], env=variables(home, hub.url, HF_HUB_DISABLE_XET="1"), check=True, capture_output=True
+    )
     shutil.copytree(home, tmp_path / "home", symlinks=True)
     hub.log.clear()
     for endpoint, more, why in (
@@ -129,7 +137,7 @@ def test_without_the_hub_the_cached_copy_serves(
             (f"user/kept@{old}", old, None),
             ("user/kept@v2", new, False),
             ("user/preloaded", hub.repos["user/preloaded"].refs["main"], None),
-            ("user/kept@v2", new, None),  # what a visitor pulled is the operator's too
+            ("user/kept@v2", new, None),
         ):
             found = away.load(source, token)
             assert (found["revision"], found["offline"]) == (commit, True)
@@ -137,8 +145,137 @@ def test_without_the_hub_the_cached_copy_serves(
         for source in ("user/never", "user/kept@v3", "user/kept@" + "0" * 40, "user/kept:other.pth"):
             assert away.refusal(source) == AWAY.format(source, why)
         assert away.load("own/secret")["offline"]
-        assert away.refusal("own/secret", False, visitor=True) == AWAY.format("own/secret", why)
+        for source in ("own/secret", "user/kept", "user/preloaded"):  # nothing of the operator's cache is a visitor's
+            assert away.refusal(source, visitor=True) == AWAY.format(source, why)
     assert hub.log == []
+
+
+def test_visitors_have_a_cache_of_their_own(hub: HubServer, start: Start, ours: Files, tmp_path: Path) -> None:
+    """Without the Hub each has what it pulled itself, and neither what the other did."""
+    hub.model("user/visited", ours)
+    hub.model("user/operated", ours)
+    client = start(tmp_path, HF_TOKEN=TOKEN)
+    assert client.load("user/visited", visitor=True)["sha256"] == sha256(ours["model.safetensors"])
+    assert {request.authorization for request in hub.log} == {None}
+    client.load("user/operated")
+    assert not (tmp_path / "hub" / "models--user--visited").exists()
+    away = start(tmp_path, NOWHERE, HF_TOKEN=TOKEN)
+    assert away.load("user/visited", visitor=True)["offline"]
+    assert away.load("user/operated")["offline"]
+    assert "is not on this machine yet" in away.refusal("user/visited")
+    assert "is not on this machine yet" in away.refusal("user/operated", visitor=True)
+
+
+@pytest.fixture
+def endpoint(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """This process talks to the Hub's stand-in."""
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + template[template.index("/{repo_id}") :])
+    return hub.url
+
+
+def pulled(cache: Cache, name: str) -> None:
+    load_files(cache, parse_repository(name), False, DownloadProgress(None))
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_what_a_visitor_names_and_is_no_weights_does_not_stay(hub: HubServer, ours: Files, tmp_path: Path) -> None:
+    cache = Cache(tmp_path, quota=1 << 30)
+    hub.model("evil/junk", {"net.onnx": bytes(3_000_000), "README.md": b"---\nlicense: mit\n---\n"})
+    with pytest.raises(UserError, match=r"net\.onnx is in no layout"):
+        pulled(cache, "evil/junk")
+    assert {path.name for path in tmp_path.rglob("*")} <= {".locks", "CACHEDIR.TAG"}
+    hub.model("user/good", ours | {"net.onnx": bytes(3_000_000)})
+    pulled(cache, "user/good")
+    with pytest.raises(UserError, match=r"net\.onnx is in no layout"):
+        pulled(cache, "user/good:net.onnx")
+    assert cache.find(parse_repository("user/good"))  # the others of the repository do
+    kept = {path.read_bytes() for path in (cache.folder(parse_repository("user/good")) / "blobs").iterdir()}
+    assert ours["model.safetensors"] in kept
+    assert bytes(3_000_000) not in kept
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_the_visitors_cache_stays_within_its_quota(hub: HubServer, ours: Files, tmp_path: Path) -> None:
+    size = sum(map(len, ours.values()))
+    cache = Cache(tmp_path, quota=size * 5 // 2)
+    names = ["user/one", "user/two", "user/three", "user/four"]
+    for at, name in enumerate(names):
+        hub.model(name, ours)
+        pulled(cache, name)
+        os.utime(cache.folder(parse_repository(name)), (at, at))
+        assert size_of(tmp_path) <= cache.quota + 10_000  # links, notes and locks
+    here = [name for name in names if cache.find(parse_repository(name))]
+    assert here == ["user/three", "user/four"]
+    pulled(cache, "user/three")  # used again: the other one is older now
+    pulled(cache, "user/one")
+    assert [name for name in names if cache.find(parse_repository(name))] == ["user/one", "user/three"]
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_the_operators_cache_has_no_quota_and_keeps_what_was_refused(hub: HubServer, tmp_path: Path) -> None:
+    hub.model("user/junk", {"net.onnx": bytes(3_000_000)})
+    with pytest.raises(UserError, match=r"net\.onnx is in no layout"):
+        pulled(Cache(tmp_path), "user/junk")
+    assert size_of(tmp_path) > 3_000_000
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(hub: HubServer, ours: Files, tmp_path: Path) -> None:
+    hub.model("user/unwritten", ours)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"The cache .*file/hub cannot be written: its folder is a file; set HF_HOME"):
+        pulled(Cache(tmp_path / "file" / "hub"), "user/unwritten")
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    user = os.geteuid()
+    try:
+        if user == 0:  # root may write everywhere
+            os.chmod(tmp_path.parent.parent, 0o755)
+            os.chmod(tmp_path.parent, 0o755)
+            os.chmod(tmp_path, 0o755)
+            os.seteuid(65534)
+        with pytest.raises(UserError, match=r"The cache .*locked/hub cannot be written: access is denied; set HF_HOME"):
+            pulled(Cache(locked / "hub"), "user/unwritten")
+    finally:
+        os.seteuid(user)
+
+
+def test_files_come_over_http_in_small_steps_though_the_hub_offers_xet(
+    hub: HubServer, start: Start, ours: Files, tmp_path: Path
+) -> None:
+    """Each byte counts once, and no cache beside the one that has the quota is filled."""
+    hub.model("user/xet", ours)
+    client = start(tmp_path)
+    found = client.load("user/xet")
+    assert len([share for share in found["shares"] if 0 < share < 1]) >= 50
+    assert found["shares"] == sorted(found["shares"])
+    assert hub.requests("HEAD /user/xet/resolve")  # its answer offers Xet
+    assert hub.requests("xet-read-token") == []
+    assert not (client.cache.parent / "xet").exists()
+
+
+def test_xet_is_as_it_was_after_a_download() -> None:
+    before = (constants.HF_HUB_DISABLE_XET, constants.DOWNLOAD_CHUNK_SIZE)
+    with PLAIN_HTTP:
+        with PLAIN_HTTP:  # in another thread, say
+            pass
+        assert constants.HF_HUB_DISABLE_XET
+    assert before == (constants.HF_HUB_DISABLE_XET, constants.DOWNLOAD_CHUNK_SIZE)
+
+
+def test_the_meter_counts_a_file_that_begins_anew_once() -> None:
+    shares: list[float] = []
+    meter = DownloadProgress(lambda share, _: shares.append(share))
+    meter.total = 100
+    for step in (40, -40, 60, 40):
+        meter.count("a", step)
+    meter.finish("a", 100)
+    assert shares == [0.4, 0.0, 0.6, 1.0, 1.0]
+    meter.count("a", MAX_BYTES)
+    with pytest.raises(UserError, match="a does not end where it should"):
+        meter.count("a", 1)
 
 
 @pytest.mark.parametrize(
