@@ -70,7 +70,7 @@ def test_schedules() -> None:
 def test_what_cannot_work_is_named() -> None:
     assert SMALL.mistakes() == []
     bad = Recipe(parse_schedule("64:0,16:1,2048:1"), minutes=0, batch_size=0, learning_rate=-1)
-    said = " ".join(bad.mistakes())
+    said = " ".join(map(str, bad.mistakes()))
     for each in ("64:0", "16:1", "2048:1", "--minutes 0", "--batch-size 0", "--learning-rate -1"):
         assert each in said
     assert len(Recipe((Phase(64, 1),), learning_rate=float("nan")).mistakes()) == 1
