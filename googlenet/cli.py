@@ -62,14 +62,23 @@ def parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=run_serve)
 
     explain = commands.add_parser("explain", help="explain pictures: one JSON object a line and picture on stdout")
-    explain.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="picture or folder of pictures")
+    explain.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="picture or folder; with --cluster also a data set or its address"
+    )
     explain.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
     explain.add_argument("--head", default="main", choices=HEADS[::-1])
     explain.add_argument("--target", metavar="CLASS", help="label or index; default: the head's top class")
     explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class")
-    explain.add_argument("--out", type=Path, metavar="FOLDER", help="write overlays, a contact sheet and the grids there")
+    explain.add_argument("--out", metavar="FOLDER", help="write overlays, a contact sheet and the grids there")
     explain.add_argument("--full-size", action="store_true", help="overlays as large as the picture, not 2,048 pixels at most")
     explain.add_argument("--format", default="json", choices=("json", "parquet"), help="of stdout; default: JSON lines")
+    explain.add_argument(
+        "--cluster",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="explain data sets on a Ray cluster, or on one started here; --out is then a folder for Parquet files",
+    )
     explain.set_defaults(run=run_explain)
 
     train = commands.add_parser("train", help="learn from labelled pictures, from a teacher's answers, or from both")
@@ -119,18 +128,21 @@ def run_explain(options: argparse.Namespace) -> int:
     from googlenet.explainer import Explainer
     from googlenet.folders import check_outputs, explain_files, find_pictures
 
-    sources, wrong = find_pictures(options.images, options.out)
+    if options.cluster is not None:
+        return run_cluster(options)
+    out = Path(options.out) if options.out else None
+    sources, wrong = find_pictures([Path(image) for image in options.images], out)
     for error in wrong:
         fail(error)
     if not sources:
         return 1
-    if options.out:
-        check_outputs(sources, options.out)
+    if out:
+        check_outputs(sources, out)
     failed = bool(wrong)
     with output(options.format) as write:
         explainer = Explainer.from_pretrained(options.weights or default_source(), device=options.device)
         question = explainer.question(options.head, options.target, options.contrast)
-        outcomes = explain_files(explainer, question, sources, options.out, full_size=options.full_size)
+        outcomes = explain_files(explainer, question, sources, out, full_size=options.full_size)
         with closing(outcomes), tqdm(total=len(sources), unit="img", disable=len(sources) < 2) as bar:
             for source, outcome in outcomes:
                 if isinstance(outcome, UserError):
@@ -139,6 +151,21 @@ def run_explain(options: argparse.Namespace) -> int:
                 write(str(source.path), outcome)
                 bar.update()
     return int(failed)
+
+
+def run_cluster(options: argparse.Namespace) -> int:
+    from googlenet.checkpoints import load
+    from googlenet.checkpoints.source import default_source
+    from googlenet.cluster import explain_on_cluster
+    from googlenet.explainer import Explainer
+
+    if not options.out:
+        raise UserError("--cluster writes a Parquet table; name its folder with --out.")
+    loaded = load(options.weights or default_source())
+    question = Explainer(loaded, "cpu").question(options.head, options.target, options.contrast)
+    summary = explain_on_cluster(options.images, options.out, loaded, question, options.cluster or None)
+    print(f"{options.out} holds {summary.pictures:,} pictures; {summary.unreadable:,} of them could not be read.")
+    return int(summary.unreadable > 0)
 
 
 @contextmanager

@@ -60,9 +60,12 @@ class Decoder:
 
     def open(self, path: str | Path, least: int | None = None) -> Picture:
         """A file → a picture, reduced as `decode` says. Raises PictureError."""
-        data = read_file(Path(path))
-        header = plain_header(data, str(path))
-        return decode(header, str(path), least) if header else self.decode(data, str(path), least)
+        return self.open_bytes(read_file(Path(path)), str(path), least)
+
+    def open_bytes(self, data: bytes, name: str, least: int | None = None) -> Picture:
+        """A file's bytes → a picture, reduced as `decode` says; errors call it by its name. Raises PictureError."""
+        header = plain_header(data, name)
+        return decode(header, name, least) if header else self.decode(data, name, least)
 
     def decode(self, data: bytes, name: str, least: int | None) -> Picture:
         """Decode in the decoding process. Raises PictureError."""

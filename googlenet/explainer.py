@@ -49,7 +49,7 @@ class Explainer:
     Args:
         loaded: what `googlenet.load` gives.
         device: `auto` (CUDA where there is a GPU, else the CPU), `cpu` or `cuda`.
-        bfloat16: whether the convolutions run in it; by default on a CPU that has instructions for it, else in float32.
+        bfloat16: whether the convolutions run in it; by default for float32 weights on a CPU with instructions for it.
 
     Raises:
         UserError: CUDA is asked for, and there is no GPU.
@@ -61,7 +61,9 @@ class Explainer:
         self.classes = Labels(loaded.config.labels)
         self.model = loaded.model.for_inference()
         where = pick_device(device)
-        if bfloat16 or (bfloat16 is None and where.type == "cpu" and half_precision(where)):
+        if bfloat16 is None:
+            bfloat16 = where.type == "cpu" and half_precision(where) and self.model.fc.weight.dtype == torch.float32
+        if bfloat16:
             self.model.to_bfloat16()
         self.queue: deque[Request] = deque()
         self.model_free = threading.Lock()
@@ -86,7 +88,7 @@ class Explainer:
             source: a folder, a file, `user/repo[@revision][:file]`, or `weights` for the built-in weights.
             revision: a branch, tag or commit of a repository on the Hub.
             device: `auto` (CUDA where there is a GPU, else the CPU), `cpu` or `cuda`.
-            bfloat16: whether the convolutions run in it; by default on a CPU that has instructions for it, else in float32.
+            bfloat16: whether the convolutions run in it; by default for float32 weights on a CPU with instructions for it.
 
         Raises:
             WeightsError: the weights cannot be found, fetched or read.

@@ -166,3 +166,8 @@ def test_import_writes_a_folder_that_loads(tmp_path: Path, capsys: pytest.Captur
     assert main(["import", str(ROOT / "weights"), "--out", str(tmp_path / "copy")]) == 0
     assert "1000 classes, trained heads: aux1, aux2 and main" in capsys.readouterr().out
     assert main(["explain", LION, "--weights", str(tmp_path / "copy")]) == 0
+
+
+def test_a_cluster_needs_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", LION, "--cluster"]) == 1
+    assert "name its folder with --out" in capsys.readouterr().err
