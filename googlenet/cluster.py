@@ -151,7 +151,7 @@ class Actor:
         x = torch.from_numpy(batch["x"][good])
         explanations = iter(self.explainer.explain_prepared(x, sizes, [self.question] * len(x)))
         rows = [
-            row(str(image), PictureError(str(error)) if error else next(explanations))
+            {"image": str(image), "error": str(error)} if error else row(str(image), next(explanations))
             for image, error in zip(batch["image"], batch["error"], strict=True)
         ]
         return pa.Table.from_pylist(rows, SCHEMA)
