@@ -295,6 +295,7 @@ def interpolation(pixels: int, start: float, end: float, cells: int) -> NDArray[
     high = np.minimum(low + 1, cells - 1)
     inside = (centre >= start) & (centre <= end)
     matrix = np.zeros((pixels, cells), np.float32)
-    np.add.at(matrix, (np.arange(pixels), low), (1 - (at - low)) * inside)
-    np.add.at(matrix, (np.arange(pixels), high), (at - low) * inside)
+    row = np.arange(pixels)
+    matrix[row, low] = (1 - (at - low)) * inside
+    matrix[row, high] += (at - low) * inside  # low and high are one at the edge
     return matrix

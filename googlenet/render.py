@@ -6,12 +6,13 @@ perceptually uniform and keeps its order for colour-blind readers and in grey pr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.explanation import Box, Explanation, Prediction, enlarge
@@ -28,7 +29,7 @@ BLUES: NDArray[np.float32] = np.stack(
 
 @dataclass(frozen=True)
 class Spotlight:
-    """The numbers of the overlay's formula; `spotlight` and the page's script (js/drawing.js) use the same ones."""
+    """The numbers of the overlay's formula; `Photograph` and the page's script (js/drawing.js) use the same ones."""
 
     luminance: tuple[float, float, float] = (0.3, 0.59, 0.11)
     """weights of red, green and blue in the grey picture"""
@@ -60,36 +61,69 @@ def overlay(image: Image.Image, explanation: Explanation, stage: str, side: int 
 
     `side` bounds the longer side in pixels; None keeps the picture's size.
     """
+    return overlays(image, explanation, [stage], side)[0]
+
+
+def overlays(image: Image.Image, explanation: Explanation, stages: Sequence[str], side: int | None = None) -> list[Image.Image]:
+    """`overlay` for several stages, which share what does not depend on the stage."""
     if side is not None and max(image.size) > side:
         scale = side / max(image.size)
         image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX)
     across, down = image.width / explanation.size[0], image.height / explanation.size[1]
     seen = explanation.seen
     box = Box(seen.x0 * across, seen.y0 * down, seen.x1 * across, seen.y1 * down)
-    grid = explanation.grids[stage].clip(min=0)
-    grid /= max(float(grid.max()), 1e-12)
-    drawn = Image.new("RGB", image.size)
-    for tile in tiles(image.size, TILE):  # the formula takes 60 bytes a pixel
-        part = image.crop(tile)
+    grids = [explanation.branch_grids[stage].sum(axis=0).clip(min=0) for stage in stages]
+    drawn = [Image.new("RGB", image.size) for _ in stages]
+    for tile in tiles(image.size, TILE):  # which bounds the memory
         left, top = tile[:2]
         inside = Box(box.x0 - left, box.y0 - top, box.x1 - left, box.y1 - top)
-        drawn.paste(spotlight(part, enlarge(grid, part.size, inside), inside), (left, top))
+        photograph = Photograph.of(image.crop(tile), inside)
+        for grid, whole in zip(grids, drawn, strict=True):
+            heat = enlarge(grid / max(float(grid.max()), 1e-12), photograph.grey.size, inside)
+            whole.paste(photograph.under(heat), (left, top))
     return drawn
 
 
-def spotlight(image: Image.Image, heat: NDArray[np.float32], box: Box) -> Image.Image:
-    """An RGB picture under heat (height, width) in 0…1."""
-    photo = np.asarray(image, dtype=np.float32)
-    luminance = photo @ np.array(SPOTLIGHT.luminance, np.float32)
-    start, range_ = SPOTLIGHT.tint
-    tint = MAGMA[((start + range_ * heat) * 255).astype(np.uint8)]
-    light = (heat * heat * (3 - 2 * heat))[..., None]  # smoothstep: the edge of the light is soft
-    lit = photo * SPOTLIGHT.keep + tint * SPOTLIGHT.add
-    out = luminance[..., None] * SPOTLIGHT.dim * (1 - light) + lit * light
-    y, x = np.mgrid[: image.height, : image.width]
-    unseen = (x + 0.5 < box.x0) | (x + 0.5 > box.x1) | (y + 0.5 < box.y0) | (y + 0.5 > box.y1)
-    out[unseen & ((x + y) % SPOTLIGHT.hatch_period < SPOTLIGHT.hatch_width)] += SPOTLIGHT.hatch_light
-    return Image.fromarray(out.clip(0, 255).astype(np.uint8))
+LEVELS = np.arange(256) / 255
+BRIGHTEST = SPOTLIGHT.keep + SPOTLIGHT.add
+"""White in full light is brighter than white. What is added up is so much darker, so that nothing is cut off before the end."""
+BRIGHTENED: list[int] = (np.arange(256) * BRIGHTEST).round().clip(0, 255).astype(int).tolist()
+KEPT: list[int] = (np.arange(256) * SPOTLIGHT.keep / BRIGHTEST).round().astype(int).tolist()
+"""a channel of the picture → what is kept of it in full light"""
+LIGHT: list[int] = (LEVELS * LEVELS * (3 - 2 * LEVELS) * 255).round().astype(int).tolist()
+"""level of heat → how much is seen of the lit picture, by smoothstep: the edge of the light is soft"""
+ADDED = MAGMA[((SPOTLIGHT.tint[0] + SPOTLIGHT.tint[1] * LEVELS) * 255).astype(int)] * (SPOTLIGHT.add / BRIGHTEST)
+TINT = ADDED.round().astype(np.uint8).tobytes()
+"""level of heat → RGB that is added in full light"""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """What a picture gives to each of its overlays. Pillow and tables of 256 levels draw several times as fast as NumPy."""
+
+    grey: Image.Image
+    """without evidence: dim, and hatched outside the crop"""
+    kept: Image.Image
+    """in full light, without magma's tint"""
+
+    @classmethod
+    def of(cls, image: Image.Image, box: Box) -> Photograph:
+        """An RGB picture of which the crop kept `box`."""
+        red, green, blue = (weight * SPOTLIGHT.dim / BRIGHTEST for weight in SPOTLIGHT.luminance)
+        y, x = np.ogrid[: image.height, : image.width]
+        unseen = (x + 0.5 < box.x0) | (x + 0.5 > box.x1) | (y + 0.5 < box.y0) | (y + 0.5 > box.y1)
+        lines = unseen & ((x + y) % SPOTLIGHT.hatch_period < SPOTLIGHT.hatch_width)
+        hatch = Image.fromarray(lines.astype(np.uint8) * np.uint8(round(SPOTLIGHT.hatch_light / BRIGHTEST)))
+        grey = ImageChops.add(image.convert("L", (red, green, blue, 0)), hatch)
+        return cls(grey.convert("RGB"), image.point(KEPT * 3))
+
+    def under(self, heat: NDArray[np.float32]) -> Image.Image:
+        """The picture under heat (height, width) in 0…1, which is 0 outside the crop."""
+        level = Image.fromarray((heat * 255 + 0.5).astype(np.uint8))
+        light = level.point(LIGHT)
+        level.putpalette(TINT)
+        lit = ImageChops.add(self.kept, level.convert("RGB"))
+        return Image.composite(lit, self.grey, light).point(BRIGHTENED * 3)
 
 
 def sheet(image: Image.Image, explanation: Explanation) -> Image.Image:

@@ -23,7 +23,7 @@ from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation
 from googlenet.images import open_image
-from googlenet.render import BLUES, MAGMA, SPOTLIGHT, overlay
+from googlenet.render import BLUES, MAGMA, SPOTLIGHT, overlays
 from googlenet.ui import experiments, handlers, texts
 from googlenet.ui.explainers import Decorator, ExplainerCache
 from googlenet.ui.fairqueue import FairQueue, Tell
@@ -243,8 +243,9 @@ def endpoints(cache: ExplainerCache, questions: FairQueue) -> None:
         """
 
         def with_overlays(opened: Image.Image, explanation: Explanation) -> Any:
-            overlays = [(overlay(opened, explanation, stage, handlers.SIDE), stage) for stage in explanation.branch_grids]
-            return explanation.to_json(Path(image).name), overlays
+            stages = list(explanation.branch_grids)
+            drawn = overlays(opened, explanation, stages, handlers.SIDE)
+            return explanation.to_json(Path(image).name), list(zip(drawn, stages, strict=True))
 
         query = PageQuery(head=head, target=target or None, contrast=contrast or None)
         return await in_turn(request, image, query, with_overlays)
@@ -253,10 +254,10 @@ def endpoints(cache: ExplainerCache, questions: FairQueue) -> None:
     head = gr.Textbox("main", label="head", visible=False)
     target, contrast = gr.Textbox("", label="target", visible=False), gr.Textbox("", label="contrast", visible=False)
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
-    overlays = gr.Gallery(label="overlays", format="jpeg", visible=False)
+    gallery = gr.Gallery(label="overlays", format="jpeg", visible=False)
     named: list[tuple[Callable[..., Any], list[Any], list[Any], str]] = [
         (classify, [image], [heads], "classify"),
-        (explain, [image, head, target, contrast], [result, overlays], "explain"),
+        (explain, [image, head, target, contrast], [result, gallery], "explain"),
     ]
     for function, inputs, outputs, name in named:
         gr.Button(visible=False).click(function, inputs, outputs, api_name=name, concurrency_limit=None)

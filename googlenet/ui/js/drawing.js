@@ -1,5 +1,5 @@
 // @ts-check
-// Drawing a picture under a map: the same formula as render.spotlight.
+// Drawing a picture under a map: the same formula as render.Photograph.
 
 /**
  * @typedef {object} Grid a stage's map on its own cells, unpacked from handlers.packed_grid
