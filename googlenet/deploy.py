@@ -6,15 +6,14 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from googlenet.checkpoints import load
-from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
+from googlenet.checkpoints.card import read_card
+from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.hub import PLAIN_HTTP, HubAwayError, fetch_listing, short_reason
 from googlenet.checkpoints.source import PACKAGE, Repository, choose, parse_repository, shipped
 from googlenet.errors import UserError
@@ -88,7 +87,7 @@ def make_plan(weights: str, package: Path) -> Plan:
     card = shipped("README.md", package)
     if os.path.exists(weights):
         load(weights)  # what does not load here would not load there
-        files |= {f"weights/{path.name}": path for path in weights_files(Path(weights))}
+        files |= {f"weights/{name}": path for name, path in weights_files(Path(weights)).items()}
         return Plan(files | {"README.md": readme(card, None)}, {})
     repository = parse_repository(weights)
     return Plan(files | {"README.md": readme(card, repository)}, {VARIABLE: str(repository)})
@@ -110,28 +109,25 @@ def require(plan: Plan) -> None:
             raise UserError("{source} holds no file {file}.", source=repository.id, file=repository.file)
 
 
-def weights_files(path: Path) -> list[Path]:
-    """The files that a SOURCE on this machine consists of."""
+def weights_files(path: Path) -> dict[str, Path]:
+    """The files that a SOURCE on this machine consists of, by their names in its folder."""
     folder, name = (
         (path, choose([file.name for file in path.iterdir()], str(path))) if path.is_dir() else (path.parent, path.name)
     )
-    beside = (CONFIG_FILE, CARD_FILE) if name == WEIGHTS_FILE else ()
-    return [folder / file for file in (*beside, name) if (folder / file).is_file()]
+    beside = (CONFIG_FILE, CARD_FILE, *CHANNELS_FILES) if name.lower().endswith(".safetensors") else ()
+    return {file: folder / file for file in (*beside, name) if (folder / file).is_file()}
 
 
 def readme(path: Path, repository: Repository | None) -> bytes:
     """README.md with the header that Spaces read: the program's own, and the weights to fetch while the Space is built."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        _, header, body = text.split("---\n", 2)
-        fields: dict[str, Any] = yaml.safe_load(header)
-        fields.pop("preload_from_hub", None)
-    except (OSError, ValueError, AttributeError, yaml.YAMLError):
-        raise UserError("{file} does not begin with the header of a Space.", file=path) from None
+    card = read_card(path)
+    if card is None:
+        raise UserError("{file} does not begin with the header of a Space.", file=path)
+    card.data.pop("preload_from_hub", None)
     if repository:
-        fields["models"] = list(dict.fromkeys([*fields.get("models", []), repository.id]))
-        fields["preload_from_hub"] = [preload(repository)]
-    return f"---\n{yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)}---\n{body}".encode()
+        card.data["models"] = list(dict.fromkeys([*card.data.get("models", []), repository.id]))
+        card.data["preload_from_hub"] = [preload(repository)]
+    return str(card).encode()
 
 
 def preload(repository: Repository) -> str:

@@ -12,8 +12,8 @@ from huggingface_hub.repocard import REGEX_YAML_BLOCK
 from googlenet.checkpoints.checkpoint import CARD_FILE, read_beginning
 from googlenet.errors import Reason
 
-MAX_CARD = 100_000
-"""Bytes of a card that are read."""
+MAX_CARD, MAX_HEADER = 1 << 20, 1 << 16
+"""Bytes of a card that are read, and characters of its header."""
 
 
 def read_card(path: Path) -> RepoCard | None:
@@ -23,7 +23,7 @@ def read_card(path: Path) -> RepoCard | None:
     except Reason:
         return None
     header = REGEX_YAML_BLOCK.search(content)
-    if header is None or "<<" in header[2]:  # merged mappings double with every line
+    if header is None or len(header[2]) > MAX_HEADER or "<<" in header[2]:  # merged mappings can double with every line
         return None
     try:
         return RepoCard(content, ignore_metadata_errors=True)

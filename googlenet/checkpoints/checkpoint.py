@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from googlenet.architecture import STAGES
 from googlenet.config import ModelConfig
 from googlenet.errors import Reason, WeightsError, reason
 from googlenet.explanation import Provenance
 from googlenet.model import GoogLeNet
 
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
+CHANNELS_FILES = ("channels/index.json", *(f"channels/{stage}.webp" for stage in STAGES))
+"""Pictures of what the channels look for (`visualise.write_atlas`), which may lie beside the weights."""
 MAX_BYTES = 200 * 1024 * 1024
 """The largest published GoogLeNet file is Berkeley's: 54 MB."""
 
@@ -28,6 +31,8 @@ class LoadedModel:
     """float32, in eval mode"""
     config: ModelConfig
     provenance: Provenance
+    folder: Path | None = None
+    """where the weights lie on this disk, with `CHANNELS_FILES` beside them if there are any"""
 
 
 def read_beginning(path: Path, size: int) -> bytes:

@@ -6,14 +6,24 @@ import hashlib
 import os
 import secrets
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import safetensors.torch
 from torch import Tensor
 
 from googlenet.checkpoints import readers
 from googlenet.checkpoints.card import license_of
-from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, MAX_BYTES, WEIGHTS_FILE, LoadedModel, read_whole
+from googlenet.checkpoints.checkpoint import (
+    CARD_FILE,
+    CHANNELS_FILES,
+    CONFIG_FILE,
+    MAX_BYTES,
+    WEIGHTS_FILE,
+    LoadedModel,
+    read_whole,
+)
 from googlenet.checkpoints.readers.pytorch import load_safetensors
 from googlenet.checkpoints.tensors import build, count_classes
 from googlenet.classes import imagenet_classes
@@ -40,7 +50,7 @@ def read_folder(folder: Path, file: str, source: str, revision: str | None = Non
         tensors, assumed = raw.tensors, raw.assumed
     model = build(config.architecture, len(config.labels), tensors, source)
     provenance = Provenance(source, revision, hashlib.sha256(data).hexdigest(), license_of(folder), offline, assumed)
-    return LoadedModel(model, config, provenance)
+    return LoadedModel(model, config, provenance, path.parent)
 
 
 def labels_of(classes: int) -> tuple[str, ...]:
@@ -51,12 +61,23 @@ def labels_of(classes: int) -> tuple[str, ...]:
 
 
 def save(loaded: LoadedModel, folder: str | Path, card: str | None = None) -> None:
-    """Write weights in this program's layout. See `write_folder`."""
-    write_folder(loaded.model, loaded.config, Path(folder), card)
+    """Write weights in this program's layout, with the channels' pictures that lie beside them. See `write_folder`."""
+    pictures = {}
+    for name in CHANNELS_FILES if loaded.folder else ():
+        path = Path(loaded.folder or "") / name
+        if path.exists():
+            pictures[name] = read_whole(path, loaded.provenance.source, MAX_BYTES)
+    write_folder(loaded.model, loaded.config, Path(folder), card, pictures)
 
 
-def write_folder(model: GoogLeNet, config: ModelConfig, folder: Path, card: str | None = None) -> None:
-    """Write the three files of this program's layout: all of them or none.
+def write_folder(
+    model: GoogLeNet,
+    config: ModelConfig,
+    folder: Path,
+    card: str | None = None,
+    more: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
+    """Write the files of this program's layout, and `more` by name: all of them or none.
 
     Half precision, BatchNorm's tensors in float32. Without a `card` one that is there stays, else a short one is written. Raises
     WeightsError where the folder cannot be written, or what was written could not be read.
@@ -67,6 +88,7 @@ def write_folder(model: GoogLeNet, config: ModelConfig, folder: Path, card: str 
         card = "---\nlicense: apache-2.0\npipeline_tag: image-classification\ntags: [googlenet]\n---\n\n# GoogLeNet\n"
     tensors = {name: as_written(name, value) for name, value in model.state_dict().items()}
     files = {WEIGHTS_FILE: safetensors.torch.save(tensors), CONFIG_FILE: text}
+    files |= more
     if card is not None:
         files[CARD_FILE] = card.encode()
     try:
@@ -94,10 +116,13 @@ def replace_files(folder: Path, files: dict[str, bytes]) -> None:
         new.mkdir()
         old.mkdir()
         for name, data in files.items():
+            for root in (new, old):
+                (root / name).parent.mkdir(exist_ok=True)
             (new / name).write_bytes(data)
             if (folder / name).exists():
                 shutil.copy2(folder / name, old / name)
         for name in files:
+            (folder / name).parent.mkdir(exist_ok=True)
             os.replace(new / name, folder / name)
             done.append(name)
     except BaseException:

@@ -32,6 +32,8 @@ class KnownSource:
     source: str
     title: str
     note: str
+    bytes: int
+    """of its parameters"""
 
 
 KNOWN_SOURCES = (
@@ -39,16 +41,19 @@ KNOWN_SOURCES = (
         "mediasynthesismuseum/deepdream-googlenet:bvlc_googlenet.pth",
         "ImageNet, 1,000 classes, Berkeley 2014",
         "aux1, aux2 and main, trained; 68.7 % top-1",
+        53_513_120,
     ),
     KnownSource(
         "Kalray/googlenet@f84dc794e4a2c70ebfe495798c7e04e14194f2dc:googlenet.onnx",
         "ImageNet, 1,000 classes, torchvision",
         "main head alone; 69.8 % top-1",
+        26_499_616,
     ),
     KnownSource(
         "onnxmodelzoo/googlenet-3:googlenet-3.onnx",
         "ImageNet, 1,000 classes, ONNX model zoo",
         "main head alone; 68.7 % top-1",
+        27_994_208,
     ),
 )
 """Sources on the Hub beside the built-in weights, for the page's menu."""

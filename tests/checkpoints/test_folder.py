@@ -116,6 +116,24 @@ def test_what_was_loaded_can_be_saved(saved: Path, tmp_path: Path) -> None:
     assert torch.equal(again.model.fc.bias, loaded.model.fc.bias)
 
 
+def test_the_channels_pictures_travel_with_the_weights(saved: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(saved, source)
+    (source / "channels").mkdir()
+    pictures = {"index.json": b"{}", "4c.webp": b"RIFF", "notes.txt": b"private"}
+    for name, data in pictures.items():
+        (source / "channels" / name).write_bytes(data)
+    loaded = load(str(source))
+    assert loaded.folder == source
+    save(loaded, tmp_path / "saved")
+    save(loaded, source)  # onto itself
+    import_weights(str(source), tmp_path / "imported")
+    for folder in ("saved", "imported"):
+        found = {path.name: path.read_bytes() for path in (tmp_path / folder / "channels").iterdir()}
+        assert found == {"index.json": b"{}", "4c.webp": b"RIFF"}
+    assert {path.name for path in (source / "channels").iterdir()} == set(pictures)
+
+
 @pytest.mark.parametrize("architecture", [TORCHVISION, BERKELEY], ids=["torchvision", "berkeley"])
 def test_other_architectures(architecture: Any, tmp_path: Path) -> None:
     model = random_model(architecture, classes=2)
@@ -219,6 +237,13 @@ def test_known_sources_are_repositories() -> None:
         assert repository.file.endswith(SUFFIXES)
         assert known.title
         assert known.note
+
+
+def test_the_sizes_of_known_sources_are_those_of_their_networks() -> None:
+    networks = (BERKELEY, TORCHVISION, replace(BERKELEY, aux_heads=False))
+    for known, architecture in zip(KNOWN_SOURCES, networks, strict=True):
+        with torch.device("meta"):
+            assert known.bytes == sum(4 * p.numel() for p in GoogLeNet(architecture, 1000).parameters())
 
 
 def test_an_existing_path_wins(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

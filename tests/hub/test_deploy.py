@@ -99,6 +99,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = ModelConfig(model.architecture, ("a", "b", "c"), Preprocess(96, 96, (0.5,) * 3, (0.5,) * 3), None, None)
     write_folder(model, config, root / "weights")
     (root / "weights/checkpoint.bin").write_bytes(b"x")
+    (root / "weights/channels").mkdir()
+    for name in ("index.json", "5b.webp", "notes.txt"):
+        (root / "weights/channels" / name).write_bytes(b"x")
     return root
 
 
@@ -119,7 +122,7 @@ def test_a_space_gets_exactly_its_files(server: UploadServer, run: Run, checkout
     expected = {name: path.read_bytes() for name, path in program.items()}
     for name in ("app.py", "requirements.txt", "LICENSE"):
         expected[name] = (ROOT / name).read_bytes()
-    for name in ("README.md", "config.json", "model.safetensors"):
+    for name in ("README.md", "config.json", "model.safetensors", "channels/index.json", "channels/5b.webp"):
         expected[f"weights/{name}"] = (checkout / "weights" / name).read_bytes()
     received = dict(space.files)
     assert set(received) == {*expected, "README.md", ".gitattributes"}  # old.txt, which was there, is gone

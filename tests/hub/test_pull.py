@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import constants
 
 from googlenet.checkpoints import parse_repository
@@ -18,6 +19,7 @@ from googlenet.checkpoints.cache import Cache, size_of
 from googlenet.checkpoints.checkpoint import MAX_BYTES
 from googlenet.checkpoints.hub import PLAIN_HTTP, DownloadProgress, load_files
 from googlenet.errors import UserError
+from tests.checkpoints.files import CLASSES, berkeley_tensors
 from tests.hub.conftest import Client, Files, Start, variables
 from tests.hub.server import TOKEN, HubServer, sha256
 
@@ -242,6 +244,17 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(hub: HubServer
         os.seteuid(user)
 
 
+def test_the_channels_pictures_come_along_for_the_operator(hub: HubServer, start: Start, ours: Files, tmp_path: Path) -> None:
+    pictures = {"channels/index.json": b"{}", "channels/4c.webp": b"RIFF"}
+    hub.model("user/pictures", ours | pictures | {"channels/other.bin": b"not asked for"})
+    client = start(tmp_path)
+    client.load("user/pictures")
+    assert client.blobs("user/pictures") == {*ours.values(), *pictures.values()}
+    hub.log.clear()
+    client.load("user/pictures", visitor=True)
+    assert hub.requests("GET .*channels") == []  # a visitor does not wait for them
+
+
 def test_files_come_over_http_in_small_steps_though_the_hub_offers_xet(
     hub: HubServer, start: Start, ours: Files, tmp_path: Path
 ) -> None:
@@ -351,6 +364,26 @@ def test_a_fault_is_one_sentence_and_the_next_try_succeeds(case: str, hub: HubSe
     hub.faults.clear()
     assert client.load(name)["sha256"] == sha256(ours["model.safetensors"])
     assert client.blobs(name) == set(ours.values())
+
+
+@pytest.mark.parametrize("main", [True, False], ids=["with", "without"])
+def test_berkeleys_network_with_and_without_its_main_head(main: bool, hub: HubServer, client: Client, tmp_path: Path) -> None:
+    """The converter of the published file left the main classifier out of its class; whether the file has it is not known."""
+    state = {
+        layer.replace("/", "_") + (f"_1.{kind}" if weight.ndim == 2 else f".{kind}"): torch.from_numpy(array)
+        for layer, (weight, bias) in berkeley_tensors().items()
+        if main or not layer.startswith("loss3")
+        for kind, array in (("weight", weight), ("bias", bias))
+    }
+    torch.save(state, tmp_path / "net.pth")
+    source = f"museum/deepdream-{main}"
+    hub.model(source, {"bvlc_googlenet.pth": (tmp_path / "net.pth").read_bytes()})
+    if main:
+        assert len(client.load(f"{source}:bvlc_googlenet.pth", visitor=True)["labels"]) == CLASSES
+    else:
+        assert client.refusal(f"{source}:bvlc_googlenet.pth", visitor=True) == (
+            "bvlc_googlenet.pth lacks the main head's classifier (loss3/classifier); give a file that holds the whole network."
+        )
 
 
 def test_a_revoked_right_is_told(hub: HubServer, client: Client, ours: Files) -> None:
