@@ -21,7 +21,7 @@ from googlenet.errors import UserError, missing_extra
 from googlenet.training.commands import add_arguments
 
 if TYPE_CHECKING:
-    from googlenet.explanation import Explanation
+    from googlenet.explanation import Explanation, Provenance
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -141,6 +141,7 @@ def run_explain(options: argparse.Namespace) -> int:
     failed = bool(wrong)
     with output(options.format) as write:
         explainer = Explainer.from_pretrained(options.weights or default_source(), device=options.device)
+        say_what_is_assumed(explainer.provenance)
         question = explainer.question(options.head, options.target, options.contrast)
         outcomes = explain_files(explainer, question, sources, out, full_size=options.full_size)
         with closing(outcomes), tqdm(total=len(sources), unit="img", disable=len(sources) < 2) as bar:
@@ -201,10 +202,22 @@ def run_channels(options: argparse.Namespace) -> int:
     return 0
 
 
+def say_what_is_assumed(weights: Provenance) -> None:
+    """A file of another layout does not always say how pictures were normalised in training."""
+    if weights.assumed:
+        print(
+            f"googlenet: {weights.source} does not say how pictures were normalised; {weights.assumed} is assumed, and "
+            f"`googlenet import --normalise` chooses.",
+            file=sys.stderr,
+        )
+
+
 def run_import(options: argparse.Namespace) -> int:
     from googlenet.checkpoints import import_weights
 
     loaded = import_weights(options.source, options.out, options.normalise)
+    if options.normalise is None:
+        say_what_is_assumed(loaded.provenance)
     heads = "aux1, aux2 and main" if loaded.config.architecture.aux_heads else "main alone"
     print(f"{options.out} holds {options.source}: {len(loaded.config.labels)} classes, trained heads: {heads}.")
     return 0

@@ -15,11 +15,12 @@ import gradio.media
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
-from googlenet.architecture import STAGES
+from googlenet.architecture import STAGES, TORCHVISION
 from googlenet.cli import main
-from tests.helpers import ROOT, random_image
+from tests.helpers import ROOT, random_image, random_model
 
 LION = gradio.media.get_image("lion.jpg")
 
@@ -171,3 +172,17 @@ def test_import_writes_a_folder_that_loads(tmp_path: Path, capsys: pytest.Captur
 def test_a_cluster_needs_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", LION, "--cluster"]) == 1
     assert "name its folder with --out" in capsys.readouterr().err
+
+
+def test_an_assumed_normalisation_is_said_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net, out, chosen = (str(tmp_path / name) for name in ("net.pth", "out", "chosen"))
+    torch.save(random_model(TORCHVISION, classes=3).state_dict(), net)
+
+    def said(*command: str) -> str:
+        assert main(command) == 0
+        return capsys.readouterr().err
+
+    for command in (["explain", LION, "--weights", net], ["import", net, "--out", out]):
+        assert "net.pth does not say how pictures were normalised; half is assumed" in said(*command)
+    assert said("import", net, "--out", chosen, "--normalise", "imagenet") == ""
+    assert said("explain", LION, "--weights", chosen) == ""  # its config.json says it

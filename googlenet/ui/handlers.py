@@ -226,6 +226,7 @@ def described(explainer: Explainer, chosen: str | None) -> Message:
         "sha256": provenance.sha256,
         "license": provenance.license,
         "offline": provenance.offline,
+        "assumed": provenance.assumed,
         "dataset": metrics and metrics.dataset,
         "top1": {head: share for head in HEADS if metrics and (share := metrics.top1.get(head)) and math.isfinite(share)},
         "labels": explainer.labels,

@@ -104,6 +104,8 @@ function showWeights(next) {
     licence: next.license,
   };
   if (!facts.revision) delete facts.revision; // a folder has none
+  if (next.assumed === "half") facts.normalised = words.assumed_half;
+  if (next.assumed === "imagenet") facts.normalised = words.assumed_imagenet;
   $(".facts").replaceChildren(
     ...Object.entries(facts).flatMap(([key, value]) => [
       make("dt", { class: "soft" }, words[key]),
