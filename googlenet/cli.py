@@ -69,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("--head", default="main", choices=HEADS[::-1])
     explain.add_argument("--target", metavar="CLASS", help="label or index; default: the head's top class")
     explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class")
+    explain.add_argument(
+        "--channels", action="store_true", help="also name the channels that speak most for and against the class"
+    )
     explain.add_argument("--out", metavar="FOLDER", help="write overlays, a contact sheet and the grids there")
     explain.add_argument("--full-size", action="store_true", help="overlays as large as the picture, not 2,048 pixels at most")
     explain.add_argument("--format", default="json", choices=("json", "parquet"), help="of stdout; default: JSON lines")
@@ -128,6 +131,8 @@ def run_explain(options: argparse.Namespace) -> int:
     from googlenet.explainer import Explainer
     from googlenet.folders import check_outputs, explain_files, find_pictures
 
+    if options.channels and (options.cluster is not None or options.format == "parquet"):
+        raise UserError("--channels goes into JSON alone, not into a table; leave it out.")
     if options.cluster is not None:
         return run_cluster(options)
     out = Path(options.out) if options.out else None
@@ -142,7 +147,7 @@ def run_explain(options: argparse.Namespace) -> int:
     with output(options.format) as write:
         explainer = Explainer.from_pretrained(options.weights or default_source(), device=options.device)
         say_what_is_assumed(explainer.provenance)
-        question = explainer.question(options.head, options.target, options.contrast)
+        question = explainer.question(options.head, options.target, options.contrast, channels=options.channels)
         outcomes = explain_files(explainer, question, sources, out, full_size=options.full_size)
         with closing(outcomes), tqdm(total=len(sources), unit="img", disable=len(sources) < 2) as bar:
             for source, outcome in outcomes:
