@@ -150,7 +150,7 @@ async def one_client(
         target, start = expected["question"]["target"]["index"], time.perf_counter()
         try:
             if kind == "page":
-                question = {"n": n, "path": path, "target": target, "known": n > 0}
+                question = {"n": n, "upload": path, "target": target, "known": n > 0}
                 found = await ask_page(client, server, f"{kind} {number}", question)
             else:
                 found = await ask_api(client, kind, path, target)

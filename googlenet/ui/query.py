@@ -61,7 +61,7 @@ class PageQuery:
         return cls(
             number=number if is_whole(number) else 0,
             example=text("example"),
-            path=text("path"),
+            path=text("upload"),
             known=data.get("known") is True,
             head=text("head") or "main",
             target=klass("target"),

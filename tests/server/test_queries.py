@@ -17,7 +17,7 @@ from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.query import MAX_SIDE, PageQuery
 from tests.helpers import explainer_of, random_model
 
-FIELDS = ("n", "example", "path", "known", "head", "target", "contrast", "weights", "original", "stage", "cell", "box")
+FIELDS = ("n", "example", "upload", "known", "head", "target", "contrast", "weights", "original", "stage", "cell", "box")
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5))
 SENT = ANYTHING | st.dictionaries(st.sampled_from(FIELDS), ANYTHING)

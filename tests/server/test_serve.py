@@ -145,7 +145,7 @@ def test_thirty_visitors_at_once_each_get_their_own_answer(program: Program) -> 
 
     async def run() -> list[Any]:
         async with program.client() as client:
-            asked = [ask(client, f"pupil {i}", select, {"n": i, "path": path}) for i, path in enumerate(paths)]
+            asked = [ask(client, f"pupil {i}", select, {"n": i, "upload": path}) for i, path in enumerate(paths)]
             return await asyncio.gather(*asked)
 
     for i, answer in enumerate(asyncio.run(run())):

@@ -187,7 +187,7 @@ def test_the_pages_words_are_the_same_in_both_languages_and_all_used() -> None:
 
 
 def test_the_browsers_question_is_checked() -> None:
-    ask = PageQuery.from_browser({"n": "x", "path": ["a"], "head": 5, "target": {"a": 1}, "known": 1, "contrast": "b" * 9999})
+    ask = PageQuery.from_browser({"n": "x", "upload": ["a"], "head": 5, "target": {"a": 1}, "known": 1, "contrast": "b" * 9999})
     assert ask == PageQuery(contrast="b" * 500)
     assert PageQuery.from_browser([1]) == PageQuery()
 
@@ -260,7 +260,7 @@ def test_a_large_picture_is_reduced_and_explained_in_its_own_pixels(explainer: E
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../x.jpg", "", str(PACKAGE / "model.py")])
 def test_a_path_outside_the_uploads_is_refused(path: str) -> None:
     with pytest.raises(UserError, match="no longer here"):
-        handlers.picture(PageQuery.from_browser({"path": path}))
+        handlers.picture(PageQuery.from_browser({"upload": path}))
 
 
 def test_a_visitor_can_name_a_repository_and_never_a_path(explainer: Explainer) -> None:

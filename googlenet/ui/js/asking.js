@@ -35,8 +35,9 @@ function send() {
 }
 /** @param {string} event @param {any} question */
 function post(event, question) {
-  posted[event] = question;
-  trigger(event, question);
+  const { path, ...rest } = question;
+  posted[event] = { ...rest, upload: path }; // Gradio refuses data with a `path` that is not in its folder before Python sees it
+  trigger(event, posted[event]);
 }
 /** Start the two timers of a question anew. @param {number} number */
 function patience(number) {
