@@ -88,8 +88,10 @@ class FairQueue:
         Args:
             running: how many pieces of work run at a time.
             waiting: how many may wait, in all; those of one address may be half of them.
-            per_session: how many of one session may wait.
+            per_session: how many of one session may wait; half as many run at a time.
         """
+        self.is_read: Callable[[str], bool] = lambda session: True
+        """whether somebody reads a session's messages; those of others have their turn last, and one of them runs at a time"""
         self.limit, self.most_waiting, self.per_session = running, waiting, per_session
         self.running: set[Ticket] = set()
         self.sessions: OrderedDict[str, deque[Ticket]] = OrderedDict()
@@ -186,13 +188,20 @@ class FairQueue:
 
     def admit(self) -> None:
         """Let run whose turn it is."""
-        while self.sessions and len(self.running) < self.limit:
-            session = next(iter(self.sessions))
+        while len(self.running) < self.limit and (session := self.next_session()) is not None:
             ticket = self.sessions[session][0]
             self.remove(ticket)
             if session in self.sessions:
                 self.sessions.move_to_end(session)
             self.start(ticket)
+
+    def next_session(self) -> str | None:
+        """The session that has the next turn; None where each that waits has enough running."""
+        runs = Counter(ticket.visitor.session for ticket in self.running)
+        unread = sum(not self.is_read(session) for session in runs)
+        may = [session for session in self.sessions if runs[session] < max(1, self.per_session // 2)]
+        read = next((session for session in may if self.is_read(session)), None)
+        return read if read is not None or unread else next(iter(may), None)
 
     def remove(self, ticket: Ticket) -> None:
         """Take a waiting ticket out of the queue."""

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -70,6 +71,8 @@ class Guard:
                 if path.startswith((API + "queue/join", API + "call/")):
                     self.mailboxes.bound()
                 await self.app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            pass
         except Exception as error:
             if exchange.started or (refusal := refuse(error, scope)) is None:
                 raise

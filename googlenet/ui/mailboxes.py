@@ -7,6 +7,7 @@ file alone uses its private parts; `tests/server/test_mailboxes.py` fails when a
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ class Mailboxes:
         self.queue = demo._queue  # noqa: SLF001
         self.readers: Counter[str] = Counter()
         """session → its open streams"""
+        self.silent_since: dict[str, float] = {}
+        """session → when it was first seen with unread messages and no reader, in seconds of the monotonic clock"""
 
     @contextmanager
     def reading(self, session: str) -> Iterator[None]:
@@ -38,17 +41,29 @@ class Mailboxes:
         """session → number of its unread messages."""
         return {session: box.qsize() for session, box in list(self.queue.pending_messages_per_session.items())}
 
+    def are_idle(self) -> bool:
+        """Whether nobody waits for a message."""
+        return not self.queue.event_ids_to_events and not any(self.unread().values())
+
+    def is_read(self, session: str) -> bool:
+        """Whether a browser reads a session's messages now."""
+        return session in self.readers
+
     def bound(self) -> None:
-        """Drop the fullest mailboxes while all together hold too much, first those that nobody reads."""
-        unread = self.unread()
-        self.drop_fullest({session: n for session, n in unread.items() if session not in self.readers}, MAX_SILENT)
+        """Drop the fullest mailboxes while all together hold too much: first those that nobody reads, for the longest time."""
+        unread, now = self.unread(), time.monotonic()
+        silent = {session: n for session, n in unread.items() if n and session not in self.readers}
+        self.silent_since = {session: self.silent_since.get(session, now) for session in silent}
+        self.drop_fullest(silent, MAX_SILENT)
         self.drop_fullest(self.unread(), MAX_UNREAD)
         for session in [s for s, events in self.queue.pending_event_ids_session.items() if not events and s not in unread]:
             del self.queue.pending_event_ids_session[session]  # Gradio forgets no session that ever asked
 
     def drop_fullest(self, unread: dict[str, int], limit: int) -> None:
-        total = sum(unread.values())
-        for session in sorted(unread, key=unread.__getitem__, reverse=True) if total > limit else ():
+        total, now = sum(unread.values()), time.monotonic()
+        if total <= limit:
+            return
+        for session in sorted(unread, key=lambda s: (-unread[s], self.silent_since.get(s, now))):
             if total > limit:
                 total -= unread[session]
                 self.drop(session)

@@ -27,7 +27,7 @@ FIRST_PORT, PORTS = 7860, 100
 """Where no port is named, the first free one of these."""
 M_ARENA_MAX = -8
 """malloc.h"""
-GOODBYE, QUIET = 3.5, 0.5
+GOODBYE, QUIET = 3.5, 1.0
 """Seconds that the last messages have at most for their way to the browsers when the program ends, and for which none must be
 left unread."""
 
@@ -146,6 +146,8 @@ def launch(page: Page, uploads: UploadFolder, host: str, port: int, share: bool)
     from googlenet.ui.mailboxes import Mailboxes
 
     mailboxes = Mailboxes(page.demo)
+    for queue in page.queues:
+        queue.is_read = mailboxes.is_read
     guard = Middleware(Guard, mailboxes=mailboxes, uploads=uploads)
     try:
         with contextlib.redirect_stdout(io.StringIO()) if share else contextlib.nullcontext():  # what follows says it shorter
@@ -176,7 +178,7 @@ def say_goodbye(page: Page, mailboxes: Mailboxes) -> None:
     while now < min(busy + QUIET, begun + GOODBYE):
         time.sleep(0.05)
         now = time.monotonic()
-        if any(mailboxes.unread().values()):
+        if not mailboxes.are_idle():
             busy = now
     for tunnel in CURRENT_TUNNELS:
         tunnel.kill()  # type: ignore[no-untyped-call]

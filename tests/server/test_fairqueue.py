@@ -85,6 +85,32 @@ async def test_a_session_holds_four_places_and_the_refusal_says_so() -> None:
 
 
 @in_loop
+async def test_a_session_has_half_as_many_running_as_it_may_have_waiting() -> None:
+    queue, gate = FairQueue(running=8), Gate()
+    asks = [asyncio.create_task(result(queue, Visitor("greedy"), gate.work(f"greedy {i}"))) for i in range(6)]
+    await until(lambda: len(gate.begun) == 2)
+    asks.append(asyncio.create_task(result(queue, Visitor("modest"), gate.work("modest"))))
+    await until(lambda: gate.begun[2:] == ["modest"])
+    gate.opened.set()
+    await asyncio.gather(*asks)
+    assert len(gate.begun) == 7
+
+
+@in_loop
+async def test_questions_whose_answers_nobody_reads_have_their_turn_last_and_one_by_one() -> None:
+    queue, gate = FairQueue(running=4), Gate()
+    queue.is_read = lambda session: session.startswith("reads")
+    asks = [asyncio.create_task(result(queue, Visitor(f"left {i}"), gate.work(f"left {i}"))) for i in range(6)]
+    await until(lambda: gate.begun == ["left 0"] and queue.waiting == 5)
+    asks += [asyncio.create_task(result(queue, Visitor(f"reads {i}"), gate.work(f"reads {i}"))) for i in range(3)]
+    await until(lambda: len(gate.begun) == 4)
+    assert sorted(gate.begun[1:]) == ["reads 0", "reads 1", "reads 2"]
+    gate.opened.set()
+    await asyncio.gather(*asks)
+    assert gate.begun[4:] == [f"left {i}" for i in range(1, 6)]
+
+
+@in_loop
 async def test_an_address_holds_half_of_the_queue_and_a_refusal_names_the_number() -> None:
     queue, gate = FairQueue(running=1, waiting=8), Gate()
     asks = [asyncio.create_task(result(queue, Visitor(f"a{i}", "203.0.113.7"), gate.work("a"))) for i in range(5)]

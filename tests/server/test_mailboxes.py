@@ -43,6 +43,15 @@ def test_the_fullest_of_those_that_nobody_reads_go_first(boxes: Mailboxes) -> No
     assert boxes.unread() == {"honest": 3, "idle": 0, "slow": 6}
 
 
+def test_of_those_that_are_alike_the_one_that_was_silent_longest_goes(boxes: Mailboxes) -> None:
+    fill(boxes, newest=0, old=4, older=4)
+    boxes.bound()
+    fill(boxes, newest=4)
+    boxes.bound()
+    assert "newest" in boxes.unread()
+    assert len(boxes.unread()) == 2
+
+
 def test_who_holds_a_stream_open_and_does_not_read_is_bounded_too(boxes: Mailboxes) -> None:
     fill(boxes, honest=3, stuck=60)
     with boxes.reading("stuck"), boxes.reading("honest"):
