@@ -37,7 +37,7 @@ async def honest(server: Server, alone: list[list[dict[str, object]]], end: floa
             target = expected["question"]["target"]["index"]  # type: ignore[index]
             start = time.perf_counter()
             try:
-                found = await ask_page(client, server, "honest", {"n": n, "path": paths[picture], "target": target})
+                found = await ask_page(client, server, "honest", {"n": n, "upload": paths[picture], "target": target})
             except (httpx.HTTPError, KeyError, TypeError):
                 tally.errors += 1
             else:
@@ -49,7 +49,7 @@ async def honest(server: Server, alone: list[list[dict[str, object]]], end: floa
 
 async def asks(server: Server, client: httpx.AsyncClient, chance: random.Random) -> None:
     path = await upload(client, photograph(chance.randrange(1000)))
-    await ask_page(client, server, f"{chance.random()}", {"n": 1, "path": path})
+    await ask_page(client, server, f"{chance.random()}", {"n": 1, "upload": path})
 
 
 async def leaves(server: Server, client: httpx.AsyncClient, chance: random.Random) -> None:
@@ -84,7 +84,7 @@ async def sends_too_much(server: Server, client: httpx.AsyncClient, chance: rand
 async def sends_nonsense(server: Server, client: httpx.AsyncClient, chance: random.Random) -> None:
     path = await upload(client, chance.randbytes(chance.randrange(1, 200_000)))
     with contextlib.suppress(KeyError):  # the answer is an error
-        await ask_page(client, server, f"{chance.random()}", {"n": 1, "path": path})
+        await ask_page(client, server, f"{chance.random()}", {"n": 1, "upload": path})
 
 
 HABITS = (asks, leaves, floods, breaks_off, sends_too_much, sends_nonsense)
