@@ -168,7 +168,8 @@ def run_cluster(options: argparse.Namespace) -> int:
     if not options.out:
         raise UserError("--cluster writes a Parquet table; name its folder with --out.")
     loaded = load(options.weights or default_source())
-    question = Explainer(loaded, "cpu").question(options.head, options.target, options.contrast)
+    asked = options.head, options.target, options.contrast
+    question = Explainer(loaded, "cpu").question(*asked, channels=options.channels)
     summary = explain_on_cluster(options.images, options.out, loaded, question, options.cluster or None)
     print(f"{options.out} holds {summary.pictures:,} pictures; {summary.unreadable:,} of them could not be read.")
     return int(summary.unreadable > 0)

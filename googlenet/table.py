@@ -2,6 +2,7 @@
 
 The columns are the fields of the JSON (README, "The result as JSON") under the same names, then:
 
+channels: null where the question does not ask for them.
 grids: for each stage, the signed map as a list of float16, row by row, in logit units. Its height and width stand in `stages`.
     Null where the asked head does not see the stage.
 error: why the picture could not be read; then only `image` has a value beside it.
@@ -37,6 +38,8 @@ STAGE = struct(
     share_of_evidence=pa.float64(),
     branches=struct(**dict.fromkeys(BRANCHES, pa.float64())),
 )
+CHANNEL = struct(channel=pa.int32(), branch=pa.string(), share=pa.float64(), peak=pa.list_(pa.float64()))
+CHANNELS = pa.struct([("cell", pa.list_(pa.int32())), ("for", pa.list_(CHANNEL)), ("against", pa.list_(CHANNEL))])
 SCHEMA = pa.schema(
     {
         "image": pa.string(),
@@ -46,6 +49,7 @@ SCHEMA = pa.schema(
         "belief": struct(**dict.fromkeys(HEADS, pa.float64())),
         "seen": pa.list_(pa.float64()),
         "stages": pa.list_(STAGE),
+        "channels": struct(**dict.fromkeys(STAGES, CHANNELS)),
         "grids": struct(**dict.fromkeys(STAGES, pa.list_(pa.float16()))),
         "error": pa.string(),
     }

@@ -195,3 +195,14 @@ def test_an_assumed_normalisation_is_said_on_stderr(tmp_path: Path, capsys: pyte
         assert "net.pth does not say how pictures were normalised; half is assumed" in said(*command)
     assert said("import", net, "--out", chosen, "--normalise", "imagenet") == ""
     assert said("explain", LION, "--weights", chosen) == ""  # its config.json says it
+
+
+def test_channels_in_both_formats(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert main(["explain", LION, "--channels", "--head", "aux1", "--device", "cpu"]) == 0
+    named = json.loads(capfdbinary.readouterr().out)["channels"]
+    assert main(["explain", LION, "--channels", "--head", "aux1", "--device", "cpu", "--format", "parquet"]) == 0
+    (tmp_path / "table.parquet").write_bytes(capfdbinary.readouterr().out)
+    (row,) = pq.read_table(tmp_path / "table.parquet").to_pylist()
+    assert list(named) == ["3a", "3b", "4a"]
+    assert [named[stage] for stage in named] == [row["channels"][stage] for stage in named]
+    assert row["channels"]["5b"] is None

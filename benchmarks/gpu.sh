@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# What only a GPU can show, in about three minutes: the tests marked `gpu`, then the engine beside its peers at 192 pixels.
+# Run it where this program and its extra `test` are installed. OUT names a folder for the tables (default: here).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=${OUT:-.}
+python=${PYTHON:-python3}
+"$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available() and "No CUDA GPU is available here.")'
+failed=0
+timeout 100 "$python" -m pytest -m gpu tests/test_engine.py tests/test_gradcam.py 2>&1 | tee "$out/gpu-tests.txt" || failed=1
+timeout 120 "$python" -m benchmarks.explain --device cuda --size 192 --batches 1,8,64,256 --rounds 15 --no-memory |
+  tee "$out/gpu-explain.md" || failed=1
+exit $failed
