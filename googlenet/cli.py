@@ -131,8 +131,6 @@ def run_explain(options: argparse.Namespace) -> int:
     from googlenet.explainer import Explainer
     from googlenet.folders import check_outputs, explain_files, find_pictures
 
-    if options.channels and (options.cluster is not None or options.format == "parquet"):
-        raise UserError("--channels goes into JSON alone, not into a table; leave it out.")
     if options.cluster is not None:
         return run_cluster(options)
     out = Path(options.out) if options.out else None

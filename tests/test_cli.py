@@ -48,15 +48,6 @@ def test_out_gets_overlays_sheet_and_grids(tmp_path: Path, capsys: pytest.Captur
         assert names == {*STAGES[:6], *(f"{stage}_branches" for stage in STAGES[:6]), "seen", "size"}
 
 
-def test_channels_are_named_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", str(LION), "--channels", "--head", "aux1"]) == 0
-    channels = json.loads(capsys.readouterr().out)["channels"]
-    assert list(channels) == list(STAGES[:3])
-    assert [len(channels["4a"][side]) for side in ("for", "against")] == [5, 3]
-    assert main(["explain", str(LION), "--channels", "--format", "parquet"]) == 1
-    assert "goes into JSON alone" in capsys.readouterr().err
-
-
 def test_folders_and_a_bad_file_among_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "pictures"
     (folder / "deep").mkdir(parents=True)
