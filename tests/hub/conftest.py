@@ -32,13 +32,13 @@ def write_model(folder: Path) -> Files:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """A repository in this program's layout."""
     return write_model(tmp_path_factory.mktemp("ours"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[HubServer]:
     with HubServer() as server:
         yield server
@@ -127,7 +127,7 @@ class Client:
 Start = Callable[..., Client]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def start(server: HubServer) -> Iterator[Start]:
     """Start clients; they end with the tests."""
     clients = []
@@ -141,12 +141,12 @@ def start(server: HubServer) -> Iterator[Start]:
         client.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(start: Start, home: Path) -> Client:
     """The client of most tests, with a token; a test uses repositories of its own names, so that the cache is new to it."""
     return start(home, HF_TOKEN=TOKEN)

@@ -84,14 +84,14 @@ def start(arguments: list[str], temporary: Path, **variables: str) -> Program:
     raise RuntimeError(f"app.py did not come up:\n{log.read_text()[-2000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of weights: three classes, no auxiliary heads, quick."""
     write_model(folder := tmp_path_factory.mktemp("small"))
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def program(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     program = start(["--weights", str(small)], tmp_path_factory.mktemp("temporary"))
     yield program
