@@ -46,8 +46,8 @@ def main() -> None:
     leads: list[float] = []
     for start in tqdm(range(0, min(TOPS, len(paths)), BATCH), unit="batch"):
         x = torch.cat([loaded.config.preprocess(open_image(path)) for path in paths[start : start + BATCH]])
-        reference = single.run(x, [Question()] * len(x))
-        found = half.run(x, [Question(target=int(result["target"])) for result in reference])
+        reference = single.passes.run(x, [Question()] * len(x))
+        found = half.passes.run(x, [Question(target=int(result["target"])) for result in reference])
         for one, other in zip(reference, found, strict=True):
             for stage in STAGES if start < MAPS else ():
                 maps = [torch.from_numpy(result[stage]).sum(0) for result in (one, other)]

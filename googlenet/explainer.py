@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -16,35 +12,25 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from googlenet.architecture import BRANCHES, HEADS, STAGES_BEFORE
+from googlenet.answer import explanation_of
+from googlenet.architecture import HEADS
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.config import ModelConfig
 from googlenet.device import half_precision, pick_device
-from googlenet.engine import Engine, PictureResult
-from googlenet.errors import QuestionError
-from googlenet.explanation import Box, Cell, Channel, Explanation, Question, peak_of
-from googlenet.gradcam import FOR, ChannelMaps
+from googlenet.engine import Engine
+from googlenet.explanation import Cell, Explanation, Question
 from googlenet.images import ImageSource, open_image
 from googlenet.labels import Labels
+from googlenet.passes import PassQueue
+from googlenet.questions import check_question, check_stage
 
 T = TypeVar("T")
-
-
-@dataclass
-class Request:
-    """Pictures that wait for a pass: at most as many as one pass takes."""
-
-    x: Tensor
-    """(N, 3, S, S)"""
-    questions: Sequence[Question]
-    results: Future[list[PictureResult]]
 
 
 class Explainer:
     """A model that answers questions about pictures, from any number of threads.
 
-    The thread that gets the lock runs the queued requests in one pass, as many as one pass takes, each with its own question. No
-    thread waits for a batch to fill.
+    Requests of several threads become one pass, each with its own question (`googlenet.passes`).
 
     Args:
         loaded: what `googlenet.load` gives.
@@ -65,8 +51,6 @@ class Explainer:
             bfloat16 = where.type == "cpu" and half_precision(where) and self.model.fc.weight.dtype == torch.float32
         if bfloat16:
             self.model.to_bfloat16()
-        self.queue: deque[Request] = deque()
-        self.model_free = threading.Lock()
         self.to(where)
         self.grid_sizes = self.engine.warm_up()
         """stage → (rows, columns) of its map"""
@@ -77,6 +61,7 @@ class Explainer:
         self.device = torch.device(device)
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.engine = Engine(self.model, self.config.preprocess.crop, graphs=graphs)
+        self.passes = PassQueue(self.engine)
 
     @classmethod
     def from_pretrained(
@@ -108,7 +93,7 @@ class Explainer:
     @property
     def waiting(self) -> int:
         """How many requests wait for a pass."""
-        return len(self.queue)
+        return len(self.passes)
 
     def preprocess(self, image: ImageSource) -> Tensor:
         """Prepare a picture as the weights ask.
@@ -199,43 +184,10 @@ class Explainer:
 
     def check(self, question: Question) -> None:
         """Raises QuestionError for a head or cell that these weights do not have, IndexError for a class that they do not."""
-        if question.head not in HEADS:
-            raise QuestionError("There is no head {head}; choose main, aux2 or aux1.", head=repr(question.head))
-        if question.head != "main" and not self.config.architecture.aux_heads:
-            raise QuestionError(
-                "The weights {source} have no trained {head} head; ask about the main head.",
-                source=self.provenance.source,
-                head=question.head,
-            )
-        if question.cell is not None:
-            self.check_cell(question.head, question.cell)
-        for index in (question.target, question.contrast):
-            if index is not None and not 0 <= index < len(self.labels):
-                raise IndexError(f"class {index} of {len(self.labels)}")
+        check_question(question, self.config, self.provenance.source, self.grid_sizes)
 
-    def check_stage(self, head: str, stage: str) -> None:
-        """Raises QuestionError for a stage that the head does not see."""
-        if stage not in STAGES_BEFORE[head]:
-            raise QuestionError(
-                "The {head} head sees no stage {stage}; choose one of {stages}.",
-                head=head,
-                stage=repr(stage),
-                stages=", ".join(STAGES_BEFORE[head]),
-            )
-
-    def check_cell(self, head: str, cell: Cell) -> None:
-        """Raises QuestionError for a stage that the head does not see, or a cell that the stage does not have."""
-        self.check_stage(head, cell.stage)
-        height, width = self.grid_sizes[cell.stage]
-        if not (0 <= cell.row < height and 0 <= cell.column < width):
-            raise QuestionError(
-                "Stage {stage} has {height} rows and {width} columns of cells; there is none in row {row}, column {column}.",
-                stage=cell.stage,
-                height=height,
-                width=width,
-                row=cell.row,
-                column=cell.column,
-            )
+    check_stage = staticmethod(check_stage)
+    """Raises QuestionError for a stage that the head does not see."""
 
     def find_class(self, name: str | int) -> int:
         """A label or an index → index. Raises QuestionError for none or several (`googlenet.labels`)."""
@@ -263,18 +215,13 @@ class Explainer:
             >>> [explanation.question.head for explanation in explainer.explain_batch(images, questions)]
             ['main', 'aux1']
         """
-        parts = self.parts(len(images))
+        parts = self.passes.parts(len(images))
         explanations: list[Explanation] = []
         with ThreadPoolExecutor(1) as ahead:
             tasks = (ahead.submit(self.prepare, images[part]) for part in parts)
             for part, x in zip(parts, one_ahead(tasks), strict=True):
                 explanations += self.explain_prepared(x, [image.size for image in images[part]], questions[part])
         return explanations
-
-    def parts(self, n: int) -> list[slice]:
-        """n pictures in parts of as many as one pass takes."""
-        step = self.engine.largest
-        return [slice(start, start + step) for start in range(0, n, step)]
 
     def explain_prepared(self, x: Tensor, sizes: Sequence[tuple[int, int]], questions: Sequence[Question]) -> list[Explanation]:
         """Explain pictures that are prepared already (`preprocess`).
@@ -284,40 +231,13 @@ class Explainer:
             sizes: (width, height) in pixels of each picture before its preparation.
             questions: one for each picture.
         """
-        results = self.run(x, questions)
-        return [self.explanation(*each) for each in zip(results, sizes, questions, strict=True)]
-
-    def run(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]:
-        """The passes' own numbers for prepared pictures x (N, 3, S, S), through the queue that all threads share."""
         for question in questions:
             self.check(question)
-        requests = [Request(x[part], questions[part], Future()) for part in self.parts(len(x))]
-        self.queue.extend(requests)
-        for request in requests:
-            while not request.results.done():
-                with self.model_free:  # its holder runs what waits, so that this request may be done by now
-                    if not request.results.done():
-                        self.run_waiting()
-        return [result for request in requests for result in request.results.result()]
-
-    def run_waiting(self) -> None:
-        """One pass over the next requests in the queue. The caller holds `model_free`."""
-        batch = [self.queue.popleft()]
-        pictures = len(batch[0].questions)
-        while self.queue and pictures + len(self.queue[0].questions) <= self.engine.largest:
-            batch.append(self.queue.popleft())
-            pictures += len(batch[-1].questions)
-        try:
-            x = batch[0].x if len(batch) == 1 else torch.cat([request.x for request in batch])
-            results = iter(self.engine(x, [question for request in batch for question in request.questions]))
-            for request in batch:
-                request.results.set_result(list(islice(results, len(request.questions))))
-        except BaseException as error:
-            for request in batch:
-                if not request.results.done():
-                    request.results.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
+        results = self.passes.run(x, questions)
+        return [
+            explanation_of(result, size, question, self.model, self.config, self.provenance)
+            for result, size, question in zip(results, sizes, questions, strict=True)
+        ]
 
     def probabilities(self, x: Tensor) -> dict[str, NDArray[np.float32]]:
         """Prepared pictures x (N, 3, S, S) → by head, of those that the weights have, probabilities (N, classes); no maps.
@@ -326,7 +246,7 @@ class Explainer:
         """
         temperatures, found = self.config.temperatures or {}, []
         for some in x.split(self.engine.largest):
-            with self.model_free, torch.no_grad():
+            with self.passes.model_free, torch.no_grad():
                 logits = self.model.heads(some.to(self.device, memory_format=torch.channels_last))
             found.append(
                 {
@@ -337,38 +257,6 @@ class Explainer:
             )
         return {head: np.concatenate([batch[head] for batch in found]) for head in found[0]}
 
-    def explanation(self, result: PictureResult, size: tuple[int, int], question: Question) -> Explanation:
-        """One picture's numbers in their frame."""
-        result = result.copy()  # else one picture would keep its whole batch in memory
-        question = replace(question, target=int(result["target"]))
-        temperatures = self.config.temperatures or {}
-        probabilities = {head: softmax(result.get(head), temperatures.get(head, 1.0)) for head in HEADS}
-        stages = STAGES_BEFORE[question.head]
-        seen = self.config.preprocess.seen(size)
-        threshold = self.config.metrics.unlikely_below if self.config.metrics else None
-        return Explanation(
-            size=size,
-            seen=seen,
-            question=question,
-            labels=self.labels,
-            probabilities=probabilities,
-            branch_grids={stage: result[stage] for stage in stages},
-            weights=self.provenance,
-            unlikely=threshold is not None and float(probabilities["main"].max()) < threshold,  # type: ignore[union-attr]
-            channels={stage: self.channels(stage, result, seen) for stage in stages} if question.channels else None,
-        )
-
-    def channels(self, stage: str, result: PictureResult, seen: Box) -> tuple[Channel, ...]:
-        """The strongest channels of a stage, for the class and then against it."""
-        ends = np.cumsum(self.model.stage(stage).splits)
-        found = []
-        parts = (result[f"{stage} {name}"] for name in ChannelMaps._fields)
-        for place, (index, share, grid) in enumerate(zip(*parts, strict=True)):
-            if share > 0 if place < FOR else share < 0:
-                branch = BRANCHES[int(np.searchsorted(ends, index, side="right"))]
-                found.append(Channel(int(index), branch, float(share), grid, peak_of(np.abs(grid), seen)))
-        return tuple(found)
-
 
 def one_ahead(tasks: Iterator[Future[T]]) -> Iterator[T]:
     """The tasks' results in order. Each task is started while the result before it is in use."""
@@ -376,11 +264,3 @@ def one_ahead(tasks: Iterator[Future[T]]) -> Iterator[T]:
     while coming is not None:
         now, coming = coming, next(tasks, None)
         yield now.result()
-
-
-def softmax(logits: NDArray[np.float32] | None, temperature: float) -> NDArray[np.float32] | None:
-    """softmax(logits / temperature); None for a head that the weights lack."""
-    if logits is None:
-        return None
-    powers = np.exp((logits - logits.max()) / np.float32(temperature))
-    return powers / powers.sum()

@@ -333,7 +333,7 @@ def test_an_explanation_keeps_its_own_numbers_alone(explainer: Explainer) -> Non
 def test_how_many_wait(explainer: Explainer) -> None:
     image = random_image(100, 100)
     with ThreadPoolExecutor(3) as pool:
-        with explainer.model_free:
+        with explainer.passes.model_free:
             asked = [pool.submit(explainer.explain, image) for _ in range(3)]
             deadline = time.monotonic() + 30
             while explainer.waiting < 3 and time.monotonic() < deadline:

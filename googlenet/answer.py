@@ -1,0 +1,73 @@
+"""A pass's numbers for one picture → its Explanation: temperatures, the picture's frame, channels by branch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from googlenet.architecture import BRANCHES, HEADS, STAGES_BEFORE
+from googlenet.config import ModelConfig
+from googlenet.engine import PictureResult
+from googlenet.explanation import Box, Channel, Explanation, Provenance, Question, peak_of
+from googlenet.gradcam import FOR, ChannelMaps
+from googlenet.model import GoogLeNet
+
+
+def explanation_of(
+    result: PictureResult,
+    size: tuple[int, int],
+    question: Question,
+    model: GoogLeNet,
+    config: ModelConfig,
+    provenance: Provenance,
+) -> Explanation:
+    """One picture's numbers in their frame.
+
+    Args:
+        result: what the pass gave for the picture.
+        size: (width, height) in pixels of the picture before its preparation.
+        question: what was asked; without a target, the pass chose the head's top class.
+        model: what ran, for the number of channels of each branch.
+        config: of the weights.
+        provenance: of the weights.
+    """
+    result = result.copy()  # else one picture would keep its whole batch in memory
+    question = replace(question, target=int(result["target"]))
+    temperatures = config.temperatures or {}
+    probabilities = {head: softmax(result.get(head), temperatures.get(head, 1.0)) for head in HEADS}
+    stages = STAGES_BEFORE[question.head]
+    seen = config.preprocess.seen(size)
+    threshold = config.metrics.unlikely_below if config.metrics else None
+    return Explanation(
+        size=size,
+        seen=seen,
+        question=question,
+        labels=config.labels,
+        probabilities=probabilities,
+        branch_grids={stage: result[stage] for stage in stages},
+        weights=provenance,
+        unlikely=threshold is not None and float(probabilities["main"].max()) < threshold,  # type: ignore[union-attr]
+        channels={stage: channels(stage, result, seen, model) for stage in stages} if question.channels else None,
+    )
+
+
+def channels(stage: str, result: PictureResult, seen: Box, model: GoogLeNet) -> tuple[Channel, ...]:
+    """The strongest channels of a stage, for the class and then against it."""
+    ends = np.cumsum(model.stage(stage).splits)
+    found = []
+    parts = (result[f"{stage} {name}"] for name in ChannelMaps._fields)
+    for place, (index, share, grid) in enumerate(zip(*parts, strict=True)):
+        if share > 0 if place < FOR else share < 0:
+            branch = BRANCHES[int(np.searchsorted(ends, index, side="right"))]
+            found.append(Channel(int(index), branch, float(share), grid, peak_of(np.abs(grid), seen)))
+    return tuple(found)
+
+
+def softmax(logits: NDArray[np.float32] | None, temperature: float) -> NDArray[np.float32] | None:
+    """softmax(logits / temperature); None for a head that the weights lack."""
+    if logits is None:
+        return None
+    powers = np.exp((logits - logits.max()) / np.float32(temperature))
+    return powers / powers.sum()

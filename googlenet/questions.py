@@ -1,0 +1,62 @@
+"""What may be asked of one set of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from googlenet.architecture import HEADS, STAGES_BEFORE
+from googlenet.config import ModelConfig
+from googlenet.errors import QuestionError
+from googlenet.explanation import Cell, Question
+
+
+def check_question(question: Question, config: ModelConfig, source: str, grid_sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Check a question against the weights.
+
+    Args:
+        question: any question.
+        config: of the weights.
+        source: the weights' name, for the error.
+        grid_sizes: stage → (rows, columns) of its map.
+
+    Raises:
+        QuestionError: the weights have no such head, or the stage no such cell.
+        IndexError: the weights have no such class.
+    """
+    if question.head not in HEADS:
+        raise QuestionError("There is no head {head}; choose main, aux2 or aux1.", head=repr(question.head))
+    if question.head != "main" and not config.architecture.aux_heads:
+        raise QuestionError(
+            "The weights {source} have no trained {head} head; ask about the main head.", source=source, head=question.head
+        )
+    if question.cell is not None:
+        check_cell(question.head, question.cell, grid_sizes)
+    for index in (question.target, question.contrast):
+        if index is not None and not 0 <= index < len(config.labels):
+            raise IndexError(f"class {index} of {len(config.labels)}")
+
+
+def check_stage(head: str, stage: str) -> None:
+    """Raises QuestionError for a stage that the head does not see."""
+    if stage not in STAGES_BEFORE[head]:
+        raise QuestionError(
+            "The {head} head sees no stage {stage}; choose one of {stages}.",
+            head=head,
+            stage=repr(stage),
+            stages=", ".join(STAGES_BEFORE[head]),
+        )
+
+
+def check_cell(head: str, cell: Cell, grid_sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Raises QuestionError for a stage that the head does not see, or a cell that the stage does not have."""
+    check_stage(head, cell.stage)
+    height, width = grid_sizes[cell.stage]
+    if not (0 <= cell.row < height and 0 <= cell.column < width):
+        raise QuestionError(
+            "Stage {stage} has {height} rows and {width} columns of cells; there is none in row {row}, column {column}.",
+            stage=cell.stage,
+            height=height,
+            width=width,
+            row=cell.row,
+            column=cell.column,
+        )
