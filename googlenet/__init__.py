@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from googlenet.explainer import Explainer
     from googlenet.explanation import Explanation, Question
     from googlenet.model import GoogLeNet
+    from googlenet.trust import examine
 
 __version__ = "0.2.0"
-__all__ = ["Explainer", "Explanation", "GoogLeNet", "Question", "UserError", "__version__", "load", "save"]
+__all__ = ["Explainer", "Explanation", "GoogLeNet", "Question", "UserError", "__version__", "examine", "load", "save"]
 
 _MODULES = {
     "Explainer": "explainer",
@@ -23,6 +24,7 @@ _MODULES = {
     "GoogLeNet": "model",
     "Question": "explanation",
     "UserError": "errors",
+    "examine": "trust",
     "load": "checkpoints",
     "save": "checkpoints",
 }

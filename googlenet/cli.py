@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from googlenet import __version__
-from googlenet.architecture import HEADS, STAGES
+from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.errors import UserError, missing_extra
 from googlenet.training.commands import add_arguments
 
 if TYPE_CHECKING:
+    from googlenet.explainer import Explainer
     from googlenet.explanation import Explanation, Provenance
 
 
@@ -71,6 +72,10 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class")
     explain.add_argument(
         "--channels", action="store_true", help="also name the channels that speak most for and against the class"
+    )
+    explain.add_argument("--trust", action="store_true", help="also test how far a stage's map can be trusted; takes seconds")
+    explain.add_argument(
+        "--stage", action="append", choices=STAGES, help="with --trust: the stage to test, or several; default: the head's last"
     )
     explain.add_argument("--out", metavar="FOLDER", help="write overlays, a contact sheet and the grids there")
     explain.add_argument("--full-size", action="store_true", help="overlays as large as the picture, not 2,048 pixels at most")
@@ -131,6 +136,8 @@ def run_explain(options: argparse.Namespace) -> int:
     from googlenet.explainer import Explainer
     from googlenet.folders import check_outputs, explain_files, find_pictures
 
+    if options.stage and not options.trust:
+        raise UserError("--stage names what --trust tests; add --trust.")
     if options.cluster is not None:
         return run_cluster(options)
     out = Path(options.out) if options.out else None
@@ -146,7 +153,8 @@ def run_explain(options: argparse.Namespace) -> int:
         explainer = Explainer.from_pretrained(options.weights or default_source(), device=options.device)
         say_what_is_assumed(explainer.provenance)
         question = explainer.question(options.head, options.target, options.contrast, channels=options.channels)
-        outcomes = explain_files(explainer, question, sources, out, full_size=options.full_size)
+        tested = stages_to_test(explainer, options) if options.trust else ()
+        outcomes = explain_files(explainer, question, sources, out, full_size=options.full_size, tested=tested)
         with closing(outcomes), tqdm(total=len(sources), unit="img", disable=len(sources) < 2) as bar:
             for source, outcome in outcomes:
                 if isinstance(outcome, UserError):
@@ -157,12 +165,21 @@ def run_explain(options: argparse.Namespace) -> int:
     return int(failed)
 
 
+def stages_to_test(explainer: Explainer, options: argparse.Namespace) -> Sequence[str]:
+    """Raises QuestionError for a stage that the head does not see."""
+    for stage in options.stage or ():
+        explainer.check_stage(options.head, stage)
+    return options.stage or STAGES_BEFORE[options.head][-1:]
+
+
 def run_cluster(options: argparse.Namespace) -> int:
     from googlenet.checkpoints import load
     from googlenet.checkpoints.source import default_source
     from googlenet.cluster import explain_on_cluster
     from googlenet.explainer import Explainer
 
+    if options.trust:
+        raise UserError("--trust does not run on a cluster; leave out --cluster.")
     if not options.out:
         raise UserError("--cluster writes a Parquet table; name its folder with --out.")
     loaded = load(options.weights or default_source())

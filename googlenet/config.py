@@ -64,6 +64,8 @@ class MapTrust:
     """part of the pictures whose centre lies in the object's box"""
     pointing: dict[str, dict[str, Pointing]]
     """by head and stage"""
+    sha256: str | None = None
+    """of the weights file that was measured; None where it was not noted"""
 
 
 @dataclass(frozen=True)

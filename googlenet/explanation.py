@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from googlenet.architecture import BRANCHES, STAGES
+from googlenet.verdict import Trust
 
 
 class Cell(NamedTuple):
@@ -136,6 +137,8 @@ class Explanation:
     """whether the main head's best probability is so low that none of the labels looks likely"""
     channels: dict[str, tuple[Channel, ...]] | None = None
     """stage → up to five channels that speak most for the class, then up to three most against; None where not asked for"""
+    trust: dict[str, Trust] | None = None
+    """stage → how far its map can be trusted on this picture; None where it was not tested (`googlenet.trust.examine`)"""
 
     @property
     def grids(self) -> dict[str, NDArray[np.float32]]:
@@ -189,6 +192,7 @@ class Explanation:
         assert question.target is not None
         summaries = {stage.name: stage for stage in self.stages}
         channels = {} if self.channels is None else {"channels": channels_json(self.channels, question.cell)}
+        trust = {} if self.trust is None else {"trust": {stage: found.to_json() for stage, found in self.trust.items()}}
         return {
             "image": image,
             "weights": {"source": self.weights.source, "revision": self.weights.revision, "sha256": self.weights.sha256},
@@ -204,6 +208,7 @@ class Explanation:
             "seen": list(self.seen),
             "stages": [stage_json(name, summaries.get(name)) for name in STAGES],
             **channels,
+            **trust,
         }
 
     def npz(self) -> bytes:

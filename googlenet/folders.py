@@ -29,6 +29,7 @@ from googlenet.errors import PictureError, UserError, reason
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
 from googlenet.render import overlay, sheet
+from googlenet.trust import examine_prepared
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 """What pictures' names end with, in upper or lower case."""
@@ -178,6 +179,7 @@ def explain_files(
     out: Path | None = None,
     *,
     full_size: bool = False,
+    tested: Sequence[str] = (),
 ) -> Generator[tuple[Source, Outcome], None, None]:
     """Explain pictures; with `out`, write their overlays, contact sheets and grids there.
 
@@ -187,6 +189,7 @@ def explain_files(
         sources: the pictures' files.
         out: folder for results, checked by `check_outputs`.
         full_size: draw overlays as large as the picture, not `SIDE` pixels at most.
+        tested: stages whose maps are tested (`googlenet.trust`).
 
     Yields:
         For each picture, in order: its Explanation, or the UserError that says why it could not be read.
@@ -199,7 +202,9 @@ def explain_files(
     prepare = Preparation(explainer, None if out is None else full_size, workers)
     with prepare, threads(workers) as preparing, threads(1) as running:
         prepared = in_order(preparing, prepare, sources, ahead=2 * step)
-        batches = in_order(running, lambda batch: explain_batch(explainer, question, batch), batched(prepared, step), ahead=2)
+        batches = in_order(
+            running, lambda batch: explain_batch(explainer, question, batch, tested), batched(prepared, step), ahead=2
+        )
         explained = (each for batch in batches for each in batch)
         if out is None:
             yield from ((source, outcome) for source, _, outcome in explained)
@@ -243,14 +248,17 @@ class Preparation:
 
 
 def explain_batch(
-    explainer: Explainer, question: Question, batch: Sequence[tuple[Source, Prepared | UserError]]
+    explainer: Explainer, question: Question, batch: Sequence[tuple[Source, Prepared | UserError]], tested: Sequence[str]
 ) -> list[tuple[Source, Prepared | None, Outcome]]:
-    """Run the model over those of a batch that could be read."""
+    """Run the model over those of a batch that could be read, and test the maps of some stages."""
     good = [prepared for _, prepared in batch if isinstance(prepared, Prepared)]
-    explanations: Iterator[Explanation] = iter(())
+    found: list[Explanation] = []
     if good:
         x = torch.cat([prepared.x for prepared in good])
-        explanations = iter(explainer.explain_prepared(x, [prepared.size for prepared in good], [question] * len(good)))
+        found = explainer.explain_prepared(x, [prepared.size for prepared in good], [question] * len(good))
+    if tested:
+        found = [examine_prepared(explainer, each.x, explanation, tested) for each, explanation in zip(good, found, strict=True)]
+    explanations = iter(found)
     return [
         (source, prepared, next(explanations)) if isinstance(prepared, Prepared) else (source, None, prepared)
         for source, prepared in batch

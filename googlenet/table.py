@@ -2,7 +2,7 @@
 
 The columns are the fields of the JSON (README, "The result as JSON") under the same names, then:
 
-channels: null where the question does not ask for them.
+channels, trust: null where they were not asked for.
 grids: for each stage, the signed map as a list of float16, row by row, in logit units. Its height and width stand in `stages`.
     Null where the asked head does not see the stage.
 error: why the picture could not be read; then only `image` has a value beside it.
@@ -40,6 +40,15 @@ STAGE = struct(
 )
 CHANNEL = struct(channel=pa.int32(), branch=pa.string(), share=pa.float64(), peak=pa.list_(pa.float64()))
 CHANNELS = pa.struct([("cell", pa.list_(pa.int32())), ("for", pa.list_(CHANNEL)), ("against", pa.list_(CHANNEL))])
+CURVE = pa.list_(pa.float64())
+CURVES = ("deletion", "insertion", "random_deletion", "random_insertion")
+TRUST = struct(
+    steps=CURVE,
+    **dict.fromkeys(CURVES, CURVE),
+    area=struct(**dict.fromkeys(CURVES, pa.float64())),
+    randomised_correlation=pa.float64(),
+    sentence=struct(en=pa.string(), ko=pa.string()),
+)
 SCHEMA = pa.schema(
     {
         "image": pa.string(),
@@ -50,6 +59,7 @@ SCHEMA = pa.schema(
         "seen": pa.list_(pa.float64()),
         "stages": pa.list_(STAGE),
         "channels": struct(**dict.fromkeys(STAGES, CHANNELS)),
+        "trust": struct(**dict.fromkeys(STAGES, TRUST)),
         "grids": struct(**dict.fromkeys(STAGES, pa.list_(pa.float16()))),
         "error": pa.string(),
     }

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 import numpy as np
 import pytest
 import torch
 
+from googlenet.cover import cover, darkest, fill, in_picture, pixels
 from googlenet.errors import QuestionError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Box, Question
 from googlenet.images import Preprocess
-from googlenet.trust import area, cover, curves, darkest, examine, fill, in_picture, order, pixels, randomise, rank_correlation
+from googlenet.trust import curves, examine, order, randomise, rank_correlation
+from googlenet.verdict import Trust, area
 from tests.helpers import explainer_of, random_image, random_model
 
 PREPROCESS = Preprocess(110, 96, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -123,24 +128,48 @@ def test_curves_begin_and_end_at_the_whole_picture_and_at_nothing(explainer: Exp
     assert done[-1] == 1
 
 
-def test_the_panel_has_curves_and_a_map_without_meaning(explainer: Explainer) -> None:
+def test_a_map_is_tested_by_curves_and_by_a_map_without_meaning(explainer: Explainer) -> None:
     image = random_image(160, 120)
     done: list[float] = []
-    found = examine(explainer, image, Question("aux2", 3), "4b", done.append)
+    question = explainer.question("aux2", 3)
+    explanation = examine(explainer, image, question, ["4b", "3a"], done.append)
+    assert explanation.trust is not None
+    assert list(explanation.trust) == ["4b", "3a"]
+    found = explanation.trust["4b"]
+    assert (found.head, found.label) == ("aux2", "thing 3")
     assert len(found.steps) == len(found.deletion) == len(found.random_insertion) == 21
     assert found.deletion[0] == found.random_deletion[0] == found.insertion[-1] == found.random_insertion[-1]
+    assert found.deletion[0] == pytest.approx(explanation.belief["aux2"], abs=1e-5)
     assert found.randomised.shape == (4, *explainer.grid_sizes["4b"])
     own = explainer.explain(image, head="aux2", target=3).grids["4b"]
     assert found.correlation == pytest.approx(rank_correlation(own, found.randomised.sum(0)))
     assert abs(found.correlation) < 0.9
+    assert done == sorted(done)
     assert done[-1] == 1
-    again = examine(explainer, image, Question("aux2", 3), "4b")
-    assert again.random_deletion == found.random_deletion
-    np.testing.assert_array_equal(again.randomised, found.randomised)
-    told = found.to_json()
-    assert told["area"]["deletion"] == pytest.approx(area(found.deletion))
-    with pytest.raises(QuestionError, match="sees no stage"):
-        examine(explainer, image, Question("aux1"), "4b")
+    again = examine(explainer, image, question, ["4b"]).trust
+    assert again is not None
+    assert again["4b"].random_deletion == found.random_deletion
+    np.testing.assert_array_equal(again["4b"].randomised, found.randomised)
+
+
+def test_the_last_stage_is_tested_where_none_is_named_and_one_behind_the_head_is_refused(explainer: Explainer) -> None:
+    file = io.BytesIO()
+    random_image(96, 96).save(file, "PNG")
+    assert list(examine(explainer, file.getvalue(), Question("aux1")).trust or ()) == ["4a"]
+    with pytest.raises(QuestionError, match="sees no stage '4b'"):
+        examine(explainer, file.getvalue(), Question("aux1"), ["4a", "4b"])
+
+
+def test_the_json_has_the_curves_their_areas_and_the_sentence(explainer: Explainer) -> None:
+    explanation = examine(explainer, random_image(96, 96), Question(), ["5a"])
+    assert explanation.trust is not None
+    found = explanation.trust["5a"]
+    told = json.loads(json.dumps(explanation.to_json("a.png")))["trust"]["5a"]
+    assert told["deletion"] == pytest.approx(found.deletion)
+    assert told["area"]["random_insertion"] == pytest.approx(area(found.random_insertion))
+    assert told["randomised_correlation"] == pytest.approx(found.correlation)
+    assert told["sentence"] == {"en": found.sentence("en"), "ko": found.sentence("ko")}
+    assert "trust" not in explainer.explain(random_image(96, 96)).to_json("a.png")
 
 
 def test_randomising_goes_from_the_heads_down_to_the_stage(explainer: Explainer) -> None:
@@ -165,3 +194,55 @@ def test_area_and_rank_correlation() -> None:
     assert rank_correlation(a, -a) == pytest.approx(-1)
     assert rank_correlation(a, np.zeros((2, 2))) == 0
     assert rank_correlation(np.array([1.0, 2, 2, 3]), np.array([1.0, 2, 3, 4])) == pytest.approx(0.9486833)  # as SciPy
+
+
+def made(deletion: float, insertion: float, random_deletion: float, random_insertion: float, correlation: float) -> Trust:
+    """Curves that fall from 0.9, or rise to it, through one value in between."""
+
+    def falling(value: float) -> tuple[float, ...]:
+        return (0.9, *[value] * 19, 0.0)
+
+    def rising(value: float) -> tuple[float, ...]:
+        return falling(value)[::-1]
+
+    steps = tuple(np.linspace(0, 1, 21).tolist())
+    curves = falling(deletion), rising(insertion), falling(random_deletion), rising(random_insertion)
+    return Trust("main", "lion", steps, *curves, np.zeros((4, 2, 2), np.float32), correlation)
+
+
+SENTENCES = [
+    (
+        made(0.29, 0.8, 0.86, 0.1, -0.12),
+        "Hiding the brightest tenth of the picture takes 61 points from lion in the main head (90 % to 29 %); hiding a random "
+        "tenth takes 4 points from it. The map beats chance when its bright places are hidden and when they alone are shown. "
+        "With randomised weights the map is a different one (rank correlation −0.12).",
+        "가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이 61%p 내려갑니다(90 % → 29 %). "
+        "무작위로 10분의 1을 가리면 4%p 내려갑니다. 밝은 곳을 가릴 때도, 그곳만 보여 줄 때도 지도가 무작위보다 낫습니다. "
+        "가중치를 무작위로 바꾸면 다른 지도가 됩니다(순위 상관 −0.12).",
+    ),
+    (
+        made(0.91, 0.2, 0.899, 0.2, 0.75),
+        "Hiding the brightest tenth of the picture adds 1 point to lion in the main head (90 % to 91 %); hiding a random tenth "
+        "takes less than a point from it. In both tests the map is no better than chance: do not rely on it for this picture. "
+        "With randomised weights the map stays alike (rank correlation 0.75): it shows the picture, not the class.",
+        "가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이 1%p 올라갑니다(90 % → 91 %). "
+        "무작위로 10분의 1을 가리면 1%p도 달라지지 않습니다. 두 시험 모두에서 지도가 무작위보다 낫지 않습니다. "
+        "이 사진에서는 이 지도를 믿지 마세요. 가중치를 무작위로 바꿔도 지도가 비슷합니다(순위 상관 0.75). "
+        "이 지도는 클래스가 아니라 사진 자체를 보여 줍니다.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("found", "english", "korean"), SENTENCES)
+def test_the_sentence_says_what_the_curves_say(found: Trust, english: str, korean: str) -> None:
+    assert found.sentence() == english
+    assert found.sentence("ko") == korean
+
+
+def test_half_a_success_is_said_as_half() -> None:
+    assert "but not when they alone are shown" in made(0.1, 0.5, 0.5, 0.5, 0).sentence()
+    assert "but not when they are hidden" in made(0.5, 0.5, 0.5, 0.1, 0).sentence()
+
+
+def test_no_correlation_has_no_sign() -> None:
+    assert "(rank correlation 0.00)" in made(0.5, 0.5, 0.5, 0.5, -0.004).sentence()

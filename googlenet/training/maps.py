@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.config import MapTrust, Pointing
+from googlenet.cover import light, pixels
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Box, Explanation, Question
@@ -25,7 +26,8 @@ from googlenet.gradcam import grad_cam
 from googlenet.images import Preprocess
 from googlenet.training.data import Split
 from googlenet.training.pictures import opened
-from googlenet.trust import area, curves, light, order, pixels, randomise, rank_correlation
+from googlenet.trust import curves, order, randomise, rank_correlation
+from googlenet.verdict import area
 
 SMALL = 1 / 3
 """A box of at most this part of the picture leaves room to miss it: only such pictures decide "better than the centre"."""

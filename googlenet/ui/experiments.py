@@ -13,11 +13,12 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-import googlenet.trust
+import googlenet.cover
 from googlenet.architecture import STAGES_BEFORE
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Box, Explanation, Question
+from googlenet.trust import examine
 from googlenet.ui import texts
 from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.fairqueue import Tell
@@ -35,7 +36,7 @@ def cover(ask: PageQuery, cache: ExplainerCache) -> Message:
         raise UserError("There is no box to cover; draw one on the enlarged picture.")
     scale = image.width / shown.size[0]
     box = Box(*(edge * scale for edge in ask.box))
-    found = cache.apply(ask, partial(googlenet.trust.cover, image=image, question=question, box=box, stage=stage_of(ask)))
+    found = cache.apply(ask, partial(googlenet.cover.cover, image=image, question=question, box=box, stage=stage_of(ask)))
     boxes = {name: [edge / scale for edge in part] for name, part in (("box", found.box), ("other", found.other))}
     return {"cover": {**vars(found), **boxes}}
 
@@ -45,13 +46,13 @@ def trust(ask: PageQuery, cache: ExplainerCache, tell: Tell) -> None:
     tell(trust_progress())
     image, explainer = picture(ask).image, cache.find(ask.weights)
     question = explainer.question(ask.head, ask.target, ask.contrast)
-    task = partial(googlenet.trust.examine, image=image, question=question, stage=stage_of(ask))
+    stage = stage_of(ask)
+    task = partial(examine, image=image, question=question, stages=[stage])
     if not cache.lent:  # a lent GPU's process can tell nothing while it runs
         task = partial(task, progress=lambda share: tell(trust_progress(share)))
-    found = cache.apply(ask, task)
-    label = explainer.labels[found.target]
-    say = {language: texts.trust_sentence(found, label, ask.head, language) for language in texts.LANGUAGES}
-    tell({"trust": {**vars(found), "randomised": packed_grid(found.randomised), "say": say}})
+    found = cache.apply(ask, task).trust[stage]
+    say = {language: found.sentence(language) for language in texts.LANGUAGES}
+    tell({"trust": {"stage": stage, **vars(found), "randomised": packed_grid(found.randomised), "say": say}})
 
 
 def trust_progress(share: float = 0.0, waiting: int = 0) -> Message:

@@ -9,7 +9,6 @@ import logging
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from PIL import Image
 
 from googlenet.architecture import HEADS, receptive_fields
 from googlenet.classes import imagenet_classes
+from googlenet.config import MapTrust
 from googlenet.decoding import open_bounded
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
@@ -216,6 +216,16 @@ def group_words(labels: Sequence[str]) -> list[str]:
     return [known.get(label, "") for label in labels]
 
 
+def known_trust(trust: MapTrust | None) -> Message:
+    """head → stage → language → what was measured of that map; nothing where nobody measured these weights."""
+    if trust is None:
+        return {}
+    return {
+        head: {stage: {each: texts.pointing_sentence(trust, head, stage, each) for each in texts.LANGUAGES} for stage in stages}
+        for head, stages in trust.pointing.items()
+    }
+
+
 def described(explainer: Explainer, chosen: str | None) -> Message:
     """What the page says of a set of weights, and the labels that the class search looks through."""
     provenance, metrics = explainer.provenance, explainer.config.metrics
@@ -231,7 +241,7 @@ def described(explainer: Explainer, chosen: str | None) -> Message:
         "top1": {head: share for head in HEADS if metrics and (share := metrics.top1.get(head)) and math.isfinite(share)},
         "labels": explainer.labels,
         "words": group_words(explainer.labels),
-        "trust": explainer.config.trust and asdict(explainer.config.trust),
+        "trust": known_trust(explainer.config.trust),
         "aux": explainer.config.architecture.aux_heads,
         "fields": {
             stage: {"size": size, "stride": stride}

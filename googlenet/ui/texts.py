@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from googlenet.architecture import HEADS
+from googlenet.config import MapTrust
 from googlenet.errors import ListedError, UserError
 from googlenet.explanation import Explanation
-from googlenet.trust import Trust, area
+from googlenet.verdict import named, percent
 
 LANGUAGES = ("en", "ko")
 
@@ -30,15 +31,6 @@ REGIONS = {
     ),
 }
 """Names of the picture's ninths: rows from the top, columns from the left."""
-
-
-def percent(p: float, language: str = "en") -> str:
-    """A probability in words that rounding does not make untrue: never "100 %" or "0 %"."""
-    if p >= 0.995:
-        return "over 99 %" if language == "en" else "99 % 이상"
-    if p < 0.001:
-        return "under 0.1 %" if language == "en" else "0.1 % 미만"
-    return f"{p:.0%}".replace("%", " %") if p >= 0.0995 else f"{p:.1%}".replace("%", " %")
 
 
 def sentence(explanation: Explanation, language: str = "en") -> str:
@@ -65,10 +57,6 @@ def favourites(explanation: Explanation) -> dict[str, tuple[int, float]]:
         if p is not None:
             found[head] = (int(p.argmax()), float(p.max()))
     return found
-
-
-def named(head: str) -> str:
-    return "the main head" if head == "main" else head
 
 
 def belief_en(explanation: Explanation) -> str:
@@ -211,66 +199,60 @@ def evidence_ko(explanation: Explanation) -> str:
     return f"{what}가 가장 강한 곳은 {every} {place}입니다."
 
 
-CLEAR = 0.05
-"""The area between two curves, as a part of the probability of the whole picture, from which the page says that they differ."""
+def pointing_sentence(trust: MapTrust, head: str, stage: str, language: str = "en") -> str:
+    """How often a stage's brightest cell finds a small object, and whether that is better than guessing the picture's centre."""
+    found = trust.pointing[head][stage]
+    better, worse = found.low > 0, found.high < 0
+    sign = -1 if worse else 1  # "worse by 19.9 points"
+    low, high = sorted((sign * found.low, sign * found.high))
+    values = {
+        "pictures": f"{trust.pictures:,}",
+        "dataset": trust.dataset,
+        "stage": stage,
+        "head": named(head) if language == "en" else head,
+        "share": percent(found.share, language),
+        "centre": percent(trust.centre, language),
+        **{name: tenths(value) for name, value in (("gain", sign * found.gain), ("low", low), ("high", high))},
+    }
+    return " ".join(part.format(**values) for part in (POINTING[language], COMPARED[language][better, worse]))
 
 
-def trust_sentence(trust: Trust, label: str, head: str, language: str = "en") -> str:
-    """What hiding the brightest tenth does beside a random tenth, what the curves say of the map, and the randomised weights."""
-    tenth = round((len(trust.steps) - 1) / 10)
-    drop, random_drop = (curve[0] - curve[tenth] for curve in (trust.deletion, trust.random_deletion))
-    clear = CLEAR * trust.deletion[0]
-    hides = area(trust.random_deletion) - area(trust.deletion) > clear
-    shows = area(trust.insertion) - area(trust.random_insertion) > clear
-    alike = trust.correlation >= 0.5
-    before, after = percent(trust.deletion[0], language), percent(trust.deletion[tenth], language)
-    if language == "en":
-        text = f"Hiding the brightest tenth of the picture {points(drop)} {label} in {named(head)} ({before} to {after}); "
-        text += f"hiding a random tenth {points(random_drop)} it. " + VERDICTS[language][hides, shows]
-    else:
-        text = f"가장 밝은 10분의 1을 가리면 {head}에서 ‘{label}’ 클래스의 확률이 {points(drop, 'ko')}({before} → {after}). "
-        text += f"무작위로 10분의 1을 가리면 {points(random_drop, 'ko')}. " + VERDICTS[language][hides, shows]
-    return text + " " + RANDOMISED[language][alike].format(trust.correlation).replace("-", "−")
+def tenths(share: float) -> str:
+    """A share in per cent, to a tenth."""
+    return f"{round(100 * share, 1) + 0.0:.1f}".replace("-", "−")  # adding 0 leaves no "-0.0"
 
 
-def points(drop: float, language: str = "en") -> str:
-    """A change of probability in percentage points."""
-    size = round(abs(drop) * 100)
-    if size == 0:
-        return "takes less than a point from" if language == "en" else "1%p도 달라지지 않습니다"
-    if language == "en":
-        many = f"{size} point{'s' if size > 1 else ''}"
-        return f"takes {many} from" if drop > 0 else f"adds {many} to"
-    return f"{size}%p {'내려갑니다' if drop > 0 else '올라갑니다'}"
-
-
-VERDICTS = {
+POINTING = {
+    "en": "On {pictures} pictures of {dataset} whose object covers at most a third, the brightest cell of {stage} for {head} "
+    "lies on the object in {share} of them; the picture’s centre does in {centre}.",
+    "ko": "물체가 사진의 3분의 1을 넘지 않는 {dataset} 사진 {pictures}장 가운데, {stage}의 가장 밝은 칸이 물체 위에 있는 비율은 "
+    "{share}({head}), 사진의 한가운데가 물체 위에 있는 비율은 {centre}입니다.",
+}
+COMPARED = {
     "en": {
-        (True, True): "The map beats chance when its bright places are hidden and when they alone are shown.",
-        (True, False): "The map beats chance when its bright places are hidden, but not when they alone are shown.",
-        (False, True): "The map beats chance when its bright places alone are shown, but not when they are hidden.",
-        (False, False): "In both tests the map is no better than chance: do not rely on it for this picture.",
+        (True, False): "This stage is better than guessing the centre, by {gain} points (95 % interval {low} to {high}).",
+        (
+            False,
+            True,
+        ): "This stage is worse than guessing the centre, by {gain} points (95 % interval {low} to {high}): do not "
+        "take its brightest cell for the object’s place.",
+        (
+            False,
+            False,
+        ): "This stage is no better than guessing the centre, as far as these pictures tell: the difference is "
+        "{gain} points (95 % interval {low} to {high}).",
     },
     "ko": {
-        (True, True): "밝은 곳을 가릴 때도, 그곳만 보여 줄 때도 지도가 무작위보다 낫습니다.",
-        (True, False): "밝은 곳을 가릴 때는 지도가 무작위보다 낫지만, 그곳만 보여 줄 때는 그렇지 않습니다.",
-        (False, True): "밝은 곳만 보여 줄 때는 지도가 무작위보다 낫지만, 그곳을 가릴 때는 그렇지 않습니다.",
-        (False, False): "두 시험 모두에서 지도가 무작위보다 낫지 않습니다. 이 사진에서는 이 지도를 믿지 마세요.",
+        (True, False): "이 단계는 한가운데를 찍는 것보다 {gain}%p 낫습니다(95 % 구간 {low}~{high}%p).",
+        (
+            False,
+            True,
+        ): "이 단계는 한가운데를 찍는 것보다 {gain}%p 못합니다(95 % 구간 {low}~{high}%p). 가장 밝은 칸을 물체의 "
+        "위치로 여기지 마세요.",
+        (False, False): "이 단계가 한가운데를 찍는 것보다 낫다고 할 수 없습니다(차이 {gain}%p, 95 % 구간 {low}~{high}%p).",
     },
 }
-"""language → (better than chance at hiding, at showing) → what to make of it."""
-
-RANDOMISED = {
-    "en": {
-        False: "With randomised weights the map is a different one (rank correlation {:.2f}).",
-        True: "With randomised weights the map stays alike (rank correlation {:.2f}): it shows the picture, not the class.",
-    },
-    "ko": {
-        False: "가중치를 무작위로 바꾸면 다른 지도가 됩니다(순위 상관 {:.2f}).",
-        True: "가중치를 무작위로 바꿔도 지도가 비슷합니다(순위 상관 {:.2f}). 이 지도는 클래스가 아니라 사진 자체를 보여 줍니다.",
-    },
-}
-"""language → whether the map stays alike → what it means."""
+"""language → (better than the centre, worse) → what the page says; the interval of neither holds 0."""
 
 
 def error(problem: UserError) -> dict[str, str]:

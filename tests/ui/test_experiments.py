@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from googlenet.cover import cover
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Box, Question
 from googlenet.images import open_image
-from googlenet.trust import Trust, cover
 from googlenet.ui import experiments, texts
 from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.handlers import EXAMPLES, Message
@@ -98,54 +98,6 @@ def test_where_a_gpu_is_lent_the_experiments_travel_by_pickle(explainer: Explain
     cache = ExplainerCache(explainer, gpu=lend)
     assert experiments.cover(LION, cache)["cover"] == experiments.cover(LION, ExplainerCache(explainer))["cover"]
     assert "say" in told(LION, cache)[-1]["trust"]
-
-
-def made(deletion: float, insertion: float, random_deletion: float, random_insertion: float, correlation: float) -> Trust:
-    """Curves that fall from 0.9, or rise to it, through one value in between."""
-
-    def falling(value: float) -> tuple[float, ...]:
-        return (0.9, *[value] * 19, 0.0)
-
-    def rising(value: float) -> tuple[float, ...]:
-        return falling(value)[::-1]
-
-    steps = tuple(np.linspace(0, 1, 21).tolist())
-    curves = falling(deletion), rising(insertion), falling(random_deletion), rising(random_insertion)
-    return Trust("4c", 0, steps, *curves, np.zeros((4, 2, 2), np.float32), correlation)
-
-
-SENTENCES = [
-    (
-        made(0.29, 0.8, 0.86, 0.1, -0.12),
-        "Hiding the brightest tenth of the picture takes 61 points from lion in the main head (90 % to 29 %); hiding a random "
-        "tenth takes 4 points from it. The map beats chance when its bright places are hidden and when they alone are shown. "
-        "With randomised weights the map is a different one (rank correlation −0.12).",
-        "가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이 61%p 내려갑니다(90 % → 29 %). "
-        "무작위로 10분의 1을 가리면 4%p 내려갑니다. 밝은 곳을 가릴 때도, 그곳만 보여 줄 때도 지도가 무작위보다 낫습니다. "
-        "가중치를 무작위로 바꾸면 다른 지도가 됩니다(순위 상관 −0.12).",
-    ),
-    (
-        made(0.91, 0.2, 0.899, 0.2, 0.75),
-        "Hiding the brightest tenth of the picture adds 1 point to lion in the main head (90 % to 91 %); hiding a random tenth "
-        "takes less than a point from it. In both tests the map is no better than chance: do not rely on it for this picture. "
-        "With randomised weights the map stays alike (rank correlation 0.75): it shows the picture, not the class.",
-        "가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이 1%p 올라갑니다(90 % → 91 %). "
-        "무작위로 10분의 1을 가리면 1%p도 달라지지 않습니다. 두 시험 모두에서 지도가 무작위보다 낫지 않습니다. "
-        "이 사진에서는 이 지도를 믿지 마세요. 가중치를 무작위로 바꿔도 지도가 비슷합니다(순위 상관 0.75). "
-        "이 지도는 클래스가 아니라 사진 자체를 보여 줍니다.",
-    ),
-]
-
-
-@pytest.mark.parametrize(("found", "english", "korean"), SENTENCES)
-def test_the_sentence_says_what_the_curves_say(found: Trust, english: str, korean: str) -> None:
-    assert texts.trust_sentence(found, "lion", "main") == english
-    assert texts.trust_sentence(found, "lion", "main", "ko") == korean
-
-
-def test_half_a_success_is_said_as_half() -> None:
-    assert "but not when they alone are shown" in texts.trust_sentence(made(0.1, 0.5, 0.5, 0.5, 0), "lion", "aux1")
-    assert "but not when they are hidden" in texts.trust_sentence(made(0.5, 0.5, 0.5, 0.1, 0), "lion", "aux1")
 
 
 def expanded(ask: PageQuery, cache: ExplainerCache, pictures: experiments.ChannelPictures) -> list[Message]:

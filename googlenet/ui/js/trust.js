@@ -30,21 +30,7 @@ receivers.error = message => {
 
 /** What was measured once for these weights, of the enlarged stage and the asked head. */
 function knownTrust() {
-  const { head } = answer.result.question;
-  const found = weights.trust?.pointing[head]?.[stage];
-  if (!found) return words.trust_unknown;
-  const points = (/** @type {number} */ share) => `${share < 0 ? "−" : ""}${(Math.abs(share) * 100).toFixed(0)}`;
-  const values = {
-    ...weights.trust,
-    stage,
-    head: words[head],
-    share: percent(found.share, true),
-    centre: percent(weights.trust.centre, true),
-    gain: points(found.gain),
-    low: points(found.low),
-    high: points(found.high),
-  };
-  return `${say("trust_pointing", values)} ${say(found.low > 0 ? "trust_better" : found.high < 0 ? "trust_worse" : "trust_same", values)}`;
+  return weights.trust[answer.result.question.head]?.[stage]?.[language].replaceAll(" %", "\u00a0%") ?? words.trust_unknown;
 }
 
 /** The area under a curve over evenly spaced steps. @param {number[]} curve */
