@@ -19,8 +19,9 @@ import torch
 from PIL import Image
 
 from googlenet.architecture import STAGES, TORCHVISION
+from googlenet.checkpoints import LoadedModel, save
 from googlenet.cli import main
-from tests.helpers import ROOT, random_image, random_model
+from tests.helpers import ROOT, explainer_of, random_image, random_model
 
 LION = gradio.media.get_image("lion.jpg")
 
@@ -197,3 +198,25 @@ def test_channels_in_both_formats(tmp_path: Path, capfdbinary: pytest.CaptureFix
     assert list(named) == ["3a", "3b", "4a"]
     assert [named[stage] for stage in named] == [row["channels"][stage] for stage in named]
     assert row["channels"]["5b"] is None
+
+
+def test_trust_in_both_formats(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    explainer = explainer_of(random_model())
+    save(LoadedModel(random_model(), explainer.config, explainer.provenance), tmp_path / "tiny")
+    asked = ["explain", LION, "--weights", str(tmp_path / "tiny"), "--device", "cpu", "--head", "aux2", "--target", "thing 3"]
+    assert main([*asked, "--trust", "--stage", "4b", "--stage", "3a"]) == 0
+    result = json.loads(capfdbinary.readouterr().out)
+    found = result["trust"]
+    assert list(found) == ["4b", "3a"]
+    assert len(found["4b"]["steps"]) == len(found["4b"]["random_deletion"]) == 21
+    assert found["4b"]["insertion"][-1] == pytest.approx(result["belief"]["aux2"], abs=0.01)
+    assert "thing 3 in aux2" in found["4b"]["sentence"]["en"]
+    assert main([*asked, "--trust", "--format", "parquet"]) == 0
+    (row,) = pq.read_table(io.BytesIO(capfdbinary.readouterr().out)).to_pylist()
+    assert row["trust"]["4d"]["area"].keys() == found["4b"]["area"].keys()  # the head's last stage
+    assert row["trust"]["4b"] is None
+    assert main([*asked, "--trust", "--stage", "5b"]) == 1
+    assert b"The aux2 head sees no stage '5b'" in capfdbinary.readouterr().err
+    for wrong in (["--stage", "4b"], ["--trust", "--cluster", "--out", str(tmp_path / "table")]):
+        assert main([*asked, *wrong]) == 1
+        assert b"--trust" in capfdbinary.readouterr().err

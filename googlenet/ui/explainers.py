@@ -61,10 +61,7 @@ class ExplainerCache:
         else:
             found = self.find(ask.weights)
             explanation = found.explain(picture.image, head=ask.head, target=ask.target, contrast=ask.contrast)
-        (width, height), box = explanation.size, explanation.seen
-        across, down = picture.size[0] / width, picture.size[1] / height
-        seen = Box(box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down)
-        return replace(explanation, size=picture.size, seen=seen)
+        return of_whole(explanation, picture)
 
     def apply(self, ask: PageQuery, task: Task) -> Any:
         """What a task makes with the Explainer that the question names. Where a GPU is lent, the task travels by pickle."""
@@ -102,6 +99,14 @@ class ExplainerCache:
             while len(self.others) > self.keep:
                 self.others.popitem(last=False)
         return explainer
+
+
+def of_whole(explanation: Explanation, picture: Picture) -> Explanation:
+    """An Explanation of a reduced copy, in pixels of the whole picture."""
+    (width, height), box = explanation.size, explanation.seen
+    across, down = picture.size[0] / width, picture.size[1] / height
+    seen = Box(box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down)
+    return replace(explanation, size=picture.size, seen=seen)
 
 
 @contextlib.contextmanager

@@ -1,10 +1,10 @@
-"""The page's frame: one component that draws everything, its events, and the two named endpoints."""
+"""The page's frame: one component that draws everything, its events, and the named endpoints."""
 
 from __future__ import annotations
 
 import base64
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,16 @@ import gradio as gr
 import huggingface_hub
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from starlette.middleware import Middleware
 
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.checkpoints.source import KNOWN_SOURCES
 from googlenet.engine import LARGEST_ON_CPU
-from googlenet.errors import UserError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Explanation
 from googlenet.images import open_image
-from googlenet.render import BLUES, MAGMA, SPOTLIGHT, overlays
+from googlenet.render import BLUES, MAGMA, SPOTLIGHT
 from googlenet.ui import experiments, handlers, texts
+from googlenet.ui.endpoints import endpoints
 from googlenet.ui.explainers import Decorator, ExplainerCache
 from googlenet.ui.fairqueue import FairQueue, Tell
 from googlenet.ui.handlers import Message
@@ -157,7 +155,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
         walk.edit(cover, **quiet, trigger_mode="multiple")
         walk.expand(channels, **quiet, trigger_mode="multiple")
         walk.like(trust, **quiet, trigger_mode="multiple")
-        endpoints(cache, questions)
+        endpoints(cache, questions, long)
     demo.queue(api_open=False, max_size=1000, status_update_rate=3600)  # else each event tells all others of its place
     return Page(demo, (questions, loads, long))
 
@@ -195,72 +193,6 @@ def thumb(path: str) -> str:
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return handlers.data_url(image.crop((left, top, left + side, top + side)), 112)
-
-
-def endpoints(cache: ExplainerCache, questions: FairQueue) -> None:
-    """`/classify` and `/explain`, for gradio_client, curl and MCP; in the weights that the program was started with."""
-
-    async def in_turn(
-        request: gr.Request, image: str | None, query: PageQuery, use: Callable[[Image.Image, Explanation], Any]
-    ) -> Any:
-        """What `use` makes of the picture and its explanation."""
-
-        def work(tell: Tell) -> None:
-            if not image:
-                raise UserError("There is no picture; send one as image.")
-            opened = handlers.open_named(Path(image))
-            tell(use(opened.image, cache.explain(opened, query)))
-
-        try:
-            return [told async for told in questions.run(handlers.visitor_of(request), work)][-1]
-        except UserError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-
-    async def classify(image: str, request: gr.Request) -> dict[str, Any]:
-        """Classify a picture with GoogLeNet's three heads, in order of depth (aux1, aux2, main).
-
-        Args:
-            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
-
-        Returns:
-            For each head its five most probable classes with index, label and probability; null for a head that the weights lack.
-        """
-        return await in_turn(request, image, PageQuery(), lambda _, explanation: explanation.to_json("")["heads"])
-
-    async def explain(
-        image: str, request: gr.Request, head: str = "main", target: str = "", contrast: str = ""
-    ) -> tuple[dict[str, Any], list[tuple[Image.Image, str]]]:
-        """Explain where in a picture each of GoogLeNet's nine Inception stages finds evidence for a class (Grad-CAM).
-
-        Args:
-            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
-            head: The classifier to explain: main, aux2 or aux1.
-            target: The class to explain, by label or index; empty for the head's own top class.
-            contrast: Explain why target rather than this class, by label or index; empty for the class itself.
-
-        Returns:
-            The explanation as JSON (heads, belief, peaks and shares by stage), and one overlay for each stage that the head sees.
-        """
-
-        def with_overlays(opened: Image.Image, explanation: Explanation) -> Any:
-            stages = list(explanation.branch_grids)
-            drawn = overlays(opened, explanation, stages, handlers.SIDE)
-            return explanation.to_json(Path(image).name), list(zip(drawn, stages, strict=True))
-
-        query = PageQuery(head=head, target=target or None, contrast=contrast or None)
-        return await in_turn(request, image, query, with_overlays)
-
-    image = gr.File(label="image", visible=False)  # not gr.Image, which decodes a file before `open_image` can check it
-    head = gr.Textbox("main", label="head", visible=False)
-    target, contrast = gr.Textbox("", label="target", visible=False), gr.Textbox("", label="contrast", visible=False)
-    heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
-    gallery = gr.Gallery(label="overlays", format="jpeg", visible=False)
-    named: list[tuple[Callable[..., Any], list[Any], list[Any], str]] = [
-        (classify, [image], [heads], "classify"),
-        (explain, [image, head, target, contrast], [result, gallery], "explain"),
-    ]
-    for function, inputs, outputs, name in named:
-        gr.Button(visible=False).click(function, inputs, outputs, api_name=name, concurrency_limit=None)
 
 
 def theme() -> gr.themes.Base:

@@ -23,10 +23,11 @@ def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clien
     client.close()
 
 
-def test_two_endpoints_have_names_and_descriptions(client: Client) -> None:
+def test_three_endpoints_have_names_and_descriptions(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
-    assert set(named) == {"/classify", "/explain"}
+    assert set(named) == {"/classify", "/explain", "/trust"}
     assert [p["parameter_name"] for p in named["/explain"]["parameters"]] == ["image", "head", "target", "contrast"]
+    assert [p["parameter_name"] for p in named["/trust"]["parameters"]] == ["image", "head", "target", "contrast", "stage"]
     assert "heads" in named["/classify"]["description"]
 
 
@@ -50,6 +51,19 @@ def test_explain_answers_the_question_and_draws_the_stages_seen(client: Client) 
     assert [overlay["caption"] for overlay in overlays] == STAGES[:6]
     with Image.open(overlays[0]["image"]) as picture:
         assert picture.size == (377, 600)
+
+
+def test_trust_tests_the_map_of_one_stage(client: Client) -> None:
+    result = client.predict(handle_file(get_image("lion.jpg")), head="aux1", target="lion", stage="4a", api_name="/trust")
+    assert result["question"]["head"] == "aux1"
+    assert list(result["trust"]) == ["4a"]
+    found = result["trust"]["4a"]
+    assert len(found["deletion"]) == len(found["random_insertion"]) == len(found["steps"]) == 21
+    assert found["deletion"][0] == found["insertion"][-1] == pytest.approx(result["belief"]["aux1"], abs=0.01)
+    assert "lion" in found["sentence"]["en"]
+    assert -1 <= found["randomised_correlation"] <= 1
+    with pytest.raises(AppError, match="The aux1 head sees no stage '5b'"):
+        client.predict(handle_file(get_image("lion.jpg")), head="aux1", stage="5b", api_name="/trust")
 
 
 def test_a_wrong_question_and_a_wrong_file_get_their_sentence(client: Client, tmp_path: Path) -> None:
