@@ -17,7 +17,8 @@ from torch import Tensor
 
 from googlenet.errors import QuestionError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Box, Question, enlarge
+from googlenet.explanation import Question
+from googlenet.frame import Box, enlarge
 
 SURROUNDINGS = 1 / 8
 """Standard deviation of the Gaussian that weighs a hidden pixel's surroundings, as a part of the picture's side."""

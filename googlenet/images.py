@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from googlenet.errors import PictureError
-from googlenet.explanation import Box
+from googlenet.frame import Box
 from googlenet.headers import exif_orientation, read_header
 from googlenet.pixels import decode, is_rgb, read_file, rgb_pixels
 

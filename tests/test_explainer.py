@@ -20,7 +20,8 @@ from googlenet.device import half_precision
 from googlenet.engine import PictureResult
 from googlenet.errors import QuestionError, UserError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Explanation, Question, enlarge
+from googlenet.explanation import Explanation, Question
+from googlenet.frame import enlarge
 from googlenet.images import Box, Preprocess
 from tests.helpers import ARCHITECTURES, explainer_of, random_image, random_model
 

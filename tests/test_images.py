@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 from torchvision.transforms import InterpolationMode, v2
 
 from googlenet.errors import UserError
-from googlenet.explanation import Box
+from googlenet.frame import Box
 from googlenet.headers import MAX_BYTES
 from googlenet.images import Preprocess, open_image
 from tests.helpers import random_image

@@ -12,7 +12,8 @@ import torch
 from googlenet.cover import cover, darkest, fill, in_picture, pixels
 from googlenet.errors import QuestionError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Box, Question
+from googlenet.explanation import Question
+from googlenet.frame import Box
 from googlenet.images import Preprocess
 from googlenet.trust import curves, examine, order, randomise, rank_correlation
 from googlenet.verdict import Trust, area

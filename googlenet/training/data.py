@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from googlenet.classes import imagenet_classes
 from googlenet.errors import ListedError, UserError, reason
-from googlenet.explanation import Box
 from googlenet.folders import SUFFIXES
+from googlenet.frame import Box
 
 Part = Literal["train", "val"]
 

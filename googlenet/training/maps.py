@@ -21,7 +21,8 @@ from googlenet.config import MapTrust, Pointing
 from googlenet.cover import light, pixels
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Box, Explanation, Question
+from googlenet.explanation import Explanation, Question
+from googlenet.frame import Box
 from googlenet.gradcam import grad_cam
 from googlenet.images import Preprocess
 from googlenet.training.data import Split

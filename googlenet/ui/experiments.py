@@ -17,7 +17,8 @@ import googlenet.cover
 from googlenet.architecture import STAGES_BEFORE
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Box, Explanation, Question
+from googlenet.explanation import Explanation, Question
+from googlenet.frame import Box
 from googlenet.trust import examine
 from googlenet.ui import texts
 from googlenet.ui.explainers import ExplainerCache

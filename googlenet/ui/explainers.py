@@ -17,7 +17,8 @@ from googlenet.checkpoints.hub import pull_for_visitor
 from googlenet.checkpoints.source import parse_repository
 from googlenet.errors import UserError, WeightsError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Box, Explanation
+from googlenet.explanation import Explanation
+from googlenet.frame import Box
 from googlenet.pixels import Picture
 from googlenet.ui.query import PageQuery
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from googlenet.architecture import STAGES
-from googlenet.explanation import Box
+from googlenet.frame import Box
 
 MAX_SIDE = 100_000
 """Largest side in pixels, and so the largest position, that a browser may name."""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from googlenet.classes import imagenet_classes
 from googlenet.errors import UserError
-from googlenet.explanation import Box
+from googlenet.frame import Box
 from googlenet.training.data import (
     UNKNOWN,
     ClassName,

@@ -15,7 +15,7 @@ from googlenet.cli import main
 from googlenet.config import dump_config, parse_config
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Box
+from googlenet.frame import Box
 from googlenet.images import Preprocess
 from googlenet.training.data import read_split
 from googlenet.training.maps import Boxed, boxed, gains, groups, interval, measure, report, summary

@@ -14,7 +14,8 @@ import pytest
 from googlenet.cover import cover
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Box, Question
+from googlenet.explanation import Question
+from googlenet.frame import Box
 from googlenet.images import open_image
 from googlenet.ui import experiments, texts
 from googlenet.ui.explainers import ExplainerCache

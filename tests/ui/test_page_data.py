@@ -19,7 +19,8 @@ from PIL import Image
 from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
-from googlenet.explanation import Box, Explanation, Provenance, Question
+from googlenet.explanation import Explanation, Provenance, Question
+from googlenet.frame import Box
 from googlenet.ui import handlers, layout, texts
 from googlenet.ui.explainers import ExplainerCache, Run
 from googlenet.ui.query import PageQuery

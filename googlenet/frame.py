@@ -1,0 +1,48 @@
+"""The picture's frame, and grids of cells that cover a box of it. NumPy alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Box(NamedTuple):
+    """A rectangle in the picture's frame, in pixels: x to the right, y down, the far edges exclusive."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+def peak_of(grid: NDArray[np.floating], box: Box) -> tuple[float, float]:
+    """The centre of the highest cell of a grid (H, W) that covers the box, in pixels of the picture's frame."""
+    height, width = grid.shape
+    row, column = divmod(int(grid.argmax()), width)
+    return (
+        box.x0 + (column + 0.5) / width * (box.x1 - box.x0),
+        box.y0 + (row + 0.5) / height * (box.y1 - box.y0),
+    )
+
+
+def enlarge(grid: NDArray[np.floating], size: tuple[int, int], box: Box) -> NDArray[np.float32]:
+    """A grid (h, w) that covers `box` → (height, width), bilinear between the cells' centres, 0 outside the box."""
+    rows = interpolation(size[1], box.y0, box.y1, grid.shape[0])
+    columns = interpolation(size[0], box.x0, box.x1, grid.shape[1])
+    return np.asarray(rows @ grid @ columns.T, dtype=np.float32)
+
+
+def interpolation(pixels: int, start: float, end: float, cells: int) -> NDArray[np.float32]:
+    """The matrix (pixels, cells) of linear interpolation along one axis; rows of pixels outside start…end are zero."""
+    centre = np.arange(pixels) + 0.5
+    at = ((centre - start) / (end - start) * cells - 0.5).clip(0, cells - 1)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, cells - 1)
+    inside = (centre >= start) & (centre <= end)
+    matrix = np.zeros((pixels, cells), np.float32)
+    row = np.arange(pixels)
+    matrix[row, low] = (1 - (at - low)) * inside
+    matrix[row, high] += (at - low) * inside  # low and high are one at the edge
+    return matrix
