@@ -32,7 +32,8 @@ from PIL import Image
 from googlenet.checkpoints.source import default_source
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
-from googlenet.folders import Preparation, Prepared, Source, batched, explain_files, find_pictures
+from googlenet.files import Source, find_pictures
+from googlenet.folders import Preparation, Prepared, batched, explain_files
 from googlenet.images import open_image
 from googlenet.table import TableWriter
 

@@ -20,7 +20,7 @@ from googlenet.checkpoints import load
 from googlenet.checkpoints.source import default_source
 from googlenet.explainer import Explainer
 from googlenet.explanation import Question
-from googlenet.folders import find_pictures
+from googlenet.files import find_pictures
 from googlenet.images import open_image
 
 MAPS, TOPS, BATCH = 200, 1000, 8

@@ -134,7 +134,8 @@ def run_explain(options: argparse.Namespace) -> int:
 
     from googlenet.checkpoints.source import default_source
     from googlenet.explainer import Explainer
-    from googlenet.folders import check_outputs, explain_files, find_pictures
+    from googlenet.files import check_outputs, find_pictures
+    from googlenet.folders import explain_files
 
     if options.stage and not options.trust:
         raise UserError("--stage names what --trust tests; add --trust.")

@@ -19,7 +19,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from googlenet.errors import PictureError, UserError, reason
-from googlenet.folders import SUFFIXES
+from googlenet.files import SUFFIXES
 from googlenet.headers import MAX_BYTES
 
 TARS = (".tar", ".tar.gz", ".tgz")

@@ -1,4 +1,4 @@
-"""`googlenet explain`: which files are pictures, how their results are named, and the pipeline that explains them.
+"""`googlenet explain`: the pipeline from picture files to explanations and the files of their results.
 
 Three stages overlap: threads decode and prepare the next pictures (Pillow works without Python's lock, and what is not a plain
 JPEG or PNG goes to decoding processes), one thread runs the model in batches, and the calling thread hands the results on, in
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
-import stat
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,33 +24,20 @@ from torch import Tensor
 
 from googlenet.architecture import STAGES
 from googlenet.decoding import Decoder
-from googlenet.errors import PictureError, UserError, reason
+from googlenet.errors import UserError, reason
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
+from googlenet.files import SOFTWARE, Source, make_folder, outputs
 from googlenet.render import overlay, sheet
 from googlenet.trust import examine_prepared
 
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-"""What pictures' names end with, in upper or lower case."""
 SIDE = 2048
 """Longer side in pixels of an overlay, unless it is to have the picture's size."""
 WITH_PICTURES = 8
 """Pictures in a batch whose overlays are drawn: so many are kept until then."""
-ENDINGS = (*(f"-{stage}.png" for stage in STAGES), "-sheet.png", ".npz")
-"""What is written for a picture, after its name."""
-SOFTWARE = "Inside GoogLeNet"
-"""In the PNGs that this program writes, so that it knows them again."""
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A picture's file, and the name of its results in the output folder, to which `ENDINGS` are added."""
-
-    path: Path
-    name: Path
 
 
 @dataclass(frozen=True)
@@ -67,109 +53,6 @@ class Prepared:
 
 
 Outcome = Explanation | UserError
-
-
-def find_pictures(arguments: Sequence[Path], out: Path | None = None) -> tuple[list[Source], list[UserError]]:
-    """Files as they are, a folder's pictures all the way down, by name.
-
-    Links to folders are followed once. Names that begin with a dot, the output folder, and what this program wrote are left out.
-
-    Returns:
-        The pictures, and a sentence for each folder that cannot be read or holds none.
-    """
-    found: list[tuple[Path, Path]] = []
-    wrong: list[UserError] = []
-    for argument in arguments:
-        if not argument.is_dir():
-            found.append((argument, Path(argument.name)))
-            continue
-        passed: Counter[str] = Counter()
-        problems = len(wrong)
-        inside = sorted(pictures_in(argument, out, passed, wrong))
-        found += [(path, path.relative_to(argument)) for path in inside]
-        if not inside and len(wrong) == problems:
-            wrong.append(no_pictures(argument, passed))
-    shared = Counter(name.with_suffix("") for _, name in found)
-    return [Source(path, name if shared[name.with_suffix("")] > 1 else name.with_suffix("")) for path, name in found], wrong
-
-
-def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: list[UserError]) -> Iterator[Path]:
-    """The pictures below a folder; what else is there is counted in `passed`, by its suffix."""
-    seen = {identity(folder)}
-    if out and out.is_dir() and identity(out) not in seen:
-        seen.add(identity(out))
-    for here, folders, files in os.walk(folder, followlinks=True, onerror=lambda error: wrong.append(unreadable(error))):
-        kept = []
-        for name in sorted(folders):
-            each = identity(Path(here, name))
-            if not name.startswith(".") and each not in seen:
-                seen.add(each)
-                kept.append(name)
-        folders[:] = kept
-        for name in sorted(files):
-            path = Path(here, name)
-            if name.startswith("."):
-                passed[name] += 1
-            elif path.suffix.lower() not in SUFFIXES or (name.endswith(ENDINGS) and is_ours(path)):
-                passed[path.suffix.lower() or name] += 1
-            else:
-                yield path
-
-
-def unreadable(error: OSError) -> UserError:
-    return UserError("The folder {folder} cannot be read: {error}.", folder=error.filename, error=reason(error))
-
-
-def identity(folder: Path) -> tuple[int, int]:
-    """The same for every path and link to one folder."""
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
-def no_pictures(folder: Path, passed: Counter[str]) -> UserError:
-    if not passed:
-        return PictureError("The folder {folder} is empty; name one that holds pictures.", folder=folder)
-    found = ", ".join(f"{count} × {suffix}" for suffix, count in passed.most_common(5))
-    return PictureError(
-        "The folder {folder} holds no pictures of a known kind, only {found}; save them as JPEG or PNG.",
-        folder=folder,
-        found=found + (", …" if len(passed) > 5 else ""),
-    )
-
-
-def is_ours(path: Path) -> bool:
-    """Whether this program wrote the file: a PNG that says so, or an archive that begins with `seen`."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(100) if stat.S_ISREG(path.stat().st_mode) else b""
-    except OSError:
-        return False
-    return b"tEXtSoftware\0" + SOFTWARE.encode() in start or start[30:38] == b"seen.npy"
-
-
-def check_outputs(sources: Sequence[Source], out: Path) -> None:
-    """Make the output folder. Raises UserError where two results would have one name, or one the name of a file of another's."""
-    shared = Counter(source.name for source in sources)
-    for source in sources:
-        if shared[source.name] > 1:
-            raise UserError(
-                "Two pictures would be written as {name}; explain them into different folders.", name=out / source.name
-            )
-        for path in outputs(out, source):
-            if path.exists() and not is_ours(path):
-                raise UserError("{path} is there and is not this program's; choose another output folder.", path=path)
-    make_folder(out)
-
-
-def outputs(out: Path, source: Source) -> list[Path]:
-    return [out / source.name.with_name(source.name.name + ending) for ending in ENDINGS]
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError("The folder {folder} cannot be made: {error}.", folder=folder, error=reason(error)) from None
 
 
 def explain_files(

@@ -7,11 +7,12 @@ out. Each reader below therefore also gives the file without its metadata, and o
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from googlenet.errors import PictureError
+from googlenet.tags import ORIENTATION, TYPE_SIZES, directory, exif_orientation
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 50_000_000
@@ -228,22 +229,7 @@ def uint24(data: bytes, position: int) -> int:
     return int.from_bytes(data[position : position + 3], "little")
 
 
-class Tag(NamedTuple):
-    """One entry of a TIFF directory."""
-
-    number: int
-    kind: int
-    """of its values, 1 to 18"""
-    values: int
-    """how many"""
-    entry: bytes
-    """as it stands in the file"""
-    value: int
-    """the first value of a BYTE, SHORT, LONG or LONG8, else 0"""
-
-
-TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-WIDTH, HEIGHT, BITS, ORIENTATION, SAMPLES, STRIP_ROWS, TILE_ROWS = 256, 257, 258, 274, 277, 278, 323
+WIDTH, HEIGHT, BITS, SAMPLES, STRIP_ROWS, TILE_ROWS = 256, 257, 258, 277, 278, 323
 SINGLE = {WIDTH, HEIGHT, SAMPLES, STRIP_ROWS, TILE_ROWS, 259, 262, 266, 284, 292, 293, 317, 322}
 """TIFF tags of one value"""
 FOR_PIXELS = SINGLE | {BITS, 273, 279, 320, 324, 325, 338, 339, 347, 512, 513, 514, 515, 519, 520, 521, 529, 530, 531, 532}
@@ -276,38 +262,6 @@ def tiff(data: bytes, most_parts: int) -> Header:
     raw = found[BITS] * found[SAMPLES] / 8 * min(1, found[STRIP_ROWS] / found[HEIGHT], found[TILE_ROWS] / found[HEIGHT])
     orientation = found[ORIENTATION] if 1 <= found[ORIENTATION] <= 8 else 1
     return Header("TIFF", (found[WIDTH], found[HEIGHT]), stripped, 7 + raw, orientation)
-
-
-def directory(data: bytes, order: str, big: bool) -> Iterator[Tag]:
-    """The entries of the first directory of a TIFF, which EXIF is, too."""
-    (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
-    (entries,) = struct.unpack_from(order + ("Q" if big else "H"), data, place)
-    place += 8 if big else 2
-    layout = struct.Struct(order + ("HHQ" if big else "HHI"))
-    length, room = (20, 8) if big else (12, 4)
-    for start in range(place, min(place + entries * length, len(data) - length + 1), length):
-        number, kind, count = layout.unpack_from(data, start)
-        value, letter = 0, {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind)
-        if letter and count:
-            at = start + layout.size
-            if TYPE_SIZES[kind] * count > room:
-                (at,) = struct.unpack_from(order + ("Q" if big else "I"), data, at)
-            (value,) = struct.unpack_from(order + letter, data, at)
-        yield Tag(number, kind, count, data[start : start + length], value)
-
-
-def exif_orientation(exif: bytes) -> int:
-    """The orientation, 1 to 8, that EXIF (a TIFF without pixels) names; 1 where it names none that can be read.
-
-    Only this entry is read, so that damage in another one, which is common, does not matter.
-    """
-    try:
-        for tag in directory(exif, "<" if exif[:1] == b"I" else ">", big=False):
-            if tag.number == ORIENTATION:
-                return tag.value if 1 <= tag.value <= 8 else 1
-    except (struct.error, IndexError, OverflowError):
-        pass
-    return 1
 
 
 READERS: dict[bytes, Callable[[bytes, int], Header]] = {

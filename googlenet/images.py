@@ -14,8 +14,9 @@ from torch import Tensor
 
 from googlenet.errors import PictureError
 from googlenet.frame import Box
-from googlenet.headers import exif_orientation, read_header
+from googlenet.headers import read_header
 from googlenet.pixels import decode, is_rgb, read_file, rgb_pixels
+from googlenet.tags import exif_orientation
 
 ImageSource = Image.Image | bytes | str | Path
 Pixels = Annotated[int, Field(ge=32, le=1024)]

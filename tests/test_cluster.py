@@ -21,7 +21,8 @@ from googlenet.cluster import Summary, connect, explain_on_cluster
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Question
-from googlenet.folders import Source, explain_files
+from googlenet.files import Source
+from googlenet.folders import explain_files
 from googlenet.table import row
 from tests.helpers import explainer_of, random_image, random_model
 from tests.test_datasets import png, write_hub_parquet, write_tar

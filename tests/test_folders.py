@@ -17,17 +17,8 @@ from googlenet.architecture import STAGES
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
-from googlenet.folders import (
-    SIDE,
-    Source,
-    batched,
-    check_outputs,
-    explain_files,
-    find_pictures,
-    in_order,
-    is_ours,
-    threads,
-)
+from googlenet.files import Source, check_outputs, find_pictures, is_ours
+from googlenet.folders import SIDE, batched, explain_files, in_order, threads
 from googlenet.table import SCHEMA, TableWriter
 from tests.helpers import explainer_of, random_image, random_model
 

@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from googlenet.classes import imagenet_classes
 from googlenet.config import ModelConfig
 from googlenet.training.check import Checked, Options
-from googlenet.training.data import weights_classes
+from googlenet.training.classes import weights_classes
 from googlenet.training.evaluate import FLAGGED, SURE, Answers, HeadReport, confidences, confusions, table
 from googlenet.training.loop import Run
 from googlenet.training.recipe import Recipe

@@ -14,7 +14,8 @@ import torch
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.classes import imagenet_classes
 from googlenet.errors import ListedError, UserError, reason
-from googlenet.training.data import ClassName, Split, has_part, hold_out, read_split, weights_classes
+from googlenet.training.classes import ClassName, weights_classes
+from googlenet.training.data import Split, has_part, hold_out, read_split
 from googlenet.training.evaluate import Rows
 from googlenet.training.pictures import check_pictures
 from googlenet.training.recipe import SIZES, Recipe

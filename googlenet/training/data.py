@@ -15,7 +15,6 @@ boxes of a tree lie in `boxes.csv` beside the class folders: `path,x_min,y_min,x
 from __future__ import annotations
 
 import csv
-import json
 import os
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -28,8 +27,9 @@ from numpy.typing import NDArray
 
 from googlenet.classes import imagenet_classes
 from googlenet.errors import ListedError, UserError, reason
-from googlenet.folders import SUFFIXES
+from googlenet.files import SUFFIXES
 from googlenet.frame import Box
+from googlenet.training.classes import NAMED, ClassName, class_table, match_classes
 
 Part = Literal["train", "val"]
 
@@ -38,16 +38,6 @@ UNKNOWN = -1
 
 HELD_OUT = 0.02
 """Share of the labelled training pictures kept out of training, on which the temperatures are fitted."""
-
-NAMED = 20
-"""How many mistakes of one data set are spelled out; of the rest the number is told."""
-
-
-class ClassName(NamedTuple):
-    wnid: str
-    """WordNet's identifier, or whatever the class's folder is called"""
-    name: str
-    """the readable name"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,25 +141,6 @@ def packed_files(data: Path, part: Part) -> list[Path]:
         return []
     found = [path for path in sorted(data.glob("*.npz")) if not path.name.startswith(".")]
     return [path for path in found if path.name.startswith("val") == (part == "val")]
-
-
-def class_table(folder: Path) -> tuple[ClassName, ...] | None:
-    """The rows of `folder/classes.json`, None without that file. Raises UserError where it has another shape."""
-    path = folder / "classes.json"
-    if not path.is_file():
-        return None
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        table = tuple(ClassName(row["wnid"], row["name"]) for row in rows)
-        if not table or not all(isinstance(text, str) and text for row in table for text in row):
-            raise ValueError("an empty name")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise UserError('{path} must be a list of objects such as {{"wnid": "n02129165", "name": "lion"}}.', path=path) from None
-    for column in zip(*table, strict=True):
-        twice = sorted({text for text in column if column.count(text) > 1})
-        if twice:
-            raise UserError("{path} names {names} more than once.", path=path, names=", ".join(twice[:NAMED]))
-    return table
 
 
 def read_packed(paths: list[Path], table: tuple[ClassName, ...] | None) -> Split:
@@ -300,43 +271,6 @@ def pictures_in(folder: Path) -> list[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(root, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
     return sorted(found)
-
-
-def match_classes(classes: Sequence[ClassName], known: Sequence[ClassName]) -> list[int]:
-    """The row in `known` of each class: by its wnid, then its exact name, then its name in any case.
-
-    Raises:
-        UserError: `known` lacks some of the classes; the message names them.
-
-    Example:
-        >>> from googlenet import load
-        >>> match_classes([ClassName("n02963159", "cardigan")], weights_classes(load("weights").config.labels))
-        [474]
-    """
-    by_name = {row.name: i for i, row in enumerate(known)}
-    by_wnid = {row.wnid: i for i, row in enumerate(known)}
-    by_folded: dict[str, int | None] = {}
-    for i, row in enumerate(known):  # None where two names differ by case alone
-        by_folded[row.name.casefold()] = None if row.name.casefold() in by_folded else i
-    found = [by_wnid.get(row.wnid, by_name.get(row.name, by_folded.get(row.name.casefold()))) for row in classes]
-    missing = [row.name for row, place in zip(classes, found, strict=True) if place is None]
-    if missing:
-        named = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
-        raise UserError(
-            "The weights have {known:,} classes and lack {count} of the data's: {names}.",
-            known=len(known),
-            count=len(missing),
-            names=named,
-        )
-    return [place for place in found if place is not None]
-
-
-def weights_classes(labels: Sequence[str]) -> tuple[ClassName, ...]:
-    """The classes of a set of weights: with ImageNet's wnids where the labels are ImageNet's, else with the label twice."""
-    table = tuple(ClassName(row.wnid, row.name) for row in imagenet_classes())
-    if tuple(labels) == tuple(row.name for row in table):
-        return table
-    return tuple(ClassName(label, label) for label in labels)
 
 
 def hold_out(split: Split) -> tuple[Split, Split]:

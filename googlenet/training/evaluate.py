@@ -17,7 +17,8 @@ from googlenet.architecture import HEADS
 from googlenet.config import ModelConfig
 from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
-from googlenet.training.data import Picture, Split, weights_classes
+from googlenet.training.classes import weights_classes
+from googlenet.training.data import Picture, Split
 from googlenet.training.pictures import check_pictures, in_threads, opened
 
 BATCH = 64

@@ -19,7 +19,8 @@ from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
 from googlenet.training.card import Made, write_card
 from googlenet.training.check import Checked, Options, check
-from googlenet.training.data import ClassName, PackedPicture
+from googlenet.training.classes import ClassName
+from googlenet.training.data import PackedPicture
 from googlenet.training.evaluate import fit_temperature, predict, report, table, unlikely_below
 from googlenet.training.loop import Run
 from googlenet.training.material import Material, Source

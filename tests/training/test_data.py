@@ -14,16 +14,8 @@ from PIL import Image
 from googlenet.classes import imagenet_classes
 from googlenet.errors import UserError
 from googlenet.frame import Box
-from googlenet.training.data import (
-    UNKNOWN,
-    ClassName,
-    has_part,
-    hold_out,
-    match_classes,
-    pictures_in,
-    read_split,
-    weights_classes,
-)
+from googlenet.training.classes import ClassName, match_classes, weights_classes
+from googlenet.training.data import UNKNOWN, has_part, hold_out, pictures_in, read_split
 from googlenet.training.pictures import KeptPixels, check_pictures, decode, read_pixels
 from tests.training.conftest import COLOURS, pack
 

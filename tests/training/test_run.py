@@ -24,7 +24,7 @@ from googlenet.errors import UserError
 from googlenet.images import Preprocess
 from googlenet.training import run as runs
 from googlenet.training.check import Options, check
-from googlenet.training.data import ClassName
+from googlenet.training.classes import ClassName
 from googlenet.training.recipe import Phase, Recipe
 from googlenet.training.run import MEAN, STD, begin, brought_to, train
 from tests.helpers import ROOT, random_model
