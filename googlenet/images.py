@@ -27,7 +27,7 @@ Deviation = Annotated[float, Field(ge=1e-4, le=1)]
 def open_image(source: ImageSource) -> Image.Image:
     """The one door for pictures: a file, bytes or a PIL image → RGB, upright by its EXIF orientation, transparency on white.
 
-    Pictures of more than 8 bits a channel are brought to 8 as `googlenet.pixels.levels` says. Decodes in the calling process;
+    Pictures of more than 8 bits a channel are brought to 8 as `googlenet.levels` says. Decodes in the calling process;
     `googlenet.decoding.open_bounded` bounds time and memory as well, for files from strangers.
 
     Args:

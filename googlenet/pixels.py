@@ -6,21 +6,16 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401  (else Pillow imports all of its formats at the first WebP)
+from PIL import Image, ImageFile, TiffImagePlugin, WebPImagePlugin  # noqa: F401  (else Pillow imports all of its formats at the first WebP)
 
 from googlenet.errors import REASONS, PictureError, reason
 from googlenet.headers import MAX_BYTES, Header
-
-TILE = 1024
-"""Side in pixels of the pieces in which a picture is converted, so that no second copy of it is needed."""
-BITS = (8, 10, 12, 14, 16, *range(17, 33))
-"""How many bits of an integer a camera or scanner uses."""
+from googlenet.levels import TILE, levels, low_tiles, narrow, need_low_bytes, tiles
 
 TURNS = {
     1: (False, 1, 1),
@@ -33,8 +28,6 @@ TURNS = {
     8: (True, -1, 1),
 }
 """EXIF orientation → (swap rows and columns, then step of the rows, step of the columns) that bring the picture upright"""
-
-ToBytes = Callable[[Image.Image], Image.Image]
 
 
 @dataclass(frozen=True)
@@ -78,13 +71,19 @@ def decode(header: Header, name: str, least: int | None = None) -> Picture:
         PictureError: whatever keeps it from being decoded.
     """
     try:
-        image: Image.Image = Image.open(io.BytesIO(header.data), formats=(header.format,))
+        image: Image.Image = opened(header)
         if image.size != header.size:
             raise ValueError(f"{image.size} pixels where the header says {header.size}")
         if least and header.format == "JPEG":
             image.draft(None, (least, least))  # decodes at a half, a quarter or an eighth
         factor = max(1, min(image.size) // least) if least else 1
+        tiles_of_low = low_tiles(image)
         image.load()
+        if tiles_of_low and need_low_bytes(image):
+            low = opened(header)
+            low.tile = tiles_of_low
+            narrow(image, low)
+            low.close()
         if not is_rgb(image) or header.orientation != 1 or factor != 1:
             pixels = rgb_pixels(image, header.orientation, factor)
             image.close()  # gives its memory back before the result takes its own
@@ -96,6 +95,10 @@ def decode(header: Header, name: str, least: int | None = None) -> Picture:
         ) from error
     except Exception as error:  # Pillow lets nearly every kind out on broken files
         raise PictureError("{name} is damaged or cut off; save it anew and try again.", name=name) from error
+
+
+def opened(header: Header) -> ImageFile.ImageFile:
+    return Image.open(io.BytesIO(header.data), formats=(header.format,))
 
 
 def is_rgb(image: Image.Image) -> bool:
@@ -126,13 +129,6 @@ def rgb_pixels(image: Image.Image, orientation: int, factor: int) -> NDArray[np.
     return pixels
 
 
-def tiles(size: tuple[int, int], side: int) -> Iterator[tuple[int, int, int, int]]:
-    """Boxes (left, top, right, bottom) that cover a picture of (width, height)."""
-    for top in range(0, size[1], side):
-        for left in range(0, size[0], side):
-            yield left, top, min(left + side, size[0]), min(top + side, size[1])
-
-
 def on_white(image: Image.Image) -> Image.Image:
     """RGB, with what is transparent laid on white."""
     if image.mode not in ("RGBA", "LA", "PA", "RGBa", "La") and "transparency" not in image.info:
@@ -141,52 +137,3 @@ def on_white(image: Image.Image) -> Image.Image:
     image = image.convert("RGBA")
     white.paste(image, mask=image.getchannel("A"))
     return white
-
-
-def levels(image: Image.Image) -> ToBytes:
-    """How a part of this picture gets 8 bits a channel; all parts alike.
-
-    Integers of 16 or 32 bits count from 0 to the largest number of the fewest bits (8, 10, 12, 14, 16, 17 …) that hold 99.99 % of
-    the pixels. Floats from 0 to 1 count so, other floats from their minimum to their maximum. What lies outside is clipped; NaN
-    and infinity become 0.
-    """
-    if image.mode == "F":
-        black, white = float_range(image)
-    elif image.mode.startswith("I"):
-        black, white = 0.0, integer_range(image)
-    else:
-        return lambda tile: tile
-
-    def to_bytes(tile: Image.Image) -> Image.Image:
-        values = values_of(tile)
-        scaled = ((np.nan_to_num(values, nan=black, posinf=black, neginf=black) - black) * (255 / (white - black))).clip(0, 255)
-        return Image.fromarray(np.rint(scaled).astype(np.uint8))
-
-    return to_bytes
-
-
-def values_of(image: Image.Image) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):  # a NaN may be of the kind that signals
-        return np.asarray(image, dtype=np.float64)
-
-
-def float_range(image: Image.Image) -> tuple[float, float]:
-    """What is black and what is white in a picture of mode F."""
-    low, high = np.inf, -np.inf
-    for box in tiles(image.size, TILE):
-        values = values_of(image.crop(box))
-        values = values[np.isfinite(values)]
-        low, high = min(low, values.min(initial=np.inf)), max(high, values.max(initial=-np.inf))
-    if low >= high or (low >= 0 and high <= 1):
-        return 0.0, max(1.0, float(high))
-    return float(low), float(high)
-
-
-def integer_range(image: Image.Image) -> float:
-    """What is white in a picture of integers."""
-    lengths: NDArray[np.int64] = np.zeros(33, np.int64)
-    for box in tiles(image.size, TILE):
-        values = values_of(image.crop(box)).clip(0)
-        lengths += np.bincount(np.frexp(values)[1].ravel(), minlength=33)  # the exponent is the number of bits
-    held = lengths.cumsum()
-    return float(next(2**bits - 1 for bits in BITS if held[bits] >= 0.9999 * held[-1]))

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from gradio.media import get_image
 from PIL import Image, ImageOps, PngImagePlugin
 from torchvision.transforms import InterpolationMode, v2
 
@@ -153,6 +154,111 @@ def test_more_than_8_bits(pixels: np.ndarray, expected: np.ndarray) -> None:
     difference = np.abs(got - expected[..., None])
     difference[0, 0] = 0  # the hot pixel
     assert difference.max() <= 1
+
+
+COLOURS = np.rint(np.random.default_rng(0).random((37, 53, 4)) * 255).astype(np.uint8)
+COLOURS[0, 0] = 255  # each depth's largest value
+COLOURS[..., 3] |= 15
+"""An 8-bit picture, whose values are brought to other depths."""
+
+
+def at_depth(pixels: np.ndarray, bits: int) -> np.ndarray:
+    return np.rint(pixels * ((2**bits - 1) / 255)).astype(np.uint16)
+
+
+def png16(pixels: np.ndarray, transparent: tuple[int, int, int] | None = None) -> bytes:
+    """(H, W, C) uint16, C 2 (grey and alpha), 3 or 4 → a PNG."""
+    height, width, channels = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0))]
+    chunks += [(b"tRNS", struct.pack(">3H", *transparent))] if transparent else []
+    chunks += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def tiff16(pixels: np.ndarray, order: str, compression: int = 1, planar: int = 1) -> bytes:
+    """(H, W, C) uint16, C 3 or 4 → a TIFF of one strip a plane: compression 1 for none, 8 for deflate."""
+    height, width, channels = pixels.shape
+    planes = [pixels] if planar == 1 else np.moveaxis(pixels, -1, 0)
+    strips = [plane.astype(order + "u2").tobytes() for plane in planes]
+    strips = strips if compression == 1 else [zlib.compress(strip) for strip in strips]
+    tags = {256: (width,), 257: (height,), 258: (16,) * channels, 259: (compression,), 262: (2,), 277: (channels,)}
+    tags |= {278: (height,), 284: (planar,)} | ({338: (2,)} if channels == 4 else {})
+    start, values, entries = 8 + 2 + 12 * (len(tags) + 2) + 4, b"", []
+
+    def entry(tag: int, kind: int, numbers: tuple[int, ...]) -> bytes:
+        nonlocal values
+        data = struct.pack(order + {3: "H", 4: "I"}[kind] * len(numbers), *numbers)
+        if len(data) > 4:
+            values, data = values + data, struct.pack(order + "I", start + len(values))
+        return struct.pack(order + "HHI", tag, kind, len(numbers)) + data.ljust(4, b"\0")
+
+    entries = [entry(tag, 3, numbers) for tag, numbers in tags.items()]
+    sizes = [len(strip) for strip in strips]
+    first = start + len(values) + (8 * len(strips) if len(strips) > 1 else 0)
+    offsets = tuple(first + sum(sizes[:i]) for i in range(len(strips)))
+    entries += [entry(273, 4, offsets), entry(279, 4, tuple(sizes))]
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "IH", 8, len(entries))
+    return b"".join([head, *sorted(entries, key=lambda e: struct.unpack(order + "H", e[:2])), bytes(4), values, *strips])
+
+
+WIDE_FILES = {
+    "PNG": png16,
+    "TIFF, little-endian": lambda pixels: tiff16(pixels, "<"),
+    "TIFF, big-endian": lambda pixels: tiff16(pixels, ">"),
+    "TIFF, deflate": lambda pixels: tiff16(pixels, "<", 8),
+    "TIFF, big-endian, deflate": lambda pixels: tiff16(pixels, ">", 8),
+}
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("kind", WIDE_FILES)
+def test_16_bit_colours(kind: str, bits: int) -> None:
+    """12 bits in a 16-bit file are common. Transparency has a depth of its own."""
+    rgb = at_depth(COLOURS[..., :3], bits)
+    difference = np.asarray(open_image(WIDE_FILES[kind](rgb)), int) - COLOURS[..., :3]
+    assert np.abs(difference).max() <= (1 if bits == 16 else 0)
+    expected = open_image(Image.fromarray(COLOURS))
+    for its_bits in (bits, 16):
+        got = open_image(WIDE_FILES[kind](np.concatenate([rgb, at_depth(COLOURS[..., 3:], its_bits)], axis=-1)))
+        assert np.abs(np.asarray(got, int) - np.asarray(expected, int)).max() <= (2 if bits == 16 else 1)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_16_bit_grey_with_transparency(bits: int) -> None:
+    grey, alpha = at_depth(COLOURS[..., :1], bits), COLOURS[..., 3:].astype(np.uint16) * 257
+    expected = open_image(Image.fromarray(COLOURS[..., [0, 3]], "LA"))
+    got = open_image(png16(np.concatenate([grey, alpha], axis=-1)))
+    assert np.abs(np.asarray(got, int) - np.asarray(expected, int)).max() <= 2
+
+
+def test_a_transparent_16_bit_colour_is_white() -> None:
+    pixels = at_depth(COLOURS[..., :3], 16)
+    got = np.asarray(open_image(png16(pixels, tuple(pixels[3, 4].tolist()))))
+    assert got[3, 4].tolist() == [255, 255, 255]
+    assert np.abs(got[4:].astype(int) - COLOURS[4:, :, :3]).max() <= 1
+
+
+def test_16_bit_colours_apart_keep_their_high_byte() -> None:
+    """Pillow cannot give the low bytes of a TIFF whose bands lie apart."""
+    got = np.asarray(open_image(tiff16(at_depth(COLOURS[..., :3], 12), "<", 8, planar=2)))
+    assert np.abs(got.astype(int) - COLOURS[..., :3] // 16).max() <= 1
+
+
+def test_a_hot_pixel_does_not_make_16_bit_colours_dark() -> None:
+    tiled = np.tile(COLOURS[..., :3], (6, 5, 1))
+    pixels = at_depth(tiled, 12)
+    pixels[100, 100] = 65535
+    got = np.asarray(open_image(tiff16(pixels, "<")))
+    assert got[100, 100].tolist() == [255, 255, 255]
+    assert (got[:100] == tiled[:100]).all()
+
+
+def test_a_lion_of_12_bits_is_the_lion_of_8_bits() -> None:
+    lion = open_image(get_image("lion.jpg"))
+    assert open_image(png16(at_depth(np.asarray(lion), 12))).tobytes() == lion.tobytes()
 
 
 @pytest.mark.parametrize("pixels", [RAMP, RAMP * 1000])

@@ -1,0 +1,143 @@
+"""Values of any depth → 8 bits a channel. In pieces, so that no second copy of a picture is needed.
+
+Integers of 16 or 32 bits count from 0 to the largest number of the fewest bits (8, 10, 12, 14, 16, 17 …) that hold 99.99 % of the
+pixels. Floats from 0 to 1 count so, other floats from their minimum to their maximum. What lies outside is clipped; NaN and
+infinity become 0.
+
+Pillow keeps the high byte alone of a 16-bit colour, so that 12-bit colours in a 16-bit file would be dark. Told another order of
+bytes, it keeps the low byte. Such a file is therefore decoded twice where its high bytes are small.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+TILE = 1024
+"""Side in pixels of the pieces in which a picture is converted, so that no second copy of it is needed."""
+BITS = (8, 10, 12, 14, 16, *range(17, 33))
+"""How many bits of an integer a camera or scanner uses."""
+SWAPPED = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
+"""Pillow's name for an order of two bytes → for the order in which the other byte is kept"""
+LOW_BYTES = {f"{bands};{order}": f"{bands};{SWAPPED[order]}" for bands in ("RGB", "RGBX", "RGBA") for order in SWAPPED} | {
+    "LA;16B": "RGBA"  # the four bytes of a pixel, one a band
+}
+"""Pillow's name for a layout of 16-bit colours → for the layout that makes it keep their low bytes"""
+PLANAR_CONFIGURATION = 284
+"""A TIFF tag: 2 where each band lies apart. Its rows are decoded without a name for their layout."""
+
+ToBytes = Callable[[Image.Image], Image.Image]
+
+
+def tiles(size: tuple[int, int], side: int = TILE) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes (left, top, right, bottom) that cover a picture of (width, height)."""
+    for top in range(0, size[1], side):
+        for left in range(0, size[0], side):
+            yield left, top, min(left + side, size[0]), min(top + side, size[1])
+
+
+def levels(image: Image.Image) -> ToBytes:
+    """How a part of this picture gets 8 bits a channel; all parts alike."""
+    if image.mode == "F":
+        black, white = float_range(image)
+    elif image.mode.startswith("I"):
+        black, white = 0.0, integer_range(values_of(image.crop(box)) for box in tiles(image.size))
+    else:
+        return lambda tile: tile
+    return lambda tile: Image.fromarray(to_bytes(values_of(tile), black, white))
+
+
+def to_bytes(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
+    """Values of any shape → 0 at `black` to 255 at `white`."""
+    finite = np.nan_to_num(values.astype(np.float64), nan=black, posinf=black, neginf=black)
+    return np.rint(((finite - black) * (255 / (white - black))).clip(0, 255)).astype(np.uint8)
+
+
+def values_of(image: Image.Image) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):  # a NaN may be of the kind that signals
+        return np.asarray(image, dtype=np.float64)
+
+
+def float_range(image: Image.Image) -> tuple[float, float]:
+    """What is black and what is white in a picture of mode F."""
+    low, high = np.inf, -np.inf
+    for box in tiles(image.size):
+        values = values_of(image.crop(box))
+        values = values[np.isfinite(values)]
+        low, high = min(low, values.min(initial=np.inf)), max(high, values.max(initial=-np.inf))
+    if low >= high or (low >= 0 and high <= 1):
+        return 0.0, max(1.0, float(high))
+    return float(low), float(high)
+
+
+def integer_range(parts: Iterable[NDArray[Any]]) -> float:
+    """What is white in a picture of integers, which comes in parts."""
+    lengths: NDArray[np.int64] = np.zeros(33, np.int64)
+    for values in parts:
+        lengths += np.bincount(np.frexp(values.clip(0).astype(np.float64))[1].ravel(), minlength=33)  # the number of bits
+    held = lengths.cumsum()
+    return float(next(2**bits - 1 for bits in BITS if held[bits] >= 0.9999 * held[-1]))
+
+
+def low_tiles(image: Image.Image) -> list[ImageFile._Tile]:
+    """What makes Pillow decode the low bytes of a picture's 16-bit colours.
+
+    Args:
+        image: opened and not loaded.
+
+    Returns:
+        For the `tile` of the same picture, opened again; empty where it has no such colours or Pillow cannot give them.
+    """
+    if not isinstance(image, ImageFile.ImageFile) or getattr(image, "tag_v2", {}).get(PLANAR_CONFIGURATION) == 2:
+        return []
+    found = []
+    for tile in image.tile:
+        args = (tile.args,) if isinstance(tile.args, str) else tile.args
+        if not args or args[0] not in LOW_BYTES:
+            return []
+        found.append(tile._replace(args=(LOW_BYTES[args[0]], *args[1:])))
+    return found
+
+
+def need_low_bytes(high: Image.Image) -> bool:
+    """Whether the high bytes of 16-bit colours do not tell the picture: 14 bits hold 99.99 % of them, or one is transparent."""
+    counts = np.array(high.histogram()[: 3 * 256]).reshape(3, 256).sum(axis=0)
+    return bool(counts[:64].sum() >= 0.9999 * counts.sum()) or "transparency" in high.info
+
+
+def narrow(high: Image.Image, low: ImageFile.ImageFile) -> None:
+    """Bring 16-bit colours to 8 bits, colours and transparency each by their own range.
+
+    Args:
+        high: RGB or RGBA, the high bytes; the result takes their place.
+        low: opened, with `low_tiles`.
+    """
+    grey = low.tile[0].args == ("RGBA",)
+    its_low = {"R": "G", "G": "G", "B": "G", "A": "A"} if grey else {band: band for band in "RGBA"}
+    low.load()
+
+    def values(box: tuple[int, int, int, int], band: str) -> NDArray[np.uint16]:
+        first, second = high.crop(box).getchannel(band), low.crop(box).getchannel(its_low[band])
+        return np.asarray(first).astype(np.uint16) << 8 | np.asarray(second)
+
+    bands = high.getbands()
+    white: dict[str, float] = {}
+    for group in ("RGB", "A"):
+        ours = [band for band in bands if band in group]
+        if ours:
+            found = integer_range(values(box, band) for box in tiles(high.size) for band in ours)
+            white |= dict.fromkeys(ours, found)
+    transparent = high.info.pop("transparency", None)
+    for box in tiles(high.size):
+        parts = {band: values(box, band) for band in bands}
+        narrowed = {band: to_bytes(part, 0, white[band]) for band, part in parts.items()}
+        if transparent is not None:
+            clear = np.logical_and.reduce([parts[band] == value for band, value in zip("RGB", transparent, strict=True)])
+            for part in narrowed.values():
+                part[clear] = 255
+        high.paste(Image.merge(high.mode, [Image.fromarray(part) for part in narrowed.values()]), box)
