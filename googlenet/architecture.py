@@ -33,26 +33,42 @@ TORCHVISION = Architecture(branch3_kernel=3, maxpool4_kernel=2, aux_pool="adapti
 BERKELEY = Architecture(norm="local_response")
 
 
-def receptive_fields(architecture: Architecture) -> dict[str, tuple[int, int]]:
-    """Stage → (side of the square of input pixels that one of its cells can see, distance of two cells in input pixels).
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The square of the network's input that a stage's cells can see: in pixels, the same along both axes.
 
-    By the usual recurrence: a layer with kernel k and stride s widens the field by (k - 1) times the distance so far and
-    multiplies the distance by s. A stage's widest branch decides.
+    The cell in row or column i sees the pixels from `start + i * stride` on, `size` of them, as far as they are in the input.
     """
-    side, distance = 1, 1
 
-    def through(kernel: int, stride: int = 1) -> None:
-        nonlocal side, distance
-        side += (kernel - 1) * distance
+    start: int
+    """of the first cell; negative where its square begins outside the input"""
+    stride: int
+    size: int
+
+
+def receptive_fields(architecture: Architecture) -> dict[str, ReceptiveField]:
+    """Stage → what its cells can see.
+
+    By the usual recurrence: a layer with kernel k, stride s and padding p widens the square by (k - 1) times the distance of two
+    cells so far, begins it p times that distance earlier, and multiplies the distance by s. A stage's widest branch decides.
+    """
+    start, distance, size = 0, 1, 1
+
+    def through(kernel: int, stride: int = 1, padding: int = 0) -> None:
+        nonlocal start, distance, size
+        start -= padding * distance
+        size += (kernel - 1) * distance
         distance *= stride
 
-    for kernel, stride in ((7, 2), (3, 2), (3, 1), (3, 2)):  # conv1, pool, conv2's 3x3, pool
-        through(kernel, stride)
+    through(7, 2, 3)  # conv1
+    through(3, 2)  # pool
+    through(3, 1, 1)  # conv2's 3x3
+    through(3, 2)  # pool
     pools = {"4a": 3, "5a": architecture.maxpool4_kernel}
     fields = {}
     for stage in STAGES:
         if stage in pools:
             through(pools[stage], 2)
-        through(architecture.branch3_kernel)
-        fields[stage] = (side, distance)
+        through(architecture.branch3_kernel, padding=architecture.branch3_kernel // 2)
+        fields[stage] = ReceptiveField(start, distance, size)
     return fields

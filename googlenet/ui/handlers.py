@@ -9,6 +9,7 @@ import logging
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -243,8 +244,6 @@ def described(explainer: Explainer, chosen: str | None) -> Message:
         "words": group_words(explainer.labels),
         "trust": known_trust(explainer.config.trust),
         "aux": explainer.config.architecture.aux_heads,
-        "fields": {
-            stage: {"size": size, "stride": stride}
-            for stage, (size, stride) in receptive_fields(explainer.config.architecture).items()
-        },
+        "side": explainer.config.preprocess.crop,
+        "fields": {stage: asdict(field) for stage, field in receptive_fields(explainer.config.architecture).items()},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import statistics
 
@@ -11,10 +12,12 @@ from gradio.media import get_image
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from googlenet.architecture import STAGES
-from tests.browser.conftest import STAGE, Visit, file, model_requests, pixels, settled, upload
+from googlenet.architecture import PAPER, STAGES, receptive_fields
+from googlenet.images import Preprocess
+from tests.browser.conftest import ROOT, STAGE, Visit, file, model_requests, pixels, settled, upload
 
 BIG = ".big canvas[role=img]"
+CONFIG = ROOT / "weights" / "config.json"
 WATCH = """() => { window.walk = []; const title = document.querySelector('#stage-title');
     const count = selector => document.querySelectorAll(selector).length;
     new MutationObserver(() =>
@@ -136,7 +139,14 @@ def test_a_touched_cell_tells_its_numbers_and_what_it_can_see(visit: Visit) -> N
     expect(text).to_contain_text("Row 17, column 9:")
     *terms, total = (float(v.replace("−", "-")) for v in re.findall(r"−?\d+\.\d+", text.inner_text())[:5])
     assert sum(terms) == pytest.approx(total, abs=3 * 10 ** -len(str(total).split(".")[1]))
-    assert page.locator(".big .marks rect.field").count() == 2
+    frame = page.locator(".big .marks rect.field >> nth=1").bounding_box()
+    assert frame is not None
+    lion, prepared = Image.open(get_image("lion.jpg")).size, Preprocess(**json.loads(CONFIG.read_text("utf-8"))["preprocess"])
+    seen, field = prepared.seen(lion), receptive_fields(PAPER)["3a"]
+    pixel = box["width"] / max(lion) * (seen.x1 - seen.x0) / prepared.crop  # of the network's input, on the screen
+    assert [frame["width"], frame["height"]] == pytest.approx([field.size * pixel] * 2, abs=2)  # the stroke's width
+    left = box["x"] + seen.x0 * box["width"] / max(lion) + (field.start + 8 * field.stride) * pixel
+    assert frame["x"] == pytest.approx(left, abs=2)
     page.locator(".big").focus()
     page.keyboard.press("ArrowRight")
     expect(text).to_contain_text("Row 17, column 10:")

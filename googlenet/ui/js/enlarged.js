@@ -56,10 +56,14 @@ function cellFrames(cell) {
   const [row, column] = [Math.floor(cell / grid.w), cell % grid.w];
   const [wide, high] = [(x1 - x0) / grid.w, (y1 - y0) / grid.h];
   const own = [x0 + column * wide, y0 + row * high, x0 + (column + 1) * wide, y0 + (row + 1) * high];
-  const { size, stride } = weights.fields[stage];
-  const [reachX, reachY] = [(((size / stride) * wide) / 2) | 0, (((size / stride) * high) / 2) | 0];
-  const [x, y] = [(own[0] + own[2]) / 2, (own[1] + own[3]) / 2];
-  const field = [Math.max(x0, x - reachX), Math.max(y0, y - reachY), Math.min(x1, x + reachX), Math.min(y1, y + reachY)];
+  const { start, stride, size } = weights.fields[stage]; // in pixels of the network's input
+  const reach = (/** @type {number} */ at, /** @type {number} */ from, /** @type {number} */ to) => {
+    const [first, pixel] = [start + at * stride, (to - from) / weights.side];
+    return [Math.max(from, from + first * pixel), Math.min(to, from + (first + size) * pixel)];
+  };
+  const [left, right] = reach(column, x0, x1);
+  const [top, bottom] = reach(row, y0, y1);
+  const field = [left, top, right, bottom];
   return { own, field };
 }
 
