@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from googlenet.checkpoints.checkpoint import CARD_FILE, WEIGHTS_FILE
+from googlenet.architecture import HEADS, STAGES_BEFORE
+from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.classes import imagenet_classes
+from googlenet.config import parse_config
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation
 from googlenet.ui import handlers
@@ -52,7 +54,43 @@ def test_readme_gives_each_class_its_index(explainer: Explainer) -> None:
 
 def test_what_is_made_from_the_weights_names_their_sha256(weights: Path) -> None:
     sha256 = hashlib.sha256((weights / WEIGHTS_FILE).read_bytes()).hexdigest()
-    assert f"SHA-256 {sha256}" in (weights / CARD_FILE).read_text("utf-8")
+    card = (weights / CARD_FILE).read_text("utf-8")
+    assert f"SHA-256 {sha256}" in card
+    assert f"`{sha256[:12]}…`" in section(card, MAPS)
+    trust = parse_config((weights / CONFIG_FILE).read_bytes(), "weights").trust
+    assert trust is not None
+    assert trust.sha256 == sha256
     for made in ("tests/browser/page.jpg", "googlenet/ui/card.jpg"):  # `python -m tests.browser.screenshots` makes them again
         with Image.open(ROOT / made) as picture:
             assert picture.info.get("comment", b"").decode() == sha256
+
+
+MAPS = "How far the maps can be trusted"
+
+
+def section(card: str, title: str) -> str:
+    return card.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_the_page_says_of_every_map_what_the_card_measured(explainer: Explainer, weights: Path) -> None:
+    trust = explainer.config.trust
+    assert trust is not None
+    said = handlers.known_trust(trust)
+    figure = r"(−?\d+\.\d)"
+    row = rf"^\| (\w+) \| (\w\w) \| {figure} \(.+?\) \| {figure} \({figure}…{figure}\) \|"
+    rows = re.findall(row, section((weights / CARD_FILE).read_text("utf-8"), MAPS), re.MULTILINE)
+    assert [(head, stage) for head, stage, *_ in rows] == [(head, stage) for head in HEADS for stage in STAGES_BEFORE[head]]
+    for head, stage, *figures in rows:
+        share, gain, low, high = (float(text.replace("−", "-")) for text in figures)
+        english, korean = said[head][stage]["en"], said[head][stage]["ko"]
+        verdict = ("is better than", "낫습니다") if low > 0 else ("is worse than", "못합니다") if high < 0 else NO_BETTER
+        assert verdict[0] in english, (head, stage)
+        assert verdict[1] in korean, (head, stage)
+        assert f"cell of {stage} for {'the main head' if head == 'main' else head} lies on the object in {share:.0f} %" in english
+        sign = -1 if high < 0 else 1
+        for text in (english, korean):
+            told = [float(number.replace("−", "-")) for number in re.findall(figure, text)[-3:]]
+            assert told == pytest.approx([sign * gain, *sorted((sign * low, sign * high))], abs=0.11), text
+
+
+NO_BETTER = ("is no better than", "낫다고 할 수 없습니다")

@@ -105,7 +105,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
         skip_broken=options.skip_broken,
     )
     if options.maps:
-        return measure_maps(loaded, split, options.sample, options.device)
+        return measure_maps(loaded, split, options)
     device = pick_device(options.device)
     answers = predict(loaded.model, loaded.config.preprocess, split, device, options.workers)
     print(f"{len(split.pictures):,} pictures of {len(set(split.labels)):,} of {len(loaded.config.labels):,} classes\n")
@@ -117,15 +117,19 @@ CURVED, SANE = 1 / 20, 1 / 100
 """Parts of the sample that get deletion and insertion curves, and randomised weights: each takes twenty times as long."""
 
 
-def measure_maps(loaded: LoadedModel, split: Split, sample: int, device: str) -> int:
-    """Print the tables of `googlenet.training.maps`, then what `config.json` may state of them as its field `trust`."""
+def measure_maps(loaded: LoadedModel, split: Split, options: argparse.Namespace) -> int:
+    """Print the tables of `googlenet.training.map_report`, then what `config.json` may state of them as its field `trust`."""
     from dataclasses import asdict
 
     from googlenet.explainer import Explainer
-    from googlenet.training.maps import boxed, measure, report, summary
+    from googlenet.training.map_report import report, summary
+    from googlenet.training.maps import boxed, measure
 
-    pictures = boxed(split, loaded.config.preprocess, sample)
-    found = measure(Explainer(loaded, device), pictures, math.ceil(len(pictures) * CURVED), math.ceil(len(pictures) * SANE))
+    pictures = boxed(split, loaded.config.preprocess, options.sample)
+    curved, sane = (math.ceil(len(pictures) * part) for part in (CURVED, SANE))
+    found = measure(Explainer(loaded, options.device), pictures, curved, sane)
     print(report(found))
-    print("\n" + json.dumps({"trust": asdict(summary(found, f"{len(pictures):,} pictures"))}))
+    data: Path = options.data.resolve()
+    told = summary(found, data.name if data.is_dir() else data.parent.name, loaded.provenance.sha256)
+    print("\n" + json.dumps({"trust": asdict(told)}))
     return 0

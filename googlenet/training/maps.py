@@ -1,7 +1,7 @@
 """Measuring a set of weights' maps on pictures whose object has a box: `googlenet evaluate WEIGHTS DATA --maps`.
 
 Each stage and head is asked about the true class and compared with what needs no network: the box's share of the picture, a
-Gaussian in the picture's centre, a random map with as many cells. Intervals are 95 % bootstrap intervals over pictures.
+Gaussian in the picture's centre, a random map with as many cells. `googlenet.training.map_report` makes tables of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from PIL import Image
 from tqdm import tqdm
 
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
-from googlenet.config import MapTrust, Pointing
 from googlenet.cover import light, pixels
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
@@ -38,9 +37,6 @@ CENTRED = 1 / 4
 
 STEPS = 5
 """Steps of a deletion or insertion curve, so that many pictures can be measured."""
-
-DRAWS = 2000
-"""Bootstrap samples of an interval."""
 
 Key = tuple[str, str]
 """(head, stage)"""
@@ -115,17 +111,25 @@ def measure(explainer: Explainer, pictures: Sequence[Boxed], curved: int, sane: 
     found = Found({stage: height for stage, (height, _) in explainer.grid_sizes.items()})
     rng = np.random.default_rng(seed)
     heads = HEADS if explainer.config.architecture.aux_heads else HEADS[-1:]
-
-    def asked(picture: Boxed) -> dict[str, Explanation]:
-        questions = [Question(head, picture.label) for head in heads]
-        return dict(zip(heads, explainer.explain_batch([picture.image] * len(heads), questions), strict=True))
-
-    for picture in tqdm(pictures, desc="where the evidence lies", unit="img", mininterval=2):
-        point(found, explainer, picture, asked(picture))
+    with tqdm(total=len(pictures), desc="where the evidence lies", unit="img", mininterval=2) as bar:
+        for start in range(0, len(pictures), explainer.engine.largest):
+            some = pictures[start : start + explainer.engine.largest]
+            explanations = explained(explainer, some, heads)
+            for i, picture in enumerate(some):
+                point(found, explainer, picture, {head: explanations[head][i] for head in heads})
+                if start + i < curved:
+                    hide(found, explainer, picture, {head: explanations[head][i] for head in heads}, rng)
+            bar.update(len(some))
     distrust(found, explainer, pictures[:sane], heads, seed)
-    for picture in tqdm(pictures[:curved], desc="deletion and insertion", unit="img", mininterval=2):
-        hide(found, explainer, picture, asked(picture), rng)
     return found
+
+
+def explained(explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str]) -> dict[str, list[Explanation]]:
+    """head → an Explanation of each picture's true class. One pass a head: the backward pass then ends where the head does."""
+    x = explainer.prepare([picture.image for picture in pictures])
+    sizes = [picture.image.size for picture in pictures]
+    questions = {head: [Question(head, picture.label) for picture in pictures] for head in heads}
+    return {head: explainer.explain_prepared(x, sizes, questions[head]) for head in heads}
 
 
 def point(found: Found, explainer: Explainer, picture: Boxed, explanations: dict[str, Explanation]) -> None:
@@ -141,10 +145,11 @@ def point(found: Found, explainer: Explainer, picture: Boxed, explanations: dict
     found.centre.append(float(rows.start <= side / 2 < rows.stop and columns.start <= side / 2 < columns.stop))
     found.centred.append(float(gaussian[rows, columns].sum() / gaussian.sum()))
     for head, explanation in explanations.items():
+        grids = explanation.grids
         for summary in explanation.stages:
             key, peak, box = (head, summary.name), summary.peak, picture.box
             hit = peak is not None and box.x0 <= peak[0] < box.x1 and box.y0 <= peak[1] < box.y1
-            heat = light(explanation.grids[summary.name].clip(min=0), side)
+            heat = light(grids[summary.name].clip(min=0), side)
             found.pointing.setdefault(key, []).append(float(hit))
             found.inside.setdefault(key, []).append(float(heat[rows, columns].sum() / max(float(heat.sum()), 1e-30)))
             found.branches.setdefault(key, []).append([summary.branches[branch] for branch in BRANCHES])
@@ -166,7 +171,7 @@ def hide(
     grids: dict[tuple[str, str], NDArray[np.float32]] = {("", "centre"): centred(side)}
     for height, width in sorted(set(explainer.grid_sizes.values())):
         grids["", f"random {height}"] = rng.standard_normal((height, width)).astype(np.float32)
-    grids |= {(head, stage): e.grids[stage] for head, e in explanations.items() for stage in e.branch_grids}
+    grids |= {(head, stage): grid for head, e in explanations.items() for stage, grid in e.grids.items()}
     orders = torch.stack([order(grid, side) for grid in grids.values()])
     for head, (deletion, insertion) in curves(explainer, x, picture.label, orders, STEPS).items():
         for (of, name), deleted, inserted in zip(grids, deletion, insertion, strict=True):
@@ -194,126 +199,3 @@ def distrust(found: Found, explainer: Explainer, pictures: Sequence[Boxed], head
                     for stage, grid in grids.items():
                         r = rank_correlation(own[i, head][stage], grid)
                         found.randomised.setdefault((head, stage, down_to), []).append(r)
-
-
-class Interval(NamedTuple):
-    """A mean and its 95 % bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.1%} ({self.low:.1%}…{self.high:.1%})".replace("%", "").replace("-", "−")
-
-
-def interval(values: NDArray[np.floating]) -> Interval:
-    """The mean over pictures; the bootstrap draws pictures with replacement, always in the same way."""
-    if not len(values):
-        return Interval(np.nan, np.nan, np.nan)
-    drawn = values[np.random.default_rng(0).integers(0, len(values), (DRAWS, len(values)))].mean(axis=1)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Interval(float(values.mean()), float(low), float(high))
-
-
-def groups(found: Found) -> dict[str, NDArray[np.bool_]]:
-    """The three groups of pictures that are reported."""
-    return {
-        "all pictures": np.ones(len(found.box), bool),
-        "pictures whose box covers at most a third": np.array(found.box) <= SMALL,
-        "pictures that main names right": np.array(found.right),
-    }
-
-
-def gains(found: Found) -> dict[str, dict[str, Interval]]:
-    """head → stage → how much more often its strongest cell lies on a small object than the picture's centre does."""
-    small = groups(found)["pictures whose box covers at most a third"]
-    centre = np.array(found.centre)
-    told: dict[str, dict[str, Interval]] = {}
-    for (head, stage), hits in found.pointing.items():
-        told.setdefault(head, {})[stage] = interval((np.array(hits) - centre)[small])
-    return told
-
-
-def summary(found: Found, dataset: str) -> MapTrust:
-    """What `config.json` states of the maps, to four digits."""
-    small = groups(found)["pictures whose box covers at most a third"]
-    pointing: dict[str, dict[str, Pointing]] = {}
-    for head, stages in gains(found).items():
-        for stage, gain in stages.items():
-            share = np.array(found.pointing[head, stage])[small].mean()
-            pointing.setdefault(head, {})[stage] = Pointing(*(round(float(value), 4) for value in (share, *gain)))
-    return MapTrust(dataset, int(small.sum()), round(float(np.array(found.centre)[small].mean()), 4), pointing)
-
-
-def report(found: Found) -> str:
-    """All tables in Markdown, in per cent; areas under curves in per cent of the largest possible."""
-    parts = []
-    for name, chosen in groups(found).items():
-        curved = chosen[: len(next(iter(found.areas.values()), []))]
-        parts += [f"### {name[0].upper()}{name[1:]}", pointing_table(found, chosen)]
-        if curved.any():
-            parts.append(curve_table(found, curved))
-    return "\n\n".join([*parts, branch_table(found), sanity_table(found)])
-
-
-def pointing_table(found: Found, chosen: NDArray[np.bool_]) -> str:
-    box, centre, centred_share = (np.array(values)[chosen] for values in (found.box, found.centre, found.centred))
-    lines = [
-        f"{chosen.sum()} pictures. The box covers {interval(box)}. The picture's centre lies in it for {interval(centre)}; of a "
-        f"centred Gaussian {interval(centred_share)} lies in it.",
-        "",
-        "| head | stage | strongest cell on the object | minus the centre | positive evidence inside | minus the Gaussian |",
-        "|---|---|---|---|---|---|",
-    ]
-    for head, stage in found.pointing:
-        hits, inside = (np.array(values[head, stage])[chosen] for values in (found.pointing, found.inside))
-        cells = (interval(hits), interval(hits - centre), interval(inside), interval(inside - centred_share))
-        lines.append(f"| {head} | {stage} | {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
-
-
-def curve_table(found: Found, chosen: NDArray[np.bool_]) -> str:
-    """Deletion: less is better. Insertion: more is better."""
-    lines = [
-        f"{chosen.sum()} pictures with curves of {STEPS} steps.",
-        "",
-        "| head | stage | deletion | random | centre | map minus random | insertion | random | centre | map minus random |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for head, stage in found.pointing:
-        cells = []
-        for way in ("deletion", "insertion"):
-            random = f"random {found.rows[stage]}"
-            own, by_chance, centre = (np.array(found.areas[head, way, name])[chosen] for name in (stage, random, "centre"))
-            cells += [interval(own), f"{by_chance.mean():.1%}"[:-1], f"{centre.mean():.1%}"[:-1], interval(own - by_chance)]
-        lines.append(f"| {head} | {stage} | {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
-
-
-def branch_table(found: Found) -> str:
-    lines = [
-        f"### Which filters carry the evidence\n\n{len(found.box)} pictures, each asked about its true class.\n",
-        f"| head | stage | {' | '.join(branch.replace('x', '×') for branch in BRANCHES)} |",
-        "|---|---|---|---|---|---|",
-    ]
-    for (head, stage), shares in found.branches.items():
-        means = np.array(shares).mean(axis=0)
-        lines.append(f"| {head} | {stage} | {' | '.join(f'{share:.1%}'[:-1] for share in means)} |")
-    return "\n".join(lines)
-
-
-def sanity_table(found: Found) -> str:
-    """How alike a map stays when weights are drawn anew."""
-    count = len(next(iter(found.randomised.values()), []))
-    lines = [
-        "### Sanity check by cascading randomisation\n",
-        f"Rank correlation of a map with itself after the weights were drawn anew, mean over {count} pictures.\n",
-        f"| head | stage | heads alone | {' | '.join(f'down to {stage}' for stage in STAGES[::-1])} |",
-        "|---|---|" + "---|" * 10,
-    ]
-    for head, stage in found.pointing:
-        if count:
-            means = [np.mean(found.randomised[head, stage, down_to]) for down_to in ("heads", *STAGES[::-1])]
-            lines.append(f"| {head} | {stage} | {' | '.join(f'{r:.2f}' for r in means)} |".replace("-0", "−0"))
-    return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from googlenet.explainer import Explainer
 from googlenet.frame import Box
 from googlenet.images import Preprocess
 from googlenet.training.data import read_split
-from googlenet.training.maps import Boxed, boxed, gains, groups, interval, measure, report, summary
+from googlenet.training.map_report import gains, groups, interval, report, summary
+from googlenet.training.maps import Boxed, boxed, measure
 from tests.helpers import explainer_of, random_image, random_model
 
 PREPROCESS = Preprocess(96, 96, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -51,7 +53,7 @@ def test_a_box_around_everything_is_always_hit_and_one_in_a_corner_as_the_map_sa
     text = report(found)
     assert "2 pictures. The box covers 58.3" in text
     assert "| aux1 | 4a |" in text
-    told = summary(found, "a set")
+    told = summary(found, "a set", "0" * 64)
     config = explainer.config.__class__(**{**vars(explainer.config), "trust": told})
     assert parse_config(dump_config(config).encode(), "test").trust == told
 
@@ -102,4 +104,6 @@ def test_the_command_prints_the_tables(explainer: Explainer, tmp_path: Path, cap
     assert main(["evaluate", str(tmp_path / "weights"), str(data), "--maps", "--sample", "2", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
     assert "### Sanity check" in out
-    assert json.loads(out.splitlines()[-1])["trust"]["pictures"] == 2
+    told = json.loads(out.splitlines()[-1])["trust"]
+    assert (told["pictures"], told["dataset"]) == (2, "data")
+    assert told["sha256"] == hashlib.sha256((tmp_path / "weights" / "model.safetensors").read_bytes()).hexdigest()

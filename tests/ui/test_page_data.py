@@ -17,6 +17,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
+from googlenet.config import MapTrust, Pointing
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Provenance, Question
@@ -360,3 +361,36 @@ def test_a_korean_particle_follows_a_sound_that_is_known() -> None:
         assert not re.search(r"\{(?:class|source|name)\}(?:은|는|이|가|을|를|과|와|로|으로|이라)(?![가-힣])", text), text
         assert not re.search(r"[345][a-e](?:과|은|이|을|으로)(?![가-힣])", text), text
         assert not re.search(r"(?:이상|미만)(?:가|로|는|를)(?![가-힣])", text), text
+
+
+@pytest.mark.parametrize(
+    ("pointing", "english", "korean"),
+    [
+        (
+            Pointing(0.5957, 0.1649, 0.109, 0.2234),
+            "This stage is better than guessing the centre, by 16.5 points (95 % interval 10.9 to 22.3).",
+            "이 단계는 한가운데를 찍는 것보다 16.5%p 낫습니다(95 % 구간 10.9~22.3%p).",
+        ),
+        (
+            Pointing(0.242, -0.1888, -0.2473, -0.1303),
+            "This stage is worse than guessing the centre, by 18.9 points (95 % interval 13.0 to 24.7): do not take its "
+            "brightest cell for the object’s place.",
+            "이 단계는 한가운데를 찍는 것보다 18.9%p 못합니다(95 % 구간 13.0~24.7%p). "
+            "가장 밝은 칸을 물체의 위치로 여기지 마세요.",
+        ),
+        (
+            Pointing(0.4867, 0.0559, -0.0003, 0.1197),
+            "This stage is no better than guessing the centre, as far as these pictures tell: the difference is 5.6 points "
+            "(95 % interval 0.0 to 12.0).",
+            "이 단계가 한가운데를 찍는 것보다 낫다고 할 수 없습니다(차이 5.6%p, 95 % 구간 0.0~12.0%p).",
+        ),
+    ],
+)
+def test_a_stage_is_compared_with_the_centre(pointing: Pointing, english: str, korean: str) -> None:
+    trust = MapTrust("Tiny ImageNet", 376, 0.4309, {"aux2": {"4d": pointing}})
+    assert texts.pointing_sentence(trust, "aux2", "4d").endswith(f"of them; the picture’s centre does in 43 %. {english}")
+    assert texts.pointing_sentence(trust, "aux2", "4d", "ko").endswith(f"비율은 43 %입니다. {korean}")
+
+
+def test_of_weights_that_nobody_measured_nothing_is_known(explainer: Explainer) -> None:
+    assert handlers.described(explainer, None)["trust"] == {}

@@ -74,48 +74,66 @@ function trustMap(name, grid) {
   return { figure, paint: () => paint(canvas, grid, grid.sum, scaleOf([grid.sum])) };
 }
 
+/** What is being measured, and how far it is. */
+function runningText() {
+  const { waiting, progress, stage } = measuring ?? { waiting: 0, progress: 0, stage: "" };
+  return waiting
+    ? say("queue", { place: waiting })
+    : say("trust_running", { stage, share: `${Math.round(progress * 100)}\u00a0%` });
+}
+
+/** What was found of the enlarged stage on this picture. @param {any} found @returns {[Node[], () => void]} and what paints it */
+function trustFound(found) {
+  const own = trustMap(say("trust_own", { stage }), answer.grids[stage]);
+  const randomised = trustMap(words.trust_randomised, found.grid);
+  const top = Math.max(0.01, ...found.deletion, ...found.insertion, ...found.random_deletion, ...found.random_insertion);
+  const key = (/** @type {string} */ name, /** @type {string} */ text) => make("span", {}, make("i", { class: name }), text);
+  const parts = [
+    make("p", { class: "trust-say", role: "status", tabindex: -1 }, found.say[language].replaceAll(" %", "\u00a0%")),
+    make(
+      "div",
+      { class: "trust-found" },
+      trustChart(words.trust_deletion, words.trust_hidden, found.deletion, found.random_deletion, top),
+      trustChart(words.trust_insertion, words.trust_shown, found.insertion, found.random_insertion, top),
+      own.figure,
+      randomised.figure,
+    ),
+    make(
+      "p",
+      { class: "key soft small" },
+      make("span", {}, say("trust_axis", { class: askedName(), top: percent(top, true) })),
+      key("own", words.trust_order_own),
+      key("random", words.trust_order_random),
+    ),
+  ];
+  const paintBoth = () => {
+    own.paint();
+    randomised.paint();
+  };
+  return [parts, paintBoth];
+}
+
 /** @param {any} root */
 function showTrust(root) {
   if (trustedAnswer !== asked) [trusted, trustedAnswer] = [{}, asked];
   if (measuring && measuring.n !== asked) measuring = null;
+  const shown = `${asked} ${stage}`;
+  const running = root.querySelector("progress");
+  if (measuring && running?.dataset.of === shown) {
+    running.value = measuring.progress;
+    running.previousSibling.textContent = runningText();
+    return;
+  }
   const focused = root.contains(document.activeElement);
   const found = trusted[stage];
-  const button = make("button", { type: "button", class: "plain", onclick: measureTrust }, say("trust_start", { stage }));
-  button.disabled = !!measuring;
-  const parts = [make("p", { class: "trust-known" }, knownTrust())];
-  if (!found) parts.push(make("p", { class: "soft" }, words.trust_how), button);
+  const [parts, paintFound] = found ? trustFound(found) : [[make("p", { class: "soft" }, words.trust_how)], () => {}];
   if (measuring) {
-    const text = measuring.waiting
-      ? say("queue", { place: measuring.waiting })
-      : say("trust_running", { stage: measuring.stage, share: `${Math.round(measuring.progress * 100)}\u00a0%` });
-    parts.push(make("p", { role: "status" }, text), make("progress", { max: 1, value: measuring.progress, "aria-label": text }));
+    parts.push(make("p", { role: "status", tabindex: -1 }, runningText()));
+    parts.push(make("progress", { max: 1, value: measuring.progress, "data-of": shown, "aria-label": words.trust_progress }));
+  } else if (!found) {
+    parts.push(make("button", { type: "button", class: "plain", onclick: measureTrust }, say("trust_start", { stage })));
   }
-  root.replaceChildren(...parts);
-  if (found) {
-    const own = trustMap(say("trust_own", { stage }), answer.grids[stage]);
-    const randomised = trustMap(words.trust_randomised, found.grid);
-    const top = Math.max(0.01, ...found.deletion, ...found.insertion, ...found.random_deletion, ...found.random_insertion);
-    const key = (/** @type {string} */ name, /** @type {string} */ text) => make("span", {}, make("i", { class: name }), text);
-    root.append(
-      make("p", { class: "trust-say", role: "status" }, found.say[language].replaceAll(" %", "\u00a0%")),
-      make(
-        "div",
-        { class: "trust-found" },
-        trustChart(words.trust_deletion, words.trust_hidden, found.deletion, found.random_deletion, top),
-        trustChart(words.trust_insertion, words.trust_shown, found.insertion, found.random_insertion, top),
-        own.figure,
-        randomised.figure,
-      ),
-      make(
-        "p",
-        { class: "key soft small" },
-        make("span", {}, say("trust_axis", { class: askedName(), top: percent(top, true) })),
-        key("own", words.trust_order_own),
-        key("random", words.trust_order_random),
-      ),
-    );
-    own.paint();
-    randomised.paint();
-  }
-  if (focused && !button.disabled && !found) button.focus();
+  root.replaceChildren(make("p", { class: "trust-known" }, knownTrust()), ...parts);
+  paintFound();
+  if (focused) root.querySelector("button, [tabindex]").focus();
 }
