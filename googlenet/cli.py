@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from googlenet import __version__
 from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.errors import UserError, missing_extra
+from googlenet.korean import in_locale
 from googlenet.training.commands import add_arguments
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def fail(error: UserError) -> int:
-    print(f"googlenet: {error}", file=sys.stderr)
+    print(f"googlenet: {in_locale(error)}", file=sys.stderr)
     return 1
 
 
@@ -159,7 +160,7 @@ def run_explain(options: argparse.Namespace) -> int:
         with closing(outcomes), tqdm(total=len(sources), unit="img", disable=len(sources) < 2) as bar:
             for source, outcome in outcomes:
                 if isinstance(outcome, UserError):
-                    tqdm.write(f"googlenet: {outcome}", file=sys.stderr)
+                    tqdm.write(f"googlenet: {in_locale(outcome)}", file=sys.stderr)
                     failed = True
                 write(str(source.path), outcome)
                 bar.update()
@@ -227,10 +228,13 @@ def run_channels(options: argparse.Namespace) -> int:
 def say_what_is_assumed(weights: Provenance) -> None:
     """A file of another layout does not always say how pictures were normalised in training."""
     if weights.assumed:
-        print(
-            f"googlenet: {weights.source} does not say how pictures were normalised; {weights.assumed} is assumed, and "
-            f"`googlenet import --normalise` chooses.",
-            file=sys.stderr,
+        fail(
+            UserError(
+                "{source} does not say how pictures were normalised; {assumed} is assumed, and "
+                "`googlenet import --normalise` chooses.",
+                source=weights.source,
+                assumed=weights.assumed,
+            )
         )
 
 

@@ -1,10 +1,15 @@
 """Fixtures that several test files share, and the markers that a folder gives to its tests."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import ROOT
+
+for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+    if os.environ.get(name, "").startswith("ko"):
+        os.environ[name] = "C.UTF-8"  # the tests read English messages
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from googlenet.errors import LONGEST, ListedError, Reason, UserError, WeightsError, printable, reason
+from googlenet.cli import main
+from googlenet.errors import LONGEST, ListedError, PictureError, Reason, UserError, WeightsError, printable, reason
+from googlenet.korean import KOREAN_ERRORS, korean_error
 from googlenet.ui import texts
 from tests.helpers import ROOT
 
@@ -52,6 +54,29 @@ def test_an_error_bounds_every_text_and_keeps_numbers() -> None:
     assert str(error).endswith(r"has 1,000 of 50.0%: x\ny.")
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.template, again.values) == (str(error), error.template, error.values)
+
+
+@pytest.mark.parametrize(
+    ("locale", "korean"),
+    [
+        ({"LANG": "ko_KR.UTF-8"}, True),
+        ({"LC_ALL": "ko_KR.eucKR", "LANG": "en_US.UTF-8"}, True),
+        ({"LC_MESSAGES": "ko", "LANG": "de_DE.UTF-8"}, True),
+        ({"LC_ALL": "C.UTF-8", "LANG": "ko_KR.UTF-8"}, False),
+        ({"LANG": "kok_IN"}, False),
+        ({}, False),
+    ],
+)
+def test_the_command_line_speaks_the_locales_language(
+    locale: dict[str, str], korean: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in locale.items():
+        monkeypatch.setenv(name, value)
+    assert main(["explain", str(tmp_path)]) == 1
+    error = PictureError("The folder {folder} is empty; name one that holds pictures.", folder=tmp_path)
+    assert capsys.readouterr().err == f"googlenet: {korean_error(error) if korean else error}\n"
 
 
 def test_a_reason_is_translated_within_its_sentence() -> None:
@@ -140,13 +165,13 @@ def names(template: str) -> set[str]:
 
 
 def test_every_error_has_a_korean_sentence_and_every_korean_sentence_an_error(templates: set[str]) -> None:
-    assert templates - set(texts.KOREAN_ERRORS) == set()
-    assert set(texts.KOREAN_ERRORS) - templates == set()
+    assert templates - set(KOREAN_ERRORS) == set()
+    assert set(KOREAN_ERRORS) - templates == set()
 
 
-@pytest.mark.parametrize("english", texts.KOREAN_ERRORS)
+@pytest.mark.parametrize("english", KOREAN_ERRORS)
 def test_a_korean_sentence_has_the_same_names_and_no_english_words(english: str) -> None:
-    korean = texts.KOREAN_ERRORS[english]
+    korean = KOREAN_ERRORS[english]
     assert names(english) == names(korean)
     assert re.search("[가-힣]", korean)
     words = re.findall(r"[A-Za-z][\w./-]*", re.sub(r"\{[^}]*\}", "", korean), re.ASCII)

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from googlenet.errors import ListedError, UserError
 from googlenet.headers import Header, read_header
+from googlenet.korean import in_locale
 from googlenet.pixels import decode as decode_file
 from googlenet.pixels import read_file
 from googlenet.training.data import Picture, Split, encoded
@@ -85,7 +86,7 @@ def without_broken(split: Split, wrong: dict[int, UserError], skip_broken: bool)
     left_out = ListedError(
         "Left out {count:,} of {total:,} pictures:", [*wrong.values()], count=len(wrong), total=len(split.pictures)
     )
-    print(left_out, file=sys.stderr)
+    print(in_locale(left_out), file=sys.stderr)
     return split.subset(i for i in range(len(split.pictures)) if i not in wrong)
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from googlenet.architecture import HEADS
 from googlenet.config import MapTrust
-from googlenet.errors import ListedError, UserError
+from googlenet.errors import UserError
 from googlenet.explanation import Explanation
+from googlenet.korean import korean_error
 from googlenet.verdict import named, percent
 
 LANGUAGES = ("en", "ko")
@@ -259,18 +260,6 @@ def error(problem: UserError) -> dict[str, str]:
     """language → the error's sentence; English where a template has no translation."""
     return {"en": str(problem), "ko": korean_error(problem)}
 
-
-def korean_error(problem: UserError) -> str:
-    values = {name: korean_error(value) if isinstance(value, UserError) else value for name, value in problem.values.items()}
-    korean = KOREAN_ERRORS.get(problem.template)
-    if not korean:
-        return str(problem)
-    lines = problem.shown if isinstance(problem, ListedError) else ()
-    return "\n".join([korean.format(**values), *(f"- {korean_error(each)}" for each in lines)])
-
-
-KOREAN_ERRORS: dict[str, str] = json.loads(Path(__file__).with_name("errors.ko.json").read_text("utf-8"))
-"""UserError template → the same sentence in Korean, with the same names in braces."""
 
 PAGE: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("texts.json").read_text("utf-8"))
 """language → the page's own words; `{names}` are filled in by the page's script."""
