@@ -165,6 +165,11 @@ def script() -> str:
     return "\n".join((HERE / "js" / f"{name}.js").read_text("utf-8") for name in SCRIPT)
 
 
+def style() -> str:
+    """The look of the page, and after it what differs on narrow screens, in print and in forced colours."""
+    return "\n".join((HERE / name).read_text("utf-8") for name in ("page.css", "screens.css"))
+
+
 def shared() -> dict[str, Any]:
     """What Python and the script both know."""
     return {
@@ -206,7 +211,7 @@ def launch_options(guard: Middleware) -> dict[str, Any]:
     """What Gradio takes at launch and not in Blocks. `guard`: sees every request first."""
     return {
         "theme": theme(),
-        "head": f"<style>{(HERE / 'page.css').read_text('utf-8')}</style>",
+        "head": f"<style>{style()}</style>",
         "footer_links": ["api"],
         "run_history": False,
         "enable_monitoring": False,

@@ -10,6 +10,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradio.media import get_image
@@ -18,7 +19,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.conftest import chromium, serve
 
-DESKTOP, PHONE, NARROW = (1440, 900), (390, 844), (360, 740)
+DESKTOP, PROJECTOR, LAPTOP, TABLET, PHONE, SMALL = (1440, 900), (1920, 1080), (1280, 720), (820, 1180), (390, 844), (360, 640)
 
 
 def weights(page: Page) -> None:
@@ -55,43 +56,56 @@ def nothing(page: Page) -> None:
     pass
 
 
-Shot = tuple[str, tuple[int, int], str, str, str, Callable[[Page], None]]
-SHOTS: list[Shot] = [
-    ("desktop", DESKTOP, "light", "en-GB", "", nothing),
-    ("dark", DESKTOP, "dark", "en-GB", "", nothing),
-    ("korean", DESKTOP, "light", "ko-KR", "", nothing),
-    ("contrast", DESKTOP, "light", "en-GB", "?example=lion&head=aux2&class=lion&contrast=cougar", nothing),
-    ("portrait", DESKTOP, "light", "en-GB", "", portrait),
-    ("landscape", DESKTOP, "dark", "en-GB", "?example=cheetah", nothing),
-    ("weights", DESKTOP, "light", "en-GB", "", weights),
-    ("lesson", DESKTOP, "light", "en-GB", "", lesson),
-    ("search", DESKTOP, "light", "en-GB", "", search),
-    ("mistake", DESKTOP, "light", "en-GB", "", mistake),
-    ("phone", PHONE, "light", "en-GB", "", nothing),
-    ("phone-dark", NARROW, "dark", "ko-KR", "?example=cheetah", nothing),
-]
+@dataclass(frozen=True)
+class Shot:
+    size: tuple[int, int] = DESKTOP
+    query: str = ""
+    act: Callable[[Page], None] = nothing
+    options: dict[str, str] = field(default_factory=dict)
+    """of Playwright's `new_context`"""
+
+
+DARK, KOREAN, FORCED = {"color_scheme": "dark"}, {"locale": "ko-KR"}, {"forced_colors": "active"}
+SHOTS = {
+    "desktop": Shot(),
+    "dark": Shot(options=DARK),
+    "korean": Shot(options=KOREAN),
+    "forced-colours": Shot(options=FORCED),
+    "contrast": Shot(query="?example=lion&head=aux2&class=lion&contrast=cougar"),
+    "portrait": Shot(act=portrait),
+    "cat": Shot(query="?example=cat"),
+    "landscape": Shot(query="?example=cheetah", options=DARK),
+    "weights": Shot(act=weights),
+    "lesson": Shot(act=lesson),
+    "search": Shot(act=search),
+    "mistake": Shot(act=mistake),
+    "projector": Shot(PROJECTOR),
+    "laptop": Shot(LAPTOP),
+    "tablet": Shot(TABLET),
+    "phone": Shot(PHONE),
+    "phone-dark": Shot(PHONE, "?example=cheetah", options=DARK | KOREAN),
+    "phone-small": Shot(SMALL),
+    "phone-lesson": Shot(PHONE, act=lesson),
+}
 
 
 def shoot(folder: Path, url: str, only: list[str]) -> None:
     with sync_playwright() as playwright:
         browser = chromium(playwright)
-        for name, (width, height), scheme, locale, query, act in SHOTS:
+        for name, shot in SHOTS.items():
             if only and name not in only:
                 continue
-            context = browser.new_context(
-                viewport={"width": width, "height": height},
-                color_scheme=scheme,
-                locale=locale,
-                device_scale_factor=2 if width < 500 else 1,
-            )  # type: ignore[arg-type]
+            width, height = shot.size
+            options = {"locale": "en-GB", "color_scheme": "light", "device_scale_factor": 2 if width < 500 else 1} | shot.options
+            context = browser.new_context(viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
             context.add_init_script("localStorage.setItem('googlenet.played', 'true')")
             page = context.new_page()
-            page.goto(url + query)
+            page.goto(url + shot.query)
             page.wait_for_selector(".row", timeout=60_000)
-            act(page)
+            shot.act(page)
             page.wait_for_timeout(1200)
             png = folder / f"{name}.png"
-            page.screenshot(path=png, full_page=width < 500)
+            page.screenshot(path=png, full_page=width < 500 and shot.size != SMALL)
             print(png)
             if name == "desktop":
                 sha256 = re.findall(r'"sha256": ?"([0-9a-f]{64})"', page.request.get(url + "config").text())[0]

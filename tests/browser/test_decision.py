@@ -83,8 +83,8 @@ def test_arrows_step_through_the_strip_with_one_tab_stop(visit: Visit) -> None:
     assert page.locator('.stage[tabindex="0"]').count() == 1
     page.locator(".stage[aria-pressed=true]").focus()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#stage-title")).to_have_text("Stage 4d")
-    assert page.evaluate("document.activeElement.dataset.stage") == "4d"
+    expect(page.locator("#stage-title")).to_have_text("Stage 4e")
+    assert page.evaluate("document.activeElement.dataset.stage") == "4e"
     page.keyboard.press("End")
     expect(page.locator("#stage-title")).to_have_text("Stage 5b")
 

@@ -38,6 +38,7 @@ function show() {
   if (!answer.grids[stage]) stage = LAST[question.head];
   touched = null;
   draws();
+  turn("auto");
   if (still.matches) return;
   $$(".strip .stage, .rows").forEach((node, i) => {
     node.animate([{ opacity: 0 }, { opacity: 1 }], { duration: 220, delay: Math.min(i, 8) * 30, fill: "backwards" });
@@ -60,6 +61,8 @@ function drawPhoto() {
   $(".picture").setAttribute("aria-label", say("photo_alt", { name: answer.result.image }));
   const cropped = x0 > 1 || y0 > 1 || x1 < width - 1 || y1 < height - 1;
   mark($(".photo"), [0, 0, width, height], cropped ? [{ box: answer.result.seen, class: "crop" }] : []);
+  const outside = `M0 0H${width}V${height}H0ZM${x0} ${y0}V${y1}H${x1}V${y0}Z`; // the frame's other way round leaves a hole
+  if (cropped) $(".photo .marks").prepend(draw("path", { class: "unseen", d: outside }));
   $(".photo").title = cropped ? words.crop : "";
 }
 

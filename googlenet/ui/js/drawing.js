@@ -1,5 +1,5 @@
 // @ts-check
-// Drawing a picture under a map: the same formula as render.Photograph.
+// Drawing a picture under a map: the same formula as render.Photograph, for the part that the network looked at.
 
 /**
  * @typedef {object} Grid a stage's map on its own cells, unpacked from handlers.packed_grid
@@ -34,10 +34,9 @@ function looks() {
   };
 }
 
-/** The part of the picture that overlays show, in its pixels: the whole, or what was seen of a panorama. */
+/** The part of the picture that overlays show, in its pixels: what the network looked at. */
 function view() {
-  const [width, height] = answer.size;
-  return Math.max(width / height, height / width) > 2.2 ? answer.result.seen : [0, 0, width, height];
+  return answer.result.seen;
 }
 
 /** picture → {"size and part": its pixels}, since nine canvases share one @type {WeakMap<any, Record<string, Uint8ClampedArray>>} */
@@ -56,18 +55,14 @@ function base(width, height, part) {
   })());
 }
 
-/** For each pixel of a line: the two cells that it lies between and the share of the second; -1 outside start…end.
- * @param {number} pixels @param {number} start @param {number} end @param {number} cells @param {boolean} smooth */
-function axis(pixels, start, end, cells, smooth) {
+/** For each pixel of a line: the two cells that it lies between and the share of the second.
+ * @param {number} pixels @param {number} cells @param {boolean} smooth */
+function axis(pixels, cells, smooth) {
   const low = new Int16Array(pixels);
   const high = new Int16Array(pixels);
   const part = new Float32Array(pixels);
   for (let i = 0; i < pixels; i++) {
-    const at = ((i + 0.5 - start) / (end - start)) * cells;
-    if (at < 0 || at > cells) {
-      low[i] = -1;
-      continue;
-    }
+    const at = ((i + 0.5) / pixels) * cells;
     if (!smooth) {
       low[i] = high[i] = Math.min(cells - 1, at | 0);
       continue;
@@ -80,8 +75,7 @@ function axis(pixels, start, end, cells, smooth) {
   return { low, high, part };
 }
 
-/** Give a canvas the shape of a part of the picture, as large as the square it stands in. @returns {number} pixels to a CSS pixel
- * @param {any} canvas @param {number[]} part */
+/** Give a canvas the shape of a part of the picture, as large as the square it stands in. @param {any} canvas @param {number[]} part */
 function fit(canvas, part) {
   const dpr = Math.min(devicePixelRatio || 1, 2);
   const side = canvas.closest(".cell, .photo, .big").clientWidth * dpr || 112;
@@ -95,7 +89,6 @@ function fit(canvas, part) {
   }
   canvas.style.width = `${width / dpr}px`;
   canvas.style.height = `${height / dpr}px`;
-  return dpr;
 }
 
 /** Draw the picture as it is. @param {any} canvas @param {number[]} part */
@@ -110,9 +103,9 @@ function paintPhoto(canvas, part) {
  * @param {Float32Array} values @param {number} scale */
 function paint(canvas, grid, values, scale) {
   const part = view();
-  const dpr = fit(canvas, part);
+  fit(canvas, part);
   const image = new ImageData(canvas.width, canvas.height);
-  light(image, base(canvas.width, canvas.height, part), part, dpr, grid, values, scale);
+  light(image, base(canvas.width, canvas.height, part), grid, values, scale);
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
@@ -122,43 +115,35 @@ function scaleOf(maps) {
   return Math.max(1e-12, ...maps.map(values => values.reduce((best, v) => Math.max(best, against ? Math.abs(v) : v), 0)));
 }
 
-/** @param {ImageData} image @param {Uint8ClampedArray} p the picture's pixels @param {number[]} part @param {number} dpr
+/** @param {ImageData} image @param {Uint8ClampedArray} p the picture's pixels
  * @param {Grid} grid @param {Float32Array} values @param {number} scale */
-function light(image, p, part, dpr, grid, values, scale) {
+function light(image, p, grid, values, scale) {
   const { width, height, data: q } = image;
-  const { dim, keep, add, hatch_period, hatch_width, hatch_light } = SPOTLIGHT;
+  const { dim, keep, add } = SPOTLIGHT;
   const [red, green, blue] = SPOTLIGHT.luminance;
   const [from, range] = SPOTLIGHT.tint;
   const { strength, hidden, smooth, against } = looks();
-  const shrink = width / (part[2] - part[0]);
-  const [x0, y0, x1, y1] = answer.result.seen.map(
-    (/** @type {number} */ edge, /** @type {number} */ i) => (edge - part[i % 2]) * shrink,
-  );
-  const across = axis(width, x0, x1, grid.w, smooth);
-  const down = axis(height, y0, y1, grid.h, smooth);
+  const across = axis(width, grid.w, smooth);
+  const down = axis(height, grid.h, smooth);
   const lowest = against ? -1 : 0;
   const heat = values.map(v => Math.min(1, Math.max(lowest, v / scale)));
   for (let y = 0, k = 0; y < height; y++) {
     const a = down.low[y] * grid.w;
     const b = down.high[y] * grid.w;
     const t = down.part[y];
-    const row = down.low[y] >= 0;
     for (let x = 0; x < width; x++, k += 4) {
       const l = across.low[x];
       const r = across.high[x];
       const s = across.part[x];
-      const seen = row && l >= 0;
-      let v = 0;
-      if (seen) v = (heat[a + l] * (1 - s) + heat[a + r] * s) * (1 - t) + (heat[b + l] * (1 - s) + heat[b + r] * s) * t;
+      let v = (heat[a + l] * (1 - s) + heat[a + r] * s) * (1 - t) + (heat[b + l] * (1 - s) + heat[b + r] * s) * t;
       const colours = v < 0 ? blues : magma;
       v = Math.abs(v);
       if (v < hidden) v = 0;
       const soft = v * v * (3 - 2 * v);
       const tint = (((from + range * v) * 255) | 0) * 3;
       const grey = (red * p[k] + green * p[k + 1] + blue * p[k + 2]) * dim * (1 - soft);
-      const dark = grey + (!seen && ((x + y) / dpr) % hatch_period < hatch_width ? hatch_light : 0);
       for (let c = 0; c < 3; c++) {
-        const shade = dark + (p[k + c] * keep + colours[tint + c] * add) * soft;
+        const shade = grey + (p[k + c] * keep + colours[tint + c] * add) * soft;
         q[k + c] = p[k + c] + (shade - p[k + c]) * strength;
       }
       q[k + 3] = 255;

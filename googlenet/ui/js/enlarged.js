@@ -100,9 +100,10 @@ $(".big").addEventListener("click", (/** @type {MouseEvent} */ event) => {
   if (!answer || dragged) return;
   const grid = answer.grids[stage];
   const [x, y] = pointed(event);
-  const [x0, y0, x1, y1] = answer.result.seen;
-  if (x < x0 || x >= x1 || y < y0 || y >= y1) return touch(null);
-  const cell = Math.floor(((y - y0) / (y1 - y0)) * grid.h) * grid.w + Math.floor(((x - x0) / (x1 - x0)) * grid.w);
+  const [x0, y0, x1, y1] = view();
+  const row = Math.min(grid.h - 1, Math.floor(((y - y0) / (y1 - y0)) * grid.h));
+  const column = Math.min(grid.w - 1, Math.floor(((x - x0) / (x1 - x0)) * grid.w));
+  const cell = row * grid.w + column;
   touch(cell === touched ? null : cell);
 });
 $(".big").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {

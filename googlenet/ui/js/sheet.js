@@ -49,7 +49,7 @@ function overlay(name, side) {
   const canvas = make("canvas", { width, height });
   const image = new ImageData(width, height);
   const grid = answer.grids[name];
-  light(image, base(width, height, part), part, 1, grid, grid.sum, scaleOf([grid.sum]));
+  light(image, base(width, height, part), grid, grid.sum, scaleOf([grid.sum]));
   canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas;
 }
@@ -81,7 +81,7 @@ async function sheet() {
     16,
     "soft",
   );
-  p.place($(".picture"), margin, 112, 2 * cell);
+  sheetPhoto(p, margin, 112, 2 * cell);
   HEADS.forEach((/** @type {string} */ each, /** @type {number} */ i) => {
     const x = left + i * (act + 2 * gap);
     STAGES.slice(3 * i, 3 * i + 3).forEach((/** @type {string} */ name, /** @type {number} */ column) => {
@@ -93,6 +93,24 @@ async function sheet() {
   p.write(credits(), margin, below + 12, 14, "soft");
   p.write(words.sheet_note, margin, below + 36, 14, "soft");
   return canvas;
+}
+
+/** The photograph, with the frame of what the network looked at.
+ * @param {ReturnType<typeof pen>} p @param {number} x @param {number} y @param {number} side */
+function sheetPhoto(p, x, y, side) {
+  p.place($(".picture"), x, y, side);
+  const [width, height] = answer.size;
+  const scale = side / Math.max(width, height);
+  const [x0, y0, x1, y1] = answer.result.seen.map((/** @type {number} */ edge) => edge * scale);
+  const [left, top] = [x + (side - width * scale) / 2, y + (side - height * scale) / 2];
+  for (const [line, tone] of [
+    [4, "rgb(0 0 0 / .5)"],
+    [1.5, "#fff"],
+  ]) {
+    p.made.lineWidth = /** @type {number} */ (line);
+    p.made.strokeStyle = /** @type {string} */ (tone);
+    p.made.strokeRect(left + x0, top + y0, x1 - x0, y1 - y0);
+  }
 }
 
 /** @param {ReturnType<typeof pen>} p @param {string} name @param {number} x @param {number} y @param {number} cell */

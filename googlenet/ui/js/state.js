@@ -32,7 +32,7 @@ const blues = bytes(props.blues); // for evidence against
 /** the picture, upright @type {any} */ let photo = null;
 let asked = 0; // the number of the newest question
 /** @type {any} */ let wanted = null; // what it asks
-let stage = "4c"; // the stage that is enlarged
+let stage = "4d"; // the stage that is enlarged: at first one whose brightest cell finds the object far better than the centre does
 
 /** message key → what to do with a message that holds it @type {Record<string, (message: any) => void>} */
 const receivers = {};

@@ -46,15 +46,20 @@ function select(name, byHand = false) {
   stage = name;
   touched = null;
   enlarge();
-  const node = $(`.stage[data-stage="${name}"]`);
-  const strip = $(".strip");
-  if (strip.scrollWidth > strip.clientWidth + 4) {
-    const act = node.closest(".act");
-    strip.scrollTo({ left: act.offsetLeft - strip.offsetLeft, behavior: still.matches ? "auto" : "smooth" });
-  }
+  turn(still.matches ? "auto" : "smooth");
   if (byHand) {
-    $(".announce").textContent = node.querySelector("canvas").getAttribute("aria-label");
+    $(".announce").textContent = $(`.stage[data-stage="${name}"] canvas`).getAttribute("aria-label");
     remember();
+  }
+}
+
+/** On a phone, where acts and cards are rows to swipe: bring the chosen stage's act and its card into view.
+ * @param {ScrollBehavior} behavior */
+function turn(behavior) {
+  const act = Math.floor(STAGES.indexOf(stage) / 3);
+  for (const row of [$(".strip"), $(".cards")]) {
+    if (row.scrollWidth > row.clientWidth + 4)
+      row.scrollTo({ left: row.children[act].offsetLeft - row.children[0].offsetLeft, behavior });
   }
 }
 

@@ -87,10 +87,8 @@ function carried(before) {
 function showWeights(next) {
   weights = next;
   const source = next.dataset || sourceName(next.source);
-  $(".chip").textContent = say("weights_chip", {
-    source: source.split(",")[0],
-    count: next.labels.length.toLocaleString(language),
-  });
+  const count = say("weights_count", { count: next.labels.length.toLocaleString(language) });
+  $(".chip").replaceChildren(source.split(",")[0], make("span", {}, `, ${count}`));
   const shares = HEADS.filter((/** @type {string} */ head) => next.top1[head])
     .map((/** @type {string} */ head) => `${head} ${(next.top1[head] * 100).toFixed(1)}\u00a0%`)
     .join(", ");
