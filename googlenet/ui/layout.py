@@ -102,7 +102,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
         query = PageQuery.from_browser(event._data)
         return await handlers.one_message(questions, request, "edit", query, lambda: experiments.cover(query, cache))
 
-    async def trust(event: gr.EventData, request: gr.Request) -> AsyncIterator[Message]:
+    async def measure(event: gr.EventData, request: gr.Request) -> AsyncIterator[Message]:
         query = PageQuery.from_browser(event._data)
 
         def work(tell: Tell) -> None:
@@ -154,7 +154,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
         walk.submit(choose_weights, **quiet, trigger_mode="once")
         walk.edit(cover, **quiet, trigger_mode="multiple")
         walk.expand(channels, **quiet, trigger_mode="multiple")
-        walk.like(trust, **quiet, trigger_mode="multiple")
+        walk.like(measure, **quiet, trigger_mode="multiple")
         endpoints(cache, questions, long)
     demo.queue(api_open=False, max_size=1000, status_update_rate=3600)  # else each event tells all others of its place
     return Page(demo, (questions, loads, long))

@@ -6,11 +6,12 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit, pixels
+from tests.browser.conftest import STAGE, Visit, pixels
 
 
 def test_a_map_is_tested_by_keyboard_in_korean_and_what_is_known_is_said_in_english_too(visit: Visit) -> None:
-    page = visit("?example=lion&stage=5b", locale="ko-KR")
+    page = visit("?example=lion", locale="ko-KR")
+    page.locator(STAGE.format("5b")).click()
     page.locator("[data-tab=evidence]").focus()
     tab = page.locator("[data-tab=trust]")
     for _ in range(8):
@@ -36,9 +37,9 @@ def test_a_map_is_tested_by_keyboard_in_korean_and_what_is_known_is_said_in_engl
     maps = [pixels(page, f"#tab-trust figure canvas >> nth={i}") for i in range(2)]
     assert maps[0] != maps[1]
     expect(page.locator("#tab-trust figcaption").last).to_have_text("가중치가 무작위일 때")
-    page.locator('.stage[data-stage="3a"]').click()
+    page.locator(STAGE.format("3a")).click()
     expect(page.locator("#tab-trust button")).to_be_visible()  # another stage is another test
-    page.locator('.stage[data-stage="5b"]').click()
+    page.locator(STAGE.format("5b")).click()
     expect(said).to_be_visible()  # and the first one is kept
     page.locator(".languages").click()
     expect(page.locator(".trust-known")).to_contain_text(
