@@ -214,8 +214,8 @@ def write_line(image: str, outcome: Explanation | UserError) -> None:
 def run_channels(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from googlenet.atlas import write_atlas
     from googlenet.explainer import Explainer
-    from googlenet.visualise import write_atlas
 
     explainer = Explainer.from_pretrained(options.weights, device=options.device)
     stages = [options.stage] if options.stage else list(STAGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -21,6 +22,7 @@ from googlenet.engine import Engine
 from googlenet.explanation import Cell, Explanation, Question
 from googlenet.images import ImageSource, open_image
 from googlenet.labels import Labels
+from googlenet.model import GoogLeNet
 from googlenet.passes import PassQueue
 from googlenet.questions import check_question, check_stage
 
@@ -44,6 +46,8 @@ class Explainer:
     def __init__(self, loaded: LoadedModel, device: str = "auto", *, bfloat16: bool | None = None) -> None:
         self.config: ModelConfig = loaded.config
         self.provenance = loaded.provenance
+        self.folder = loaded.folder
+        """where the weights lie on this disk"""
         self.classes = Labels(loaded.config.labels)
         self.model = loaded.model.for_inference()
         where = pick_device(device)
@@ -238,6 +242,11 @@ class Explainer:
             explanation_of(result, size, question, self.model, self.config, self.provenance)
             for result, size, question in zip(results, sizes, questions, strict=True)
         ]
+
+    def copied_model(self) -> GoogLeNet:
+        """A copy of the network for other work. It is taken between two passes, so that no pass's hooks come along."""
+        with self.passes.model_free:
+            return copy.deepcopy(self.model)
 
     def probabilities(self, x: Tensor) -> dict[str, NDArray[np.float32]]:
         """Prepared pictures x (N, 3, S, S) → by head, of those that the weights have, probabilities (N, classes); no maps.

@@ -95,7 +95,7 @@ def trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: s
     noise = np.random.default_rng(0).standard_normal(grid.shape).astype(np.float32)
     orders = torch.stack([order(grid, x.shape[-1]), order(noise, x.shape[-1])])
     found = curves(explainer, x, question.target, orders, STEPS, lambda share: progress(0.9 * share))[question.head]
-    copied = randomise(explainer.model, stage)
+    copied = randomise(explainer.copied_model(), stage)
     maps = grad_cam(copied, x.to(explainer.device, memory_format=torch.channels_last), [question]).branch_maps[stage]
     randomised = maps[0].cpu().numpy()
     progress(1.0)

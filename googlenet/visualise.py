@@ -2,47 +2,51 @@
 
 Olah et al., "Feature Visualization", 2017. The picture is a sum of waves (its Fourier transform is what is learnt), so that
 large and small structures grow at the same pace. Its three colours are those along which natural pictures vary, without
-correlation. At each step it is moved, turned and scaled a little, so that only what survives this is learnt. What grows is the
-channel's mean before its ReLU: after it, a channel that does not respond at the start would have no gradient.
+correlation. At each step it is moved, turned and scaled, so that only what survives this is learnt. What grows is the channel's
+mean before its ReLU: after it, a channel that does not respond at the start would have no gradient.
+
+Unlike there, the contrast is fixed: each step's picture is brought to the contrast of a photograph, its colours to less. So no
+picture saturates, none stays grey, and 40 steps suffice.
 """
 
 from __future__ import annotations
 
-import json
+import copy
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
-from googlenet.errors import UserError
 from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
 from googlenet.model.convolution import ConvReLU
 from googlenet.model.network import FusedInception
 
-SIDE = 128
+SIDE = 112
 """Side in pixels of the picture that is learnt."""
 TILE = 56
 """Side in pixels of the picture that is kept."""
-STEPS = 96
-RATE = 0.05
-"""Learning rate of Adam on the waves' amplitudes."""
-MARGIN = 8
+STEPS = 40
+RATE = 0.02
+"""Largest learning rate of Adam on the waves' amplitudes. It grows to this over `WARM_UP` steps, then falls to nothing."""
+WARM_UP = 8
+MARGIN = 12
 """Pixels by which a picture is moved at most, to either side of its middle."""
-TURN, SCALE = 6.0, 0.06
+TURN, SCALE = 12.0, 0.15
 """Largest rotation in degrees, largest change of size."""
-CONTRAST = 0.9
-"""How far colours may leave the middle: 1 lets them reach black and white."""
+CONTRAST = 1.1
+"""Standard deviation of the brightness before the sigmoid: 0.23 after it, as in photographs."""
+FALL = 1.25
+"""A wave's amplitude and its pace fall with this power of its frequency; photographs have 1, more makes less noise."""
+COLOURFUL = 0.65
+"""Largest standard deviation of the two directions of colour, as a part of the brightness' own."""
 
 COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
-"""RGB of the three directions along which natural pictures' colours vary (Lucid's constant, from ImageNet)."""
+"""RGB of the three directions along which natural pictures' colours vary, brightness first (Lucid's constant, from ImageNet)."""
 
 Progress = Callable[[float], None]
 
@@ -86,9 +90,11 @@ def visualise(
     mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (preprocess.mean, preprocess.std))
     waves = (torch.randn(len(channels), 3, SIDE, SIDE // 2 + 1, 2, generator=generator) * 0.01).to(device).requires_grad_()
     optimizer = torch.optim.Adam([waves], lr=RATE)
+    asked = responding(model, stage, channels)
     for step in range(steps):
+        optimizer.param_groups[0]["lr"] = RATE * min(1, (step + 1) / WARM_UP) * (1 - step / steps)
         x = (moved(picture(waves), generator) - mean) / std
-        response = before_relu(model, x.to(memory_format=torch.channels_last), stage, channels)
+        response = asked(x.to(memory_format=torch.channels_last))
         optimizer.zero_grad()
         (-response.sum()).backward()
         optimizer.step()
@@ -99,18 +105,21 @@ def visualise(
 
 
 def picture(waves: Tensor) -> Tensor:
-    """Amplitudes (N, 3, S, S // 2 + 1, 2) → RGB (N, 3, S, S) in 0…1."""
+    """Amplitudes (N, 3, S, S // 2 + 1, 2) → RGB (N, 3, S, S) in 0…1, with a photograph's contrast."""
     side = waves.shape[2]
     rows, columns = torch.fft.fftfreq(side, device=waves.device), torch.fft.rfftfreq(side, device=waves.device)
     frequency = (rows[:, None] ** 2 + columns**2).sqrt().clamp(min=1 / side)
-    spectrum = torch.view_as_complex(waves) / frequency * math.sqrt(side)
-    colours = COLOURS.to(waves.device) / COLOURS.norm(dim=0).max()
-    values = torch.einsum("nchw,kc->nkhw", torch.fft.irfft2(spectrum, s=(side, side), norm="ortho") / 4, colours)
-    return 0.5 + CONTRAST * (values.sigmoid() - 0.5)
+    values = torch.fft.irfft2(torch.view_as_complex(waves) / frequency**FALL, s=(side, side), norm="ortho")
+    values = values - values.mean(dim=(2, 3), keepdim=True)
+    spread = values.std(dim=(2, 3), keepdim=True)
+    bright, most = spread[:, :1], torch.tensor([1.0, COLOURFUL, COLOURFUL], device=waves.device)[:, None, None]
+    values = CONTRAST * most * values / spread.maximum(bright)
+    colours = COLOURS.to(waves.device) / COLOURS[:, 0].square().mean().sqrt()
+    return torch.einsum("nchw,kc->nkhw", values, colours).sigmoid()
 
 
 def moved(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Pictures (N, 3, S, S), each moved, turned and scaled a little in its own way; what comes in at the edges is mirrored."""
+    """Pictures (N, 3, S, S), each moved, turned and scaled in its own way; what comes in at the edges is mirrored."""
     n, side = len(x), x.shape[-1]
     turn, size, across, down = (torch.rand(4, n, generator=generator) * 2 - 1).to(x.device)
     angle, scale = turn * math.radians(TURN), 1 + size * SCALE
@@ -121,92 +130,53 @@ def moved(x: Tensor, generator: torch.Generator) -> Tensor:
     return F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
 
 
-def before_relu(model: GoogLeNet, x: Tensor, stage: str, channels: Sequence[int]) -> Tensor:
-    """Each picture's response (N,) in its own channel of a stage: the mean over cells of what the ReLU would cut at 0."""
-    module = model.stage(stage)
-    assert isinstance(module, FusedInception)
-    last: list[ConvReLU] = [module.reduce, module.three, module.five, module.branch4[1]]  # type: ignore[list-item]
-    # each branch's last convolution, whose ReLU is left out below
-    inputs: dict[nn.Module, Tensor] = {}
-    hooks = [conv.register_forward_pre_hook(lambda conv, given: inputs.update({conv: given[0]})) for conv in last]
-    try:
-        next(name for name, _ in model.stages(x) if name == stage)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    starts = np.cumsum((0, *module.splits))
-    responses = []
-    for i, channel in enumerate(channels):
-        branch = int(np.searchsorted(starts, channel, side="right")) - 1
-        conv, row = last[branch], channel - int(starts[branch])
-        assert conv.bias is not None
-        some = slice(row, row + 1)
-        response = F.conv2d(inputs[conv][i : i + 1], conv.weight[some], conv.bias[some], padding=conv.border)
-        responses.append(response.float().mean())
-    return torch.stack(responses)
+def responding(model: GoogLeNet, stage: str, channels: Sequence[int]) -> Callable[[Tensor], Tensor]:
+    """A function from N pictures (N, 3, S, S), normalised, to the response (N,) of each one's own channel of a stage.
 
-
-COLUMNS = 32
-"""Tiles in a row of an atlas' sheet."""
-INDEX = "index.json"
-
-
-def write_atlas(
-    model: GoogLeNet,
-    preprocess: Preprocess,
-    sha256: str,
-    folder: Path,
-    stages: Sequence[str],
-    *,
-    batch: int = 16,
-    steps: int = STEPS,
-    progress: Callable[[int], None] = lambda done: None,
-) -> None:
-    """Write the pictures of all channels of some stages: `<stage>.webp`, `COLUMNS` tiles a row, and `index.json`.
-
-    A run that was interrupted goes on where it stopped: `<stage>.part.npy` holds the tiles that are done.
-
-    Args:
-        model: as `GoogLeNet.for_inference` gives it.
-        preprocess: how the weights want their pictures normalised.
-        sha256: of the weights; `index.json` names it.
-        folder: of the atlas. One of other weights is refused.
-        stages: which to make.
-        batch: channels at a time.
-        steps: of optimisation.
-        progress: called with the number of tiles that are done anew.
-
-    Raises:
-        UserError: the folder holds the atlas of other weights.
+    It is the mean over cells of what the ReLU would cut at 0. No later stage is computed, and of this one only what leads there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    index = read_index(folder) or {"sha256": sha256, "tile": TILE, "columns": COLUMNS, "channels": {}}
-    if index["sha256"] != sha256:
-        raise UserError("{folder} holds the channels of other weights; choose another folder.", folder=folder)
-    (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-    for stage in stages:
-        if stage in index["channels"]:
-            continue
-        count, part = sum(model.stage(stage).splits), folder / f"{stage}.part.npy"
-        tiles = np.load(part) if part.exists() else np.zeros((0, TILE, TILE, 3), np.uint8)
-        while len(tiles) < count:
-            channels = range(len(tiles), min(len(tiles) + batch, count))
-            tiles = np.concatenate((tiles, visualise(model, preprocess, stage, channels, steps=steps)))
-            np.save(part, tiles)
-            progress(len(channels))
-        rows = -(-count // COLUMNS)
-        tiles = np.concatenate((tiles, np.zeros((rows * COLUMNS - count, TILE, TILE, 3), np.uint8)))
-        sheet = tiles.reshape(rows, COLUMNS, TILE, TILE, 3).swapaxes(1, 2).reshape(rows * TILE, COLUMNS * TILE, 3)
-        Image.fromarray(sheet).save(folder / f"{stage}.webp", quality=60)
-        index["channels"][stage] = count
-        (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-        part.unlink()
+    copied = copy.deepcopy(model)
+    module = copied.stage(stage)
+    assert isinstance(module, FusedInception)
+    copied.set_submodule(f"inception{stage}", Responses(module, channels))
+    return lambda x: next(response for name, response in copied.stages(x) if name == stage)
 
 
-def read_index(folder: Path) -> dict[str, Any] | None:
-    """An atlas' `index.json`: {sha256, tile, columns, channels: stage → number}; None where there is none."""
-    path = folder / INDEX
-    if not path.is_file():
-        return None
-    index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return index
+class Responses(nn.Module):
+    """In place of a stage's module: (N, K, H, W) → (N,), picture i's mean of channel i before its ReLU."""
+
+    def __init__(self, module: FusedInception, channels: Sequence[int]) -> None:
+        super().__init__()
+        starts = np.cumsum((0, *module.splits))
+        branches = np.searchsorted(starts, channels, side="right") - 1
+        one, three, five = module.widths
+        filters = range(one, one + three), range(one + three, one + three + five)
+        before = nn.Identity(), *(reduced(module.reduce, rows) for rows in filters), module.branch4[0]
+        last: list[ConvReLU] = [module.reduce, module.three, module.five, module.branch4[1]]  # type: ignore[list-item]
+        self.before = nn.ModuleList(before)
+        self.kernels: list[tuple[int, NDArray[np.intp], Tensor, Tensor]] = []
+        """of each branch that is asked: its index, which pictures, kernels (n, K, k, k), biases (n,)"""
+        for branch, conv in enumerate(last):
+            pictures = np.flatnonzero(branches == branch)
+            rows = np.asarray(channels)[pictures] - starts[branch]
+            if len(rows):
+                assert conv.bias is not None
+                self.kernels.append((branch, pictures, conv.weight[rows].float(), conv.bias[rows].float()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = x.new_zeros(len(x), dtype=torch.float32)
+        for branch, pictures, kernels, biases in self.kernels:
+            inputs = self.before[branch](x[pictures] if len(pictures) < len(x) else x).float()
+            border = kernels.shape[-1] // 2
+            # the mean over cells of a convolution is its kernel applied to the means of its shifted inputs
+            means = F.avg_pool2d(F.pad(inputs, (border,) * 4), inputs.shape[-2:], stride=1)
+            found = found.index_put((torch.from_numpy(pictures).to(x.device),), (means * kernels).sum(dim=(1, 2, 3)) + biases)
+        return found
+
+
+def reduced(conv: ConvReLU, rows: Sequence[int]) -> ConvReLU:
+    """A convolution with some of another's filters."""
+    part = nn.Conv2d(conv.in_channels, len(rows), 1, device="meta")
+    assert conv.bias is not None
+    part.weight, part.bias = (nn.Parameter(values[list(rows)], requires_grad=False) for values in (conv.weight, conv.bias))
+    return ConvReLU(part)

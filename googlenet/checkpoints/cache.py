@@ -62,18 +62,33 @@ class Cache:
         for folder in (self.root / name, self.root / ".locks" / name):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def make_room(self, repository: Repository, size: int) -> None:
-        """Drop the repositories that were used least recently until `size` more bytes are within the quota."""
+    def make_room(self, keep: Path, size: int) -> None:
+        """Drop what was used least recently, repositories and channels' pictures, until `size` more bytes are within the quota.
+
+        `keep`: the folder in which they will be; its own files go last.
+        """
         if self.quota is None or not self.root.is_dir():
             return
-        others = [path for path in self.root.glob("models--*") if path != self.folder(repository)]
+        others = [path for kind in ("models", "channels") for path in self.root.glob(f"{kind}--*") if path != keep]
         oldest = sorted(others, key=lambda path: path.stat().st_mtime)
-        used = {path: size_of(path) for path in (*oldest, self.folder(repository))}
+        used = {path: size_of(path) for path in (*oldest, keep)}
         for path in used:
             if sum(used.values()) + size <= self.quota:
                 return
             self.forget(path.name)
             used[path] = 0
+
+    def channel_picture(self, sha256: str, stage: str, channel: int) -> Path:
+        """Where the picture of what a channel looks for lies, by the SHA-256 of its weights."""
+        return self.root / f"channels--{sha256}" / f"{stage}-{channel}.webp"
+
+    def keep_channel_picture(self, sha256: str, stage: str, channel: int, data: bytes) -> None:
+        """Keep one for the next start; a cache that cannot be written stays."""
+        path = self.channel_picture(sha256, stage, channel)
+        with contextlib.suppress(OSError):
+            self.make_room(path.parent, len(data))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, data)
 
 
 OPERATOR = Cache(Path(constants.HF_HUB_CACHE))
@@ -88,6 +103,13 @@ def size_of(folder: Path) -> int:
         with contextlib.suppress(OSError):  # gone meanwhile
             size += path.lstat().st_size
     return size
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: a run that is interrupted leaves the one before."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(data)
+    os.replace(new, path)
 
 
 def remove(path: Path) -> None:

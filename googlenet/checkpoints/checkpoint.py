@@ -15,7 +15,9 @@ from googlenet.model import GoogLeNet
 
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
 CHANNELS_FILES = ("channels/index.json", *(f"channels/{stage}.webp" for stage in STAGES))
-"""Pictures of what the channels look for (`visualise.write_atlas`), which may lie beside the weights."""
+"""Pictures of what the channels look for (`googlenet.atlas`), which may lie beside the weights."""
+MAX_SHEET = 4 << 20
+"""Largest of these files in bytes. The largest stage's sheet has 3.2 megapixels."""
 MAX_BYTES = 200 * 1024 * 1024
 """The largest published GoogLeNet file is Berkeley's: 54 MB."""
 

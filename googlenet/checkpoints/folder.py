@@ -20,6 +20,7 @@ from googlenet.checkpoints.checkpoint import (
     CHANNELS_FILES,
     CONFIG_FILE,
     MAX_BYTES,
+    MAX_SHEET,
     WEIGHTS_FILE,
     LoadedModel,
     read_whole,
@@ -66,7 +67,7 @@ def save(loaded: LoadedModel, folder: str | Path, card: str | None = None) -> No
     for name in CHANNELS_FILES if loaded.folder else ():
         path = Path(loaded.folder or "") / name
         if path.exists():
-            pictures[name] = read_whole(path, loaded.provenance.source, MAX_BYTES)
+            pictures[name] = read_whole(path, loaded.provenance.source, MAX_SHEET)
     write_folder(loaded.model, loaded.config, Path(folder), card, pictures)
 
 

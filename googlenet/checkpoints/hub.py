@@ -24,7 +24,7 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import tqdm
 
 from googlenet.checkpoints.cache import OPERATOR, VISITORS, Cache, has_digest, remove
-from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, MAX_BYTES, LoadedModel, Progress
+from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, MAX_BYTES, MAX_SHEET, LoadedModel, Progress
 from googlenet.checkpoints.folder import read_folder
 from googlenet.checkpoints.source import COMMIT, Repository, choose, stays_inside
 from googlenet.errors import Reason, WeightsError, reason
@@ -71,13 +71,13 @@ def load_files(cache: Cache, repository: Repository, token: str | bool | None, m
     wanted = repository.file or choose(files, source)
     if wanted not in files:
         raise WeightsError("{source} holds no file {file}.", source=repository.id, file=wanted)
-    pictures = CHANNELS_FILES if cache.quota is None else ()  # 20 MB that a visitor does not wait for
+    pictures = [name for name in CHANNELS_FILES if name in files and (files[name].size or 0) <= MAX_SHEET]
     names = [name for name in (*beside(wanted), CARD_FILE, wanted, *pictures) if name in files]
     for name in names:
         if (files[name].size or 0) > MAX_BYTES:
             raise WeightsError("{file} of {source} is larger than 200 MB: no GoogLeNet is.", file=name, source=source)
     meter.total = sum(files[name].size or 0 for name in names)
-    cache.make_room(repository, meter.total)
+    cache.make_room(cache.folder(repository), meter.total)
     try:
         for name in names:
             download(cache, repository, commit, files[name], token, meter)

@@ -51,7 +51,7 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
         return await in_turn(questions, request, image, lambda opened, _: cache.explain(opened, PageQuery()).to_json("")["heads"])
 
     async def explain(
-        image: str, request: gr.Request, head: str = "main", target: str = "", contrast: str = ""
+        image: str, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", channels: bool = False
     ) -> tuple[dict[str, Any], list[tuple[Image.Image, str]]]:
         """Explain where in a picture each of GoogLeNet's nine Inception stages finds evidence for a class (Grad-CAM).
 
@@ -60,13 +60,15 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
             head: The classifier to explain: main, aux2 or aux1.
             target: The class to explain, by label or index; empty for the head's own top class.
             contrast: Explain why target rather than this class, by label or index; empty for the class itself.
+            channels: Whether to name the channels of each stage that speak most for the class and against it.
 
         Returns:
             The explanation as JSON (heads, belief, peaks and shares by stage), and one overlay for each stage that the head sees.
         """
 
         def with_overlays(opened: Picture, _: Tell) -> Any:
-            explanation = cache.explain(opened, PageQuery(head=head, target=target or None, contrast=contrast or None))
+            query = PageQuery(head=head, target=target or None, contrast=contrast or None, channels=channels)
+            explanation = cache.explain(opened, query)
             stages = list(explanation.branch_grids)
             drawn = overlays(opened.image, explanation, stages, handlers.SIDE)
             return explanation.to_json(Path(image).name), list(zip(drawn, stages, strict=True))
@@ -102,11 +104,12 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
     image = gr.File(label="image", visible=False)  # not gr.Image, which decodes a file before `open_image` can check it
     head = gr.Textbox("main", label="head", visible=False)
     target, contrast, stage = (gr.Textbox("", label=label, visible=False) for label in ("target", "contrast", "stage"))
+    channels = gr.Checkbox(label="channels", visible=False)
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
     gallery = gr.Gallery(label="overlays", format="jpeg", visible=False)
     named: list[tuple[Callable[..., Any], list[Any], list[Any]]] = [
         (classify, [image], [heads]),
-        (explain, [image, head, target, contrast], [result, gallery]),
+        (explain, [image, head, target, contrast, channels], [result, gallery]),
         (trust, [image, head, target, contrast, stage], [result]),
     ]
     for function, inputs, outputs in named:

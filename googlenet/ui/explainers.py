@@ -47,7 +47,7 @@ class ExplainerCache:
         self.guard = threading.Lock()
 
         def run(image: Image.Image, ask: PageQuery) -> Explanation:
-            return own.explain(image, head=ask.head, target=ask.target, contrast=ask.contrast)
+            return own.explain(image, head=ask.head, target=ask.target, contrast=ask.contrast, channels=ask.channels)
 
         def lend(task: Task) -> Any:
             return task(own)

@@ -21,7 +21,8 @@ from googlenet.engine import LARGEST_ON_CPU
 from googlenet.explainer import Explainer
 from googlenet.images import open_image
 from googlenet.render import BLUES, MAGMA, SPOTLIGHT
-from googlenet.ui import experiments, handlers, texts
+from googlenet.ui import channels, experiments, handlers, texts
+from googlenet.ui.channels import ChannelPictures, Strongest
 from googlenet.ui.endpoints import endpoints
 from googlenet.ui.explainers import Decorator, ExplainerCache
 from googlenet.ui.fairqueue import FairQueue, Tell
@@ -76,7 +77,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
     cache = ExplainerCache(explainer, device, gpu=gpu)
     questions, loads = FairQueue(2 * LARGEST_ON_CPU), FairQueue(1, waiting=16, per_session=1)
     long = FairQueue(1, waiting=16, per_session=1)  # what takes seconds must not keep questions waiting
-    drawings, pictures = FairQueue(1, waiting=16, per_session=2), experiments.ChannelPictures()
+    drawings, pictures = FairQueue(1, waiting=16, per_session=2), ChannelPictures()
 
     async def ask(event: gr.EventData, request: gr.Request) -> Message:
         query = PageQuery.from_browser(event._data)
@@ -114,17 +115,27 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
         async for message in handlers.messages(long, request, query, work, waiting, "error"):
             yield message
 
-    async def channels(event: gr.EventData, request: gr.Request) -> AsyncIterator[Message]:
+    async def look_at_channels(event: gr.EventData, request: gr.Request) -> AsyncIterator[Message]:
         query = PageQuery.from_browser(event._data)
+        found: list[Strongest] = []
 
-        def work(tell: Tell) -> None:
-            experiments.channels(query, cache, pictures, tell)
+        def look(tell: Tell) -> None:
+            if query.channel is not None:
+                return tell(channels.firing(query, cache))
+            found.append(channels.strongest(query, cache))
+            tell(found[0].message(pictures))
+
+        def draw(tell: Tell) -> None:
+            found[0].draw(pictures, tell)
 
         def waiting(number: int) -> Message:
             return {"channels": {"waiting": number}}
 
-        async for message in handlers.messages(drawings, request, query, work, waiting, "error"):
+        async for message in handlers.messages(questions, request, query, look, waiting, "error"):
             yield message
+        if query.draw and found:
+            async for message in handlers.messages(drawings, request, query, draw, waiting, "error"):
+                yield message
 
     with gr.Blocks(title="Inside GoogLeNet", analytics_enabled=False, delete_cache=(600, 3000)) as demo:
         first = {"n": FIRST.number, **handlers.answer(FIRST, ExplainerCache(explainer, device))}
@@ -153,11 +164,11 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
         walk.input(take_archive, **quiet, trigger_mode="multiple")
         walk.submit(choose_weights, **quiet, trigger_mode="once")
         walk.edit(cover, **quiet, trigger_mode="multiple")
-        walk.expand(channels, **quiet, trigger_mode="multiple")
+        walk.expand(look_at_channels, **quiet, trigger_mode="multiple")
         walk.like(measure, **quiet, trigger_mode="multiple")
         endpoints(cache, questions, long)
     demo.queue(api_open=False, max_size=1000, status_update_rate=3600)  # else each event tells all others of its place
-    return Page(demo, (questions, loads, long))
+    return Page(demo, (questions, loads, long, drawings))
 
 
 def script() -> str:

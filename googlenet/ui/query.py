@@ -35,6 +35,12 @@ class PageQuery:
     """one of `googlenet.architecture.STAGES`"""
     cell: tuple[int, int] | None = None
     """(row, column) on the stage's own grid"""
+    channel: int | None = None
+    """index among the stage's channels, where one alone is asked about"""
+    channels: bool = False
+    """whether the explanation names the strongest channels of each stage; never sent by the page"""
+    draw: bool = False
+    """whether pictures of channels that are not there are to be drawn"""
     box: Box | None = None
     """a part to cover, in pixels of the original picture"""
 
@@ -57,7 +63,7 @@ class PageQuery:
                 return value[0], value[1]
             return None
 
-        number = data.get("n")
+        number, channel = data.get("n"), data.get("channel")
         return cls(
             number=number if is_whole(number) else 0,
             example=text("example"),
@@ -70,6 +76,8 @@ class PageQuery:
             original=pair("original", 1),
             stage=one_of(data.get("stage"), STAGES),
             cell=pair("cell", 0),
+            channel=channel if is_whole(channel) and 0 <= channel <= MAX_SIDE else None,
+            draw=data.get("draw") is True,
             box=box_of(data.get("box")),
         )
 

@@ -26,8 +26,9 @@ def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clien
 def test_three_endpoints_have_names_and_descriptions(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
     assert set(named) == {"/classify", "/explain", "/trust"}
-    assert [p["parameter_name"] for p in named["/explain"]["parameters"]] == ["image", "head", "target", "contrast"]
-    assert [p["parameter_name"] for p in named["/trust"]["parameters"]] == ["image", "head", "target", "contrast", "stage"]
+    explain, trust = ([p["parameter_name"] for p in named[name]["parameters"]] for name in ("/explain", "/trust"))
+    assert explain == ["image", "head", "target", "contrast", "channels"]
+    assert trust == ["image", "head", "target", "contrast", "stage"]
     assert "heads" in named["/classify"]["description"]
 
 
@@ -41,7 +42,7 @@ def test_classify(client: Client) -> None:
 
 def test_explain_answers_the_question_and_draws_the_stages_seen(client: Client) -> None:
     result, overlays = client.predict(
-        handle_file(get_image("tower.jpg")), head="aux2", target="lion", contrast="1", api_name="/explain"
+        handle_file(get_image("tower.jpg")), head="aux2", target="lion", contrast="1", channels=True, api_name="/explain"
     )
     assert result["question"]["head"] == "aux2"
     assert result["question"]["target"]["label"] == "lion"
@@ -49,6 +50,8 @@ def test_explain_answers_the_question_and_draws_the_stages_seen(client: Client) 
     assert [stage["name"] for stage in result["stages"]] == STAGES
     assert result["stages"][-1]["size"] is None
     assert [overlay["caption"] for overlay in overlays] == STAGES[:6]
+    assert list(result["channels"]) == STAGES[:6]
+    assert {"channel", "branch", "share", "peak"} == set(result["channels"]["4c"]["for"][0])
     with Image.open(overlays[0]["image"]) as picture:
         assert picture.size == (377, 600)
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from googlenet.cover import cover
@@ -99,51 +98,3 @@ def test_where_a_gpu_is_lent_the_experiments_travel_by_pickle(explainer: Explain
     cache = ExplainerCache(explainer, gpu=lend)
     assert experiments.cover(LION, cache)["cover"] == experiments.cover(LION, ExplainerCache(explainer))["cover"]
     assert "say" in told(LION, cache)[-1]["trust"]
-
-
-def expanded(ask: PageQuery, cache: ExplainerCache, pictures: experiments.ChannelPictures) -> list[Message]:
-    messages: list[Message] = []
-    experiments.channels(ask, cache, pictures, messages.append)
-    return [message["channels"] for message in messages]
-
-
-def test_channels_come_at_once_and_their_pictures_when_they_are_made(
-    explainer: Explainer, cache: ExplainerCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[list[int]] = []
-
-    def drawing(model: object, preprocess: object, stage: str, channels: list[int], progress: Callable[[float], None]) -> Any:
-        assert model is not explainer.model  # the Explainer stays free
-        made.append(list(channels))
-        progress(0.5)
-        return np.zeros((len(channels), 56, 56, 3), np.uint8)
-
-    monkeypatch.setattr(experiments, "visualise", drawing)
-    pictures = experiments.ChannelPictures()
-    first, half, last = expanded(LION, cache, pictures)
-    json.dumps([first, half, last])
-    assert half == {"progress": 0.5}
-    assert (first["progress"], last["progress"]) == (0.0, None)
-    wanted = explainer.explain(EXAMPLES["lion"], target=3, channels=True).channels
-    assert wanted is not None
-    both = last["for"] + last["against"]
-    assert [(c["channel"], c["branch"]) for c in both] == [(c.channel, c.branch) for c in wanted["4c"]]
-    assert all(c["picture"] is None for c in first["for"])
-    assert all(c["picture"].startswith("data:image/webp") for c in both)
-    assert len(made) == 1
-    again = expanded(LION, cache, pictures)
-    assert again[0]["for"] == last["for"]  # kept
-    assert len(made) == 1
-    cell = expanded(replace(LION, cell=(2, 3)), cache, pictures)[-1]
-    touched = explainer.explain(EXAMPLES["lion"], target=3, cell=("4c", 2, 3)).channels
-    assert touched is not None
-    assert [c["channel"] for c in cell["for"]] == [c.channel for c in touched["4c"] if c.share > 0]
-    with pytest.raises(UserError, match="rows and"):
-        expanded(replace(LION, cell=(90, 0)), cache, pictures)
-
-
-def test_a_lent_gpu_draws_no_channels(explainer: Explainer) -> None:
-    lent = ExplainerCache(explainer, gpu=lambda function: function)
-    (only,) = expanded(LION, lent, experiments.ChannelPictures())
-    assert only["progress"] is None
-    assert only["for"][0]["picture"] is None
