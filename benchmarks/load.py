@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,21 @@ def photograph(number: int) -> bytes:
     return file.getvalue()
 
 
-class Server:
+class Page:
+    """A running page."""
+
+    def __init__(self, url: str) -> None:
+        """Raises httpx.TransportError while nothing answers there."""
+        self.url = url
+        config = httpx.get(f"{url}config", timeout=60).json()
+        events = (each for each in config["dependencies"] if each["targets"])
+        self.select = next(each["id"] for each in events if each["targets"][0][1] == "select")
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=f"{self.url}gradio_api/", timeout=600, limits=httpx.Limits(max_connections=None))
+
+
+class Server(Page):
     """`python app.py` in a process of its own."""
 
     def __init__(self, weights: str) -> None:
@@ -49,15 +62,12 @@ class Server:
             port = found.getsockname()[1]
         command = [sys.executable, "app.py", "--port", str(port), "--device", "cpu", "--weights", weights]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-        self.url = f"http://127.0.0.1:{port}/"
         while self.process.poll() is None:
             try:
-                config = httpx.get(f"{self.url}config", timeout=60).json()
+                super().__init__(f"http://127.0.0.1:{port}/")
             except httpx.TransportError:
                 time.sleep(0.1)
             else:
-                events = config["dependencies"]
-                self.select = next(each["id"] for each in events if each["targets"] and each["targets"][0][1] == "select")
                 return
         raise RuntimeError("app.py ended")
 
@@ -78,23 +88,9 @@ class Server:
         pages = sum(int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) for pid in self.processes())
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
-    def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=f"{self.url}gradio_api/", timeout=600, limits=httpx.Limits(max_connections=None))
-
     def close(self) -> None:
         self.process.terminate()
         self.process.wait(30)
-
-
-async def events(client: httpx.AsyncClient, session: str) -> AsyncIterator[Any]:
-    """What the events of a session bring to the page, until all are done."""
-    async with client.stream("GET", "queue/data", params={"session_hash": session}) as stream:
-        async for line in stream.aiter_lines():
-            message: Any = json.loads(line[5:]) if line.startswith("data:") else {"msg": None}
-            if message["msg"] in ("process_generating", "process_completed"):
-                yield message["output"]["data"][0]
-            if message["msg"] == "close_stream":
-                return
 
 
 async def upload(client: httpx.AsyncClient, data: bytes) -> str:
@@ -103,14 +99,13 @@ async def upload(client: httpx.AsyncClient, data: bytes) -> str:
     return str(response.json()[0])
 
 
-async def ask_page(client: httpx.AsyncClient, server: Server, session: str, question: dict[str, Any]) -> dict[str, Any]:
+async def ask_page(client: httpx.AsyncClient, page: Page, session: str, question: dict[str, Any]) -> dict[str, Any]:
     """The JSON of the answer that the page gets. It asks again while it has to wait."""
-    body = {"data": [], "event_data": question, "fn_index": server.select, "session_hash": session, "trigger_id": None}
+    body = {"data": [], "event_data": question, "fn_index": page.select, "session_hash": session, "trigger_id": None}
     while True:
-        (await client.post("queue/join", json=body)).raise_for_status()
-        async for message in events(client, session):
-            if "waiting" not in message:
-                return dict(message["answer"]["result"])
+        message = (await client.post("run/predict", json=body)).raise_for_status().json()["data"][0]
+        if "waiting" not in message:
+            return dict(message["answer"]["result"])
 
 
 async def ask_api(client: httpx.AsyncClient, name: str, path: str, target: int) -> dict[str, Any]:

@@ -19,7 +19,8 @@ MAX_CLASSES = 50_000
 def build(architecture: Architecture, classes: int, tensors: Mapping[str, Tensor], source: str) -> GoogLeNet:
     """The network with these tensors, float32 and in eval mode. Raises WeightsError for the first that does not fit."""
     with torch.device("meta"):  # shapes alone, no memory: `classes` is what the file claims
-        expected = GoogLeNet(architecture, classes).state_dict()
+        model = GoogLeNet(architecture, classes)
+    expected = model.state_dict()
     for name in [*expected, *tensors]:
         if name not in tensors:
             raise WeightsError("The weights of {source} lack the tensor {name}.", source=source, name=name)
@@ -27,8 +28,11 @@ def build(architecture: Architecture, classes: int, tensors: Mapping[str, Tensor
             raise WeightsError("The weights of {source} hold a tensor that no GoogLeNet has: {name}.", source=source, name=name)
     for name, wanted in expected.items():
         check(name, tensors[name], wanted, source)
-    model = GoogLeNet(architecture, classes)
-    model.load_state_dict({name: tensor.detach() for name, tensor in tensors.items()}, strict=True)
+    own = {
+        name: tensors[name].detach().to(wanted.dtype, copy=True, memory_format=torch.contiguous_format)
+        for name, wanted in expected.items()
+    }
+    model.load_state_dict(own, strict=True, assign=True)
     return model.eval()
 
 

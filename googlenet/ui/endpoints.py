@@ -6,11 +6,17 @@ Gradio shows a function's docstring and parameters to whoever calls it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components.gallery import GalleryImage
+from gradio.data_classes import ImageData
+from gradio.processing_utils import save_pil_to_cache
+from gradio.route_utils import API_PREFIX
+from gradio.utils import get_upload_folder
 from PIL import Image
 
 from googlenet.errors import UserError
@@ -21,25 +27,29 @@ from googlenet.ui import handlers
 from googlenet.ui.explainers import ExplainerCache, of_whole
 from googlenet.ui.fairqueue import FairQueue, Tell
 from googlenet.ui.query import PageQuery
+from googlenet.ui.uploads import is_disk_full
+
+File = dict[str, Any] | None
+"""A file as Gradio brings it, checked to be one that was uploaded: {path, orig_name, …}."""
 
 
 def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> None:
     """Add `/classify`, `/explain` and `/trust` to the Blocks that are being built. `long` is for what takes seconds."""
 
-    async def in_turn(queue: FairQueue, request: gr.Request, image: str | None, answer: Callable[[Picture, Tell], Any]) -> Any:
+    async def in_turn(queue: FairQueue, request: gr.Request, image: File, answer: Callable[[Picture, Tell], Any]) -> Any:
         """What `answer` makes of the picture; what it tells meanwhile ends it where the caller has left."""
 
         def work(tell: Tell) -> None:
-            if not image:
+            if not isinstance(image, dict):  # or a list of files
                 raise UserError("There is no picture; send one as image.")
-            tell(answer(handlers.open_named(Path(image)), tell))
+            tell(answer(handlers.open_named(Path(image["path"])), tell))
 
         try:
             return [told async for told in queue.run(handlers.visitor_of(request), work)][-1]
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    async def classify(image: str, request: gr.Request) -> dict[str, Any]:
+    async def classify(image: File, request: gr.Request) -> dict[str, Any]:
         """Classify a picture with GoogLeNet's three heads, in order of depth (aux1, aux2, main).
 
         Args:
@@ -51,8 +61,8 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
         return await in_turn(questions, request, image, lambda opened, _: cache.explain(opened, PageQuery()).to_json("")["heads"])
 
     async def explain(
-        image: str, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", channels: bool = False
-    ) -> tuple[dict[str, Any], list[tuple[Image.Image, str]]]:
+        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", channels: bool = False
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Explain where in a picture each of GoogLeNet's nine Inception stages finds evidence for a class (Grad-CAM).
 
         Args:
@@ -67,16 +77,15 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
         """
 
         def with_overlays(opened: Picture, _: Tell) -> Any:
-            query = PageQuery(head=head, target=target or None, contrast=contrast or None, channels=channels)
-            explanation = cache.explain(opened, query)
+            explanation = cache.explain(opened, replace(asked(head, target, contrast), channels=channels is True))
             stages = list(explanation.branch_grids)
             drawn = overlays(opened.image, explanation, stages, handlers.SIDE)
-            return explanation.to_json(Path(image).name), list(zip(drawn, stages, strict=True))
+            return explanation.to_json(name_of(image)), [kept(each, stage) for each, stage in zip(drawn, stages, strict=True)]
 
         return await in_turn(questions, request, image, with_overlays)
 
     async def trust(
-        image: str, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", stage: str = ""
+        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", stage: str = ""
     ) -> dict[str, Any]:
         """Test how far the map of one of GoogLeNet's stages can be trusted on a picture: deletion, insertion, random weights.
 
@@ -93,11 +102,12 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
         """
 
         def tested(opened: Picture, tell: Tell) -> Any:
-            question = cache.own.question(head, target, contrast)
-            task = partial(examine, image=opened.image, question=question, stages=[stage] if stage else [])
+            query = asked(head, target, contrast)
+            question = cache.own.question(query.head, query.target, query.contrast)
+            task = partial(examine, image=opened.image, question=question, stages=[str(stage)[:20]] if stage else [])
             if not cache.lent:  # a lent GPU's process can tell nothing while it runs
                 task = partial(task, progress=tell)
-            return of_whole(cache.apply(PageQuery(), task), opened).to_json(Path(image).name)
+            return of_whole(cache.apply(PageQuery(), task), opened).to_json(name_of(image))
 
         return await in_turn(long, request, image, tested)
 
@@ -113,4 +123,32 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
         (trust, [image, head, target, contrast, stage], [result]),
     ]
     for function, inputs, outputs in named:
-        gr.Button(visible=False).click(function, inputs, outputs, api_name=function.__name__, concurrency_limit=None)
+        gr.Button(visible=False).click(
+            function,
+            inputs,
+            outputs,
+            api_name=function.__name__,
+            concurrency_limit=None,
+            preprocess=False,  # Gradio's leaves an empty file for every call
+            postprocess=False,  # and looks ten times at the path of each overlay
+        )
+
+
+def asked(head: object, target: object, contrast: object) -> PageQuery:
+    """A question about the picture. Anything but text and numbers counts as not sent."""
+    return PageQuery.from_browser({"head": head, "target": target, "contrast": contrast})
+
+
+def name_of(image: File) -> str:
+    return Path(image["path"]).name if image else ""
+
+
+def kept(image: Image.Image, caption: str) -> dict[str, Any]:
+    """A picture for a gallery, as a file in the folder that is swept. Raises UserError where the disk is full."""
+    try:
+        path = save_pil_to_cache(image, get_upload_folder(), format="jpeg")
+    except OSError as error:
+        if is_disk_full(error):
+            raise UserError("The server's disk is full; try again later.") from None
+        raise
+    return GalleryImage(image=ImageData(path=path, url=f"{API_PREFIX}/file={path}"), caption=caption).model_dump()

@@ -49,6 +49,8 @@ class Visitor:
     """one opened page, or one call of the API"""
     address: str | None = None
     """None where it tells nobody apart: this machine, or a proxy with a classroom behind it"""
+    listens: bool = False
+    """whether the question's own connection waits for its answer; else `FairQueue.is_read` tells"""
 
 
 @dataclass(frozen=True)
@@ -198,10 +200,13 @@ class FairQueue:
     def next_session(self) -> str | None:
         """The session that has the next turn; None where each that waits has enough running."""
         runs = Counter(ticket.visitor.session for ticket in self.running)
-        unread = sum(not self.is_read(session) for session in runs)
+        unread = any(not self.is_heard(ticket) for ticket in self.running)
         may = [session for session in self.sessions if runs[session] < max(1, self.per_session // 2)]
-        read = next((session for session in may if self.is_read(session)), None)
-        return read if read is not None or unread else next(iter(may), None)
+        heard = next((session for session in may if self.is_heard(self.sessions[session][0])), None)
+        return heard if heard is not None or unread else next(iter(may), None)
+
+    def is_heard(self, ticket: Ticket) -> bool:
+        return ticket.visitor.listens or self.is_read(ticket.visitor.session)
 
     def remove(self, ticket: Ticket) -> None:
         """Take a waiting ticket out of the queue."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.exceptions import HTTPException
@@ -14,13 +13,21 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from googlenet.ui.mailboxes import Mailboxes
-from googlenet.ui.uploads import UploadFolder
+from googlenet.ui.uploads import UploadFolder, is_disk_full
 
 MEGABYTE = 1024 * 1024
 API = "/gradio_api/"
 UPLOAD = API + "upload"
-LIMITS = ((UPLOAD, 25 * MEGABYTE), (API + "mcp", 28 * MEGABYTE), ("", MEGABYTE))
-"""(a path's beginning, bytes that a request's body may have); MCP brings pictures as `data:` URLs of up to 20 MB"""
+MCP_LIMIT = 28 * MEGABYTE
+"""MCP brings pictures of up to 20 MB as `data:` URLs."""
+LIMITS = ((UPLOAD, 25 * MEGABYTE), (API + "mcp", MCP_LIMIT), ("", MEGABYTE))
+"""(a path's beginning, bytes that a request's body may have)"""
+EVENTS = (API + "queue/join", API + "run/predict")
+"""Where the page sends its events, and gradio_client its calls, with their session."""
+SESSION = re.compile(rb'"session_hash"\s*:\s*"([^"\\]{1,100})"')
+ASKED = 8
+"""How many events of one session may be unanswered; our queue refuses what is beyond six of them. A flood ends here, at a tenth
+of what Gradio would spend on refusing it."""
 FILES = 20
 """How many files and fields one upload may bring. The page and gradio_client bring one."""
 BOUNDARY = re.compile(r'\bboundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))(?:$|[\s;])', re.IGNORECASE)
@@ -35,7 +42,6 @@ CLOSED = tuple(
         "proxy=",
         "vibe-",
         "run-history",
-        "run/",
         "api/",
     )
 )
@@ -67,9 +73,7 @@ class Guard:
             if path.startswith(CLOSED):
                 raise HTTPException(404, "This page does not use that route.")
             exchange.check_headers()
-            with self.mailboxes.reading(session) if (session := session_read(scope)) else nullcontext():
-                if path.startswith((API + "queue/join", API + "call/")):
-                    self.mailboxes.bound()
+            with self.place_of(scope, await exchange.session_asking()):
                 await self.app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             pass
@@ -80,6 +84,17 @@ class Guard:
         finally:
             if path.startswith(UPLOAD):
                 self.uploads.wake()
+
+    def place_of(self, scope: Scope, asking: str | None) -> AbstractContextManager[None]:
+        """What lasts as long as a request: a session's reading of its messages, or its asking. Raises HTTPException."""
+        path = scope["path"]
+        if asking is not None and self.mailboxes.unanswered(asking) >= ASKED:
+            raise HTTPException(429, f"{ASKED} of your questions are waiting already; ask again when one is answered.")
+        if path.startswith((*EVENTS, API + "call/")):
+            self.mailboxes.bound()
+        if asking is not None:
+            return self.mailboxes.asking(asking)
+        return self.mailboxes.reading(session) if (session := session_read(scope)) else nullcontext()
 
 
 def session_read(scope: Scope) -> str | None:
@@ -101,6 +116,9 @@ class Exchange:
         self.size = self.parts = 0
         self.delimiter, self.tail = b"", b""
         self.upload = scope["path"].startswith(UPLOAD) and scope["method"] == "POST"
+        self.event = scope["path"].rstrip("/") in EVENTS and scope["method"] == "POST"
+        self.read: list[Message] = []
+        """what `session_asking` has read already, last message first"""
 
     def check_headers(self) -> None:
         """Raises HTTPException for a body that is announced as too large, or an upload whose parts could not be told apart."""
@@ -118,7 +136,20 @@ class Exchange:
         if size > self.limit:
             raise HTTPException(413, f"This request is larger than {self.limit // MEGABYTE} MB.")
 
+    async def session_asking(self) -> str | None:
+        """The session that sends an event; None for any other request. Reads the body, which `receive` gives again."""
+        if not self.event:
+            return None
+        messages = [await self.receive()]
+        while messages[-1].get("more_body"):
+            messages.append(await self.receive())
+        self.read = messages[::-1]
+        found = SESSION.search(b"".join(message.get("body", b"") for message in messages))
+        return found and found[1].decode("utf-8", "replace")
+
     async def receive(self) -> Message:
+        if self.read:
+            return self.read.pop()
         message = await self.inner_receive()
         if message["type"] == "http.request":
             body = message.get("body", b"")
@@ -152,7 +183,7 @@ def refuse(error: Exception, scope: Scope) -> PlainTextResponse | None:
     """
     if isinstance(error, HTTPException):
         return PlainTextResponse(error.detail, error.status_code)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_disk_full(error):
         logger.error("The disk is full: %s", error)
         return PlainTextResponse("The server's disk is full; try again later.", 507)
     if scope["method"] == "POST" and scope["path"].startswith(API) and not isinstance(error, OSError):

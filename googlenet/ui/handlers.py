@@ -56,7 +56,7 @@ def visitor_of(request: gr.Request) -> Visitor:
     """
     client = request.client
     shared = client is None or "SPACE_ID" in os.environ or client.port == 0 or ipaddress.ip_address(client.host).is_loopback
-    return Visitor(request.session_hash or "", None if shared else client.host)
+    return Visitor(request.session_hash or "", None if shared else client.host, listens=request.url.path.endswith("/run/predict"))
 
 
 async def one_message(

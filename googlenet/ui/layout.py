@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,42 +80,6 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
     long = FairQueue(1, waiting=16, per_session=1)  # what takes seconds must not keep questions waiting
     drawings, pictures = FairQueue(1, waiting=16, per_session=2), ChannelPictures()
 
-    async def ask(event: gr.EventData, request: gr.Request) -> Message:
-        query = PageQuery.from_browser(event._data)
-        return await handlers.one_message(questions, request, "select", query, lambda: handlers.answer(query, cache))
-
-    async def take_archive(event: gr.EventData, request: gr.Request) -> Message:
-        query = PageQuery.from_browser(event._data)
-        return await handlers.one_message(questions, request, "input", query, lambda: handlers.archive(query, cache))
-
-    async def choose_weights(event: gr.EventData, request: gr.Request) -> AsyncIterator[Message]:
-        query = PageQuery.from_browser(event._data)
-
-        def work(tell: Tell) -> None:
-            handlers.choose_weights(query, cache, tell)
-
-        def waiting(number: int) -> Message:
-            return handlers.load_progress(waiting=number)
-
-        async for message in handlers.messages(loads, request, query, work, waiting, "weights_error"):
-            yield message
-
-    async def cover(event: gr.EventData, request: gr.Request) -> Message:
-        query = PageQuery.from_browser(event._data)
-        return await handlers.one_message(questions, request, "edit", query, lambda: experiments.cover(query, cache))
-
-    async def measure(event: gr.EventData, request: gr.Request) -> AsyncIterator[Message]:
-        query = PageQuery.from_browser(event._data)
-
-        def work(tell: Tell) -> None:
-            experiments.trust(query, cache, tell)
-
-        def waiting(number: int) -> Message:
-            return experiments.trust_progress(waiting=number)
-
-        async for message in handlers.messages(long, request, query, work, waiting, "error"):
-            yield message
-
     async def look_at_channels(event: gr.EventData, request: gr.Request) -> AsyncIterator[Message]:
         query = PageQuery.from_browser(event._data)
         found: list[Strongest] = []
@@ -160,15 +125,53 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
             "api_visibility": "private",
             "concurrency_limit": None,
         }
-        walk.select(ask, **quiet, trigger_mode="multiple")
-        walk.input(take_archive, **quiet, trigger_mode="multiple")
+        # one message is one HTTP request, at half the cost of Gradio's queue; a GPU is lent to events of that queue alone
+        direct: dict[str, Any] = {**quiet, "queue": cache.lent, "trigger_mode": "multiple"}
+        walk.select(at_once(questions, "select", lambda query: handlers.answer(query, cache)), **direct)
+        walk.input(at_once(questions, "input", lambda query: handlers.archive(query, cache)), **direct)
+        walk.edit(at_once(questions, "edit", lambda query: experiments.cover(query, cache)), **direct)
+        choose_weights = in_steps(
+            loads,
+            lambda query, tell: handlers.choose_weights(query, cache, tell),
+            lambda number: handlers.load_progress(waiting=number),
+            failed="weights_error",
+        )
         walk.submit(choose_weights, **quiet, trigger_mode="once")
-        walk.edit(cover, **quiet, trigger_mode="multiple")
         walk.expand(look_at_channels, **quiet, trigger_mode="multiple")
-        walk.like(measure, **quiet, trigger_mode="multiple")
+        trust = in_steps(
+            long,
+            lambda query, tell: experiments.trust(query, cache, tell),
+            lambda number: experiments.trust_progress(waiting=number),
+        )
+        walk.like(trust, **quiet, trigger_mode="multiple")
         endpoints(cache, questions, long)
+    for block in demo.blocks.values():  # Gradio asks each anew for every new session: 3 ms
+        block.get_config = partial(dict, block.get_config())
     demo.queue(api_open=False, max_size=1000, status_update_rate=3600)  # else each event tells all others of its place
     return Page(demo, (questions, loads, long, drawings))
+
+
+def at_once(queue: FairQueue, name: str, work: Callable[[PageQuery], Message]) -> Callable[..., Awaitable[Message]]:
+    """The handler of an event that brings one message (`handlers.one_message`)."""
+
+    async def handle(event: gr.EventData, request: gr.Request) -> Message:
+        query = PageQuery.from_browser(event._data)
+        return await handlers.one_message(queue, request, name, query, lambda: work(query))
+
+    return handle
+
+
+def in_steps(
+    queue: FairQueue, work: Callable[[PageQuery, Tell], None], waiting: Callable[[int], Message], failed: str = "error"
+) -> Callable[..., AsyncIterator[Message]]:
+    """The handler of an event that tells of its progress (`handlers.messages`)."""
+
+    async def handle(event: gr.EventData, request: gr.Request) -> AsyncIterator[Message]:
+        query = PageQuery.from_browser(event._data)
+        async for message in handlers.messages(queue, request, query, lambda tell: work(query, tell), waiting, failed):
+            yield message
+
+    return handle
 
 
 def script() -> str:
@@ -229,5 +232,5 @@ def launch_options(guard: Middleware) -> dict[str, Any]:
         "max_file_size": "20mb",
         "app_kwargs": {"middleware": [guard, Middleware(LinkPreview)]},
         "max_threads": 600,  # events that Gradio starts at once; more than our queues hold, so that these decide
-        "state_session_capacity": 500,
+        "state_session_capacity": 50,  # Gradio keeps each session's last answer, which nothing here reads
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import functools
 import importlib.util
+import inspect
 import io
 import os
 import signal
@@ -13,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -125,11 +128,15 @@ def bound_arenas() -> None:
 def load_page(source: str, device: str) -> Page:
     """The page with its weights loaded. Raises UserError."""
     from googlenet.explainer import Explainer
-    from googlenet.ui.layout import build
 
     if not os.environ.get("SPACES_ZERO_GPU"):
-        return build(Explainer.from_pretrained(source, device=device), device)
+        with ThreadPoolExecutor(1) as beside:  # Gradio's import takes longer than the weights
+            loading = beside.submit(Explainer.from_pretrained, source, device=device)
+            from googlenet.ui.layout import build
+        return build(loading.result(), device)
     import spaces  # a Space that gets a GPU for the time of each call; app.py imports this first
+
+    from googlenet.ui.layout import build
 
     explainer = Explainer.from_pretrained(source, device="cpu", bfloat16=False)  # the GPU's precision, whatever this CPU has
     page = build(explainer, "cpu", spaces.GPU)
@@ -157,7 +164,7 @@ def launch(page: Page, uploads: UploadFolder, host: str, port: int, share: bool)
                 share=share,
                 quiet=True,
                 prevent_thread_lock=True,
-                mcp_server=importlib.util.find_spec("mcp") is not None,
+                mcp_server=serves_mcp(),
                 **launch_options(guard),
             )
     except OSError:
@@ -166,6 +173,21 @@ def launch(page: Page, uploads: UploadFolder, host: str, port: int, share: bool)
     if share:
         print(f"Public link: {public}" if public else f"No public link can be had now; the page stays at {local}", flush=True)
     return mailboxes
+
+
+def serves_mcp() -> bool:
+    """Whether assistants can call the endpoints. mcp refuses bodies over 4 MB unless told, and Gradio tells it nothing."""
+    if importlib.util.find_spec("mcp") is None:
+        return False
+    from gradio.mcp import GradioMCPServer
+
+    from googlenet.ui.guard import MCP_LIMIT
+
+    manager = GradioMCPServer.StreamableHTTPSessionManager
+    if "max_request_body_size" in inspect.signature(manager).parameters:  # older versions have no limit
+        limited = functools.partial(manager, max_request_body_size=MCP_LIMIT)
+        GradioMCPServer.StreamableHTTPSessionManager = staticmethod(limited)
+    return True
 
 
 def say_goodbye(page: Page, mailboxes: Mailboxes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -94,6 +95,10 @@ class UploadFolder:
             with contextlib.suppress(OSError):  # not empty
                 if folder != str(self.path) and now - os.stat(folder).st_mtime > UNFINISHED_SECONDS:
                     os.rmdir(folder)
+
+
+def is_disk_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def scan(folder: Path) -> list[Entry]:

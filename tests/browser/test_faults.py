@@ -113,11 +113,15 @@ def test_a_picture_that_the_server_has_swept_away_is_sent_again(visit: Visit, re
         assert sheet.width > 1000
 
 
-def test_a_file_that_is_too_large_leaves_the_page_at_work(visit: Visit) -> None:
+def test_a_file_that_cannot_be_taken_leaves_the_page_at_work(visit: Visit) -> None:
     page = visit()
     page.locator("[data-example=lion]").click()
     upload(page, file("huge.tif", b"II*\0" + bytes(21 * 2**20), "image/tiff"))
     expect(page.locator(".mistake")).to_contain_text("huge.tif is larger than 20 MB")
+    settled(page)
+    page.route("**/upload", lambda route: route.fulfill(status=507, body="The server's disk is full; try again later."))
+    upload(page, file("late.gif", b"GIF89a", "image/gif"))
+    expect(page.locator(".mistake")).to_contain_text("The server’s disk is full; try late.gif again later.")
     settled(page)
     page.locator("[data-example=lion]").click()
     looking_at(page, "lion")
@@ -194,24 +198,24 @@ def test_a_link_that_asks_for_a_class_rather_than_itself_asks_for_the_class(visi
 def test_a_silent_server_is_told_and_can_be_left(visit: Visit) -> None:
     page = visit()
     before = page.locator(".say").inner_text()
-    page.route("**/queue/join*", lambda route: None)  # never answered
+    page.route("**/run/predict*", lambda route: None)  # never answered
     page.locator("[data-example=lion]").click()
     expect(page.locator(".notice")).to_have_text("No answer yet; still waiting.", timeout=15_000)
     page.locator(".stop").click()
     settled(page)
     assert page.locator(".say").inner_text() == before
-    page.unroute("**/queue/join*")
+    page.unroute("**/run/predict*")
     page.locator("[data-example=lion]").click()
     looking_at(page, "lion")
 
 
 def test_a_lost_connection_is_told_at_once(visit: Visit) -> None:
     page = visit()
-    page.route("**/queue/join*", lambda route: None)
+    page.route("**/run/predict*", lambda route: None)
     page.locator("[data-example=lion]").click()
     page.context.set_offline(True)
     expect(page.locator(".notice")).to_contain_text("You are offline", timeout=3000)
-    page.unroute("**/queue/join*")
+    page.unroute("**/run/predict*")
     page.context.set_offline(False)
     looking_at(page, "lion")
 

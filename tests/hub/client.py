@@ -1,6 +1,6 @@
 """The real client in a process of its own, since huggingface_hub reads its variables once: a JSON line in, a JSON line out.
 
-In: {"source": …, "token": null, false or text, "visitor": whether a visitor of the page names it}.
+In: {"source": …, "token": null, false or text, "visitor": whether a visitor of the page names it, "limit": its seconds}.
 Out: what was loaded, or {"error": sentence}, or {"crash": traceback}.
 """
 
@@ -17,6 +17,7 @@ from huggingface_hub import file_download
 from googlenet.checkpoints import load, parse_repository
 from googlenet.checkpoints.hub import pull_for_visitor
 from googlenet.errors import UserError
+from googlenet.ui.explainers import LOAD_SECONDS, ended_after
 
 
 def main() -> None:
@@ -27,12 +28,13 @@ def main() -> None:
         print(json.dumps(outcome(**json.loads(line))), flush=True)
 
 
-def outcome(source: str, token: str | bool | None, visitor: bool) -> dict[str, Any]:
+def outcome(source: str, token: str | bool | None, visitor: bool, limit: float = LOAD_SECONDS) -> dict[str, Any]:
     shares: list[float] = []
     started = time.perf_counter()
     try:
         if visitor:
-            loaded = pull_for_visitor(parse_repository(source), lambda share, _: shares.append(share))
+            with ended_after(limit, source):
+                loaded = pull_for_visitor(parse_repository(source), lambda share, _: shares.append(share))
         else:
             loaded = load(source, token=token, progress=lambda share, _: shares.append(share))
     except UserError as error:

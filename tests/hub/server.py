@@ -64,7 +64,7 @@ class Fault:
 
     on: str
     do: str
-    """a status such as `500`, or slow, stuck, cut, reset, short, long, bytes, html, endless, gzip, whole"""
+    """a status such as `500`, or slow, stuck, cut, reset, short, long, bytes, html, endless, trickle, gzip, whole"""
     times: int = 1
 
 
@@ -188,6 +188,11 @@ class Handler(BaseHTTPRequestHandler):
             chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
             while True:
                 self.wfile.write(chunk)
+        elif do == "trickle":  # never slow enough for a timeout of the client's
+            for start in range(0, len(data), 1000):
+                self.wfile.write(data[start : start + 1000])
+                time.sleep(0.1)
+            return
         self.wfile.write(data)
 
     def error(self, status: int, code: str, message: str) -> None:

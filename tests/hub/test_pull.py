@@ -426,3 +426,13 @@ def test_two_clients_at_once(hub: HubServer, client: Client, start: Start, home:
         found = list(pool.map(lambda one: one.load("user/both"), (client, other)))
     assert {answer["sha256"] for answer in found} == {sha256(ours["model.safetensors"])}
     assert client.blobs("user/both") == set(ours.values())
+
+
+def test_a_hub_that_sends_too_slowly_is_left_at_the_time_limit(hub: HubServer, client: Client, ours: Files) -> None:
+    """At 10 kB a second no read of the client's times out, and the file would take twenty minutes."""
+    hub.model("user/trickles", ours)
+    hub.fail("GET /cdn/", "trickle", times=100)
+    sentence = client.refusal("user/trickles", visitor=True, limit=1)
+    assert sentence == "The Hub took longer than 0 minutes to send user/trickles; try again later."
+    hub.faults.clear()
+    assert client.load("user/trickles", visitor=True)["revision"]

@@ -99,10 +99,24 @@ def program(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     program.process.wait(PATIENCE)
 
 
-async def join(client: httpx.AsyncClient, session: str, event: int, question: dict[str, Any]) -> None:
-    """Trigger an event of the page."""
+async def send(client: httpx.AsyncClient, session: str, event: int, question: dict[str, Any]) -> httpx.Response:
+    """Send an event that is answered on its own connection, as the page does."""
     body = {"data": [], "event_data": question, "fn_index": event, "session_hash": session, "trigger_id": None}
-    (await client.post("queue/join", json=body)).raise_for_status()
+    return await client.post("run/predict", json=body)
+
+
+async def ask(client: httpx.AsyncClient, session: str, event: int, question: dict[str, Any]) -> Any:
+    """The answer to a question, asked again as long as it has to wait."""
+    while True:
+        message = (await send(client, session, event, question)).raise_for_status().json()["data"][0]
+        if "waiting" not in message:
+            return message
+
+
+async def join(client: httpx.AsyncClient, session: str, event: int, question: dict[str, Any]) -> httpx.Response:
+    """Send an event to Gradio's queue; `read` brings what comes of it."""
+    body = {"data": [], "event_data": question, "fn_index": event, "session_hash": session, "trigger_id": None}
+    return await client.post("queue/join", json=body)
 
 
 async def read(client: httpx.AsyncClient, session: str) -> AsyncIterator[Any]:
@@ -114,12 +128,3 @@ async def read(client: httpx.AsyncClient, session: str) -> AsyncIterator[Any]:
                 yield message["output"]["data"][0]
             if message["msg"] == "close_stream":
                 return
-
-
-async def ask(client: httpx.AsyncClient, session: str, event: int, question: dict[str, Any]) -> Any:
-    """The answer to a question, asked again as long as it has to wait."""
-    while True:
-        await join(client, session, event, question)
-        async for message in read(client, session):
-            if "waiting" not in message:
-                return message

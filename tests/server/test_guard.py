@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from googlenet.ui.guard import CLOSED, FILES, MEGABYTE, Guard
+from googlenet.ui.guard import ASKED, CLOSED, FILES, MEGABYTE, Guard
 
 calls: list[str] = []
 
@@ -27,6 +27,14 @@ class Fakes:
     def reading(self, session: str) -> Iterator[None]:
         calls.append(f"reading {session}")
         yield
+
+    @contextmanager
+    def asking(self, session: str) -> Iterator[None]:
+        calls.append(f"asking {session}")
+        yield
+
+    def unanswered(self, session: str) -> int:
+        return ASKED if session == "greedy" else 0
 
     def bound(self) -> None:
         calls.append("bound")
@@ -140,3 +148,18 @@ def test_who_reads_messages_is_known(path: str) -> None:
     calls.clear()
     send(path, method="GET")
     assert "reading me" in calls
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("path", [JOIN, "/gradio_api/run/predict", "/gradio_api/run/predict/"])
+def test_a_session_with_many_unanswered_events_is_refused_before_gradio(path: str, chunked: bool) -> None:
+    calls.clear()
+    body = b'{"data": [], "session_hash": "me"}' + b" " * 100_000
+    assert send(path, body, chunked=chunked).text == str(len(body))
+    assert "asking me" in calls
+    refused = send(path, body.replace(b'"me"', b'"greedy"'), chunked=chunked)
+    assert (refused.status_code, refused.text) == (
+        429,
+        "8 of your questions are waiting already; ask again when one is answered.",
+    )
+    assert send("/gradio_api/call/explain", b'"session_hash": "greedy"').status_code == 200

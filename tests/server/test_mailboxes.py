@@ -17,12 +17,14 @@ def test_gradio_still_has_the_parts_that_are_bounded() -> None:
     assert hasattr(queue.pending_messages_per_session, "items")
     assert isinstance(queue.pending_event_ids_session, dict)
     assert isinstance(queue.event_ids_to_events, dict)
+    assert queue.sleep_when_free == mailboxes.SLEEP > gr.Blocks()._queue.sleep_when_free
 
 
 @pytest.fixture
 def boxes(monkeypatch: pytest.MonkeyPatch) -> Mailboxes:
     monkeypatch.setattr(mailboxes, "MAX_SILENT", 10)
     monkeypatch.setattr(mailboxes, "MAX_UNREAD", 50)
+    monkeypatch.setattr(mailboxes, "BOUND_SECONDS", 0)
     return Mailboxes(gr.Blocks())
 
 
@@ -65,3 +67,19 @@ def test_sessions_that_are_gone_are_forgotten(boxes: Mailboxes) -> None:
     del boxes.queue.pending_messages_per_session["gone"]
     boxes.bound()
     assert set(boxes.queue.pending_event_ids_session) == {"here"}
+
+
+def test_mailboxes_are_counted_a_few_times_a_second(boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailboxes, "BOUND_SECONDS", 60)
+    boxes.bound()
+    fill(boxes, greedy=50)
+    boxes.bound()
+    assert boxes.unread() == {"greedy": 50}
+
+
+def test_what_a_session_has_asked_and_not_read_is_counted(boxes: Mailboxes) -> None:
+    fill(boxes, me=2)
+    with boxes.asking("me"), boxes.asking("me"):
+        assert boxes.unanswered("me") == 3
+        assert not boxes.are_idle()
+    assert (boxes.unanswered("me"), boxes.unanswered("you")) == (1, 0)

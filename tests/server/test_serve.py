@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 
 from googlenet.ui.uploads import scan
 from tests.helpers import ROOT
-from tests.server.conftest import PATIENCE, Program, ask, join, jpeg, read, start
+from tests.server.conftest import PATIENCE, Program, ask, join, jpeg, send, start
 
 
 def test_pictures_lie_in_a_folder_that_others_cannot_read(program: Program) -> None:
@@ -74,7 +76,7 @@ def odd_bodies() -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "path", ["queue/join", "call/classify", "call/nothing", "call/v2/explain", "run/classify", "cancel", "reset"]
+    "path", ["queue/join", "call/classify", "call/nothing", "call/v2/explain", "run/classify", "run/predict", "cancel", "reset"]
 )
 def test_odd_requests_are_refused_and_break_nothing(program: Program, path: str) -> None:
     statuses = {program.post(path, json=body).status_code for body in odd_bodies()}
@@ -116,26 +118,34 @@ def test_a_wrong_question_gets_a_sentence_in_two_languages(program: Program, que
 
 
 def test_one_visitors_hundred_questions_keep_nobody_waiting(program: Program) -> None:
-    """Of one session, four wait beside those that run, and the rest is refused at once; who comes then is served in turn."""
+    """Of one session, a few run or wait, and the rest is refused at once; who comes then is served in turn."""
     select = program.event("select")
 
-    async def greed(client: httpx.AsyncClient) -> list[Any]:
-        await asyncio.gather(*(join(client, "greedy", select, {"n": i, "example": "lion"}) for i in range(100)))
-        return [message async for message in read(client, "greedy")]
-
-    async def run() -> tuple[list[Any], Any]:
+    async def run() -> tuple[list[httpx.Response], Any]:
         async with program.client() as client:
-            greedy = asyncio.create_task(greed(client))
+            asked = (send(client, "greedy", select, {"n": i, "example": "lion"}) for i in range(100))
+            greedy = asyncio.gather(*asked)
             await asyncio.sleep(0.05)
             honest = await ask(client, "honest", select, {"n": 1, "example": "cheetah"})
             return await greedy, honest
 
-    told, honest = asyncio.run(run())
+    responses, honest = asyncio.run(run())
     assert honest["answer"]["result"]["image"] == "cheetah"
-    refused = [message for message in told if "error" in message]
-    assert len(told) == 100
+    refused = [response for response in responses if response.status_code == 429]
     assert refused
-    assert all(message["busy"] and "questions are waiting already" in message["error"]["en"] for message in refused)
+    assert "questions are waiting already" in refused[0].text
+    told = [response.json()["data"][0] for response in responses if response not in refused]
+    assert all("answer" in message or "waiting" in message or message["busy"] for message in told)
+
+
+def test_a_session_that_reads_no_answers_is_refused_more_of_them(program: Program) -> None:
+    select = program.event("select")
+
+    async def run() -> list[int]:
+        async with program.client() as client:
+            return [(await join(client, "silent", select, {"n": i, "example": "lion"})).status_code for i in range(12)]
+
+    assert asyncio.run(run()) == [200] * 8 + [429] * 4
 
 
 def test_thirty_visitors_at_once_each_get_their_own_answer(program: Program) -> None:
@@ -157,8 +167,7 @@ def test_a_question_that_must_wait_hears_its_number_at_once(program: Program) ->
     select = program.event("select")
 
     async def first(client: httpx.AsyncClient, i: int) -> Any:
-        await join(client, f"crowd {i}", select, {"n": i, "example": "lion"})
-        return await anext(read(client, f"crowd {i}"))
+        return (await send(client, f"crowd {i}", select, {"n": i, "example": "lion"})).json()["data"][0]
 
     async def run() -> list[Any]:
         async with program.client() as client:
@@ -169,6 +178,40 @@ def test_a_question_that_must_wait_hears_its_number_at_once(program: Program) ->
     assert all(number >= 1 for number in numbers)
 
 
+@pytest.fixture
+def small_disk(program: Program) -> Iterator[Program]:
+    """The program with two megabytes for pictures."""
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(program.pictures)]
+    mounted = subprocess.run(command, capture_output=True, text=True) if shutil.which("mount") else None
+    if mounted is None or mounted.returncode:
+        pytest.skip(f"mounting a disk is not allowed here: {mounted.stderr.strip() if mounted else 'no mount'}")
+    yield program
+    subprocess.run(["umount", "--lazy", str(program.pictures)], check=True)
+
+
+def test_a_full_disk_is_said_and_what_needs_none_goes_on(small_disk: Program) -> None:
+    path = small_disk.upload(jpeg()).json()[0]
+    (small_disk.pictures / "else").write_bytes(bytes(1024**2))
+    refused = small_disk.upload(bytes(3 * 1024**2))
+    assert (refused.status_code, refused.text) == (507, "The server's disk is full; try again later.")
+
+    async def run() -> Any:
+        async with small_disk.client() as client:
+            return await ask(client, "full", small_disk.event("select"), {"n": 1, "upload": path})
+
+    assert "answer" in asyncio.run(run())
+    while True:  # to the last byte
+        try:
+            with (small_disk.pictures / "else").open("ab") as file:
+                file.write(bytes(4096))
+        except OSError:
+            break
+    asked = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, "main", "", ""]}
+    event = small_disk.post("call/explain", json=asked).json()["event_id"]
+    answer = httpx.get(f"{small_disk.url}gradio_api/call/explain/{event}", timeout=PATIENCE)
+    assert "The server's disk is full; try again later." in answer.text
+
+
 def test_sigterm_tells_who_waits_and_leaves_nothing(small: Path, tmp_path: Path) -> None:
     program = start(["--weights", str(small)], tmp_path)
     select = program.event("select")
@@ -176,11 +219,10 @@ def test_sigterm_tells_who_waits_and_leaves_nothing(small: Path, tmp_path: Path)
 
     async def one(client: httpx.AsyncClient, i: int, waits: asyncio.Event) -> Any:
         while True:
-            await join(client, f"{i}", select, {"n": i, "example": "lion"})
-            async for message in read(client, f"{i}"):
-                if "waiting" not in message:
-                    return message
-                waits.set()
+            message = (await send(client, f"{i}", select, {"n": i, "example": "lion"})).json()["data"][0]
+            if "waiting" not in message:
+                return message
+            waits.set()
 
     async def run() -> tuple[list[Any], float]:
         waits = asyncio.Event()

@@ -69,7 +69,7 @@ function deliver(file) {
     };
     const started = Date.now();
     request.onload = () =>
-      request.status === 200 ? done(JSON.parse(request.responseText)[0]) : failed(new Error(request.statusText));
+      request.status === 200 ? done(JSON.parse(request.responseText)[0]) : failed(new Error(`${request.status}`));
     request.onerror = request.onabort = () => failed(new Error("not sent"));
     request.open("POST", `${root}${api_prefix}/upload`);
     request.send(form);
@@ -115,8 +115,9 @@ async function sendPicture(picture, number, question) {
     if (number !== asked) return;
     keep({ ...picture, path });
     ask({ ...question, path, example: null, original: picture.original });
-  } catch {
-    if (number === asked) fail(say("upload_failed", { name: picture.file.name }));
+  } catch (error) {
+    const text = /** @type {Error} */ (error).message === "507" ? "disk_full" : "upload_failed";
+    if (number === asked) fail(say(text, { name: picture.file.name }));
   }
 }
 /** Send a picture again that the server has lost. @param {{file: File, original: number[] | null}} picture */
