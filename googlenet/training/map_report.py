@@ -26,7 +26,17 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.1%} ({self.low:.1%}…{self.high:.1%})".replace("%", "").replace("-", "−")
+        return f"{per_cent(self.mean)} ({per_cent(self.low)}…{per_cent(self.high)})"
+
+
+def per_cent(share: float) -> str:
+    """To a tenth."""
+    return signed(100 * share, 1)
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with a real minus sign, and none before 0."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def interval(values: NDArray[np.floating]) -> Interval:
@@ -108,7 +118,7 @@ def curve_table(found: Found, chosen: NDArray[np.bool_]) -> str:
         for way in ("deletion", "insertion"):
             random = f"random {found.rows[stage]}"
             own, by_chance, centre = (np.array(found.areas[head, way, name])[chosen] for name in (stage, random, "centre"))
-            cells += [interval(own), f"{by_chance.mean():.1%}"[:-1], f"{centre.mean():.1%}"[:-1], interval(own - by_chance)]
+            cells += [interval(own), per_cent(by_chance.mean()), per_cent(centre.mean()), interval(own - by_chance)]
         lines.append(f"| {head} | {stage} | {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
@@ -121,7 +131,7 @@ def branch_table(found: Found) -> str:
     ]
     for (head, stage), shares in found.branches.items():
         means = np.array(shares).mean(axis=0)
-        lines.append(f"| {head} | {stage} | {' | '.join(f'{share:.1%}'[:-1] for share in means)} |")
+        lines.append(f"| {head} | {stage} | {' | '.join(map(per_cent, means))} |")
     return "\n".join(lines)
 
 
@@ -137,5 +147,5 @@ def sanity_table(found: Found) -> str:
     for head, stage in found.pointing:
         if count:
             means = [np.mean(found.randomised[head, stage, down_to]) for down_to in ("heads", *STAGES[::-1])]
-            lines.append(f"| {head} | {stage} | {' | '.join(f'{r:.2f}' for r in means)} |".replace("-0", "−0"))
+            lines.append(f"| {head} | {stage} | {' | '.join(signed(float(r), 2) for r in means)} |")
     return "\n".join(lines)

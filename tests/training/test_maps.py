@@ -69,6 +69,8 @@ def test_an_interval_holds_the_mean_and_narrows_with_more_pictures() -> None:
     few, many = (interval(np.tile([0.0, 1.0], n)) for n in (10, 1000))
     assert few.mean == many.mean == 0.5
     assert few.low < many.low < 0.5 < many.high < few.high
+    assert str(interval(np.array([-0.4, -0.4]))) == "−40.0 (−40.0…−40.0)"
+    assert str(interval(np.array([-0.0004, -0.0004]))) == "0.0 (0.0…0.0)"
     assert few.low == pytest.approx(0.5 - 1.96 * 0.5 / 20**0.5, abs=0.06)
 
 
