@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from PIL import Image
 
 from googlenet.architecture import BERKELEY, PAPER, TORCHVISION, Architecture
 from googlenet.checkpoints import LoadedModel
-from googlenet.config import ModelConfig
+from googlenet.config import Metrics, ModelConfig
 from googlenet.explainer import Explainer
 from googlenet.explanation import Provenance
 from googlenet.images import Preprocess
@@ -19,8 +18,16 @@ from googlenet.model import GoogLeNet
 from googlenet.model.network import ConvBlock
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
 ARCHITECTURES = {"paper": PAPER, "torchvision": TORCHVISION, "berkeley": BERKELEY}
+TEMPERATURES = {"aux1": 1.5, "aux2": 2.0, "main": 0.75}
+CONFIG = ModelConfig(
+    PAPER,
+    ("cat", "犬", "crane"),
+    Preprocess((72, 80), 64, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4), "bicubic"),
+    TEMPERATURES,
+    Metrics("Three Things", dict.fromkeys(TEMPERATURES, 0.5), dict.fromkeys(TEMPERATURES, 1.0), 0.25),
+)
+"""Every field differs from its default."""
 
 
 def random_model(architecture: Architecture = PAPER, classes: int = 10, seed: int = 0) -> GoogLeNet:

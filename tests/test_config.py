@@ -11,21 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from googlenet.architecture import PAPER, TORCHVISION
+from googlenet.architecture import TORCHVISION
 from googlenet.config import CONFIG as CONFIG_FILE
-from googlenet.config import Metrics, ModelConfig, dump_config, parse_config
+from googlenet.config import ModelConfig, dump_config, parse_config
 from googlenet.errors import UserError
 from googlenet.images import Preprocess
 from googlenet.ui import texts
-
-HEADS = {"aux1": 1.5, "aux2": 2.0, "main": 0.75}
-CONFIG = ModelConfig(
-    PAPER,
-    ("cat", "犬", "crane"),
-    Preprocess((72, 80), 64, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4), "bicubic"),
-    HEADS,
-    Metrics("Three Things", dict.fromkeys(HEADS, 0.5), dict.fromkeys(HEADS, 1.0), 0.25),
-)
+from tests.helpers import CONFIG, TEMPERATURES
 
 
 def as_dict() -> dict[str, Any]:
@@ -140,11 +132,14 @@ WRONG: list[tuple[str, list[Any]]] = [
     ("mean", [[10**400, 0, 0]]),
     ("std", [None, [0, 1, 1], [1e-9] * 3, [float("inf")] * 3, ["1"] * 3]),
     ("interpolation", [None, "lanczos", 2]),
-    ("temperatures", [3, [], {}, {"main": 1}, HEADS | {"aux3": 1}, HEADS | {"main": 0}, HEADS | {"main": "1"}]),
+    (
+        "temperatures",
+        [3, [], {}, {"main": 1}, TEMPERATURES | {"aux3": 1}, TEMPERATURES | {"main": 0}, TEMPERATURES | {"main": "1"}],
+    ),
     ("metrics", [3, [], "good"]),
     ("dataset", [None, 3]),
-    ("top1", [None, {}, {"main": 0.5}, HEADS]),
-    ("top5", [None, dict.fromkeys(HEADS, -0.1), dict.fromkeys(HEADS, None)]),
+    ("top1", [None, {}, {"main": 0.5}, TEMPERATURES]),
+    ("top5", [None, dict.fromkeys(TEMPERATURES, -0.1), dict.fromkeys(TEMPERATURES, None)]),
     ("unlikely_below", ["0.5", 1.5, float("nan"), True, []]),
     ("format", [None, 0, "1", True, 1.0]),
 ]
@@ -164,7 +159,7 @@ def test_a_wrong_value_is_named(field: str, value: Any) -> None:
         ({"resize": "64"}, "preprocess.resize in config.json of s must be a whole number."),
         ({"crop": 73}, "preprocess.crop in config.json of s must be at most as large as resize."),
         ({"norm": "none"}, "architecture.norm in config.json of s must be one of 'batch', 'local_response'."),
-        ({"temperatures": HEADS | {"main": 1000}}, "temperatures.main in config.json of s must be at most 100."),
+        ({"temperatures": TEMPERATURES | {"main": 1000}}, "temperatures.main in config.json of s must be at most 100."),
         (
             {"temperatures": {"main": 1}},
             "temperatures in config.json of s must have a value for each trained head: aux1, aux2, main.",

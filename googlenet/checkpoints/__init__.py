@@ -18,11 +18,28 @@ from googlenet.errors import WeightsError, reason
 
 
 def load(source: str | Repository, *, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
-    """Load a SOURCE: a folder, a file or `user/repo[@revision][:file]`; an existing path wins over a repository.
+    """Load weights of any layout.
 
-    `weights` stands for the built-in weights where there is no such path. A `Repository` is never taken for a path. The model
-    is float32 and in eval mode. `token` as huggingface_hub takes it: None for $HF_TOKEN or the stored one, False for none.
-    Raises WeightsError for whatever keeps the weights from loading.
+    Args:
+        source: a folder, a file or `user/repo[@revision][:file]`; an existing path wins over a repository. `weights` stands for
+            the built-in weights where there is no such path. A `Repository` is never taken for a path.
+        token: as huggingface_hub takes it: None for $HF_TOKEN or the stored one, False for none.
+        progress: called during a download with the share that is done (0…1) and the file's name.
+
+    Returns:
+        LoadedModel: the model, float32 and in eval mode, its configuration and where it came from.
+
+    Raises:
+        WeightsError: whatever keeps the weights from loading.
+
+    Example:
+        >>> import torch
+        >>> from googlenet import load
+        >>> loaded = load("weights")
+        >>> loaded.config.preprocess.crop, loaded.config.labels[291], loaded.provenance.source
+        (224, 'lion', 'weights')
+        >>> loaded.model(torch.zeros(1, 3, 224, 224)).shape
+        torch.Size([1, 1000])
     """
     if isinstance(source, Repository):
         return pull(source, token, progress)

@@ -62,7 +62,24 @@ def labels_of(classes: int) -> tuple[str, ...]:
 
 
 def save(loaded: LoadedModel, folder: str | Path, card: str | None = None) -> None:
-    """Write weights in this program's layout, with the channels' pictures that lie beside them. See `write_folder`."""
+    """Write weights in this program's layout, with the channels' pictures that lie beside them: whole or not at all.
+
+    Args:
+        loaded: what `load` gives. Its tensors are written in half precision, those of BatchNorm in float32.
+        folder: made where it is missing; files of the same names are replaced.
+        card: the model card, README.md. By default one that is there stays, else a short one is written.
+
+    Raises:
+        WeightsError: the folder cannot be written, or what was written could not be read.
+
+    Example:
+        >>> import os, tempfile
+        >>> from googlenet import load, save
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(load("weights"), folder)
+        ...     {"README.md", "config.json", "model.safetensors"} <= set(os.listdir(folder)), load(folder).config.labels[291]
+        (True, 'lion')
+    """
     pictures = {}
     for name in CHANNELS_FILES if loaded.folder else ():
         path = Path(loaded.folder or "") / name

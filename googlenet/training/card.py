@@ -11,9 +11,10 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from googlenet.classes import imagenet_classes
 from googlenet.config import ModelConfig
+from googlenet.training.calibration import FLAGGED, confidences
 from googlenet.training.check import Checked, Options
 from googlenet.training.classes import weights_classes
-from googlenet.training.evaluate import FLAGGED, SURE, Answers, HeadReport, confidences, confusions, table
+from googlenet.training.evaluate import SURE, Answers, HeadReport, confusions, table
 from googlenet.training.loop import Run
 from googlenet.training.recipe import Recipe
 
@@ -159,10 +160,13 @@ def calibration_section(config: ModelConfig, answers: Answers) -> str:
     lines = ["## Calibration and unknown things"]
     if config.temperatures:
         values = ", ".join(f"{head} {t:.3f}" for head, t in config.temperatures.items())
-        lines.append(f"Temperatures, fitted on other pictures than the measured ones: {values}.")
+        lines.append(
+            f"Temperatures, chosen on other pictures than the measured ones: {values}. A temperature is 1 where a fitted one is "
+            "not clearly better on pictures that it was not fitted on."
+        )
     threshold = config.metrics.unlikely_below
     if threshold is not None:
-        known, unknown = confidences(answers, (config.temperatures or {}).get("main", 1.0))
+        known, unknown = confidences(answers.logits["main"], answers.labels, (config.temperatures or {}).get("main", 1.0))
         wrong, low, low_unknown = ((unknown >= SURE), (known < threshold), (unknown < threshold))
         lines.append(
             f"Pictures with their true class's logit removed stand for unknown things: {wrong.double().mean():.1%} of them still "

@@ -40,7 +40,12 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
     evaluate.add_argument(
         "data", type=Path, metavar="DATA", help="folder with val/<class>/, or .npz; any of the weights' classes"
     )
-    evaluate.add_argument("--rows", default="all", choices=("all", "even", "odd"), help="even to choose by, odd to report")
+    evaluate.add_argument(
+        "--rows",
+        default="all",
+        choices=("all", "even", "odd"),
+        help="even to choose temperatures and a threshold by, odd to report",
+    )
     evaluate.add_argument("--maps", action="store_true", help="measure the maps instead, on pictures whose object has a box")
     evaluate.add_argument("--sample", type=count, default=1200, metavar="N", help="pictures for --maps; default: %(default)s")
     evaluate.set_defaults(run=run_evaluate)
@@ -93,6 +98,8 @@ def run_train(options: argparse.Namespace) -> int:
 def run_evaluate(options: argparse.Namespace) -> int:
     from googlenet.checkpoints import load
     from googlenet.device import pick_device
+    from googlenet.training.calibration import choose_temperature, unlikely_below
+    from googlenet.training.card import calibration_section
     from googlenet.training.data import read_split
     from googlenet.training.evaluate import predict, prepare, report, table
 
@@ -110,6 +117,12 @@ def run_evaluate(options: argparse.Namespace) -> int:
     answers = predict(loaded.model, loaded.config.preprocess, split, device, options.workers)
     print(f"{len(split.pictures):,} pictures of {len(set(split.labels)):,} of {len(loaded.config.labels):,} classes\n")
     print(table(report(answers, loaded.config.temperatures), answers))
+    if loaded.config.metrics:
+        print("\n" + calibration_section(loaded.config, answers))
+    if options.rows == "even":
+        temperatures = {head: choose_temperature(logits, answers.labels) for head, logits in answers.logits.items()}
+        threshold = unlikely_below(answers.logits["main"], answers.labels, temperatures["main"])
+        print("\n" + json.dumps({"temperatures": temperatures, "unlikely_below": threshold}))
     return 0
 
 

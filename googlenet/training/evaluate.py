@@ -1,8 +1,7 @@
-"""Measuring a set of weights: accuracy of each head, calibration, confusions, and when none of the labels looks likely."""
+"""Measuring a set of weights: accuracy of each head, calibration, confusions."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,19 +16,14 @@ from googlenet.architecture import HEADS
 from googlenet.config import ModelConfig
 from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
+from googlenet.training.calibration import calibration_error
 from googlenet.training.classes import weights_classes
 from googlenet.training.data import Picture, Split
 from googlenet.training.pictures import check_pictures, in_threads, opened
 
 BATCH = 64
-FLAGGED = 0.1
-"""Share of pictures of known classes for which the page may say that none of its classes looks likely."""
 SURE = 0.5
 """A wrong name with at least this probability is a confidently wrong answer."""
-ENOUGH = 100
-"""Pictures that a temperature or a threshold needs; with fewer there is none."""
-TEMPERATURES = (0.05, 20.0)
-"""Temperatures are sought in this range; `config.json` may state 0.01 to 100."""
 
 Rows = Literal["all", "even", "odd"]
 
@@ -104,62 +98,6 @@ def confidently_wrong(logits: Tensor, labels: Tensor, temperature: float) -> flo
     """Share of pictures that get a wrong name with a probability of `SURE` or more."""
     confidence, predicted = (logits / temperature).softmax(dim=1).max(dim=1)
     return ((confidence >= SURE) & (predicted != labels)).double().mean().item()
-
-
-def calibration_error(logits: Tensor, labels: Tensor, temperature: float = 1.0, bins: int = 15) -> float:
-    """Expected calibration error, 0…1: mean distance of confidence from accuracy over equal-width bins (Guo et al., 2017)."""
-    confidence, predicted = (logits / temperature).softmax(dim=1).max(dim=1)
-    right = (predicted == labels).double()
-    which = (confidence * bins).long().clamp(max=bins - 1)
-    error = 0.0
-    for b in which.unique():
-        inside = which == b
-        error += (confidence[inside].double().mean() - right[inside].mean()).abs().item() * inside.double().mean().item()
-    return error
-
-
-def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The temperature that makes softmax(logits / temperature) most likely for the labels (Guo et al., 2017).
-
-    1 where there are fewer than `ENOUGH` pictures; always within `TEMPERATURES`.
-    """
-    if len(labels) < ENOUGH:
-        return 1.0
-    low, high = map(math.log, TEMPERATURES)
-    logits = logits.double()
-
-    def loss(log_temperature: float) -> float:
-        return torch.nn.functional.cross_entropy(logits / math.exp(log_temperature), labels).item()
-
-    golden = (math.sqrt(5) - 1) / 2  # the loss is convex in 1 / temperature, so it has one minimum in between
-    while high - low > 1e-5:
-        left, right = high - golden * (high - low), low + golden * (high - low)
-        if loss(left) < loss(right):
-            high = right
-        else:
-            low = left
-    return math.exp((low + high) / 2)
-
-
-def confidences(answers: Answers, temperature: float) -> tuple[Tensor, Tensor]:
-    """The main head's best probability (N,) for each picture as it is, and as if its class were unknown.
-
-    For the second the true class's logit is removed: what is left is how sure the network is of a name that must be wrong.
-    """
-    logits = answers.logits["main"] / temperature
-    unknown = logits.scatter(1, answers.labels[:, None], -math.inf)
-    return logits.softmax(dim=1).amax(dim=1), unknown.softmax(dim=1).amax(dim=1)
-
-
-def unlikely_below(answers: Answers, temperature: float) -> float | None:
-    """The best probability below which the page says that none of its classes looks likely: `FLAGGED` of known pictures are.
-
-    None where there are fewer than `ENOUGH` pictures.
-    """
-    if len(answers.labels) < ENOUGH:
-        return None
-    known, _ = confidences(answers, temperature)
-    return known.quantile(FLAGGED).item()
 
 
 def confusions(answers: Answers, names: tuple[str, ...], count: int = 10) -> list[tuple[str, str, int]]:

@@ -17,11 +17,12 @@ from googlenet.checkpoints.folder import write_folder
 from googlenet.config import Metrics, ModelConfig
 from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
+from googlenet.training.calibration import choose_temperature, unlikely_below
 from googlenet.training.card import Made, write_card
 from googlenet.training.check import Checked, Options, check
 from googlenet.training.classes import ClassName
 from googlenet.training.data import PackedPicture
-from googlenet.training.evaluate import fit_temperature, predict, report, table, unlikely_below
+from googlenet.training.evaluate import predict, report, table
 from googlenet.training.loop import Run
 from googlenet.training.material import Material, Source
 from googlenet.training.pictures import read_pixels
@@ -127,14 +128,14 @@ def publish(model: GoogLeNet, config: ModelConfig, checked: Checked, made: Made,
         write_folder(model, config, Path(scratch), card="")
         stored = load(scratch).model
     fitted = predict(stored, config.preprocess, exam.fit, device, options.workers)
-    temperatures = {head: fit_temperature(logits, fitted.labels) for head, logits in fitted.logits.items()}
+    temperatures = {head: choose_temperature(logits, fitted.labels) for head, logits in fitted.logits.items()}
     answers = predict(stored, config.preprocess, exam.measure, device, options.workers)
     reports = report(answers, temperatures)
     metrics = Metrics(
         dataset=exam.title,
         top1={head: round(r.top1, 4) for head, r in reports.items()},
         top5={head: round(r.top5, 4) for head, r in reports.items()},
-        unlikely_below=unlikely_below(fitted, temperatures["main"]),
+        unlikely_below=unlikely_below(fitted.logits["main"], fitted.labels, temperatures["main"]),
     )
     config = replace(config, temperatures=temperatures, metrics=metrics)
     card = write_card(config, reports, answers, made)

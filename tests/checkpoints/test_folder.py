@@ -25,20 +25,11 @@ from googlenet.checkpoints.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.folder import labels_of, write_folder
 from googlenet.checkpoints.readers import SUFFIXES
 from googlenet.checkpoints.source import KNOWN_SOURCES, Repository, choose, default_source, parse_repository, shipped
-from googlenet.config import Metrics, ModelConfig, dump_config
+from googlenet.config import ModelConfig, dump_config
 from googlenet.errors import UserError
 from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
-from tests.helpers import ROOT, random_model
-
-HEADS = {"aux1": 1.5, "aux2": 2.0, "main": 0.75}
-CONFIG = ModelConfig(
-    PAPER,
-    ("cat", "犬", "crane"),
-    Preprocess((72, 80), 64, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4), "bicubic"),
-    HEADS,
-    Metrics("Three Things", dict.fromkeys(HEADS, 0.5), dict.fromkeys(HEADS, 1.0), 0.25),
-)
+from tests.helpers import CONFIG, ROOT, TEMPERATURES, random_model
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +128,7 @@ def test_the_channels_pictures_travel_with_the_weights(saved: Path, tmp_path: Pa
 @pytest.mark.parametrize("architecture", [TORCHVISION, BERKELEY], ids=["torchvision", "berkeley"])
 def test_other_architectures(architecture: Any, tmp_path: Path) -> None:
     model = random_model(architecture, classes=2)
-    heads = HEADS if architecture.aux_heads else {"main": 1.0}
+    heads = TEMPERATURES if architecture.aux_heads else {"main": 1.0}
     config = ModelConfig(architecture, ("a", "b"), Preprocess(32, 32, (0, 0, 0), (1, 1, 1)), heads, None)
     write_folder(model, config, tmp_path)
     assert load(str(tmp_path)).config == config
@@ -174,7 +165,7 @@ def test_a_save_that_cannot_replace_the_last_file_leaves_all_as_they_were(model:
 
 
 def test_what_could_not_be_read_is_not_written(model: GoogLeNet, tmp_path: Path) -> None:
-    hot = replace(CONFIG, temperatures=HEADS | {"main": 1.5e7})
+    hot = replace(CONFIG, temperatures=TEMPERATURES | {"main": 1.5e7})
     with pytest.raises(UserError, match=r"temperatures\.main in config\.json of .* must be at most 100\."):
         write_folder(model, hot, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -86,6 +86,9 @@ def test_evaluate_on_a_part_of_the_classes(trained: Path, tmp_path: Path, capsys
     assert "top-1 among the pictures' 2 classes" in said
     assert main([*arguments, "--rows", "odd"]) == 0
     assert "2 pictures of 2 of 3 classes" in capsys.readouterr().out
+    assert main([*arguments, "--rows", "even"]) == 0
+    chosen = json.loads(last_line(capsys.readouterr().out))
+    assert chosen == {"temperatures": dict.fromkeys(HEADS, 1.0), "unlikely_below": None}  # three pictures are too few
     (tmp_path / "classes.json").write_text('[{"wnid": "a", "name": "cyan"}, {"wnid": "n01", "name": "red"}]', encoding="utf-8")
     assert main(arguments) == 1
     assert capsys.readouterr().err == "googlenet: The weights have 3 classes and lack 1 of the data's: cyan.\n"
@@ -249,7 +252,7 @@ def test_a_run_that_ends_badly_keeps_its_checkpoint(data: Path, tmp_path: Path, 
     def far_too_hot(*_arguments: object) -> float:
         return 1.5e7
 
-    monkeypatch.setattr(runs, "fit_temperature", far_too_hot)
+    monkeypatch.setattr(runs, "choose_temperature", far_too_hot)
     options = Options((data,), tmp_path / "out")
     with pytest.raises(UserError, match=r"temperatures.* must be at most 100"):
         train(options, SMALL, torch.device("cpu"))

@@ -1,0 +1,104 @@
+"""How sure a set of weights may be: temperatures of its heads, and when none of the labels looks likely."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FLAGGED = 0.1
+"""Share of pictures of known classes for which the page may say that none of its classes looks likely."""
+ENOUGH = 100
+"""Pictures that a temperature or a threshold needs; with fewer there is none."""
+TEMPERATURES = (0.05, 20.0)
+"""Temperatures are sought in this range; `config.json` may state 0.01 to 100."""
+FOLDS = 10
+CLEAR = 1.96
+"""Standard errors by which a temperature must do better on held-out pictures: a 95 % interval above 0."""
+
+
+def calibration_error(logits: Tensor, labels: Tensor, temperature: float = 1.0, bins: int = 15) -> float:
+    """Expected calibration error, 0…1: mean distance of confidence from accuracy over equal-width bins (Guo et al., 2017)."""
+    confidence, predicted = (logits / temperature).softmax(dim=1).max(dim=1)
+    right = (predicted == labels).double()
+    which = (confidence * bins).long().clamp(max=bins - 1)
+    error = 0.0
+    for b in which.unique():
+        inside = which == b
+        error += (confidence[inside].double().mean() - right[inside].mean()).abs().item() * inside.double().mean().item()
+    return error
+
+
+def choose_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The fitted temperature where it is clearly better than none on pictures that it was not fitted on, else 1.
+
+    Cross-validation in `FOLDS` parts: a picture's gain is how much the temperature that the other parts fit raises the logarithm
+    of its label's probability. The mean gain must be more than `CLEAR` standard errors above 0.
+
+    Args:
+        logits: (N, classes) float32.
+        labels: (N,) int64.
+
+    Returns:
+        1 also where there are fewer than `ENOUGH` pictures; always within `TEMPERATURES`.
+    """
+    if len(labels) < ENOUGH:
+        return 1.0
+    part = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0)) % FOLDS
+    gains = torch.empty(len(labels), dtype=torch.float64)
+    for fold in range(FOLDS):
+        held_out = part == fold
+        temperature = fit_temperature(logits[~held_out], labels[~held_out])
+        ours, theirs = logits[held_out].double(), labels[held_out]
+        gains[held_out] = losses(ours, theirs, 1.0) - losses(ours, theirs, temperature)
+    clear = gains.mean() > CLEAR * gains.std() / math.sqrt(len(gains))
+    return fit_temperature(logits, labels) if clear else 1.0
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature that makes softmax(logits / temperature) most likely for the labels, within `TEMPERATURES`.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", 2017.
+    """
+    low, high = map(math.log, TEMPERATURES)
+    logits = logits.double()
+
+    def loss(log_temperature: float) -> float:
+        return losses(logits, labels, math.exp(log_temperature)).mean().item()
+
+    golden = (math.sqrt(5) - 1) / 2  # the loss is convex in 1 / temperature, so it has one minimum in between
+    while high - low > 1e-5:
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return math.exp((low + high) / 2)
+
+
+def losses(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """−log of the label's probability (N,)."""
+    return F.cross_entropy(logits / temperature, labels, reduction="none")
+
+
+def confidences(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """The best probability (N,) for each picture as it is, and as if its class were unknown.
+
+    For the second the true class's logit is removed: what is left is how sure the network is of a name that must be wrong.
+    """
+    logits = logits / temperature
+    unknown = logits.scatter(1, labels[:, None], -math.inf)
+    return logits.softmax(dim=1).amax(dim=1), unknown.softmax(dim=1).amax(dim=1)
+
+
+def unlikely_below(logits: Tensor, labels: Tensor, temperature: float) -> float | None:
+    """The best probability below which the page says that none of its classes looks likely: `FLAGGED` of known pictures are.
+
+    None where there are fewer than `ENOUGH` pictures.
+    """
+    if len(labels) < ENOUGH:
+        return None
+    known, _ = confidences(logits, labels, temperature)
+    return known.quantile(FLAGGED).item()
