@@ -192,7 +192,7 @@ def finished(table: str, loaded: LoadedModel, question: Question) -> frozenset[s
             files.delete_file(info.path)
             continue
         if rows is None or rows.column_names != ["image", "weights", "question"]:
-            raise UserError("{path} is there and is not this program's; choose another output folder.", path=info.path)
+            raise UserError("{path} exists and was not written by this program; choose another output folder.", path=info.path)
         check_same(rows, table, loaded, question)
         done.update(rows.column("image").to_pylist())
     return frozenset(done)
@@ -207,7 +207,9 @@ def check_same(rows: pa.Table, table: str, loaded: LoadedModel, question: Questi
         target, contrast = found["target"]["index"], (found["contrast"] or {}).get("index")
         same = found["head"] == question.head and contrast == question.contrast and question.target in (None, target)
         if not same or weights["sha256"].as_py() != loaded.provenance.sha256:
-            raise UserError("{table} holds explanations by other weights or of another question; choose another.", table=table)
+            raise UserError(
+                "{table} holds explanations by other weights or of another question; choose another table.", table=table
+            )
         return  # one run wrote the whole file
 
 

@@ -45,7 +45,7 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
         validate_repo_id(repo_id)
         user, _ = repo_id.split("/")
     except (HFValidationError, ValueError):
-        raise UserError("{space} is no name of a Space; write user/space.", space=repo_id) from None
+        raise UserError("{space} is not the name of a Space; write user/space.", space=repo_id) from None
     plan = make_plan(weights, package)
     address = f"{constants.ENDPOINT}/spaces/{repo_id}"
     if dry_run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,9 @@ ENDINGS = (*(f"-{stage}.png" for stage in STAGES), "-sheet.png", ".npz")
 """What is written for a picture, after its name."""
 SOFTWARE = "Inside GoogLeNet"
 """In the PNGs that this program writes, so that it knows them again."""
+WINDOWS = os.name == "nt"
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+"""What Windows takes for a device, with any suffix."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,18 @@ def find_pictures(arguments: Sequence[Path], out: Path | None = None) -> tuple[l
         found += [(path, path.relative_to(argument)) for path in inside]
         if not inside and len(wrong) == problems:
             wrong.append(no_pictures(argument, passed))
-    shared = Counter(name.with_suffix("") for _, name in found)
-    return [Source(path, name if shared[name.with_suffix("")] > 1 else name.with_suffix("")) for path, name in found], wrong
+    if WINDOWS:
+        found = [(path, Path(*map(allowed_on_windows, name.parts))) for path, name in found]
+    stems = [str(name.with_suffix("")).casefold() for _, name in found]  # Windows and macOS: A and a are one name
+    shared = Counter(stems)
+    names = [name if shared[stem] > 1 else name.with_suffix("") for (_, name), stem in zip(found, stems, strict=True)]
+    return [Source(path, name) for (path, _), name in zip(found, names, strict=True)], wrong
+
+
+def allowed_on_windows(part: str) -> str:
+    """A file's or folder's name with _ in place of what Windows reserves."""
+    part = re.sub(r'[<>:"|?*\\\x00-\x1f]|[. ]+$', "_", part)
+    return f"_{part}" if part.split(".")[0].rstrip().lower() in RESERVED else part
 
 
 def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: list[UserError]) -> Iterator[Path]:
@@ -108,15 +122,15 @@ def is_ours(path: Path) -> bool:
 
 def check_outputs(sources: Sequence[Source], out: Path) -> None:
     """Make the output folder. Raises UserError where two results would have one name, or one the name of a file of another's."""
-    shared = Counter(source.name for source in sources)
+    shared = Counter(os.path.normcase(source.name) for source in sources)
     for source in sources:
-        if shared[source.name] > 1:
+        if shared[os.path.normcase(source.name)] > 1:
             raise UserError(
                 "Two pictures would be written as {name}; explain them into different folders.", name=out / source.name
             )
         for path in outputs(out, source):
             if path.exists() and not is_ours(path):
-                raise UserError("{path} is there and is not this program's; choose another output folder.", path=path)
+                raise UserError("{path} exists and was not written by this program; choose another output folder.", path=path)
     make_folder(out)
 
 

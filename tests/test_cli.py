@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import ntpath
 import os
 import shutil
 import subprocess
@@ -62,6 +63,28 @@ def test_folders_and_a_bad_file_among_them(tmp_path: Path, capsys: pytest.Captur
     assert found == ["a.jpg", "b.png", "deep/a.jpg"]
     assert "c.jpg is not a picture that can be read" in captured.err
     assert (tmp_path / "out" / "deep" / "a-5b.png").exists()
+
+
+def test_no_command_compares_paths_of_two_drives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated: on Windows a path on C: has no path relative to one on D:, and none in common with it."""
+
+    def refuse(*_paths: object) -> str:
+        return ntpath.relpath("C:\\pictures", "D:\\out")
+
+    with pytest.raises(ValueError, match="mount"):
+        refuse()
+    explainer = explainer_of(random_model())
+    save(LoadedModel(random_model(), explainer.config, explainer.provenance), tmp_path / "tiny")
+    random_image(64, 64).save(tmp_path / "a.png")
+    monkeypatch.setattr(os.path, "relpath", refuse)
+    monkeypatch.setattr(os.path, "commonpath", refuse)
+    weights = str(tmp_path / "tiny")
+    for arguments in (
+        ["explain", str(tmp_path), "--weights", weights, "--out", str(tmp_path / "out"), "--device", "cpu"],
+        ["import", weights, "--out", str(tmp_path / "imported")],
+        ["deploy", "user/space", "--weights", "user/weights", "--dry-run"],
+    ):
+        assert main(arguments) == 0
 
 
 def test_a_folder_with_nothing_recognised_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

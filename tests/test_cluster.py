@@ -90,7 +90,7 @@ def test_what_a_table_must_not_be(loaded: LoadedModel, data: Path, tmp_path: Pat
     table, source = tmp_path / "table", str(data / "pictures")
     table.mkdir()
     (table / "mine.txt").write_text("mine", "utf-8")
-    with pytest.raises(UserError, match="not this program's"):
+    with pytest.raises(UserError, match="not written by this program"):
         explain_on_cluster([source], str(table), loaded, QUESTION)
     assert (table / "mine.txt").exists()
     with pytest.raises(UserError, match="No Ray cluster answers at"):

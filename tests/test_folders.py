@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from googlenet import files
 from googlenet.architecture import STAGES
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
@@ -92,6 +93,34 @@ def test_names_of_results(tmp_path: Path) -> None:
     assert names == ["a.jpg", "a.png", "b", "deep/a"]
 
 
+def test_stems_that_differ_by_case_alone_keep_their_suffix(tmp_path: Path) -> None:
+    """On Windows and macOS `A-3a.png` and `a-3a.png` are one file."""
+    make(tmp_path, "A.jpg", "a.png", "b.jpg")
+    assert [source.name.as_posix() for source in find_pictures([tmp_path])[0]] == ["A.jpg", "a.png", "b"]
+
+
+def test_names_that_windows_reserves(tmp_path: Path, explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated: Windows would refuse to write to `a:b-3a.png`, `con.npz` and into `dot.`."""
+    monkeypatch.setattr(files, "WINDOWS", True)
+    pictures, out = tmp_path / "in", tmp_path / "out"
+    make(pictures, "a:b.jpg", "con.jpg", "NUL.tar.png", "com1/x.jpg", "dot./y.jpg", "space /z.jpg", "concert.jpg", 'q"<|>?*.jpg')
+    sources, _ = find_pictures([pictures], out)
+    names = {source.path.relative_to(pictures).as_posix(): source.name.as_posix() for source in sources}
+    assert names == {
+        "a:b.jpg": "a_b",
+        "con.jpg": "_con",
+        "NUL.tar.png": "_NUL.tar",
+        "com1/x.jpg": "_com1/x",
+        "dot./y.jpg": "dot_/y",
+        "space /z.jpg": "space_/z",
+        "concert.jpg": "concert",
+        'q"<|>?*.jpg': "q______",
+    }
+    check_outputs(sources, out)
+    run(explainer, sources[:1], out)
+    assert (out / f"{sources[0].name}-3a.png").exists()
+
+
 def test_results_go_where_they_belong(tmp_path: Path, explainer: Explainer) -> None:
     pictures, out = tmp_path / "in", tmp_path / "out"
     make(pictures, "a.jpg", "a.png", "deep/c.webp")
@@ -112,7 +141,9 @@ def test_a_users_picture_is_never_overwritten(tmp_path: Path, explainer: Explain
     before = (tmp_path / "cat-sheet.png").read_bytes()
     sources, _ = find_pictures([tmp_path], tmp_path)
     assert len(sources) == 2
-    with pytest.raises(UserError, match=r"cat-sheet\.png is there and is not this program's; choose another output folder\."):
+    with pytest.raises(
+        UserError, match=r"cat-sheet\.png exists and was not written by this program; choose another output folder\."
+    ):
         check_outputs(sources, tmp_path)
     assert (tmp_path / "cat-sheet.png").read_bytes() == before
 

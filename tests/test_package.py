@@ -56,8 +56,11 @@ def test_a_space_installs_what_the_package_asks_for(project: dict[str, Any]) -> 
     assert f"gradio>={version[1]}" in extras["app"][0]
 
 
-def test_every_extra_that_an_error_names_exists(project: dict[str, Any]) -> None:
+def test_every_extra_that_an_error_or_a_page_of_words_names_exists(project: dict[str, Any]) -> None:
     assert set(EXTRAS.values()) <= set(project["optional-dependencies"])
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "weights/README.md"):
+        named = re.findall(r"(?:inside-googlenet|\.)\[([a-z,]+)\]", (ROOT / name).read_text(encoding="utf-8"))
+        assert {extra for each in named for extra in each.split(",")} <= set(project["optional-dependencies"])
 
 
 @pytest.fixture(scope="module")

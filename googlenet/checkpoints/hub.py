@@ -75,7 +75,7 @@ def load_files(cache: Cache, repository: Repository, token: str | bool | None, m
     names = [name for name in (*beside(wanted), CARD_FILE, wanted, *pictures) if name in files]
     for name in names:
         if (files[name].size or 0) > MAX_BYTES:
-            raise WeightsError("{file} of {source} is larger than 200 MB: no GoogLeNet is.", file=name, source=source)
+            raise WeightsError("{file} of {source} is larger than 200 MB, the most that is read.", file=name, source=source)
     meter.total = sum(files[name].size or 0 for name in names)
     cache.make_room(cache.folder(repository), meter.total)
     try:
@@ -124,7 +124,7 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
             raise HubAwayError(Reason("the Hub answers with error {status}", status=status)) from None
         raise WeightsError("The Hub refuses {source} with error {status}.", source=source, status=status) from None
     except HFValidationError:
-        raise WeightsError("{source} is no name of a repository on the Hub.", source=source) from None
+        raise WeightsError("{source} is not the name of a repository on the Hub.", source=source) from None
     except (HTTPError, OSError):
         raise HubAwayError(Reason("the Hub cannot be reached")) from None
     except (ValueError, KeyError, TypeError, AttributeError):  # such as a hotel's log-in page
@@ -168,7 +168,7 @@ class DownloadProgress:
         self.received += arrived
         self.arrived += max(arrived, 0)
         if self.arrived > MAX_BYTES:
-            raise WeightsError("{file} does not end where it should; nothing was kept of it. Try again later.", file=name)
+            raise WeightsError("{file} is longer than the Hub announced; nothing of it was kept. Try again later.", file=name)
         if self.progress and self.total:
             self.progress(min(1.0, (self.finished + self.received) / self.total), name)
 

@@ -75,7 +75,9 @@ def parse_repository(text: str) -> Repository:
     """`user/repo[@revision][:file]` → its parts. Raises WeightsError for anything else, such as a path."""
     found = REPOSITORY.fullmatch(text.strip())
     if not found or not all(stays_inside(part) for part in found.groups() if part is not None):
-        raise WeightsError("{text} names no repository; write user/repo, user/repo@revision or user/repo:file.", text=repr(text))
+        raise WeightsError(
+            "{text} is not the name of a repository; write user/repo, user/repo@revision or user/repo:file.", text=repr(text)
+        )
     return Repository(*found.groups())
 
 

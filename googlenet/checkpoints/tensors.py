@@ -57,7 +57,7 @@ def check(name: str, found: Tensor, wanted: Tensor, source: str) -> None:
     if not is_plain(found):
         raise WeightsError("{name} of {source} does not hold all of its numbers.", name=name, source=source)
     if not found.isfinite().all() or (name.endswith("running_var") and bool((found < 0).any())):
-        raise WeightsError("{name} of {source} holds values that no training gives.", name=name, source=source)
+        raise WeightsError("{name} of {source} holds values that are not finite, or variances below 0.", name=name, source=source)
 
 
 def count_classes(tensors: Mapping[str, Tensor], source: str) -> int:

@@ -105,7 +105,9 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
     wrong = Mistakes(recipe.mistakes())
     low, high = SIZES
     if options.input_size is not None and not low <= options.input_size <= high:
-        wrong.append(UserError("--input-size {size}: it lies from {low} to {high}.", size=options.input_size, low=low, high=high))
+        wrong.append(
+            UserError("--input-size {size}: it must be from {low} to {high}.", size=options.input_size, low=low, high=high)
+        )
     if options.shares is not None and (
         len(options.shares) != len(options.data) or not all(0 < share < math.inf for share in options.shares)
     ):
@@ -163,7 +165,7 @@ def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: 
         if own is None:
             raise UserError("The pictures have no labels: put them into train/<class>/ and val/<class>/, or name a --teacher.")
         if len(own) < 2:
-            raise UserError("There is one class alone ({name}); a network needs at least two to tell apart.", name=own[0].name)
+            raise UserError("There is only one class ({name}); a network needs at least two.", name=own[0].name)
         return own
     if start is not None and len(start.config.labels) == teacher.classes:
         return weights_classes(start.config.labels)
@@ -206,7 +208,7 @@ def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_siz
     counts = [len(split.pictures) for split in splits]
     if sum(counts) < batch_size:
         raise UserError(
-            "{count} training pictures make no batch of {size}; use --batch-size.", count=sum(counts), size=batch_size
+            "{count} training pictures are too few for a batch of {size}; lower --batch-size.", count=sum(counts), size=batch_size
         )
     parts = [share / sum(shares or counts) * batch_size for share in shares or counts]
     whole = [int(part) for part in parts]
@@ -214,7 +216,7 @@ def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_siz
         whole[i] += 1
     if min(whole) < 1:
         raise UserError(
-            "A batch of {size} has no room for each of the {count} data sets; use --batch-size or --shares.",
+            "A batch of {size} is too small for {count} data sets in these shares; raise --batch-size or change --shares.",
             size=batch_size,
             count=len(splits),
         )

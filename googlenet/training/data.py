@@ -15,8 +15,8 @@ boxes of a tree lie in `boxes.csv` beside the class folders: `path,x_min,y_min,x
 from __future__ import annotations
 
 import csv
-import os
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from googlenet.classes import imagenet_classes
 from googlenet.errors import ListedError, UserError, reason
-from googlenet.files import SUFFIXES
+from googlenet.files import SUFFIXES, pictures_in
 from googlenet.frame import Box
 from googlenet.training.classes import NAMED, ClassName, class_table, match_classes
 
@@ -123,7 +123,7 @@ def read_split(data: Path, part: Part) -> Split:
     if (data / part).is_dir():
         return read_tree(data / part, class_table(data))
     if part == "train" and data.is_dir() and not has_part(data, "val"):
-        pictures = tuple(pictures_in(data))
+        pictures = tuple(all_pictures(data))
         if pictures:
             return Split(pictures, (UNKNOWN,) * len(pictures), ())
     raise UserError("{data} holds neither {part}/<class>/<picture> nor a packed set ({part}*.npz).", data=data, part=part)
@@ -164,7 +164,8 @@ def read_packed(paths: list[Path], table: tuple[ClassName, ...] | None) -> Split
         boxes += its_boxes or [None] * (len(archive.offset) - 1)
     if len({label == UNKNOWN for label in labels}) > 1:
         raise UserError(
-            "Some of {names} have labels and some have none; give them apart.", names=", ".join(path.name for path in paths)
+            "Some of {names} have labels and some have none; put them into separate data sets.",
+            names=", ".join(path.name for path in paths),
         )
     return Split(tuple(pictures), tuple(labels), classes, tuple(boxes) if any(boxes) else None)
 
@@ -207,7 +208,7 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
     for each in visible(folder):
         if not each.is_dir():
             continue
-        found = pictures_in(each)
+        found = all_pictures(each)
         inside = {path.parent for path in found}
         if not found:
             wrong.append(UserError("The class {name} of {folder} has no pictures.", name=each.name, folder=folder))
@@ -259,18 +260,13 @@ def visible(folder: Path) -> list[Path]:
         raise UserError("The folder {source} cannot be read: {error}.", source=folder, error=reason(error)) from None
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """The pictures in a folder and below it, by name. Links to folders are followed, each folder once."""
-    found: list[Path] = []
-    entered: set[str] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        if os.path.realpath(root) in entered:
-            folders.clear()
-            continue
-        entered.add(os.path.realpath(root))
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(root, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
-    return sorted(found)
+def all_pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder and below it, by name. Raises UserError where one of its folders cannot be read."""
+    unreadable: list[UserError] = []
+    found = sorted(pictures_in(folder, None, Counter(), unreadable))
+    if unreadable:
+        raise unreadable[0]
+    return found
 
 
 def hold_out(split: Split) -> tuple[Split, Split]:

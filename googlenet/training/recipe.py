@@ -74,19 +74,19 @@ class Recipe:
         """What in it cannot work."""
         low, high = SIZES
         wrong = [
-            UserError("--schedule {phase}: a size lies from {low} to {high}.", phase=phase, low=low, high=high)
+            UserError("--schedule {phase}: the size must be from {low} to {high}.", phase=phase, low=low, high=high)
             for phase in self.schedule
             if not low <= phase.size <= high
         ]
         wrong += [
-            UserError("--schedule {phase}: there is at least one epoch.", phase=phase)
+            UserError("--schedule {phase}: the number of epochs must be at least 1.", phase=phase)
             for phase in self.schedule
             if phase.epochs < 1
         ]
         if self.batch_size < 2:
             wrong.append(UserError("--batch-size {size}: BatchNorm needs at least 2.", size=self.batch_size))
         if not 0 < self.learning_rate < 100:
-            wrong.append(UserError("--learning-rate {rate:g}: it lies above 0 and below 100.", rate=self.learning_rate))
+            wrong.append(UserError("--learning-rate {rate:g}: it must be above 0 and below 100.", rate=self.learning_rate))
         if self.minutes is not None and not 0 < self.minutes < 1e6:
-            wrong.append(UserError("--minutes {minutes:g}: a run takes more than 0.", minutes=self.minutes))
+            wrong.append(UserError("--minutes {minutes:g}: it must be above 0.", minutes=self.minutes))
         return wrong

@@ -67,7 +67,7 @@ def load_teacher(name: str, device: torch.device) -> Teacher:
     """
     module, colon, function = name.partition(":")
     if not colon or not function.isidentifier():
-        raise UserError("{name} names no teacher; write package.module:function.", name=name)
+        raise UserError("{name} is not the name of a teacher; write package.module:function.", name=name)
     sys.path.insert(0, os.getcwd())
     try:
         make = getattr(importlib.import_module(module), function)

@@ -217,7 +217,7 @@ def test_repository_names(text: str, expected: Repository) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_repository(text: str) -> None:
-    with pytest.raises(UserError, match="names no repository"):
+    with pytest.raises(UserError, match="is not the name of a repository"):
         parse_repository(text)
 
 
@@ -457,9 +457,15 @@ def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], None]:
         (put("fc.bias", torch.zeros(())), r"fc.bias of .* has the shape \(\) where 3 belongs"),
         (put("fc.bias", torch.zeros(3, dtype=torch.int64)), "fc.bias of .* holds numbers of the type int64 where float32"),
         (put("fc.bias", torch.zeros(3, dtype=torch.bool)), "fc.bias of .* holds numbers of the type bool where float32"),
-        (put("fc.bias", torch.tensor([0, torch.nan, 0])), "fc.bias of .* holds values that no training gives"),
-        (put("fc.bias", torch.tensor([0, torch.inf, 0]).half()), "fc.bias of .* holds values that no training gives"),
-        (put("conv1.bn.running_var", -torch.ones(64)), "conv1.bn.running_var of .* holds values that no training gives"),
+        (put("fc.bias", torch.tensor([0, torch.nan, 0])), "fc.bias of .* holds values that are not finite, or variances below 0"),
+        (
+            put("fc.bias", torch.tensor([0, torch.inf, 0]).half()),
+            "fc.bias of .* holds values that are not finite, or variances below 0",
+        ),
+        (
+            put("conv1.bn.running_var", -torch.ones(64)),
+            "conv1.bn.running_var of .* holds values that are not finite, or variances below 0",
+        ),
     ],
 )
 def test_tensors_that_do_not_fit(

@@ -282,13 +282,13 @@ def test_what_cannot_be_deployed_is_told(checkout: Path, tmp_path: Path, monkeyp
         return str(caught.value)
 
     for name in ("space", "a/b/c", "a b/c"):
-        assert refused(name, "user/repo", checkout) == f"{name} is no name of a Space; write user/space."
+        assert refused(name, "user/repo", checkout) == f"{name} is not the name of a Space; write user/space."
     assert (
         refused("a/b", "user/repo", tmp_path) == "app.py of the program is missing; install it anew, or deploy from a checkout."
     )
     (tmp_path / "bad").mkdir()
     assert "holds no GoogLeNet" in refused("a/b", str(tmp_path / "bad"), checkout)
-    assert "names no repository" in refused("a/b", "nowhere", checkout)
+    assert "is not the name of a repository" in refused("a/b", "nowhere", checkout)
     monkeypatch.setattr("googlenet.deploy.get_token", lambda: None)  # this machine may have one, which must not be used
     assert "There is no token on this machine; set HF_TOKEN" in refused("a/b", "user/repo", checkout, dry_run=False)
 

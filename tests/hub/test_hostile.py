@@ -28,7 +28,10 @@ TENSORS: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
     "missing": (lambda t: t.pop("inception4c.branch2.1.conv.weight"), "lack the tensor inception4c.branch2.1.conv.weight"),
     "extra": (lambda t: t.update(evil=torch.zeros(1)), "hold a tensor that no GoogLeNet has: evil"),
     "misshapen": (lambda t: t.update({"fc.weight": torch.zeros(1024, 3)}), "has the shape 1024×3 where 3×1024 belongs"),
-    "not a number": (lambda t: t["fc.bias"].fill_(torch.nan), "fc.bias of {} holds values that no training gives"),
+    "not a number": (
+        lambda t: t["fc.bias"].fill_(torch.nan),
+        "fc.bias of {} holds values that are not finite, or variances below 0",
+    ),
 }
 
 
@@ -66,7 +69,7 @@ def test_a_claim_of_ten_gigabytes_is_refused_before_a_byte_is_fetched(
     size: int, file: str, hub: HubServer, client: Client, ours: Files
 ) -> None:
     hub.model("evil/huge", ours, claims={file: {"size": size}})
-    assert client.refusal("evil/huge") == f"{file} of evil/huge is larger than 200 MB: no GoogLeNet is."
+    assert client.refusal("evil/huge") == f"{file} of evil/huge is larger than 200 MB, the most that is read."
     assert [request.path for request in hub.log] == ["/api/models/evil/huge"]
 
 

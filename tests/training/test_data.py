@@ -15,7 +15,7 @@ from googlenet.classes import imagenet_classes
 from googlenet.errors import UserError
 from googlenet.frame import Box
 from googlenet.training.classes import ClassName, match_classes, weights_classes
-from googlenet.training.data import UNKNOWN, has_part, hold_out, pictures_in, read_split
+from googlenet.training.data import UNKNOWN, all_pictures, has_part, hold_out, read_split
 from googlenet.training.pictures import KeptPixels, check_pictures, decode, read_pixels
 from tests.training.conftest import COLOURS, pack
 
@@ -91,9 +91,23 @@ def test_pictures_one_folder_deeper_count_where_it_is_the_only_one(copied: Path)
     """As in Tiny ImageNet's own archive: train/<wnid>/images/<picture>."""
     inner = copied / "train" / "n02" / "images"
     inner.mkdir()
-    for path in pictures_in(copied / "train" / "n02"):
+    for path in all_pictures(copied / "train" / "n02"):
         path.rename(inner / path.name)
     assert read_split(copied, "train").labels.count(1) == 24
+
+
+def test_a_class_that_cannot_be_read_is_named(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be an empty class, or lack pictures."""
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("n02"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match=r"The folder .*n02 cannot be read: access is denied\."):
+        read_split(copied, "train")
 
 
 def test_links_to_folders_are_followed_once(copied: Path) -> None:

@@ -194,7 +194,7 @@ def test_everything_that_is_wrong_is_told_before_the_first_step(
         "--input-size 16",
         "--shares needs a number above 0 for each of the 2 data sets",
         "There is no folder or file nowhere",
-        "nothing names no teacher",
+        "nothing is not the name of a teacher",
         f"The folder {out} cannot be made",
         f"{tmp_path / 'empty'} holds neither train/",
         "n02_000002.png",
@@ -229,7 +229,7 @@ def test_pictures_without_labels_need_a_teacher_and_something_to_measure_on(data
         check(Options(loose, tmp_path / "out"), SMALL, torch.device("cpu"))
     with pytest.raises(UserError, match="knows 3 classes; they must be the data's"):
         check(Options(loose, tmp_path / "out", teacher=f"{teachers}:colour"), SMALL, torch.device("cpu"))
-    with pytest.raises(UserError, match="make no batch of 128"):
+    with pytest.raises(UserError, match="are too few for a batch of 128"):
         check(Options((data,), tmp_path / "out"), replace(SMALL, batch_size=128), torch.device("cpu"))
 
 
@@ -277,6 +277,36 @@ def test_resume_refuses_renamed_classes_and_other_pictures(data: Path, tmp_path:
     (folder / "train" / "n01" / "n01_000000.png").unlink()
     with pytest.raises(UserError, match="other data"):
         train(replace(options, resume=True), SMALL, torch.device("cpu"))
+
+
+def test_a_killed_run_that_is_resumed_gives_the_weights_of_an_unbroken_one(data: Path, tmp_path: Path) -> None:
+    """`kill -9` in the middle, possibly while a checkpoint is written."""
+    options, recipe = Options((data,), tmp_path / "broken", workers=2), replace(SMALL, schedule=(Phase(32, 6),))
+    script = (
+        "import torch\n"
+        "from pathlib import Path, PosixPath, WindowsPath\n"
+        "from googlenet.training import loop\n"
+        "from googlenet.training.check import Options\n"
+        "from googlenet.training.recipe import Phase, Recipe\n"
+        "from googlenet.training.run import train\n"
+        f"torch.set_num_threads({torch.get_num_threads()})\n"
+        "loop.CHECKPOINT_EVERY = 0\n"
+        f"train({options!r}, {recipe!r}, torch.device('cpu'))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 300
+    while not (options.out / "checkpoint.pt").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    process.kill()
+    process.communicate()
+    step = torch.load(options.out / "checkpoint.pt", weights_only=True)["step"]
+    assert 0 < step < 54
+    train(replace(options, resume=True), recipe, torch.device("cpu"))
+    train(replace(options, out=tmp_path / "whole"), recipe, torch.device("cpu"))
+    assert contents(options.out) == WEIGHTS
+    broken, whole = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("broken", "whole"))
+    assert broken == whole
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a program can answer")

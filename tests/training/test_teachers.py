@@ -23,8 +23,8 @@ def test_a_teacher_of_ones_own(teachers: str, cpu: torch.device) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("colour", "names no teacher; write package.module:function"),
-        ("my_teachers:", "names no teacher"),
+        ("colour", "is not the name of a teacher; write package.module:function"),
+        ("my_teachers:", "is not the name of a teacher"),
         ("no_such_module:colour", "cannot be imported"),
         ("my_teachers:colours", "has no function colours"),
         ("my_teachers:flat", "must return a network, its input size, mean and std"),

@@ -269,7 +269,7 @@ def test_a_visitor_can_name_a_repository_and_never_a_path(explainer: Explainer) 
     cache = ExplainerCache(explainer)
     assert cache.load(None) is explainer
     for source in ("/etc/passwd", ".", "weights", "../weights", str(PACKAGE)):
-        with pytest.raises(UserError, match="names no repository"):
+        with pytest.raises(UserError, match="is not the name of a repository"):
             cache.load(source)
     assert cache.others == {}
 

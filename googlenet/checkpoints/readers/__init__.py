@@ -72,5 +72,6 @@ def read(name: str, data: bytes) -> RawWeights:
             except Reason as why:
                 raise WeightsError("{name} cannot be read: {why}; fetch or export it anew.", name=name, why=why) from None
     raise WeightsError(
-        "{name} is in no layout that is read here; give safetensors, a PyTorch state dict, ONNX or a .caffemodel.", name=name
+        "{name} has a layout that this program cannot read; give safetensors, a PyTorch state dict, ONNX or a .caffemodel.",
+        name=name,
     )

@@ -56,7 +56,7 @@ class Stored:
             width = {4: np.int32, 8: np.int64, 2: np.uint16}[dtype.itemsize]
             raw = np.concatenate([*lists, np.zeros(0, np.int64)]).astype(width).tobytes()  # halves are stored as their bits
         if min(self.dims, default=1) < 1 or len(raw) != math.prod(self.dims) * dtype.itemsize:
-            raise Reason("{key} does not have the numbers that it claims", key=self.name)
+            raise Reason("{key} holds another number of values than it declares", key=self.name)
         return torch.frombuffer(bytearray(raw), dtype=dtype).reshape(self.dims)
 
 
@@ -94,7 +94,7 @@ class Graph:
         taken = tuple(self.alias.get(value, value) for value in inputs)
         outputs = [output for output in outputs if output]
         if not outputs or any(output in self.alias or output in self.constants for output in outputs):
-            differs(self.name, Reason("node {index} ({op}) makes nothing new", index=index, op=op))
+            differs(self.name, Reason("node {index} ({op}) has no output with a new name", index=index, op=op))
         if op == "Constant" and isinstance(attributes.get("value"), Stored):
             self.keep(outputs[0], attributes["value"])
             return

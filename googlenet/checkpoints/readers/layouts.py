@@ -90,7 +90,7 @@ def berkeley(name: str, layers: Iterable[tuple[str, Tensor, Tensor]]) -> RawWeig
         if module is None and weight.ndim == 2 and weight.shape[1] == 1024:
             module = CLASSIFIERS.get(layer[:5]) or {"aux1.fc1": "aux1.fc2", "aux2.fc1": "aux2.fc2"}.get(before, "fc")
         if module is None or f"{module}.weight" in tensors:
-            differs(name, Reason("it has weights in a layer {layer}, which has no place in it", layer=layer))
+            differs(name, Reason("it has weights in a layer {layer}, which GoogLeNet does not have", layer=layer))
         tensors |= {f"{module}.weight": weight, f"{module}.bias": bias}
         before = module
     if "fc.weight" not in tensors:

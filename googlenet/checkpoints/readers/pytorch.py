@@ -125,7 +125,7 @@ def from_caffe(name: str, tensors: dict[str, Tensor], published: bool) -> RawWei
 def load_safetensors(name: str, data: bytes) -> dict[str, Tensor]:
     """The tensors of a safetensors file; their list is bounded before it is read."""
     if len(data) >= 8 and MAX_HEADER < struct.unpack("<Q", data[:8])[0] <= len(data):
-        differs(name, Reason("it lists more tensors than one has"))
+        differs(name, Reason("it lists more tensors than a GoogLeNet has"))
     try:
         return safetensors.torch.load(data)
     except KeyError:
@@ -138,7 +138,7 @@ def load_pickle(name: str, data: bytes) -> object:
     """`torch.load(weights_only=True)`, after everything that the file can make long was counted."""
     pickled = pickle_of_archive(name, data) if data.startswith(b"PK") else data
     if count_steps(pickled) > MAX_STEPS:
-        differs(name, Reason("it lists more tensors than one has"))
+        differs(name, Reason("it lists more tensors than a GoogLeNet has"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols: the outcome is what counts
@@ -168,7 +168,7 @@ def count_steps(data: bytes) -> int:
 def pickle_of_archive(name: str, data: bytes) -> bytes:
     """The pickle in an archive of `torch.save`, which stores and never compresses, so that a bomb shows in the directory."""
     if data.count(b"PK\x01\x02") > MAX_PARTS:
-        differs(name, Reason("it lists more tensors than one has"))
+        differs(name, Reason("it lists more tensors than a GoogLeNet has"))
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()

@@ -38,7 +38,7 @@ class Wire:
                 yield number, value
                 continue
             if wire not in (1, 2, 5) or number == 0:
-                raise Reason("byte {at} begins no field", at=at)
+                raise Reason("no field begins at byte {at}", at=at)
             length = 8 if wire == 1 else 4
             if wire == 2:
                 length, at = varint(view, at)
