@@ -36,7 +36,8 @@ function askChannelsSoon() {
     if (tabs.current !== "channels" || !answer) return;
     const key = channelsKey(stage, touchedCell());
     if (channelsOf[key] || channelsFailed.has(key) || channelsAsked === key) return;
-    if (playing) channelsTimer = setTimeout(wait, 400);
+    const pending = $(".page").classList.contains("busy"); // the painted answer is not the newest question's
+    if (playing || pending) channelsTimer = setTimeout(wait, 400);
     else askChannels(false);
   };
   channelsTimer = setTimeout(wait, 200);
@@ -90,7 +91,13 @@ function channelTile(found) {
   const share = `${found.share < 0 ? "−" : ""}${percent(Math.abs(found.share))}`;
   const node = make(
     "button",
-    { type: "button", class: "channel", "aria-label": channelText(found), onclick: () => openChannel(found) },
+    {
+      type: "button",
+      class: "channel",
+      "data-channel": found.channel,
+      "aria-label": channelText(found),
+      onclick: () => openChannel(found),
+    },
     channelPicture(found),
     make("span", { class: "cell" }, canvas),
     make(
@@ -168,6 +175,9 @@ $(".page").append(channelDialog);
 channelDialog.addEventListener("click", (/** @type {MouseEvent} */ event) => {
   if (event.target === channelDialog) channelDialog.close(); // beside it
 });
+channelDialog.addEventListener("close", () => {
+  $(`#tab-channels [data-channel="${channelDialog.dataset.of}"]`)?.focus(); // the tile may have been drawn anew meanwhile
+});
 
 const answersBefore = receivers.answer;
 receivers.answer = async message => {
@@ -207,6 +217,7 @@ async function openChannel(found) {
     last,
     make("button", { type: "button", class: "plain", onclick: () => channelDialog.close() }, words.close),
   );
+  channelDialog.dataset.of = found.channel;
   channelDialog.showModal();
   paintChannel(canvas, found);
   const pictures = lastPictures.filter(each => each.weights === weights);
