@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 CLEAR = 0.05
 """The area between two curves, as a part of the probability of the whole picture, from which they count as different."""
 
-ALIKE = 0.5
-"""The rank correlation from which the map of a network with randomised weights counts as alike."""
+ALIKE, PARTLY = 0.5, 0.2
+"""The rank correlations from which the map of a network with randomised weights counts as alike, and as alike in part."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class Trust:
         else:
             text = f"가장 밝은 10분의 1을 가리면 {self.head}에서 ‘{self.label}’ 클래스의 확률이 {points(drop, 'ko')}"
             text += f"({before} → {after}). 무작위로 10분의 1을 가리면 {points(random_drop, 'ko')}. "
-        alike = RANDOMISED[language][self.correlation >= ALIKE].format(round(self.correlation, 2) + 0.0)  # never "-0.00"
+        kind = "alike" if self.correlation >= ALIKE else "partly" if self.correlation >= PARTLY else "different"
+        alike = RANDOMISED[language][kind].format(round(self.correlation, 2) + 0.0)  # never "-0.00"
         return f"{text}{VERDICTS[language][hides, shows]} {alike.replace('-', '−')}"
 
 
@@ -102,15 +103,20 @@ VERDICTS = {
 
 RANDOMISED = {
     "en": {
-        False: "With randomised weights the map is a different one (rank correlation {:.2f}).",
-        True: "With randomised weights the map stays alike (rank correlation {:.2f}): it shows the picture, not the class.",
+        "different": "With randomised weights the map is a different one (rank correlation {:.2f}).",
+        "partly": "With randomised weights part of the map stays (rank correlation {:.2f}): that part shows the picture, not the "
+        "class.",
+        "alike": "With randomised weights the map stays alike (rank correlation {:.2f}): it shows the picture, not the class.",
     },
     "ko": {
-        False: "가중치를 무작위로 바꾸면 다른 지도가 됩니다(순위 상관 {:.2f}).",
-        True: "가중치를 무작위로 바꿔도 지도가 비슷합니다(순위 상관 {:.2f}). 이 지도는 클래스가 아니라 사진 자체를 보여 줍니다.",
+        "different": "가중치를 무작위로 바꾸면 다른 지도가 됩니다(순위 상관 {:.2f}).",
+        "partly": "가중치를 무작위로 바꿔도 지도의 일부가 남습니다(순위 상관 {:.2f}). 그 부분은 클래스가 아니라 "
+        "사진 자체를 보여 줍니다.",
+        "alike": "가중치를 무작위로 바꿔도 지도가 비슷합니다(순위 상관 {:.2f}). 이 지도는 클래스가 아니라 "
+        "사진 자체를 보여 줍니다.",
     },
 }
-"""language → whether the map stays alike → what it means."""
+"""language → how alike the map stays → what it means."""
 
 
 def percent(p: float, language: str = "en") -> str:

@@ -22,6 +22,7 @@ from PIL import Image
 from googlenet.architecture import STAGES, TORCHVISION
 from googlenet.checkpoints import LoadedModel, save
 from googlenet.cli import main
+from googlenet.images import Preprocess
 from tests.helpers import ROOT, explainer_of, random_image, random_model
 
 LION = gradio.media.get_image("lion.jpg")
@@ -73,8 +74,9 @@ def test_no_command_compares_paths_of_two_drives(tmp_path: Path, monkeypatch: py
 
     with pytest.raises(ValueError, match="mount"):
         refuse()
-    explainer = explainer_of(random_model())
-    save(LoadedModel(random_model(), explainer.config, explainer.provenance), tmp_path / "tiny")
+    model = random_model()
+    explainer = explainer_of(model, Preprocess(64, 64, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
+    save(LoadedModel(model, explainer.config, explainer.provenance), tmp_path / "tiny")
     random_image(64, 64).save(tmp_path / "a.png")
     monkeypatch.setattr(os.path, "relpath", refuse)
     monkeypatch.setattr(os.path, "commonpath", refuse)
@@ -224,8 +226,9 @@ def test_channels_in_both_formats(tmp_path: Path, capfdbinary: pytest.CaptureFix
 
 
 def test_trust_in_both_formats(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    explainer = explainer_of(random_model())
-    save(LoadedModel(random_model(), explainer.config, explainer.provenance), tmp_path / "tiny")
+    model = random_model()
+    explainer = explainer_of(model, Preprocess(64, 64, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
+    save(LoadedModel(model, explainer.config, explainer.provenance), tmp_path / "tiny")
     asked = ["explain", LION, "--weights", str(tmp_path / "tiny"), "--device", "cpu", "--head", "aux2", "--target", "thing 3"]
     assert main([*asked, "--trust", "--stage", "4b", "--stage", "3a"]) == 0
     result = json.loads(capfdbinary.readouterr().out)

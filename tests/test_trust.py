@@ -247,3 +247,9 @@ def test_half_a_success_is_said_as_half() -> None:
 
 def test_no_correlation_has_no_sign() -> None:
     assert "(rank correlation 0.00)" in made(0.5, 0.5, 0.5, 0.5, -0.004).sentence()
+
+
+def test_a_map_that_stays_in_part_is_said_to() -> None:
+    assert "part of the map stays (rank correlation 0.27)" in made(0.5, 0.5, 0.5, 0.5, 0.27).sentence()
+    assert "지도의 일부가 남습니다(순위 상관 0.27)" in made(0.5, 0.5, 0.5, 0.5, 0.27).sentence("ko")
+    assert "is a different one (rank correlation 0.19)" in made(0.5, 0.5, 0.5, 0.5, 0.19).sentence()

@@ -77,7 +77,7 @@ def test_the_page_says_of_every_map_what_the_card_measured(explainer: Explainer,
     assert trust is not None
     said = handlers.known_trust(trust)
     figure = r"(−?\d+\.\d)"
-    row = rf"^\| (\w+) \| (\w\w) \| {figure} \(.+?\) \| {figure} \({figure}…{figure}\) \|"
+    row = rf"^\| (\w+) \| (\w\w) \| {figure} \([^)]+\) \| {figure} \({figure}…{figure}\) \|"
     rows = re.findall(row, section((weights / CARD_FILE).read_text("utf-8"), MAPS), re.MULTILINE)
     assert [(head, stage) for head, stage, *_ in rows] == [(head, stage) for head in HEADS for stage in STAGES_BEFORE[head]]
     for head, stage, *figures in rows:

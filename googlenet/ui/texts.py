@@ -224,8 +224,8 @@ def tenths(share: float) -> str:
 
 
 POINTING = {
-    "en": "On {pictures} pictures of {dataset} whose object covers at most a third, the brightest cell of {stage} for {head} "
-    "lies on the object in {share} of them; the picture’s centre does in {centre}.",
+    "en": "On {pictures} pictures of {dataset} whose object covers at most a third of the picture, the brightest cell of {stage} "
+    "for {head} lies on the object in {share} of them; the picture’s centre does in {centre}.",
     "ko": "물체가 사진의 3분의 1을 넘지 않는 {dataset} 사진 {pictures}장 가운데, {stage}의 가장 밝은 칸이 물체 위에 있는 비율은 "
     "{share}({head}), 사진의 한가운데가 물체 위에 있는 비율은 {centre}입니다.",
 }
