@@ -1,1 +1,1 @@
-"""The Gradio page: layout, handlers, texts, and the page itself (`page.html`, `page.css`, `screens.css`, `js/`)."""
+"""The Gradio page: layout, handlers, texts, and the page itself (`page.html`, `page.css`, `lesson.css`, `screens.css`, `js/`)."""

@@ -35,12 +35,14 @@ HERE = Path(__file__).parent
 SCRIPT = (
     "state",
     "memory",
+    "help",
     "drawing",
     "strip",
     "heads",
     "tabs",
     "enlarged",
     "evidence",
+    "lesson",
     "cover",
     "play",
     "present",
@@ -180,8 +182,8 @@ def script() -> str:
 
 
 def style() -> str:
-    """The look of the page, and after it what differs on narrow screens, in print and in forced colours."""
-    return "\n".join((HERE / name).read_text("utf-8") for name in ("page.css", "screens.css"))
+    """The look of the page, then of what explains it, then what differs on narrow screens, in print and in forced colours."""
+    return "\n".join((HERE / name).read_text("utf-8") for name in ("page.css", "lesson.css", "screens.css"))
 
 
 def shared() -> dict[str, Any]:

@@ -28,7 +28,11 @@ def weights(page: Page) -> None:
 
 def lesson(page: Page) -> None:
     page.locator(".teach summary").click()
-    page.locator(".teach").scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('.teach').scrollIntoView()")
+
+
+def explained(page: Page) -> None:
+    page.locator(".say .help").click()
 
 
 def search(page: Page) -> None:
@@ -77,6 +81,8 @@ SHOTS = {
     "landscape": Shot(query="?example=cheetah", options=DARK),
     "weights": Shot(act=weights),
     "lesson": Shot(act=lesson),
+    "lesson-dark": Shot(act=lesson, options=DARK | KOREAN),
+    "help": Shot(query="?example=astronaut", act=explained),
     "search": Shot(act=search),
     "mistake": Shot(act=mistake),
     "projector": Shot(PROJECTOR),

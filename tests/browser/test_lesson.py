@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import ROOT, STAGE, Visit
 
@@ -65,3 +66,81 @@ def test_the_left_column_stays_beside_the_tabs(visit: Visit) -> None:
     page.evaluate("window.scrollTo(0, 120)")
     page.wait_for_timeout(200)
     assert box(page, ".photo")["y"] >= 0
+
+
+def test_the_module_carries_the_shares_of_the_chosen_stage(visit: Visit) -> None:
+    page = visit("?example=lion")
+    page.locator(".teach summary").click()
+    seen = set()
+    for stage in ("3a", "4d", "5b"):
+        page.locator(STAGE.format(stage)).click()
+        drawing = page.locator(".module svg")
+        expect(drawing).to_have_attribute("aria-label", re.compile(f"stage {stage}: what comes from"))
+        shares = drawing.locator(".figure").all_inner_texts()[:4]
+        assert shares == page.locator(".four .share").all_inner_texts()
+        heights = drawing.locator(".part").evaluate_all("all => all.map(n => +n.getAttribute('height') + 1)")
+        assert sum(heights) == pytest.approx(184, abs=3)  # the stack is whole
+        seen.add(tuple(shares))
+    assert len(seen) == 3
+    page.locator("[data-tab=cover]").click()
+    page.locator(STAGE.format("3a")).click()  # it follows under any tab
+    expect(page.locator(".numbers")).to_contain_text("Stage 3a")
+    expect(page.locator(".module figcaption")).to_contain_text("Stage 3a")
+
+
+def test_marks_explain_terms_in_place_with_one_tab_stop(visit: Visit) -> None:
+    page = visit("?example=astronaut")
+    marks = page.locator(".help:visible")
+    assert marks.count() >= 12
+    assert page.locator('.help[tabindex="0"]').count() == 1
+    for mark in marks.all():
+        text = page.locator(f"#{mark.get_attribute('popovertarget')}")
+        mark.click()
+        expect(text).to_be_visible()
+        place = text.bounding_box()
+        assert place is not None
+        assert 0 <= place["x"] <= 1440 - place["width"]
+        assert re.search(r"What does “.+” mean\?", mark.get_attribute("aria-label") or "")
+        page.keyboard.press("Escape")
+        expect(text).to_be_hidden()
+    first = page.locator('.help[tabindex="0"]')
+    page.locator(".seg input:checked").focus()
+    page.keyboard.press("Shift+Tab")
+    expect(first).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("[popovertarget=help-contrast]")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#help-contrast")).to_contain_text("difference between two classes")
+
+
+@pytest.mark.parametrize(
+    ("locale", "better", "same", "unknown"),
+    [
+        ("en-GB", "is better than", "is no better than", "nobody has measured"),
+        ("ko-KR", "낫습니다", "낫다고 할 수 없", "측정된 적이 없"),
+    ],
+)
+def test_the_first_tab_says_whether_a_stage_beats_guessing_the_centre(
+    visit: Visit, locale: str, better: str, same: str, unknown: str
+) -> None:
+    page = visit("?example=lion", locale=locale)
+    said = page.locator(".stage-trust")
+    for stage, words in (("5b", better), ("4b", same)):
+        page.locator(STAGE.format(stage)).click()
+        expect(said).to_contain_text(words)
+    other = visit("?example=lion&weights=user/three", locale=locale)
+    expect(other.locator(".stage-trust")).to_contain_text(unknown)
+
+
+def test_the_print_holds_the_answer_and_nothing_to_press(visit: Visit) -> None:
+    page = visit("?example=lion", color_scheme="dark", viewport={"width": 718, "height": 1000})
+    page.emulate_media(media="print", color_scheme="dark")
+    for selector in (".picture", ".say", ".strip", ".big", ".cards", ".slope"):
+        expect(page.locator(selector)).to_be_visible()
+    for selector in (".choose", ".take", ".looks", ".tabs", ".help >> nth=0", ".play"):
+        expect(page.locator(selector)).to_be_hidden()
+    assert page.locator("body").evaluate("n => getComputedStyle(n).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    big, cards = box(page, ".big"), box(page, ".cards")
+    assert big["width"] == pytest.approx(big["height"], abs=1)
+    assert cards["x"] > big["x"] + big["width"]

@@ -77,7 +77,9 @@ function sentence() {
     out.push(whole ? make("b", { class: "asked" }, label) : label);
   });
   $(".say").replaceChildren(...out);
-  if (answer.unlikely) suggest($(".say"));
+  if (!answer.unlikely) return;
+  $(".say").append(" ", helpMark("unlikely"));
+  suggest($(".say"));
 }
 
 let frame = 0;

@@ -72,7 +72,7 @@ function coverSays() {
 function showCover(root) {
   const focused = root.contains(document.activeElement);
   const button = make("button", { type: "button", class: "plain", onclick: () => cover(brightest()) }, words.cover_brightest);
-  const parts = [make("p", { class: "soft" }, words.cover_how), button];
+  const parts = [make("p", { class: "soft" }, words.cover_how, " ", helpMark("cover")), button];
   if (covered && !covering) parts.push(make("p", { role: "status" }, words.working));
   if (covering) {
     const heads = HEADS.filter(

@@ -22,10 +22,33 @@ function took(message) {
   return true;
 }
 
+const STAGE_SIDE = 1080; // pixels of the enlarged stage as a picture
+
+/** The enlarged stage alone, as PNG. @returns {Promise<Blob>} */
+function stagePicture() {
+  return new Promise((done, failed) =>
+    overlay(stage, STAGE_SIDE).toBlob(
+      (/** @type {Blob | null} */ blob) => (blob ? done(blob) : failed(new Error("no PNG"))),
+      "image/png",
+    ),
+  );
+}
+
 /** what a button of the row does @type {Record<string, () => void>} */
 const takes = {
   png: () => sheet().then(canvas => canvas.toBlob(blob => blob && save(blob, "image/png", "sheet.png"))),
   card: () => shareCard().then(canvas => canvas.toBlob(blob => blob && save(blob, "image/png", "card.png"))),
+  stage: () => stagePicture().then(blob => save(blob, "image/png", `${stage}.png`)),
+  copy: () => {
+    const tell = (/** @type {string} */ text) => ($(".take-say").textContent = text);
+    const item = () => new ClipboardItem({ "image/png": stagePicture() }); // Safari wants the promise, within the click
+    Promise.resolve()
+      .then(() => navigator.clipboard.write([item()]))
+      .then(
+        () => tell(say("copied_stage", { stage })),
+        () => tell(words.no_copy),
+      );
+  },
   json: () => save(JSON.stringify(answer.result, null, 1), "application/json", "explanation.json"),
   npz: () => {
     taking = "npz";

@@ -24,6 +24,7 @@ function enlarge() {
   legend();
   markCell();
   tabs.show();
+  teach();
 }
 
 /** What was painted before stays on top and fades. @param {any} canvas */

@@ -52,6 +52,7 @@ function showEvidence() {
   const info = summary(stage);
   $(".stage-text").textContent = stageText(info, grid);
   $(".cell-text").textContent = cellText();
+  $(".stage-trust").textContent = knownTrust();
   const scale = scaleOf(grid.branches); // one for the four
   BRANCHES.forEach((/** @type {string} */ branch, /** @type {number} */ b) => {
     const node = $(`.four [data-branch="${branch}"]`);
@@ -62,11 +63,6 @@ function showEvidence() {
     node.querySelector(".share").textContent = percent(share);
     node.querySelector(".bar i").style.width = `${share * 100}%`;
   });
-  $(".numbers").replaceChildren(
-    say("teach_formula", { stage }),
-    make("br"),
-    make("span", { class: "sum" }, addends(grid, grid.top)),
-  );
 }
 
 tabs.add({ name: "evidence", title: words.tab_evidence, show: showEvidence });

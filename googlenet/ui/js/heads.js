@@ -4,7 +4,12 @@
 HEADS.forEach((/** @type {string} */ head) => {
   const radio = make("input", { type: "radio", name: "head", value: head, onchange: () => ask({ ...wanted, head }) });
   $(".seg").append(make("label", {}, radio, make("span", {}, words[head], make("small", {}, head))));
-  const title = make("h2", {}, words[head], make("span", { class: "soft" }, `${head} · ${say("after", { stage: LAST[head] })}`));
+  const title = make(
+    "h2",
+    {},
+    head === "aux1" ? make("span", { class: "first" }, words[head], helpMark("probability")) : words[head],
+    make("span", { class: "soft" }, `${head} · ${say("after", { stage: LAST[head] })}`),
+  );
   $(".cards").append(make("div", { class: "card", "data-head": head }, title, make("ul", { class: "rows" })));
 });
 
@@ -72,7 +77,7 @@ function slope() {
   const [top, bottom] = [size * 1.1, height - size * 1.85];
   const x = (/** @type {string} */ head) => width * [0.04, 0.385, 0.73][HEADS.indexOf(head)] + 6;
   const y = (/** @type {number} */ p) => bottom - (bottom - top) * (p / highest);
-  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
   for (const head of heads) {
     svg.append(draw("line", { class: "depth", x1: x(head), x2: x(head), y1: top - 6, y2: bottom + 4 }));
     svg.append(draw("text", { class: "head", x: x(head) - 5, y: height - 4 }, words[head]));
@@ -84,7 +89,8 @@ function slope() {
     svg.append(draw("polyline", { class: name, points }));
     for (const head of heads) svg.append(draw("circle", { class: name, cx: x(head), cy: y(belief[head]), r: name ? 5 : 3 }));
   }
-  root.replaceChildren(svg);
+  const [help] = root.querySelectorAll(".helped");
+  root.replaceChildren(svg, help ?? helpMark("depth"));
   const room = width * 0.345 - 18;
   for (const head of heads) {
     const labels = classes
@@ -102,10 +108,9 @@ function slope() {
       text.before(draw("rect", { x: box.x - 2, y: box.y, width: box.width + 4, height: box.height }));
     }
   }
-  root.setAttribute("role", "img");
   const told = classes.map(
     (/** @type {any} */ c) =>
       `${c.label}: ${heads.map((/** @type {string} */ head) => `${head} ${percent(c.belief[head])}`).join(", ")}`,
   );
-  root.setAttribute("aria-label", `${words.by_depth}. ${told.join("; ")}`);
+  svg.setAttribute("aria-label", `${words.by_depth}. ${told.join("; ")}`);
 }

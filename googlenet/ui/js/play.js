@@ -7,7 +7,9 @@ let playing = 0; // the timer of the next step, or 0
 
 /** Wrap the sentence's words, so that they can appear one by one without moving the lines. */
 function wrapWords() {
-  const walker = document.createTreeWalker($(".say"), NodeFilter.SHOW_TEXT);
+  const walker = document.createTreeWalker($(".say"), NodeFilter.SHOW_TEXT, node =>
+    node.parentElement?.closest(".helped") ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT,
+  );
   /** @type {Text[]} */ const texts = [];
   while (walker.nextNode()) texts.push(/** @type {Text} */ (walker.currentNode));
   for (const text of texts) {

@@ -1,0 +1,38 @@
+// @ts-check
+// Small "?" marks beside the terms that need a sentence. All of them share one tab stop; arrow keys go from one to the next.
+
+/** A mark and what it opens. @param {string} term the name of a text: `help_TERM` */
+function helpMark(term) {
+  const [name, text] = words[`help_${term}`].split(": ", 2);
+  const id = `help-${term}`;
+  const label = say("what_is", { term: name });
+  const mark = make("button", { type: "button", class: "help", tabindex: -1, popovertarget: id, "aria-label": label }, "?");
+  const opened = make("div", { class: "help-text small", id, popover: "auto", role: "note" }, make("b", {}, name), ` ${text}`);
+  opened.addEventListener("toggle", (/** @type {any} */ { newState }) => newState === "open" && placeBeside(opened, mark));
+  mark.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => nextMark(mark, event));
+  mark.addEventListener("blur", () => opened.hidePopover());
+  return make("span", { class: "helped" }, mark, opened);
+}
+
+/** Put what a mark opened under it, or above it where there is no room, within the window.
+ * @param {any} opened @param {any} mark */
+function placeBeside(opened, mark) {
+  const at = mark.getBoundingClientRect();
+  const { width, height } = opened.getBoundingClientRect();
+  const left = Math.min(Math.max(8, at.left - 12), document.documentElement.clientWidth - width - 8);
+  const top = at.bottom + 6 + height < innerHeight ? at.bottom + 6 : Math.max(8, at.top - height - 6);
+  opened.style.left = `${left + scrollX}px`;
+  opened.style.top = `${top + scrollY}px`;
+}
+
+/** @param {any} mark @param {KeyboardEvent} event */
+function nextMark(mark, event) {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const marks = $$(".help").filter(each => each.checkVisibility());
+  marks[marks.indexOf(mark) + step]?.focus();
+}
+
+for (const place of $$("[data-help]")) place.replaceWith(helpMark(place.dataset.help));
+$(".help").tabIndex = 0;
