@@ -61,11 +61,15 @@ def test_a_tablet_shows_strip_stage_and_heads_on_the_first_screen(visit: Visit) 
     assert cards["x"] > big["x"] + big["width"]
 
 
-def test_the_left_column_stays_beside_the_tabs(visit: Visit) -> None:
-    page = visit()
-    page.evaluate("window.scrollTo(0, 120)")
+def test_the_left_column_stays_beside_the_tabs_and_ends_with_them(visit: Visit) -> None:
+    page = visit(viewport={"width": 1440, "height": 1000})
+    page.evaluate("window.scrollTo(0, 80)")
     page.wait_for_timeout(200)
     assert box(page, ".photo")["y"] >= 0
+    page.locator(".teach summary").click()  # the lesson is not under it
+    page.locator(".teach").evaluate("n => n.scrollIntoView()")
+    stay, lesson = box(page, ".stay"), box(page, ".teach")
+    assert stay["y"] + stay["height"] <= lesson["y"]
 
 
 def test_the_module_carries_the_shares_of_the_chosen_stage(visit: Visit) -> None:
