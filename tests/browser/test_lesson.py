@@ -80,8 +80,8 @@ def test_the_module_carries_the_shares_of_the_chosen_stage(visit: Visit) -> None
         page.locator(STAGE.format(stage)).click()
         drawing = page.locator(".module svg")
         expect(drawing).to_have_attribute("aria-label", re.compile(f"stage {stage}: what comes from"))
-        shares = drawing.locator(".figure").all_inner_texts()[:4]
-        assert shares == page.locator(".four .share").all_inner_texts()
+        shares = drawing.locator(".figure").all_text_contents()[:4]
+        assert shares == page.locator(".four .share").all_text_contents()
         heights = drawing.locator(".part").evaluate_all("all => all.map(n => +n.getAttribute('height') + 1)")
         assert sum(heights) == pytest.approx(184, abs=3)  # the stack is whole
         seen.add(tuple(shares))

@@ -3,11 +3,11 @@
 
 /** A mark and what it opens. @param {string} term the name of a text: `help_TERM` */
 function helpMark(term) {
-  const [name, text] = words[`help_${term}`].split(": ", 2);
+  const [, name, text] = words[`help_${term}`].match(/^(.+?): (.+)$/);
   const id = `help-${term}`;
   const label = say("what_is", { term: name });
   const mark = make("button", { type: "button", class: "help", tabindex: -1, popovertarget: id, "aria-label": label }, "?");
-  const opened = make("div", { class: "help-text small", id, popover: "auto", role: "note" }, make("b", {}, name), ` ${text}`);
+  const opened = make("span", { class: "help-text small", id, popover: "auto", role: "note" }, make("b", {}, name), ` ${text}`);
   opened.addEventListener("toggle", (/** @type {any} */ { newState }) => newState === "open" && placeBeside(opened, mark));
   mark.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => nextMark(mark, event));
   mark.addEventListener("blur", () => opened.hidePopover());
