@@ -181,9 +181,12 @@ def test_the_pages_words_are_the_same_in_both_languages_and_all_used() -> None:
     for key in english:
         assert names(english[key]) == names(korean[key]), key
     page = (PACKAGE / "ui/page.html").read_text("utf-8") + layout.script()
+    marks = {f"help_{term}" for term in re.findall(r'(?:data-help="|helpMark\(")(\w+)', page)}
+    assert marks <= english.keys()
     assert {key for key in english if not re.search(rf"""["'. ]{key}\b""", page)} <= {
         *HEADS,
         *(f"example_{name}" for name in handlers.EXAMPLES),
+        *marks,
     }
     assert set(re.findall(r'data-w="(\w+)"', page)) | set(re.findall(r'(?:say\("|words\.)(\w+)', page)) <= english.keys()
 
