@@ -34,7 +34,10 @@ File = dict[str, Any] | None
 
 
 def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> None:
-    """Add `/classify`, `/explain` and `/trust` to the Blocks that are being built. `long` is for what takes seconds."""
+    """Add `/classify`, `/explain`, `/channels` and `/trust` to the Blocks that are being built. `long` is for what takes seconds.
+
+    A parameter is never added to an endpoint: Gradio refuses a plain HTTP call that sends fewer values than there are.
+    """
 
     async def in_turn(queue: FairQueue, request: gr.Request, image: File, answer: Callable[[Picture, Tell], Any]) -> Any:
         """What `answer` makes of the picture; what it tells meanwhile ends it where the caller has left."""
@@ -61,7 +64,7 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
         return await in_turn(questions, request, image, lambda opened, _: cache.explain(opened, PageQuery()).to_json("")["heads"])
 
     async def explain(
-        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", channels: bool = False
+        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = ""
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Explain where in a picture each of GoogLeNet's nine Inception stages finds evidence for a class (Grad-CAM).
 
@@ -70,19 +73,38 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
             head: The classifier to explain: main, aux2 or aux1.
             target: The class to explain, by label or index; empty for the head's own top class.
             contrast: Explain why target rather than this class, by label or index; empty for the class itself.
-            channels: Whether to name the channels of each stage that speak most for the class and against it.
 
         Returns:
             The explanation as JSON (heads, belief, peaks and shares by stage), and one overlay for each stage that the head sees.
         """
 
         def with_overlays(opened: Picture, _: Tell) -> Any:
-            explanation = cache.explain(opened, replace(asked(head, target, contrast), channels=channels is True))
+            explanation = cache.explain(opened, asked(head, target, contrast))
             stages = list(explanation.branch_grids)
             drawn = overlays(opened.image, explanation, stages, handlers.SIDE)
             return explanation.to_json(name_of(image)), [kept(each, stage) for each, stage in zip(drawn, stages, strict=True)]
 
         return await in_turn(questions, request, image, with_overlays)
+
+    async def channels(
+        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = ""
+    ) -> dict[str, Any]:
+        """Name the channels of each of GoogLeNet's stages that speak most for a class in a picture, and those most against it.
+
+        Args:
+            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
+            head: The classifier to explain: main, aux2 or aux1.
+            target: The class to explain, by label or index; empty for the head's own top class.
+            contrast: Explain why target rather than this class, by label or index; empty for the class itself.
+
+        Returns:
+            The explanation as JSON. Its field channels has, by stage, each channel's number, branch, share and peak.
+        """
+
+        def named(opened: Picture, _: Tell) -> Any:
+            return cache.explain(opened, replace(asked(head, target, contrast), channels=True)).to_json(name_of(image))
+
+        return await in_turn(questions, request, image, named)
 
     async def trust(
         image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", stage: str = ""
@@ -114,12 +136,12 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
     image = gr.File(label="image", visible=False)  # not gr.Image, which decodes a file before `open_image` can check it
     head = gr.Textbox("main", label="head", visible=False)
     target, contrast, stage = (gr.Textbox("", label=label, visible=False) for label in ("target", "contrast", "stage"))
-    channels = gr.Checkbox(label="channels", visible=False)
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
     gallery = gr.Gallery(label="overlays", format="jpeg", visible=False)
     named: list[tuple[Callable[..., Any], list[Any], list[Any]]] = [
         (classify, [image], [heads]),
-        (explain, [image, head, target, contrast, channels], [result, gallery]),
+        (explain, [image, head, target, contrast], [result, gallery]),
+        (channels, [image, head, target, contrast], [result]),
         (trust, [image, head, target, contrast, stage], [result]),
     ]
     for function, inputs, outputs in named:

@@ -23,12 +23,12 @@ def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clien
     client.close()
 
 
-def test_three_endpoints_have_names_and_descriptions(client: Client) -> None:
+def test_four_endpoints_have_names_and_descriptions(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
-    assert set(named) == {"/classify", "/explain", "/trust"}
-    explain, trust = ([p["parameter_name"] for p in named[name]["parameters"]] for name in ("/explain", "/trust"))
-    assert explain == ["image", "head", "target", "contrast", "channels"]
-    assert trust == ["image", "head", "target", "contrast", "stage"]
+    assert set(named) == {"/classify", "/explain", "/channels", "/trust"}
+    taken = {name: [p["parameter_name"] for p in endpoint["parameters"]] for name, endpoint in named.items()}
+    assert taken["/explain"] == taken["/channels"] == ["image", "head", "target", "contrast"]
+    assert taken["/trust"] == ["image", "head", "target", "contrast", "stage"]
     assert "heads" in named["/classify"]["description"]
 
 
@@ -42,7 +42,7 @@ def test_classify(client: Client) -> None:
 
 def test_explain_answers_the_question_and_draws_the_stages_seen(client: Client) -> None:
     result, overlays = client.predict(
-        handle_file(get_image("tower.jpg")), head="aux2", target="lion", contrast="1", channels=True, api_name="/explain"
+        handle_file(get_image("tower.jpg")), head="aux2", target="lion", contrast="1", api_name="/explain"
     )
     assert result["question"]["head"] == "aux2"
     assert result["question"]["target"]["label"] == "lion"
@@ -50,10 +50,14 @@ def test_explain_answers_the_question_and_draws_the_stages_seen(client: Client) 
     assert [stage["name"] for stage in result["stages"]] == STAGES
     assert result["stages"][-1]["size"] is None
     assert [overlay["caption"] for overlay in overlays] == STAGES[:6]
-    assert list(result["channels"]) == STAGES[:6]
-    assert {"channel", "branch", "share", "peak"} == set(result["channels"]["4c"]["for"][0])
     with Image.open(overlays[0]["image"]) as picture:
         assert picture.size == (377, 600)
+
+
+def test_channels_are_named_for_each_stage_seen(client: Client) -> None:
+    result = client.predict(handle_file(get_image("lion.jpg")), head="aux2", target="lion", api_name="/channels")
+    assert list(result["channels"]) == STAGES[:6]
+    assert {"channel", "branch", "share", "peak"} == set(result["channels"]["4c"]["for"][0])
 
 
 def test_trust_tests_the_map_of_one_stage(client: Client) -> None:
@@ -93,12 +97,13 @@ def test_plain_http(url: str) -> None:
     )
     with urllib.request.urlopen(request, timeout=60) as answer:
         path = json.load(answer)[0]
-    asked = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
-    event = json.loads(post(f"{url}gradio_api/call/classify", asked))["event_id"]
-    with urllib.request.urlopen(f"{url}gradio_api/call/classify/{event}", timeout=60) as answer:
-        text = answer.read().decode()
-    assert "event: complete" in text
-    assert "lion" in text
+    image = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    for name, values in (("classify", []), ("explain", ["main", "lion", ""])):  # no fewer values than ever
+        event = json.loads(post(f"{url}gradio_api/call/{name}", {"data": [image, *values]}))["event_id"]
+        with urllib.request.urlopen(f"{url}gradio_api/call/{name}/{event}", timeout=60) as answer:
+            text = answer.read().decode()
+        assert "event: complete" in text, name
+        assert "lion" in text
 
 
 def test_a_path_of_the_server_is_no_picture(url: str) -> None:
