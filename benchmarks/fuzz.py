@@ -33,7 +33,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from googlenet.decoding import Decoder
@@ -106,7 +108,16 @@ def seeds() -> dict[str, list[bytes]]:
             (rgb, frames),
         ],
     }
-    return {kind: [encoded(image, kind, chosen) for image, chosen in some] for kind, some in plain.items()}
+    found = {kind: [encoded(image, kind, chosen) for image, chosen in some] for kind, some in plain.items()}
+    dark = np.asarray(alpha).astype(np.uint16) * 16  # 12 bits in a 16-bit file, which is decoded twice
+    found["PNG"] += [wide(dark, ".png"), wide(dark[..., :3], ".png")]
+    found["TIFF"] += [wide(dark, ".tiff"), wide(dark[..., :3], ".tiff", cv2.IMWRITE_TIFF_COMPRESSION, 1)]
+    return found
+
+
+def wide(pixels: NDArray[np.uint16], suffix: str, *options: int) -> bytes:
+    """A file with 16-bit colours, which Pillow does not write."""
+    return bytes(cv2.imencode(suffix, pixels, options)[1])
 
 
 @cache
@@ -116,7 +127,11 @@ def large() -> dict[str, list[bytes]]:
     alpha = Image.new("RGBA", (6000, 5000), (30, 60, 90, 99))
     return {
         "JPEG": [encoded(flat, "JPEG", {"progressive": True, "subsampling": 0}), encoded(flat, "JPEG", {})],
-        "PNG": [encoded(alpha, "PNG", {}), encoded(Image.new("I;16", (6000, 5000), 3000), "PNG", {})],
+        "PNG": [
+            encoded(alpha, "PNG", {}),
+            encoded(Image.new("I;16", (6000, 5000), 3000), "PNG", {}),
+            wide(np.full((5000, 6000, 4), 3000, np.uint16), ".png"),
+        ],
         "WEBP": [encoded(alpha.resize((4000, 4000)), "WEBP", {"lossless": True})],
         "GIF": [encoded(flat.convert("P"), "GIF", {})],
         "TIFF": [
