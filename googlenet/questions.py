@@ -20,7 +20,7 @@ def check_question(question: Question, config: ModelConfig, source: str, grid_si
         grid_sizes: stage → (rows, columns) of its map.
 
     Raises:
-        QuestionError: the weights have no such head, or the stage no such cell.
+        QuestionError: the weights have no such head, the stage no such cell, or a class is its own contrast.
         IndexError: the weights have no such class.
     """
     if question.head not in HEADS:
@@ -34,6 +34,11 @@ def check_question(question: Question, config: ModelConfig, source: str, grid_si
     for index in (question.target, question.contrast):
         if index is not None and not 0 <= index < len(config.labels):
             raise IndexError(f"class {index} of {len(config.labels)}")
+    if question.target is not None and question.target == question.contrast:
+        raise QuestionError(
+            "The class and its contrast are both {label}; name two different classes, or no contrast.",
+            label=config.labels[question.target],
+        )
 
 
 def check_stage(head: str, stage: str) -> None:

@@ -68,6 +68,8 @@ def test_questions_that_these_weights_cannot_answer(explainer: Explainer) -> Non
         explainer.question(target="thimg 3")
     with pytest.raises(QuestionError, match="no head 'aux3'"):
         explainer.question("aux3")
+    with pytest.raises(QuestionError, match="both thing 3"):
+        explainer.question("main", "thing 3", 3)
 
 
 def test_a_head_that_the_weights_lack() -> None:

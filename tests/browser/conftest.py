@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.hub.conftest import write_model
 from tests.hub.server import HubServer
@@ -60,16 +61,30 @@ def chromium(playwright: object) -> Browser:
 
 
 @pytest.fixture(scope="package")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page, with a stand-in for the Hub that holds `user/three`: three classes and no auxiliary heads."""
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    """A stand-in for the Hub: three repositories have the same files and no auxiliary heads, `user/heads` has both."""
     with HubServer() as hub:
-        hub.model("user/three", write_model(tmp_path_factory.mktemp("model")))
-        home = tmp_path_factory.mktemp("home")
-        process, url = serve(home / "log.txt", HF_ENDPOINT=hub.url, HF_HOME=str(home))
-        yield url
-        process.terminate()
-        process.wait(30)
+        three = write_model(tmp_path_factory.mktemp("three"))
+        for name in ("three", "again", "once"):
+            hub.model(f"user/{name}", three)
+        hub.model("user/heads", write_model(tmp_path_factory.mktemp("heads"), ("cougar", "tiger", "lion"), aux_heads=True))
+        yield hub
         hub.shutdown()
+
+
+@pytest.fixture(scope="package")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the page's server keeps what it has: `uploads`, and the Hub's files."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="package")
+def url(hub: HubServer, home: Path) -> Iterator[str]:
+    """The page."""
+    process, url = serve(home / "log.txt", HF_ENDPOINT=hub.url, HF_HOME=str(home), GRADIO_TEMP_DIR=str(home / "uploads"))
+    yield url
+    process.terminate()
+    process.wait(30)
 
 
 @pytest.fixture(scope="package")
@@ -80,32 +95,56 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="package")
+def desk(browser: Browser) -> Iterator[BrowserContext]:
+    """One browser for all visitors who want nothing special: it has the page's files at hand from the second visit on."""
+    with new_context(browser) as context:
+        yield context
+
+
+@contextlib.contextmanager
+def new_context(browser: Browser, plays: bool = False, **options: object) -> Iterator[BrowserContext]:
+    context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **options})  # type: ignore[arg-type]
+    context.set_default_timeout(SLOW)
+    if not plays:
+        context.add_init_script("localStorage.setItem('googlenet.played', 'true')")
+    yield context
+    context.close()
+
+
 Visit = Callable[..., Page]
 
 
 @pytest.fixture
-def visit(browser: Browser, url: str) -> Iterator[Visit]:
-    """`visit(path, plays=False, **context options)` → a page whose first answer is painted, and which does not play by itself
-    unless asked to. A script error or an outside request fails."""
-    contexts, wrong = [], []
+def visit(browser: Browser, desk: BrowserContext, url: str) -> Iterator[Visit]:
+    """`visit(path, **options of new_context)` → a page whose first answer is painted. Options, such as `own=True`, get a context
+    of their own. A script error or an outside request fails."""
+    wrong: list[str] = []
+    with contextlib.ExitStack() as opened:
 
-    def opened(path: str = "", plays: bool = False, at: str = url, **options: object) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **options})  # type: ignore[arg-type]
-        contexts.append(context)
-        context.set_default_timeout(SLOW)
-        if not plays:
-            context.add_init_script("localStorage.setItem('googlenet.played', 'true')")
-        page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
-        page.on("request", lambda r: None if r.url.startswith((at, "data:", "blob:")) else wrong.append(f"asked {r.url}"))
-        page.goto(at + path)
-        page.wait_for_selector(".row")
-        return page
+        def visit(path: str = "", at: str = url, own: bool = False, **options: object) -> Page:
+            context = opened.enter_context(new_context(browser, **options)) if own or options else desk  # type: ignore[arg-type]
+            page = context.new_page()
+            opened.callback(page.close)
+            page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
+            page.on("request", lambda r: None if r.url.startswith((at, "data:", "blob:")) else wrong.append(f"asked {r.url}"))
+            page.goto(at + path)
+            page.wait_for_selector(".row")
+            return page
 
-    yield opened
-    for context in contexts:
-        context.close()
+        yield visit
     assert not wrong
+
+
+def painted(page: Page) -> None:
+    """Wait until what was asked of the page's own script is on the screen."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def still(page: Page) -> None:
+    """Wait until nothing moves any more."""
+    painted(page)
+    page.wait_for_function("() => document.getAnimations().every(each => each.playState !== 'running')")
 
 
 def model_requests(page: Page) -> list[str]:

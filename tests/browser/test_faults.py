@@ -6,8 +6,6 @@ import base64
 import json
 import re
 import shutil
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +15,22 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import STAGE, Visit, chosen, file, free_port, jpeg, model_requests, serve, settled, upload
+from tests.browser.conftest import (
+    STAGE,
+    Visit,
+    chosen,
+    file,
+    free_port,
+    jpeg,
+    model_requests,
+    painted,
+    serve,
+    settled,
+    still,
+    upload,
+)
 from tests.browser.proxy import Proxy
+from tests.hub.server import HubServer
 
 PASTE = """([selector, base64, text]) => {
     const bytes = Uint8Array.from(atob(base64), c => c.charCodeAt(0)), data = new DataTransfer();
@@ -60,63 +72,72 @@ def test_a_reload_loses_nothing(visit: Visit) -> None:
 
 def test_three_seconds_without_a_connection_lose_nothing(visit: Visit, url: str) -> None:
     proxy = Proxy(int(url.rsplit(":", 1)[1].strip("/")))
-    page = visit(at=f"http://127.0.0.1:{proxy.port}/")
+    page = visit(at=f"http://127.0.0.1:{proxy.port}/", own=True)
     own_question(page)
     page.locator('.card[data-head="aux2"] .row >> nth=3').click()  # in flight
     proxy.cut()
     page.wait_for_timeout(3000)
-    proxy.mend()
-    page.wait_for_timeout(2000)
+    with page.expect_navigation():  # Gradio loads the page anew
+        proxy.mend()
     is_own_question(page)
     proxy.close()
 
 
-@pytest.fixture
-def restarted(tmp_path: Path) -> Iterator[object]:
-    """A server that can be stopped, with all that was uploaded, and started again at the same port."""
-    port, running = free_port(), []
+def test_a_restart_loses_neither_the_question_nor_its_picture_nor_its_weights(
+    visit: Visit, hub: HubServer, tmp_path: Path
+) -> None:
+    """The server gets a question while it ends, and another comes up at the same address."""
+    port, variables = free_port(), {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "GRADIO_TEMP_DIR": str(tmp_path)}
+    running, url = serve(tmp_path / "log.txt", port, **variables)
+    try:
+        page = visit(at=url, own=True)
+        page.locator(".weights summary").click()
+        page.locator("#repository").fill("user/heads")
+        page.keyboard.press("Enter")
+        expect(page.locator(".chip")).to_have_text("user/heads, 3 classes")
+        settled(page)
+        own_question(page)
+        row = page.locator('.card[data-head="aux2"] .row >> nth=2')
+        asked = row.locator("span").inner_text()
+        row.evaluate("row => void setTimeout(() => row.click(), 200)")  # the question finds the server at its end
+        running.terminate()
+        expect(page.locator(".notice")).to_have_text("The server is restarting; your question goes on by itself.")
+        assert running.wait(30) == 0
+        running, _ = serve(tmp_path / "log.txt", port, **variables)
+        expect(page.locator(".chip")).to_have_text("user/heads, 3 classes")
+        expect(page.locator(".notice")).to_contain_text("Now answered by user/heads")
+        is_own_question(page)
+        assert chosen(page) == asked
+    finally:
+        running.kill()
+        running.wait()
 
-    def start() -> str:
-        for process in running:
-            process.kill()
-            process.wait()
-        shutil.rmtree(tmp_path / "uploads", ignore_errors=True)
-        process, url = serve(tmp_path / "log.txt", port, GRADIO_TEMP_DIR=str(tmp_path / "uploads"))
-        running[:] = [process]
-        return url
 
-    yield start
-    for process in running:
-        process.kill()
-
-
-def test_a_restarted_server_gets_the_picture_again(visit: Visit, restarted: object) -> None:
-    page = visit(at=restarted())  # type: ignore[operator]
+def test_a_picture_that_the_server_has_swept_away_is_sent_again(visit: Visit, home: Path) -> None:
+    page = visit()
     own_question(page)
-    restarted()  # type: ignore[operator]
-    page.reload()
-    is_own_question(page)
 
+    def sweep() -> None:
+        for folder in (home / "uploads").glob("*/pictures/*"):
+            shutil.rmtree(folder)
 
-def test_a_picture_that_the_server_has_swept_away_is_sent_again(visit: Visit, restarted: object, tmp_path: Path) -> None:
-    page = visit(at=restarted())  # type: ignore[operator]
-    own_question(page)
-    shutil.rmtree(tmp_path / "uploads")
+    sweep()
     page.locator('.card[data-head="aux2"] .row >> nth=1').click()
     settled(page)
     is_own_question(page)
     expect(page.locator(".mistake")).to_be_hidden()
-    shutil.rmtree(tmp_path / "uploads")
+    sweep()
     with page.expect_download() as download:  # drawn in the browser
         page.locator("[data-take=png]").click()
     with Image.open(download.value.path()) as sheet:
         assert sheet.width > 1000
 
 
-def test_a_file_that_cannot_be_taken_leaves_the_page_at_work(visit: Visit) -> None:
+def test_a_file_that_cannot_be_taken_leaves_the_page_at_work(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "huge.tif").write_bytes(b"II*\0" + bytes(21 * 2**20))
     page = visit()
     page.locator("[data-example=lion]").click()
-    upload(page, file("huge.tif", b"II*\0" + bytes(21 * 2**20), "image/tiff"))
+    upload(page, str(tmp_path / "huge.tif"))
     expect(page.locator(".mistake")).to_contain_text("huge.tif is larger than 20 MB")
     settled(page)
     page.route("**/upload", lambda route: route.fulfill(status=507, body="The server's disk is full; try again later."))
@@ -139,10 +160,9 @@ def test_a_drawing_is_refused_at_once(visit: Visit) -> None:
 def test_the_chosen_stage_keeps_its_ring_under_the_pointer(visit: Visit) -> None:
     page = visit()
     cell = page.locator(".stage[aria-pressed=true] .cell")
-    page.wait_for_timeout(400)
     before = cell.evaluate("c => getComputedStyle(c).boxShadow")
     cell.hover()
-    page.wait_for_timeout(400)
+    still(page)
     assert cell.evaluate("c => getComputedStyle(c).boxShadow") == before
 
 
@@ -196,13 +216,16 @@ def test_a_link_that_asks_for_a_class_rather_than_itself_asks_for_the_class(visi
 
 
 def test_a_silent_server_is_told_and_can_be_left(visit: Visit) -> None:
-    page = visit()
+    page = visit(own=True)
     before = page.locator(".say").inner_text()
     page.route("**/run/predict*", lambda route: None)  # never answered
+    page.clock.install()
     page.locator("[data-example=lion]").click()
-    expect(page.locator(".notice")).to_have_text("No answer yet; still waiting.", timeout=15_000)
+    page.clock.fast_forward(8100)
+    expect(page.locator(".notice")).to_have_text("No answer yet; still waiting.")
     page.locator(".stop").click()
     settled(page)
+    page.clock.resume()
     assert page.locator(".say").inner_text() == before
     page.unroute("**/run/predict*")
     page.locator("[data-example=lion]").click()
@@ -210,7 +233,7 @@ def test_a_silent_server_is_told_and_can_be_left(visit: Visit) -> None:
 
 
 def test_a_lost_connection_is_told_at_once(visit: Visit) -> None:
-    page = visit()
+    page = visit(own=True)
     page.route("**/run/predict*", lambda route: None)
     page.locator("[data-example=lion]").click()
     page.context.set_offline(True)
@@ -236,15 +259,13 @@ def test_a_camera_clicked_twice_is_off_after_closing(visit: Visit) -> None:
 
 def test_the_first_answer_being_an_error_is_told_once(visit: Visit, url: str) -> None:
     """Served with an error in place of the first answer, the page says it and answers the next question."""
-    context_page: list[Page] = []
 
     def broken(route: object) -> None:
         answer = route.fetch()  # type: ignore[attr-defined]
         body = answer.text().replace('"answer":{', '"error":{"en":"Broken.","ko":"고장."},"was":{')
         route.fulfill(response=answer, body=body)  # type: ignore[attr-defined]
 
-    page = visit("?example=cheetah")
-    context_page.append(page)
+    page = visit()
     page.route(re.compile(re.escape(url) + r"(config)?$"), broken)
     page.goto(url)
     expect(page.locator(".mistake")).to_have_text("Broken.")
@@ -281,7 +302,7 @@ def test_the_address_keeps_the_rest_and_back_goes_to_the_question_before(visit: 
 
 
 def test_in_a_frame_the_link_is_the_outer_pages(visit: Visit, url: str) -> None:
-    page = visit()
+    page = visit(own=True)
     page.goto(url + "theme.css")
     page.evaluate(
         f"() => {{ document.body.innerHTML = '<iframe src=\"{url}?example=cheetah\" width=1300 height=800></iframe>'; }}"
@@ -298,16 +319,17 @@ def test_in_a_frame_the_link_is_the_outer_pages(visit: Visit, url: str) -> None:
 
 
 def photograph() -> Image.Image:
-    """12 megapixels of a lion, with the noise that makes its file as large as a camera's."""
-    lion = Image.open(get_image("lion.jpg")).convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)
-    noise = np.random.default_rng(0).normal(0, 6, (3000, 4000, 1))
-    return Image.fromarray((np.asarray(lion) + noise).clip(0, 255).astype(np.uint8))
+    """12 megapixels of a cheetah, with the noise that makes its file as large as a camera's. In each of the nine maps, the
+    strongest cell leads the next by 5 % or more: where two are alike, noise decides between them."""
+    cheetah = Image.open(get_image("cheetah.jpg")).convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)
+    noise = np.random.default_rng(0).integers(-10, 11, (3000, 4000, 1), np.int8)
+    return Image.fromarray((np.asarray(cheetah).astype(np.int16) + noise).clip(0, 255).astype(np.uint8))
 
 
 def test_a_large_photograph_goes_small_and_keeps_its_own_pixels(visit: Visit, url: str, tmp_path: Path) -> None:
     path, tag = tmp_path / "large.jpg", Image.Exif()
     tag[0x0112] = 6  # the camera was turned
-    photograph().rotate(90, expand=True).save(path, quality=93, exif=tag)
+    photograph().transpose(Image.Transpose.ROTATE_90).save(path, quality=93, exif=tag)
     assert path.stat().st_size > 3_000_000
     page, sent = visit(), []
     page.on("request", lambda r: sent.append(len(r.post_data_buffer or b"")) if "/upload" in r.url else None)
@@ -321,10 +343,10 @@ def test_a_large_photograph_goes_small_and_keeps_its_own_pixels(visit: Visit, ur
     client = Client(url, verbose=False, download_files=str(tmp_path))
     other, _ = client.predict(handle_file(path), head="main", target=own["question"]["target"]["label"], api_name="/explain")
     client.close()
-    assert own["seen"] == pytest.approx(other["seen"], rel=0.01)
+    assert own["seen"] == pytest.approx(other["seen"], abs=4)
+    assert own["belief"] == pytest.approx(other["belief"], abs=0.02)
     for mine, theirs in zip(own["stages"], other["stages"], strict=True):
-        cell = (own["seen"][2] - own["seen"][0]) / mine["size"][1]
-        assert mine["peak"] == pytest.approx(theirs["peak"], abs=max(40, 1.01 * cell)), mine["name"]
+        assert mine["peak"] == pytest.approx(theirs["peak"], abs=40), mine["name"]  # pixels: 1 % of the longer side
 
 
 def test_text_wins_over_its_bitmap_in_a_field(visit: Visit) -> None:
@@ -333,8 +355,9 @@ def test_text_wins_over_its_bitmap_in_a_field(visit: Visit) -> None:
     picture = base64.b64encode(jpeg("red")).decode()
     page.locator("#target").focus()
     page.evaluate(PASTE, ["#target", picture, "lion"])
-    page.wait_for_timeout(500)
-    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("cheetah"))
+    painted(page)
+    assert page.locator(".page.busy").count() == 0
+    assert "cheetah" in (page.locator(".picture").get_attribute("aria-label") or "")
     page.evaluate(PASTE, ["#target", picture, ""])  # a picture alone is a picture, wherever the cursor stands
     looking_at(page, "image.jpg|image.png")
 
@@ -354,8 +377,8 @@ def test_link_previews_show_this_page(url: str) -> None:
         assert card.size == (1200, 630)
 
 
-def test_the_tab_forgets_its_picture_when_it_is_closed(visit: Visit) -> None:
-    page = visit()
+def test_the_tab_forgets_its_picture_when_it_is_closed(visit: Visit, url: str) -> None:
+    page = visit(own=True)
     own_question(page)
     count = (
         "async () => new Promise(done => { const o = indexedDB.open('googlenet', 1); o.onsuccess = () => {"
@@ -365,8 +388,6 @@ def test_the_tab_forgets_its_picture_when_it_is_closed(visit: Visit) -> None:
     assert page.evaluate(count) == 1
     other = page.context.new_page()
     page.close()
-    time.sleep(1)
-    other.goto(visit().url)
+    other.goto(url)
     other.wait_for_selector(".row")
-    other.wait_for_timeout(1000)
-    assert other.evaluate(count) == 0
+    other.wait_for_function(f"async () => await ({count})() === 0")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from gradio.media import get_image
+from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import Visit
+from googlenet.checkpoints.source import KNOWN_SOURCES, parse_repository
+from tests.browser.conftest import Visit, chosen, settled, upload
+from tests.checkpoints.files import berkeley_pth
+from tests.hub.server import HubServer
 
 
 def load(page: Page, source: str) -> None:
@@ -17,7 +21,7 @@ def load(page: Page, source: str) -> None:
 
 
 def test_a_visitors_weights_are_that_visitors_alone(visit: Visit) -> None:
-    one, two = visit(), visit()
+    one, two = visit(), visit(own=True)
     before = two.locator(".chip").inner_text()
     load(one, "user/three")
     expect(one.locator(".chip")).to_have_text("user/three, 3 classes")
@@ -74,6 +78,60 @@ def test_a_load_is_confirmed_keeps_the_question_and_the_newest_choice_wins(visit
     expect(page.locator(".chip")).to_have_text("ImageNet, 1,000 classes")
 
 
+def test_new_weights_keep_the_class_the_contrast_and_the_head_that_they_know(visit: Visit) -> None:
+    page = visit("?example=lion&head=aux2&class=tiger&contrast=cougar")
+    settled(page)
+    load(page, "user/heads")  # the same classes at other indices
+    expect(page.locator(".chip")).to_have_text("user/heads, 3 classes")
+    settled(page)
+    assert (chosen(page), page.locator("#contrast").input_value()) == ("tiger", "cougar")
+    expect(page.locator('.seg input[value="aux2"]')).to_be_checked()
+    load(page, "user/three")  # no tiger, no auxiliary heads
+    expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
+    settled(page)
+    expect(page.locator('.seg input[value="main"]')).to_be_checked()
+    own = chosen(page)
+    assert own == page.locator('.card[data-head="main"] .row >> nth=0 >> span').inner_text()
+    assert page.locator("#contrast").input_value() == ""
+    page.locator(".weights summary").click()
+    page.locator(".sources button").first.click()
+    expect(page.locator(".notice")).to_contain_text("Now answered by this page’s own weights, 1,000 classes.")
+
+
+def test_weights_that_the_server_has_dropped_are_loaded_again(visit: Visit, hub: HubServer) -> None:
+    """It keeps the last two that visitors chose."""
+    page, others = visit(), visit(own=True)
+    load(page, "user/three")
+    expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
+    settled(page)
+    upload(page, get_image("tower.jpg"))
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("tower"))
+    settled(page)
+
+    def choose_others() -> None:
+        for name in ("again", "once"):
+            load(others, f"user/{name}")
+            expect(others.locator(".chip")).to_have_text(f"user/{name}, 3 classes")
+
+    choose_others()
+    row = page.locator('.card[data-head="main"] .row >> nth=2')
+    asked = row.locator("span").inner_text()
+    row.click()
+    expect(page.locator(".notice")).to_contain_text("Now answered by user/three, 3 classes.")
+    settled(page)
+    assert chosen(page) == asked
+    assert page.locator(".chip").inner_text() == "user/three, 3 classes"
+    assert "tower" in (page.locator(".picture").get_attribute("aria-label") or "")
+
+    choose_others()
+    gone = hub.repos.pop("user/three")
+    page.locator('.card[data-head="main"] .row >> nth=0').click()
+    expect(page.locator(".notice")).to_contain_text("There is no repository user/three on the Hub")
+    expect(page.locator(".notice")).to_contain_text("Now answered by this page’s own weights, 1,000 classes.")
+    assert "tower" in (page.locator(".picture").get_attribute("aria-label") or "")
+    hub.repos["user/three"] = gone
+
+
 def test_weights_alone_make_a_link(visit: Visit) -> None:
     page = visit("?weights=user%2Fthree")
     expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
@@ -85,9 +143,34 @@ def test_a_link_to_weights_that_cannot_be_had_is_answered_by_the_pages_own_and_t
     expect(page.locator(".weights-say")).to_contain_text("There is no repository user/nothing on the Hub")
 
 
-def test_where_no_class_looks_likely_berkeleys_network_is_one_click_away(visit: Visit) -> None:
+def test_where_no_class_looks_likely_berkeleys_network_is_one_click_away(visit: Visit, hub: HubServer) -> None:
+    berkeley = parse_repository(KNOWN_SOURCES[0].source)
+    hub.model(berkeley.id, {str(berkeley.file): berkeley_pth(main=False)})
     page = visit("?example=astronaut")
     expect(page.locator(".say")).to_contain_text("None of the 1000 classes looks likely here")
+    before = page.locator(".say").inner_text()
     page.locator(".suggest").click()
-    expect(page.locator(".weights-say")).to_contain_text("mediasynthesismuseum/deepdream-googlenet")  # not on this stand-in
-    expect(page.locator(".chip")).to_have_text("ImageNet, 1,000 classes")  # the page keeps its weights
+    expect(page.locator(".weights-say")).to_have_text(
+        "bvlc_googlenet.pth lacks the main head's classifier (loss3/classifier); give a file that holds the whole network."
+    )
+    settled(page)
+    assert page.locator(".chip").inner_text() == "ImageNet, 1,000 classes"  # the page keeps its weights
+    assert page.locator(".say").inner_text() == before
+
+
+def test_where_a_space_runs_its_own_weights_alone_no_others_are_offered(visit: Visit, url: str) -> None:
+    """As `layout.build` says it there, which tests/ui tests."""
+    page = visit()
+
+    def alone(route: Route) -> None:
+        answer = route.fetch()
+        body = re.sub(r'"sources":\s*\[\{"source".*?\}\]', '"sources":[]', answer.text())
+        route.fulfill(response=answer, body=body)
+
+    page.route(re.compile(re.escape(url) + r"(config|\?example=astronaut)?$"), alone)
+    page.goto(url + "?example=astronaut")
+    expect(page.locator(".say")).to_contain_text("None of the 1000 classes looks likely here")
+    assert page.locator(".suggest").count() == 0
+    page.locator(".weights summary").click()
+    expect(page.locator(".facts")).to_be_visible()
+    expect(page.locator(".others")).to_be_hidden()

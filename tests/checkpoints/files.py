@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import warnings
 from pathlib import Path
 
@@ -281,3 +282,16 @@ def change(model: onnx.ModelProto, op: str, position: int, **attributes: object)
 
 def torchvision_state() -> dict[str, Tensor]:
     return dict(GoogLeNet(TORCHVISION, CLASSES).state_dict())
+
+
+def berkeley_pth(main: bool = True) -> bytes:
+    """As the Hub's copy of Berkeley's network, whose converter left the main classifier out of its class: with or without it."""
+    state = {
+        layer.replace("/", "_") + (f"_1.{kind}" if weight.ndim == 2 else f".{kind}"): torch.from_numpy(array)
+        for layer, (weight, bias) in berkeley_tensors().items()
+        if main or not layer.startswith("loss3")
+        for kind, array in (("weight", weight), ("bias", bias))
+    }
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()

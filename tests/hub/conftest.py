@@ -23,11 +23,11 @@ CARD = "---\nlicense: mit\npipeline_tag: image-classification\n---\n\n# A test\n
 Files = dict[str, bytes]
 
 
-def write_model(folder: Path) -> Files:
-    """A folder of ours with random weights (three classes, no auxiliary heads: 12 MB) → its files."""
-    model = random_model(Architecture(aux_heads=False), classes=3)
+def write_model(folder: Path, labels: tuple[str, ...] = ("lion", "cougar", "cat"), aux_heads: bool = False) -> Files:
+    """A folder of ours with random weights (without auxiliary heads: 12 MB) → its files."""
+    model = random_model(Architecture(aux_heads=aux_heads), classes=len(labels))
     preprocess = Preprocess(96, 96, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    config = ModelConfig(model.architecture, ("lion", "cougar", "cat"), preprocess, None, None)
+    config = ModelConfig(model.architecture, labels, preprocess, None, None)
     write_folder(model, config, folder, CARD)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 

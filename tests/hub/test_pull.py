@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
 from huggingface_hub import constants
 
 from googlenet.checkpoints import parse_repository
@@ -19,7 +18,7 @@ from googlenet.checkpoints.cache import Cache, size_of
 from googlenet.checkpoints.checkpoint import MAX_BYTES
 from googlenet.checkpoints.hub import PLAIN_HTTP, DownloadProgress, load_files
 from googlenet.errors import UserError
-from tests.checkpoints.files import CLASSES, berkeley_tensors
+from tests.checkpoints.files import CLASSES, berkeley_pth
 from tests.hub.conftest import Client, Files, Start, variables
 from tests.hub.server import TOKEN, HubServer, sha256
 
@@ -368,17 +367,10 @@ def test_a_fault_is_one_sentence_and_the_next_try_succeeds(case: str, hub: HubSe
 
 
 @pytest.mark.parametrize("main", [True, False], ids=["with", "without"])
-def test_berkeleys_network_with_and_without_its_main_head(main: bool, hub: HubServer, client: Client, tmp_path: Path) -> None:
-    """The converter of the published file left the main classifier out of its class; whether the file has it is not known."""
-    state = {
-        layer.replace("/", "_") + (f"_1.{kind}" if weight.ndim == 2 else f".{kind}"): torch.from_numpy(array)
-        for layer, (weight, bias) in berkeley_tensors().items()
-        if main or not layer.startswith("loss3")
-        for kind, array in (("weight", weight), ("bias", bias))
-    }
-    torch.save(state, tmp_path / "net.pth")
+def test_berkeleys_network_with_and_without_its_main_head(main: bool, hub: HubServer, client: Client) -> None:
+    """Whether the published file has it is not known."""
     source = f"museum/deepdream-{main}"
-    hub.model(source, {"bvlc_googlenet.pth": (tmp_path / "net.pth").read_bytes()})
+    hub.model(source, {"bvlc_googlenet.pth": berkeley_pth(main)})
     if main:
         assert len(client.load(f"{source}:bvlc_googlenet.pth", visitor=True)["labels"]) == CLASSES
     else:

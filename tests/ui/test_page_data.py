@@ -17,6 +17,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
+from googlenet.checkpoints.source import KNOWN_SOURCES
 from googlenet.config import MapTrust, Pointing
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
@@ -397,3 +398,12 @@ def test_a_stage_is_compared_with_the_centre(pointing: Pointing, english: str, k
 
 def test_of_weights_that_nobody_measured_nothing_is_known(explainer: Explainer) -> None:
     assert handlers.described(explainer, None)["trust"] == {}
+
+
+def test_a_lent_gpu_offers_no_other_weights(explainer: Explainer) -> None:
+    def sources(page: layout.Page) -> list[object]:
+        (walk,) = (c["props"] for c in page.demo.get_config_file()["components"] if c["props"].get("elem_id") == "walk")
+        return list(walk["props"]["sources"])
+
+    assert sources(layout.build(explainer, "cpu", gpu=lambda function: function)) == []
+    assert len(sources(layout.build(explainer, "cpu"))) == len(KNOWN_SOURCES)

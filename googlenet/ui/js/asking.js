@@ -3,6 +3,7 @@
 
 const SLOW = 8000; // milliseconds after which the page says that it still waits
 const LOST = 60000; // and after which it gives up
+const RETRY = 1000; // milliseconds between two looks for the program that comes after this one
 
 /** @type {any} */ let waiting = null; // the question that waits while another runs
 let running = 0; // the number of the question that Python works on, or 0
@@ -10,6 +11,7 @@ let sentAt = 0; // when it was sent
 let lost = 0; // the timer that gives it up
 let slow = 0; // the timer that says that it takes long
 /** @type {Record<string, any>} */ const posted = {}; // event → what was sent with it last
+let restarting = 0; // the timer that looks for the next program, or 0
 let popping = false; // whether the newest question comes from the browser's Back
 
 /** Ask Python. @param {any} question what differs from a plain question about the main head's own class */
@@ -69,6 +71,19 @@ async function fail(text) {
   }
   complain(text);
 }
+/** The program ends: say so, and load the page anew when another one answers. What is asked is remembered. */
+function restart() {
+  if (restarting) return;
+  busy(words.restarting);
+  for (const timer of [slow, lost]) clearTimeout(timer);
+  const { root, api_prefix, app_id } = /** @type {any} */ (window).gradio_config;
+  restarting = setInterval(async () => {
+    const next = await fetch(`${root}${api_prefix}/app_id`)
+      .then(found => found.json())
+      .catch(() => null); // nothing answers yet
+    if (next && next.app_id !== app_id) location.reload();
+  }, RETRY);
+}
 /** @param {any} question */
 function pictureOf(question) {
   return question.example ? `example:${question.example}` : question.path;
@@ -114,6 +129,7 @@ receivers.waiting = message => {
   trigger(event, posted[event]); // keeps the place, and is answered when there is news
 };
 receivers.error = async message => {
+  if (message.restarting) return restart();
   if (took(message)) return;
   finished(message.n);
   if (message.n !== asked) return;

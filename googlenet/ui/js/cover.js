@@ -78,10 +78,10 @@ function showCover(root) {
     const heads = HEADS.filter(
       (/** @type {string} */ head) => covering.before[head] !== null && covering.before[head] !== undefined,
     );
-    const titles = ["", words.cover_before, words.cover_after, words.cover_other].map(text => make("th", { scope: "col" }, text));
+    const titles = [words.cover_before, words.cover_after, words.cover_other].map(text => make("th", { scope: "col" }, text));
     parts.push(
       make("p", { class: "cover-say", role: "status" }, coverSays()),
-      make("table", {}, make("thead", {}, make("tr", {}, ...titles)), make("tbody", {}, ...heads.map(coverRow))),
+      make("table", {}, make("thead", {}, make("tr", {}, make("td"), ...titles)), make("tbody", {}, ...heads.map(coverRow))),
     );
   }
   root.replaceChildren(...parts);

@@ -9,7 +9,7 @@ let again = 0; // the timer that repeats a load until Python has said something 
 
 /** What a source is called for a visitor: its title, or its name without a long revision. @param {string | null} source */
 function sourceName(source) {
-  if (!source) return words.built_in;
+  if (!source) return words.own_weights;
   const known = props.sources.find((/** @type {any} */ each) => each.source === source);
   return known?.title ?? source.replace(/@([0-9a-f]{7})[0-9a-f]+/, "@$1");
 }
@@ -55,10 +55,16 @@ receivers.progress = message => {
 };
 receivers.weights_error = message => {
   if (!loaded(message)) return;
-  $(".weights-say").textContent = message.weights_error[language];
+  const text = message.weights_error[language];
+  $(".weights-say").textContent = text;
   if (!linked) return;
   const { weights: _, ...question } = linked; // answered by the page's own weights instead
   linked = null;
+  if (weights.chosen) {
+    wanted = question;
+    confirmed = text;
+    return load(null);
+  }
   ask(question);
   $(".weights").open = true;
 };
@@ -69,18 +75,26 @@ receivers.weights = message => {
   $(".weights").open = false;
   ask(linked || carried(before));
   linked = null;
-  confirmed = say("now_with", { source: sourceName(weights.chosen), count: weights.labels.length });
+  const count = weights.labels.length.toLocaleString(language);
+  confirmed = `${confirmed} ${say("now_with", { source: sourceName(weights.chosen), count })}`.trim();
 };
 let confirmed = ""; // what is said when the first answer of new weights is there
 
 /** The same question for other weights, as far as they know its head and classes. @param {any} before */
 function carried(before) {
-  const label = (/** @type {number | null} */ index) => {
-    const name = index === null ? null : before.labels[index];
-    return weights.labels.includes(name) ? name : null;
+  /** @param {number | string | null} asked an index, or a label of the address */
+  const index = asked => {
+    const label = typeof asked === "number" ? before.labels[asked] : asked;
+    const found = weights.labels.indexOf(label);
+    return found >= 0 && found === weights.labels.lastIndexOf(label) ? found : null;
   };
-  const head = weights.aux ? wanted.head : "main";
-  return { ...wanted, head, target: label(wanted.target), contrast: label(wanted.contrast) };
+  const target = index(wanted.target);
+  return {
+    ...wanted,
+    head: weights.aux ? wanted.head : "main",
+    target,
+    contrast: target === null ? null : index(wanted.contrast),
+  };
 }
 
 /** @param {any} next */

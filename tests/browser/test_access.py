@@ -1,0 +1,223 @@
+"""The page for everyone: axe in every state, the keyboard alone, contrasts, and what a screen reader is told."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from googlenet.architecture import STAGES
+from tests.browser.conftest import STAGE, Visit, chosen, file, new_context, painted, settled, still, upload
+
+AXE = Axe()
+
+
+def found(page: Page) -> list[object]:
+    """What axe finds in light and dark, where nothing moves any more."""
+    wrong: list[object] = []
+    for _ in range(2):
+        dark = page.evaluate("document.body.classList.toggle('dark')")  # as Gradio does it
+        still(page)
+        violations = AXE.run(page, context="#walk").response["violations"]
+        wrong += [(dark, each["id"], [node["html"][:120] for node in each["nodes"]][:3]) for each in violations]
+    return wrong
+
+
+def tab(page: Page, name: str) -> None:
+    page.locator(f"[data-tab={name}]").click()
+
+
+def trust(page: Page) -> None:
+    tab(page, "trust")
+    page.locator("#tab-trust .plain").click()
+    expect(page.locator("#tab-trust .trust-say")).to_be_visible()
+
+
+def channels(page: Page) -> None:
+    tab(page, "channels")
+    page.locator("#tab-channels .plain").click()
+    expect(page.locator("#tab-channels .channel").first).to_be_visible()
+
+
+def cover(page: Page) -> None:
+    tab(page, "cover")
+    page.locator("#tab-cover .plain").click()
+    expect(page.locator("#tab-cover tbody tr")).to_have_count(3)
+
+
+def compare(page: Page) -> None:
+    tab(page, "compare")
+    page.locator("#tab-compare .plain").click()
+    expect(page.locator("#tab-compare .sides")).to_be_visible()
+
+
+def earlier_head(page: Page) -> None:
+    page.keyboard.press("Escape")  # the list of classes
+    page.locator('.seg input[value="aux1"]').check(force=True)
+
+
+def open_details(page: Page, name: str) -> None:
+    page.locator(f".{name} summary").click()
+
+
+STATES: dict[str, Callable[[Page], object]] = {
+    "opened": painted,
+    "trust": trust,
+    "channels": channels,
+    "cover": cover,
+    "compare": compare,
+    "lesson": lambda page: open_details(page, "teach"),
+    "weights": lambda page: open_details(page, "weights"),
+    "search": lambda page: page.locator("#target").click(),
+    "an earlier head": earlier_head,
+    "mistake": lambda page: upload(page, file("logo.svg", b"<svg/>", "image/svg+xml")),
+}
+"""Each follows the one before on one page; the last one's trust and channels are kept, so that a width waits for them once."""
+SIZES: dict[str, dict[str, object]] = {
+    "desktop": {"color_scheme": "light"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
+    "korean": {"locale": "ko-KR"},
+}
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def walked(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator[Page]:
+    """One page, which the states go through in turn."""
+    with new_context(browser, **SIZES[request.param]) as context:
+        page = context.new_page()
+        page.goto(url + "?example=lion")
+        page.wait_for_selector(".row")
+        settled(page)
+        yield page
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_nothing(walked: Page, state: str) -> None:
+    STATES[state](walked)
+    settled(walked)
+    assert found(walked) == []
+
+
+LOOK = """() => {
+    const n = document.activeElement;
+    const look = () => [n, n.nextElementSibling, n.querySelector('.cell')].filter(Boolean).map(getComputedStyle)
+        .map(s => [s.outlineStyle, s.outlineWidth, s.outlineColor, s.boxShadow, s.clipPath]).join();
+    const focused = look();
+    n.blur();
+    const not = look();
+    n.focus({focusVisible: true});
+    return focused !== not;
+}"""
+"""Whether what has the focus looks different without it."""
+
+
+def test_the_keyboard_alone_reaches_a_download(visit: Visit) -> None:
+    page = visit(own=True)
+    reached: list[str] = []
+
+    def tab_to(selector: str) -> None:
+        while True:
+            page.keyboard.press("Tab")
+            stop = page.evaluate(
+                "() => { const n = document.activeElement; return n.closest('.page') ? n.tagName + n.className + n.id : ''; }"
+            )
+            assert len(reached) < 60, f"{selector} cannot be reached with the Tab key"
+            reached.append(stop)
+            if stop:
+                assert page.evaluate(LOOK), f"{stop} does not show its focus"
+            if page.evaluate("s => document.activeElement.matches(s)", selector):
+                return
+
+    tab_to(".skip")
+    tab_to("[data-example=cheetah]")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("lion"))
+    settled(page)
+    tab_to(".seg input")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(STAGE.format("5b"))).to_be_disabled()
+    settled(page)
+    tab_to("#target")
+    page.keyboard.type("tige")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.locator("#target")).to_have_value("tiger")
+    settled(page)
+    tab_to(".stage[aria-pressed=true]")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#stage-title")).to_have_text("Stage 3b")
+    expect(page.locator(".announce")).to_contain_text("Stage 3b")
+    tab_to(".big")
+    page.keyboard.press("Enter")
+    expect(page.locator(".cell-text")).to_contain_text("Row")
+    tab_to(".looks .threshold")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".looks .threshold")).to_have_attribute("aria-valuetext", "1 %")
+    tab_to(".take button")
+    for _ in range(8):
+        if page.evaluate("document.activeElement.dataset.take") == "json":
+            break
+        page.keyboard.press("ArrowRight")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    told = json.loads(Path(download.value.path()).read_text("utf-8"))
+    assert (told["question"]["head"], told["question"]["target"]["label"]) == ("aux2", "tiger")
+    tab_to(".teach summary")
+    page.keyboard.press("Enter")
+    expect(page.locator(".numbers")).to_be_visible()
+    assert len(reached) < 25, reached
+
+
+LINES = {
+    "field": ("#target, #contrast, #repository, .seg, .camera, .take button, .weights summary", "borderTopColor", None),
+    "trunk": (".stage", "borderTopColor", "::after"),
+    "branch": (".card", "borderLeftColor", "::before"),
+    "bar": (".row:not([aria-pressed=true]) i", "borderRightColor", None),
+    "asked bar": (".row[aria-pressed=true] i", "borderRightColor", None),
+    "share": (".bar i", "backgroundColor", None),
+    "dot": (".slope circle", "fill", None),
+    "line": (".slope polyline", "stroke", None),
+}
+CONTRAST = """lines => {
+    const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+    const linear = v => v <= 10.3 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4;
+    const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b) + .05;
+    const behind = n => {
+        const c = numbers(getComputedStyle(n).backgroundColor);
+        return c.length < 4 || c[3] === 1 ? c : behind(n.parentElement);
+    };
+    const ratio = (a, b) => Math.max(light(a), light(b)) / Math.min(light(a), light(b));
+    const least = ([selector, property, pseudo]) => Math.min(...[...document.querySelectorAll(selector)].map(n =>
+        ratio(numbers(getComputedStyle(n, pseudo)[property]), behind(n.parentElement))));
+    return Object.fromEntries(Object.entries(lines).map(([name, line]) => [name, least(line)]));
+}"""
+"""For each kind of line the least contrast with what is behind it."""
+
+
+def test_edges_lines_bars_and_dots_stand_out(visit: Visit) -> None:
+    """At least 3:1, as WCAG 1.4.11 asks; texts are axe's."""
+    page = visit(own=True)
+    cover(page)
+    page.locator(".weights summary").click()
+    for dark in (False, True):
+        page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
+        still(page)
+        contrasts = page.evaluate(CONTRAST, LINES)
+        assert {name: ratio for name, ratio in contrasts.items() if not 3 <= ratio < 22} == {}, dark
+
+
+def test_alternative_texts_say_stage_head_class_and_place(visit: Visit) -> None:
+    page = visit()
+    for stage in STAGES:
+        text = page.locator(STAGE.format(stage) + " canvas").get_attribute("aria-label") or ""
+        assert re.search(
+            rf"Stage {stage}, main, evidence for {chosen(page)}: strongest \d+\xa0% from the left and \d+\xa0% from the top", text
+        )
