@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 import huggingface_hub
 import numpy as np
+from gradio.block_function import BlockFunction
 from numpy.typing import NDArray
 from starlette.middleware import Middleware
 
@@ -75,6 +76,14 @@ class Page:
     """in front of the model and of the Hub"""
 
 
+class Blocks(gr.Blocks):
+    """Gradio's, but a plain HTTP call may leave out the last parameters, so that a new one breaks nobody's call."""
+
+    def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
+        """Append the defaults of what was left out."""
+        inputs += [getattr(block, "value", None) for block in block_fn.inputs[len(inputs) :]]
+
+
 def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = None) -> Page:
     """The page. `gpu`: see `ExplainerCache`; the first answer is made here, before any GPU is lent."""
     cache = ExplainerCache(explainer, device, gpu=gpu)
@@ -104,7 +113,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
             async for message in handlers.messages(drawings, request, query, draw, waiting, "error"):
                 yield message
 
-    with gr.Blocks(title="Inside GoogLeNet", analytics_enabled=False, delete_cache=(600, 3000)) as demo:
+    with Blocks(title="Inside GoogLeNet", analytics_enabled=False, delete_cache=(600, 3000)) as demo:
         first = {"n": FIRST.number, **handlers.answer(FIRST, ExplainerCache(explainer, device))}
         walk = gr.HTML(
             {**first, "weights": handlers.described(explainer, None)},

@@ -94,6 +94,30 @@ def test_the_api_goes_through_the_queue_alone(program: Program) -> None:
     assert "event: complete" in answer.text
 
 
+def test_a_plain_call_may_leave_out_the_last_parameters(program: Program) -> None:
+    path = program.upload(jpeg()).json()[0]
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    for data, says in (([file], "event: complete"), ([file, "main", "lion", ""], "event: complete"), ([], "There is no picture")):
+        event = program.post("call/explain", json={"data": data}).json()["event_id"]
+        answer = httpx.get(f"{program.url}gradio_api/call/explain/{event}", timeout=PATIENCE).text
+        assert says in answer, answer
+
+
+def test_the_apis_odd_arguments_get_an_answer_or_a_sentence(program: Program) -> None:
+    path = program.upload(jpeg()).json()[0]
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    for odd in (
+        [file, ["main"], {"a": 1}, 2.5, "yes"],
+        [[file], "main", "", ""],
+        [file, "main", 10**30, None],
+        [file, "no", "", ""],
+    ):
+        event = program.post("call/explain", json={"data": odd}).json()["event_id"]
+        answer = httpx.get(f"{program.url}gradio_api/call/explain/{event}", timeout=PATIENCE).text
+        assert "event: complete" in answer or '"error": "' in answer, (odd, answer)
+    assert "Traceback" not in program.log.read_text()
+
+
 @pytest.mark.parametrize(
     ("question", "said"),
     [
