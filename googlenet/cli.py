@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status. An expected failure is one sentence on stderr and status 1."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's products here are small: more threads would only wait, busily
     if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 in any locale; a file name's odd byte becomes \udcXX, valid JSON
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
