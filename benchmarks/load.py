@@ -149,7 +149,8 @@ async def one_client(
                 found = await ask_page(client, server, f"{kind} {number}", question)
             else:
                 found = await ask_api(client, kind, path, target)
-        except (httpx.HTTPError, KeyError, TypeError, json.JSONDecodeError):
+        except (httpx.HTTPError, KeyError, TypeError, json.JSONDecodeError) as error:
+            print(f"{kind}, client {number}: {error!r}", file=sys.stderr)
             tally.errors += 1
         else:
             tally.times.append(time.perf_counter() - start)
