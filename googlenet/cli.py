@@ -124,6 +124,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_serve(options: argparse.Namespace) -> int:
+    # PyTorch's threads sleep between two passes: busy waiting took a sixth of a crowd's answers a second
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from googlenet.checkpoints.source import default_source
     from googlenet.ui.server import serve
 
