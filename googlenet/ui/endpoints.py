@@ -43,7 +43,7 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
         """What `answer` makes of the picture; what it tells meanwhile ends it where the caller has left."""
 
         def work(tell: Tell) -> None:
-            if not isinstance(image, dict):  # or a list of files
+            if not image:
                 raise UserError("There is no picture; send one as image.")
             tell(answer(handlers.open_named(Path(image["path"])), tell))
 
