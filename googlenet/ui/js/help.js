@@ -7,7 +7,7 @@ function helpMark(term) {
   const id = `help-${term}`;
   const label = say("what_is", { term: name });
   const mark = make("button", { type: "button", class: "help", tabindex: -1, popovertarget: id, "aria-label": label }, "?");
-  const opened = make("span", { class: "help-text small", id, popover: "auto", role: "note" }, make("b", {}, name), ` ${text}`);
+  const opened = make("span", { class: "help-text", id, popover: "auto", role: "note" }, make("b", {}, name), ` ${text}`);
   opened.addEventListener("toggle", (/** @type {any} */ { newState }) => newState === "open" && placeBeside(opened, mark));
   mark.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => nextMark(mark, event));
   mark.addEventListener("blur", () => opened.hidePopover());

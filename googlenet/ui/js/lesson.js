@@ -36,16 +36,17 @@ function drawModule() {
     const [first, second] = INSIDE[branch];
     const part = share(branch) * height;
     const middle = out + part / 2;
+    const thick = Math.max(1, share(branch) * MODULE.box);
     svg.append(
-      draw("path", { class: "flow", d: `M44 ${height / 2}C70 ${height / 2} 60 ${y} 84 ${y}H210` }),
+      draw("path", { class: "flow", d: `M44 ${height / 2}C70 ${height / 2} 58 ${y} 76 ${y}H210` }),
       draw("path", {
         class: "flow share",
         d: `M196 ${y}H286C322 ${y} 322 ${middle} 356 ${middle}`,
-        style: `stroke-width:${Math.max(1, share(branch) * 26)}`,
+        style: `stroke-width:${thick}`,
       }),
-      ...(second ? moduleBox(84, y, 56, first) : []),
+      ...(second ? moduleBox(76, y, 66, first) : []),
       ...moduleBox(160, y, 50, second ?? first),
-      draw("text", { class: "figure", x: 218, y: y + 5 }, percent(share(branch))),
+      draw("text", { class: "figure", x: 218, y: y - thick / 2 - 4 }, percent(share(branch))),
       draw("rect", { class: "part", x: 356, y: out, width: 20, height: Math.max(0, part - 1) }),
     );
     out += part;
