@@ -10,8 +10,8 @@ from tests.browser.conftest import Visit, model_requests, settled
 
 TILES = "#tab-channels button.channel"
 SPOKEN = re.compile(
-    r"^Channel \d+ of 4c, (1×1|3×3|5×5|pool), [\d.]+\s% of the evidence (for|against) .+, "
-    r"strongest \d+ % from the left and \d+ % from the top$"
+    r"^Channel \d+ of \d[a-e], (1×1|3×3|5×5|pool), [\d.]+\s% of the evidence (for|against) .+, "
+    r"strongest \d+\s% from the left and \d+\s% from the top$"
 )
 
 
@@ -25,7 +25,7 @@ def test_channels_of_a_stage_and_of_a_cell_and_one_of_them_large(visit: Visit) -
     assert sent == []  # nothing is asked for a tab that is closed
     page.get_by_role("tab", name="Channels").click()
     expect(page.locator(TILES)).to_have_count(8)
-    expect(page.locator(f"{TILES} img")).to_have_count(8)  # 4c is in the atlas
+    expect(page.locator(f"{TILES} img")).to_have_count(8)  # from the atlas
     whole = spoken(page)
     assert all(SPOKEN.match(text) for text in whole), whole
     assert "for" in whole[0]
@@ -61,4 +61,4 @@ def test_channels_of_a_stage_and_of_a_cell_and_one_of_them_large(visit: Visit) -
 
     page.locator(".languages").click()
     expect(page.locator(f"{TILES} img")).to_have_count(8)
-    assert re.match(r"^4c의 \d+번 채널, .+, ‘.+’ 클래스 찬성 근거의 [\d.]+\s%", spoken(page)[0])
+    assert re.match(r"^\d[a-e]의 \d+번 채널, .+, ‘.+’ 클래스 찬성 근거의 [\d.]+\s%", spoken(page)[0])
