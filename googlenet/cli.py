@@ -1,4 +1,4 @@
-"""The command line: serve, explain, train, evaluate, import, deploy. Where JSON is promised, stdout holds nothing else.
+"""The command line: serve, explain, train, evaluate, channels, import, deploy. Where JSON is promised, stdout holds nothing else.
 
 A command imports what it needs when it runs, so that `googlenet --help` is quick and needs no extra.
 """

@@ -154,9 +154,7 @@ def png(data: bytes, most_parts: int) -> Header:
         position = end
     else:
         raise ValueError("too many chunks")
-    width, height, depth, colours = struct.unpack_from(">IIBB", data, 16)
-    wide = depth == 16 and colours in (2, 4, 6)  # decoded twice (`googlenet.levels`)
-    return Header("PNG", (width, height), b"".join(kept), 8 if wide else 7, orientation)
+    return Header("PNG", struct.unpack_from(">II", data, 16), b"".join(kept), 7, orientation)
 
 
 def gif(data: bytes, most_parts: int) -> Header:
@@ -263,8 +261,7 @@ def tiff(data: bytes, most_parts: int) -> Header:
     stripped = b"".join([start, memoryview(data)[len(start) :], bytes(len(data) % 2), new])
     raw = found[BITS] * found[SAMPLES] / 8 * min(1, found[STRIP_ROWS] / found[HEIGHT], found[TILE_ROWS] / found[HEIGHT])
     orientation = found[ORIENTATION] if 1 <= found[ORIENTATION] <= 8 else 1
-    wide = found[BITS] == 16 and found[SAMPLES] > 1  # decoded twice (`googlenet.levels`)
-    return Header("TIFF", (found[WIDTH], found[HEIGHT]), stripped, (8 if wide else 7) + raw, orientation)
+    return Header("TIFF", (found[WIDTH], found[HEIGHT]), stripped, 7 + raw, orientation)
 
 
 READERS: dict[bytes, Callable[[bytes, int], Header]] = {

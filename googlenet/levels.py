@@ -11,7 +11,7 @@ bytes, it keeps the low byte. Such a file is therefore decoded twice where its h
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def levels(image: Image.Image) -> ToBytes:
     if image.mode == "F":
         black, white = float_range(image)
     elif image.mode.startswith("I"):
-        black, white = 0.0, integer_range(values_of(image.crop(box)) for box in tiles(image.size))
+        black, white = 0.0, integer_range(image)
     else:
         return lambda tile: tile
     return lambda tile: Image.fromarray(to_bytes(values_of(tile), black, white))
@@ -75,12 +75,17 @@ def float_range(image: Image.Image) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def integer_range(parts: Iterable[NDArray[Any]]) -> float:
-    """What is white in a picture of integers, which comes in parts."""
+def integer_range(image: Image.Image) -> float:
+    """What is white in a picture of integers."""
     lengths: NDArray[np.int64] = np.zeros(33, np.int64)
-    for values in parts:
-        lengths += np.bincount(np.frexp(values.clip(0).astype(np.float64))[1].ravel(), minlength=33)  # the number of bits
-    held = lengths.cumsum()
+    for box in tiles(image.size):
+        values = values_of(image.crop(box)).clip(0)
+        lengths += np.bincount(np.frexp(values)[1].ravel(), minlength=33)  # the exponent is the number of bits
+    return white_of(lengths.cumsum())
+
+
+def white_of(held: NDArray[np.int64]) -> float:
+    """The largest number of the fewest bits that hold 99.99 % of the values; `held[b]` is how many values b bits hold."""
     return float(next(2**bits - 1 for bits in BITS if held[bits] >= 0.9999 * held[-1]))
 
 
@@ -125,17 +130,19 @@ def narrow(high: Image.Image, low: ImageFile.ImageFile) -> None:
         first, second = high.crop(box).getchannel(band), low.crop(box).getchannel(its_low[band])
         return np.asarray(first).astype(np.uint16) << 8 | np.asarray(second)
 
-    bands = high.getbands()
-    white: dict[str, float] = {}
+    to_8_bits: dict[str, NDArray[np.uint8]] = {}
     for group in ("RGB", "A"):
-        ours = [band for band in bands if band in group]
-        if ours:
-            found = integer_range(values(box, band) for box in tiles(high.size) for band in ours)
-            white |= dict.fromkeys(ours, found)
+        counts: NDArray[np.int64] = np.zeros(2**16, np.int64)
+        ours = [band for band in high.getbands() if band in group]
+        for box in tiles(high.size):
+            for band in ours:
+                counts += np.bincount(values(box, band).ravel(), minlength=2**16)
+        held = counts.cumsum()[[2**bits - 1 for bits in range(17)]]
+        to_8_bits |= dict.fromkeys(ours, to_bytes(np.arange(2**16), 0, white_of(held)))
     transparent = high.info.pop("transparency", None)
     for box in tiles(high.size):
-        parts = {band: values(box, band) for band in bands}
-        narrowed = {band: to_bytes(part, 0, white[band]) for band, part in parts.items()}
+        parts = {band: values(box, band) for band in high.getbands()}
+        narrowed = {band: to_8_bits[band][part] for band, part in parts.items()}
         if transparent is not None:
             clear = np.logical_and.reduce([parts[band] == value for band, value in zip("RGB", transparent, strict=True)])
             for part in narrowed.values():

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin, WebPImagePlugin  # noqa: F401  (else Pillow imports all of its formats at the first WebP)
 
 from googlenet.errors import REASONS, PictureError, reason
-from googlenet.headers import MAX_BYTES, Header
+from googlenet.headers import MAX_BYTES, MAX_MEMORY, Header
 from googlenet.levels import TILE, levels, low_tiles, narrow, need_low_bytes, tiles
+
+BYTES_DECODED_TWICE = 9
+"""A pixel's memory where the low bytes are decoded, too: 38 megapixels fit."""
 
 TURNS = {
     1: (False, 1, 1),
@@ -80,6 +83,8 @@ def decode(header: Header, name: str, least: int | None = None) -> Picture:
         tiles_of_low = low_tiles(image)
         image.load()
         if tiles_of_low and need_low_bytes(image):
+            if image.width * image.height * BYTES_DECODED_TWICE > MAX_MEMORY:
+                raise MemoryError
             low = opened(header)
             low.tile = tiles_of_low
             narrow(image, low)

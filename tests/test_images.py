@@ -256,6 +256,14 @@ def test_a_hot_pixel_does_not_make_16_bit_colours_dark() -> None:
     assert (got[:100] == tiled[:100]).all()
 
 
+def test_dark_16_bit_colours_that_do_not_fit_into_memory_twice_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bright ones are decoded once."""
+    monkeypatch.setattr("googlenet.pixels.MAX_MEMORY", COLOURS.shape[0] * COLOURS.shape[1] * 8)
+    assert open_image(png16(at_depth(COLOURS[..., :3], 16))).size == (53, 37)
+    with pytest.raises(UserError, match="takes too much memory to decode"):
+        open_image(png16(at_depth(COLOURS[..., :3], 12)))
+
+
 def test_a_lion_of_12_bits_is_the_lion_of_8_bits() -> None:
     lion = open_image(get_image("lion.jpg"))
     assert open_image(png16(at_depth(np.asarray(lion), 12))).tobytes() == lion.tobytes()
