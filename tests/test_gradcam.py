@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import LayerGradCam
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.precision import rank_correlation
 from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
@@ -134,18 +134,27 @@ def test_equals_captum_on_the_inference_copy(name: str, bfloat16: bool) -> None:
         assert difference <= (0.02 if bfloat16 else 1e-5) * reference.abs().max(), stage
 
 
+@pytest.fixture(scope="module")
+def in_double() -> tuple[GoogLeNet, Tensor, dict[str, Tensor]]:
+    """A model, a picture (1, 3, 224, 224), and stage → the main head's maps (CLASSES, H, W) of every class, in float64."""
+    model = random_model(classes=CLASSES).double()
+    x = torch.randn(1, 3, 224, 224, dtype=torch.float64)
+    questions = [Question("main", c) for c in range(CLASSES)]
+    found = grad_cam(model.for_inference(), x.repeat(CLASSES, 1, 1, 1), questions).branch_maps
+    return model, x, {stage: maps.sum(1) for stage, maps in found.items()}
+
+
 @pytest.mark.reference
 @pytest.mark.parametrize("stage", STAGES)
-def test_equals_torchcam_and_grad_cam(stage: str) -> None:
+def test_equals_torchcam_and_grad_cam(stage: str, in_double: tuple[GoogLeNet, Tensor, dict[str, Tensor]]) -> None:
     """After their own normalisation: ReLU, then min–max to 0…1, on the native grid."""
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
     from torchcam.methods import GradCAM as TorchCAM
 
-    model = random_model(classes=CLASSES).double()
-    x = torch.randn(1, 3, 224, 224, dtype=torch.float64)
-    maps = [grad_cam(model.for_inference(), x, [Question("main", c)]).branch_maps[stage].sum(1)[0] for c in range(CLASSES)]
-    target = max(range(CLASSES), key=lambda c: float(maps[c].max()))  # a class that has positive evidence here
+    model, x, all_maps = in_double
+    maps = all_maps[stage]
+    target = int(maps.amax(dim=(1, 2)).argmax())  # a class that has positive evidence here
     ours = maps[target].clip(min=0)
     ours = (ours - ours.min()) / (ours.max() - ours.min())
     wrapped = Head(model, "main").eval()
