@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,7 +57,8 @@ def serve(source: str, device: str, host: str | None, port: int | None, share: b
         mailboxes = launch(page, uploads, host, port, share)
         status = 0
         try:
-            threading.Event().wait()
+            while True:
+                time.sleep(0.2)  # and look for signals: of a program that was stopped (Ctrl-Z), another thread may get them
         except SystemExit:
             pass
         except KeyboardInterrupt:

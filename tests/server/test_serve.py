@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -252,7 +253,9 @@ def test_sigterm_tells_who_waits_and_leaves_nothing(small: Path, tmp_path: Path)
         async with program.client() as client:
             asked = [asyncio.create_task(one(client, i, waits)) for i in range(120)]
             await waits.wait()
+            program.process.send_signal(signal.SIGSTOP)
             program.process.terminate()
+            program.process.send_signal(signal.SIGCONT)  # as a shell ends a job that Ctrl-Z stopped
             stopped = time.monotonic()
             answers = await asyncio.gather(*asked, return_exceptions=True)
             await asyncio.to_thread(program.process.wait, PATIENCE)
