@@ -265,7 +265,7 @@ def test_the_first_answer_being_an_error_is_told_once(visit: Visit, url: str) ->
         body = answer.text().replace('"answer":{', '"error":{"en":"Broken.","ko":"고장."},"was":{')
         route.fulfill(response=answer, body=body)  # type: ignore[attr-defined]
 
-    page = visit()
+    page = visit("?example=cheetah")
     page.route(re.compile(re.escape(url) + r"(config)?$"), broken)
     page.goto(url)
     expect(page.locator(".mistake")).to_have_text("Broken.")
