@@ -202,7 +202,7 @@ class FairQueue:
         runs = Counter(ticket.visitor.session for ticket in self.running)
         unread = any(not self.is_heard(ticket) for ticket in self.running)
         may = [session for session in self.sessions if runs[session] < max(1, self.per_session // 2)]
-        heard = next((session for session in may if self.is_heard(self.sessions[session][0])), None)
+        heard = min((s for s in may if self.is_heard(self.sessions[s][0])), key=lambda s: runs[s], default=None)
         return heard if heard is not None or unread else next(iter(may), None)
 
     def is_heard(self, ticket: Ticket) -> bool:

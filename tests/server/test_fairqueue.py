@@ -222,3 +222,19 @@ async def test_closing_ends_what_runs_and_what_waits() -> None:
     with pytest.raises(RestartingError):
         await result(queue, Visitor("late"), gate.work("late"))
     gate.opened.set()
+
+
+@in_loop
+async def test_who_has_nothing_running_has_the_turn_before_who_has() -> None:
+    queue, gates = FairQueue(running=2), [Gate(), Gate()]
+    asks = [asyncio.create_task(result(queue, Visitor("greedy", listens=True), gates[0].work("greedy 0")))]
+    asks.append(asyncio.create_task(result(queue, Visitor("other", listens=True), gates[1].work("other"))))
+    await until(lambda: len(queue.running) == 2)
+    asks.append(asyncio.create_task(result(queue, Visitor("greedy", listens=True), gates[0].work("greedy 1"))))
+    asks.append(asyncio.create_task(result(queue, Visitor("modest", listens=True), gates[0].work("modest"))))
+    await until(lambda: queue.waiting == 2)
+    gates[1].opened.set()
+    await until(lambda: len(gates[0].begun) == 2)
+    assert gates[0].begun == ["greedy 0", "modest"]
+    gates[0].opened.set()
+    await asyncio.gather(*asks)
