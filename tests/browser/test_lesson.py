@@ -39,9 +39,9 @@ def test_the_page_opens_at_a_stage_that_finds_objects_better_than_the_centre_doe
     assert trust["pointing"]["main"][stage]["low"] > 0.05
 
 
-@pytest.mark.parametrize(("width", "height"), [(360, 640), (390, 844)])
-def test_a_phone_shows_the_chosen_stage_without_scrolling(visit: Visit, width: int, height: int) -> None:
-    page = visit(viewport={"width": width, "height": height}, **PHONE)
+@pytest.mark.parametrize(("width", "height", "locale"), [(360, 640, "ko-KR"), (390, 844, "en-GB")])
+def test_a_phone_shows_the_chosen_stage_without_scrolling(visit: Visit, width: int, height: int, locale: str) -> None:
+    page = visit(viewport={"width": width, "height": height}, locale=locale, **PHONE)
     strip, big, chosen = (box(page, s) for s in (".strip", ".big", ".stage[aria-pressed=true]"))
     assert strip["y"] < 250
     assert big["y"] + 0.85 * big["height"] < height
