@@ -40,7 +40,6 @@ def trust(page: Page) -> None:
 
 def channels(page: Page) -> None:
     tab(page, "channels")
-    page.locator("#tab-channels .plain").click()
     expect(page.locator("#tab-channels .channel").first).to_be_visible()
 
 
