@@ -40,7 +40,7 @@ def trust(page: Page) -> None:
 
 def channels(page: Page) -> None:
     tab(page, "channels")
-    expect(page.locator("#tab-channels .channel").first).to_be_visible()
+    expect(page.locator("#tab-channels button.channel").first).to_be_visible()
 
 
 def cover(page: Page) -> None:
