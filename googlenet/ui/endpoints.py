@@ -34,7 +34,7 @@ File = dict[str, Any] | None
 
 
 def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> None:
-    """Add `/classify`, `/explain`, `/channels` and `/trust` to the Blocks that are being built. `long` is for what takes seconds."""
+    """Add `/classify`, `/explain`, `/channels` and `/trust` to the Blocks being built. `long` is for what takes seconds."""
 
     async def in_turn(queue: FairQueue, request: gr.Request, image: File, answer: Callable[[Picture, Tell], Any]) -> Any:
         """What `answer` makes of the picture; what it tells meanwhile ends it where the caller has left."""

@@ -102,12 +102,18 @@ def desk(browser: Browser) -> Iterator[BrowserContext]:
         yield context
 
 
+FRESH = """
+if (!sessionStorage.getItem('visited')) { localStorage.clear(); sessionStorage.setItem('visited', 'true') }
+"""
+"""Each tab is a visitor of its own: the language that the one before chose is forgotten."""
+PLAYED = "localStorage.setItem('googlenet.played', 'true')"
+
+
 @contextlib.contextmanager
 def new_context(browser: Browser, plays: bool = False, **options: object) -> Iterator[BrowserContext]:
     context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **options})  # type: ignore[arg-type]
     context.set_default_timeout(SLOW)
-    if not plays:
-        context.add_init_script("localStorage.setItem('googlenet.played', 'true')")
+    context.add_init_script(FRESH if plays else FRESH + PLAYED)
     yield context
     context.close()
 
