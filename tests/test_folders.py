@@ -236,7 +236,7 @@ def test_a_table_holds_the_json_the_grids_and_the_errors(tmp_path: Path, explain
     assert isinstance(explanation, Explanation)
     expected = json.loads(json.dumps(explanation.to_json(str(sources[0].path))))
     assert {name: good[name] for name in expected} == expected
-    assert set(SCHEMA.names) == {*expected, "channels", "grids", "error"}
+    assert set(SCHEMA.names) == {*expected, "channels", "trust", "grids", "error"}
     assert good["grids"]["5b"] is None  # behind aux2
     grid = np.array(good["grids"]["4d"], np.float32).reshape(good["stages"][STAGES.index("4d")]["size"])
     assert np.allclose(grid, explanation.grids["4d"], rtol=1e-3, atol=1e-3)

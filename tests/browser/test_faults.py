@@ -74,8 +74,8 @@ def test_three_seconds_without_a_connection_lose_nothing(visit: Visit, url: str)
     proxy = Proxy(int(url.rsplit(":", 1)[1].strip("/")))
     page = visit(at=f"http://127.0.0.1:{proxy.port}/", own=True)
     own_question(page)
-    page.locator('.card[data-head="aux2"] .row >> nth=3').click()  # in flight
     proxy.cut()
+    page.locator('.card[data-head="aux2"] .row >> nth=3').click()
     page.wait_for_timeout(3000)
     with page.expect_navigation():  # Gradio loads the page anew
         proxy.mend()
@@ -160,6 +160,7 @@ def test_a_drawing_is_refused_at_once(visit: Visit) -> None:
 def test_the_chosen_stage_keeps_its_ring_under_the_pointer(visit: Visit) -> None:
     page = visit()
     cell = page.locator(".stage[aria-pressed=true] .cell")
+    still(page)
     before = cell.evaluate("c => getComputedStyle(c).boxShadow")
     cell.hover()
     still(page)
@@ -252,7 +253,7 @@ def test_a_camera_clicked_twice_is_off_after_closing(visit: Visit) -> None:
             window.streams.push(s); return s; }; }"""
     )
     page.evaluate("() => { const b = document.querySelector('.camera'); b.click(); b.click(); }")
-    expect(page.locator(".shoot")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Camera")).to_be_visible()
     page.locator(".leave").click()
     assert page.evaluate("window.streams.flatMap(s => s.getTracks()).every(t => t.readyState === 'ended')")
 

@@ -217,7 +217,7 @@ def test_caffe_truncated_extra_and_not_a_number(tmp_path: Path) -> None:
     assert "remain" in refusal(path)
 
     path.write_bytes(whole + caffemodel({"extra": tensors["loss1/conv"]}, old=True))
-    assert "layer extra, which has no place" in refusal(path)
+    assert "layer extra, which GoogLeNet does not have" in refusal(path)
 
     path.write_bytes(caffemodel({key: value for key, value in tensors.items() if key != "loss1/fc"}, old=False))
     assert "lack the tensor aux1.fc1.weight" in refusal(path)
