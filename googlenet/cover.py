@@ -91,7 +91,7 @@ def cover(explainer: Explainer, image: Image.Image, question: Question, box: Box
     seen = explainer.config.preprocess.seen(image.size)
     box = Box(max(box.x0, seen.x0), max(box.y0, seen.y0), min(box.x1, seen.x1), min(box.y1, seen.y1))
     if box.x0 >= box.x1 or box.y0 >= box.y1:
-        raise QuestionError("The network does not see that part of the picture; choose one that is not hatched.")
+        raise QuestionError("The network does not see that part of the picture; choose one inside what the crop kept.")
     explanation = explainer.explain_batch([image], [question])[0]
     target = explanation.question.target
     x = explainer.preprocess(image)

@@ -98,7 +98,7 @@ def test_a_box_is_cut_to_what_the_network_sees(explainer: Explainer) -> None:
     seen = explainer.config.preprocess.seen(image.size)
     found = cover(explainer, image, Question(), Box(0, 0, 150, 60), "5b")
     assert found.box == Box(seen.x0, seen.y0, 150, 60)
-    with pytest.raises(QuestionError, match="hatched"):
+    with pytest.raises(QuestionError, match="inside what the crop kept"):
         cover(explainer, image, Question(), Box(0, 0, seen.x0, 150), "5b")
     with pytest.raises(QuestionError, match="sees no stage '5b'"):
         cover(explainer, image, Question("aux1"), Box(100, 50, 150, 60), "5b")
