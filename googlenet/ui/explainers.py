@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from huggingface_hub import close_session
@@ -25,7 +26,6 @@ from googlenet.ui.query import PageQuery
 LOAD_SECONDS = 600.0
 """How long the Hub may take to send the weights that a visitor chose."""
 
-Run = Callable[[Image.Image, PageQuery], Explanation]
 Task = Callable[[Explainer], Any]
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -46,23 +46,14 @@ class ExplainerCache:
         self.others: OrderedDict[str, Explainer] = OrderedDict()
         self.guard = threading.Lock()
 
-        def run(image: Image.Image, ask: PageQuery) -> Explanation:
-            return own.explain(image, head=ask.head, target=ask.target, contrast=ask.contrast, channels=ask.channels)
-
         def lend(task: Task) -> Any:
             return task(own)
 
-        self.run: Run = gpu(run) if gpu else run
         self.lend: Callable[[Task], Any] = gpu(lend) if gpu else lend
 
     def explain(self, picture: Picture, ask: PageQuery) -> Explanation:
         """The answer of the weights that the question names, in pixels of the whole picture. Raises UserError."""
-        if ask.weights is None:
-            explanation = self.run(picture.image, ask)
-        else:
-            found = self.find(ask.weights)
-            explanation = found.explain(picture.image, head=ask.head, target=ask.target, contrast=ask.contrast)
-        return of_whole(explanation, picture)
+        return of_whole(self.apply(ask, partial(explained, image=picture.image, ask=ask)), picture)
 
     def apply(self, ask: PageQuery, task: Task) -> Any:
         """What a task makes with the Explainer that the question names. Where a GPU is lent, the task travels by pickle."""
@@ -100,6 +91,10 @@ class ExplainerCache:
             while len(self.others) > self.keep:
                 self.others.popitem(last=False)
         return explainer
+
+
+def explained(explainer: Explainer, image: Image.Image, ask: PageQuery) -> Explanation:
+    return explainer.explain(image, head=ask.head, target=ask.target, contrast=ask.contrast, channels=ask.channels)
 
 
 def of_whole(explanation: Explanation, picture: Picture) -> Explanation:

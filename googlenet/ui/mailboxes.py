@@ -11,7 +11,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import gradio as gr
 
@@ -21,6 +21,16 @@ BOUND_SECONDS = 0.2
 """How often the mailboxes are counted at most: with 2,000 sessions that takes milliseconds."""
 MAX_SILENT, MAX_UNREAD = 600, 3000
 """Messages in the mailboxes that nobody reads, and in all. An answer is three of them and up to 300 KB: 60 and 300 MB at most."""
+
+
+@contextmanager
+def counted(session: str, counts: Counter[str]) -> Iterator[None]:
+    """Count a session for as long as the block runs; one that is at 0 is not kept."""
+    counts[session] += 1
+    try:
+        yield
+    finally:
+        counts -= Counter([session])
 
 
 class Mailboxes:
@@ -38,23 +48,13 @@ class Mailboxes:
         self.silent_since: dict[str, float] = {}
         """session → when it was first seen with unread messages and no reader, in seconds of the monotonic clock"""
 
-    @contextmanager
-    def reading(self, session: str) -> Iterator[None]:
+    def reading(self, session: str) -> AbstractContextManager[None]:
         """While a browser reads a session's messages."""
-        self.readers[session] += 1
-        try:
-            yield
-        finally:
-            self.readers -= Counter([session])
+        return counted(session, self.readers)
 
-    @contextmanager
-    def asking(self, session: str) -> Iterator[None]:
+    def asking(self, session: str) -> AbstractContextManager[None]:
         """While a browser sends an event and, where it does so on the same connection, reads the answer."""
-        self.asked[session] += 1
-        try:
-            yield
-        finally:
-            self.asked -= Counter([session])
+        return counted(session, self.asked)
 
     def unanswered(self, session: str) -> int:
         """How many events of a session are not answered, or their answers not read."""

@@ -25,19 +25,8 @@ from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.handlers import EXAMPLES, Message
 from googlenet.ui.query import PageQuery
 from googlenet.visualise import TILE
-from tests.helpers import explainer_of, random_model
 
 LION = PageQuery(9, "lion", target=3, stage="4c")
-
-
-@pytest.fixture(scope="module")
-def explainer() -> Explainer:
-    return explainer_of(random_model())
-
-
-@pytest.fixture
-def cache(explainer: Explainer) -> ExplainerCache:
-    return ExplainerCache(explainer)
 
 
 @pytest.fixture

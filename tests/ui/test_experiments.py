@@ -20,18 +20,6 @@ from googlenet.ui import experiments, texts
 from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.handlers import EXAMPLES, Message
 from googlenet.ui.query import PageQuery
-from tests.helpers import explainer_of, random_model
-
-
-@pytest.fixture(scope="module")
-def explainer() -> Explainer:
-    return explainer_of(random_model())
-
-
-@pytest.fixture
-def cache(explainer: Explainer) -> ExplainerCache:
-    return ExplainerCache(explainer)
-
 
 LION = PageQuery(9, "lion", target=3, stage="4c", box=Box(200, 100, 400, 300))
 

@@ -8,8 +8,10 @@ import json
 import pickle
 import re
 import string
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,15 +26,9 @@ from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Provenance, Question
 from googlenet.frame import Box
 from googlenet.ui import handlers, layout, texts
-from googlenet.ui.explainers import ExplainerCache, Run
+from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.query import PageQuery
-from tests.helpers import explainer_of, random_image, random_model
-
-
-@pytest.fixture(scope="module")
-def explainer() -> Explainer:
-    return explainer_of(random_model())
-
+from tests.helpers import random_image
 
 LABELS = ("lion", "cougar", "bus")
 PACKAGE = Path(texts.__file__).parent.parent
@@ -307,9 +303,9 @@ def test_an_answer_is_small_and_whole(explainer: Explainer) -> None:
 def test_where_a_gpu_is_lent_only_copies_go_to_the_model_and_back(explainer: Explainer) -> None:
     """A Space with ZeroGPU runs the decorated function in another process: what goes in and comes out must be picklable."""
 
-    def lend(function: Run) -> Run:
-        def lent(*arguments: object) -> Explanation:
-            return pickle.loads(pickle.dumps(function(*pickle.loads(pickle.dumps(arguments)))))  # type: ignore[no-any-return]
+    def lend(function: Callable[..., Any]) -> Callable[..., Any]:
+        def lent(*arguments: object) -> Any:
+            return pickle.loads(pickle.dumps(function(*pickle.loads(pickle.dumps(arguments)))))
 
         return lent
 
