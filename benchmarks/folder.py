@@ -34,7 +34,7 @@ from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
 from googlenet.files import Source, find_pictures
 from googlenet.folders import Preparation, Prepared, batched, explain_files
-from googlenet.images import open_image
+from googlenet.pictures.images import open_image
 from googlenet.table import TableWriter
 
 

@@ -38,9 +38,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from googlenet.decoding import Decoder
 from googlenet.errors import PictureError
-from googlenet.images import open_image
+from googlenet.pictures.decoding import Decoder
+from googlenet.pictures.images import open_image
 
 CHUNK = 500
 """Files that one process opens."""

@@ -21,7 +21,7 @@ from googlenet.checkpoints.source import default_source
 from googlenet.explainer import Explainer
 from googlenet.explanation import Question
 from googlenet.files import find_pictures
-from googlenet.images import open_image
+from googlenet.pictures.images import open_image
 
 MAPS, TOPS, BATCH = 200, 1000, 8
 

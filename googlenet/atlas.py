@@ -22,8 +22,8 @@ from googlenet.architecture import STAGES
 from googlenet.checkpoints.cache import write_whole
 from googlenet.checkpoints.checkpoint import MAX_SHEET, read_beginning
 from googlenet.errors import Reason, UserError, reason
-from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
+from googlenet.pictures.images import Preprocess
 from googlenet.visualise import STEPS, TILE, visualise
 
 COLUMNS = 32

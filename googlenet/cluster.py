@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 import googlenet
 from googlenet.checkpoints import LoadedModel
 from googlenet.datasets import Piece, contents, file_system, pieces_of
-from googlenet.decoding import SHARED
 from googlenet.errors import PictureError, UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Question
-from googlenet.images import Preprocess
+from googlenet.pictures.decoding import SHARED
+from googlenet.pictures.images import Preprocess
 from googlenet.table import SCHEMA, row
 
 ACTOR, READER, WRITER = 0.5, 0.25, 0.25

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from googlenet.architecture import HEADS, Architecture
 from googlenet.errors import Reason, WeightsError
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 
 FORMAT = 1
 """Raised when a program of today could no longer understand what is written."""

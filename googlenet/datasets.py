@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from googlenet.errors import PictureError, UserError, reason
 from googlenet.files import SUFFIXES
-from googlenet.headers import MAX_BYTES
+from googlenet.pictures.headers import MAX_BYTES
 
 TARS = (".tar", ".tar.gz", ".tgz")
 

@@ -20,10 +20,10 @@ from googlenet.config import ModelConfig
 from googlenet.device import half_precision, pick_device
 from googlenet.engine import Engine
 from googlenet.explanation import Cell, Explanation, Question
-from googlenet.images import ImageSource, open_image
 from googlenet.labels import Labels
 from googlenet.model import GoogLeNet
 from googlenet.passes import PassQueue
+from googlenet.pictures.images import ImageSource, open_image
 from googlenet.questions import check_question, check_stage
 
 T = TypeVar("T")
@@ -201,7 +201,7 @@ class Explainer:
         """Explain many pictures, in as few passes as possible. The next are prepared while the model runs.
 
         Args:
-            images: RGB pictures, upright (`googlenet.images.open_image`).
+            images: RGB pictures, upright (`googlenet.pictures.images.open_image`).
             questions: one for each picture (`question`).
 
         Returns:

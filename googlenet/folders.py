@@ -23,11 +23,11 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from googlenet.architecture import STAGES
-from googlenet.decoding import Decoder
 from googlenet.errors import UserError, reason
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
 from googlenet.files import SOFTWARE, Source, make_folder, outputs
+from googlenet.pictures.decoding import Decoder
 from googlenet.render import overlay, sheet
 from googlenet.trust import examine_prepared
 

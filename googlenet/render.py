@@ -18,7 +18,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.explanation import Explanation, Prediction
 from googlenet.frame import Box, enlarge
-from googlenet.levels import tiles
+from googlenet.pictures.levels import tiles
 
 MAGMA: NDArray[np.float32] = matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3].astype(np.float32) * 255
 """(256, 3) RGB in 0…255"""

@@ -21,8 +21,8 @@ from googlenet.cover import fill, light
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
 from googlenet.gradcam import grad_cam
-from googlenet.images import ImageSource, open_image
 from googlenet.model import GoogLeNet
+from googlenet.pictures.images import ImageSource, open_image
 from googlenet.verdict import Trust
 
 STEPS = 20

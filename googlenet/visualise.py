@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
 from googlenet.model.convolution import ConvReLU
 from googlenet.model.network import FusedInception
+from googlenet.pictures.images import Preprocess
 
 SIDE = 112
 """Side in pixels of the picture that is learnt."""
@@ -79,7 +79,7 @@ def visualise(
 
     Example:
         >>> from googlenet import GoogLeNet
-        >>> from googlenet.images import Preprocess
+        >>> from googlenet.pictures.images import Preprocess
         >>> model = GoogLeNet(classes=10).for_inference()
         >>> preprocess = Preprocess(224, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
         >>> visualise(model, preprocess, "3a", [0, 5], steps=2).shape

@@ -13,9 +13,9 @@ from googlenet.checkpoints import LoadedModel
 from googlenet.config import Metrics, ModelConfig
 from googlenet.explainer import Explainer
 from googlenet.explanation import Provenance
-from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
 from googlenet.model.network import ConvBlock
+from googlenet.pictures.images import Preprocess
 
 ROOT = Path(__file__).parent.parent
 ARCHITECTURES = {"paper": PAPER, "torchvision": TORCHVISION, "berkeley": BERKELEY}

@@ -15,8 +15,8 @@ import googlenet.atlas
 from googlenet.atlas import COLUMNS, Atlas, Index, read_atlas, read_index, sheet_of, write_atlas
 from googlenet.cli import main
 from googlenet.errors import UserError
-from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
+from googlenet.pictures.images import Preprocess
 from googlenet.visualise import TILE
 from tests.helpers import random_model
 

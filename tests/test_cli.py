@@ -22,7 +22,7 @@ from PIL import Image
 from googlenet.architecture import STAGES, TORCHVISION
 from googlenet.checkpoints import LoadedModel, save
 from googlenet.cli import main
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 from tests.helpers import ROOT, explainer_of, random_image, random_model
 
 LION = gradio.media.get_image("lion.jpg")

@@ -15,7 +15,7 @@ from googlenet.architecture import TORCHVISION
 from googlenet.config import CONFIG as CONFIG_FILE
 from googlenet.config import ModelConfig, dump_config, parse_config
 from googlenet.errors import UserError
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 from googlenet.ui import texts
 from tests.helpers import CONFIG, TEMPERATURES
 

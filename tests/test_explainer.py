@@ -22,7 +22,7 @@ from googlenet.errors import QuestionError, UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
 from googlenet.frame import enlarge
-from googlenet.images import Box, Preprocess
+from googlenet.pictures.images import Box, Preprocess
 from tests.helpers import ARCHITECTURES, explainer_of, random_image, random_model
 
 STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

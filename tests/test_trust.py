@@ -14,7 +14,7 @@ from googlenet.errors import QuestionError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Question
 from googlenet.frame import Box
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 from googlenet.trust import curves, examine, order, randomise, rank_correlation
 from googlenet.verdict import Trust, area
 from tests.helpers import explainer_of, random_image, random_model

@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
 from googlenet.model.network import FusedInception
+from googlenet.pictures.images import Preprocess
 from googlenet.visualise import TILE, moved, picture, responding, visualise
 from tests.helpers import ARCHITECTURES, random_model
 

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from googlenet.architecture import HEADS
 from googlenet.config import ModelConfig
-from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
+from googlenet.pictures.images import Preprocess
 from googlenet.training.calibration import calibration_error
 from googlenet.training.classes import weights_classes
 from googlenet.training.data import Picture, Split

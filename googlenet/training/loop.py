@@ -21,9 +21,9 @@ from tqdm import tqdm
 from googlenet.architecture import STAGES
 from googlenet.device import half_precision
 from googlenet.errors import UserError
-from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
 from googlenet.model.network import HeadLogits
+from googlenet.pictures.images import Preprocess
 from googlenet.training.material import Batch, Material
 from googlenet.training.recipe import Phase, Recipe
 from googlenet.training.teachers import Teacher

@@ -23,7 +23,7 @@ from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
 from googlenet.frame import Box
 from googlenet.gradcam import grad_cam
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 from googlenet.training.data import Split
 from googlenet.training.pictures import opened
 from googlenet.trust import curves, order, randomise, rank_correlation

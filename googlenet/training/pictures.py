@@ -21,10 +21,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from googlenet.errors import ListedError, UserError
-from googlenet.headers import Header, read_header
 from googlenet.korean import in_locale
-from googlenet.pixels import decode as decode_file
-from googlenet.pixels import read_file
+from googlenet.pictures.headers import Header, read_header
+from googlenet.pictures.pixels import decode as decode_file
+from googlenet.pictures.pixels import read_file
 from googlenet.training.data import Picture, Split, encoded
 
 T = TypeVar("T")

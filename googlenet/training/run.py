@@ -15,8 +15,8 @@ from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.folder import write_folder
 from googlenet.config import Metrics, ModelConfig
-from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
+from googlenet.pictures.images import Preprocess
 from googlenet.training.calibration import choose_temperature, unlikely_below
 from googlenet.training.card import Made, write_card
 from googlenet.training.check import Checked, Options, check

@@ -20,7 +20,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from googlenet.errors import UserError
-from googlenet.pixels import Picture
+from googlenet.pictures.pixels import Picture
 from googlenet.render import overlays
 from googlenet.trust import examine
 from googlenet.ui import handlers

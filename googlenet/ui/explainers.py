@@ -20,7 +20,7 @@ from googlenet.errors import UserError, WeightsError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation
 from googlenet.frame import Box
-from googlenet.pixels import Picture
+from googlenet.pictures.pixels import Picture
 from googlenet.ui.query import PageQuery
 
 LOAD_SECONDS = 600.0

@@ -23,12 +23,12 @@ from PIL import Image
 from googlenet.architecture import HEADS, receptive_fields
 from googlenet.classes import imagenet_classes
 from googlenet.config import MapTrust
-from googlenet.decoding import open_bounded
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation
-from googlenet.images import open_image
-from googlenet.pixels import Picture
+from googlenet.pictures.decoding import open_bounded
+from googlenet.pictures.images import open_image
+from googlenet.pictures.pixels import Picture
 from googlenet.ui import texts
 from googlenet.ui.explainers import ExplainerCache, NotLoadedError
 from googlenet.ui.fairqueue import BusyError, FairQueue, RestartingError, Tell, Visitor, Waiting, Work

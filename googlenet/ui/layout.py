@@ -21,7 +21,7 @@ from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.checkpoints.source import KNOWN_SOURCES
 from googlenet.engine import LARGEST_ON_CPU
 from googlenet.explainer import Explainer
-from googlenet.images import open_image
+from googlenet.pictures.images import open_image
 from googlenet.render import BLUES, MAGMA, SPOTLIGHT
 from googlenet.ui import channels, experiments, handlers, texts
 from googlenet.ui.channels import ChannelPictures, Strongest

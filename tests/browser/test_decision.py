@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from googlenet.architecture import PAPER, STAGES, receptive_fields
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 from tests.browser.conftest import ROOT, STAGE, Visit, file, model_requests, painted, pixels, settled, still, upload
 
 BIG = ".big canvas[role=img]"

@@ -27,8 +27,8 @@ from googlenet.checkpoints.readers import SUFFIXES
 from googlenet.checkpoints.source import KNOWN_SOURCES, Repository, choose, default_source, parse_repository, shipped
 from googlenet.config import ModelConfig, dump_config
 from googlenet.errors import UserError
-from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
+from googlenet.pictures.images import Preprocess
 from tests.helpers import CONFIG, ROOT, TEMPERATURES, random_model
 
 

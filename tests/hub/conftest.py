@@ -15,7 +15,7 @@ import pytest
 from googlenet.architecture import Architecture
 from googlenet.checkpoints.folder import write_folder
 from googlenet.config import ModelConfig
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 from tests.helpers import ROOT, random_model
 from tests.hub.server import TOKEN, HubServer, git_digest, sha256
 

@@ -23,7 +23,7 @@ from googlenet.checkpoints.source import shipped
 from googlenet.config import ModelConfig
 from googlenet.deploy import deploy
 from googlenet.errors import UserError
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 from tests.helpers import ROOT, random_model
 from tests.hub.uploads import TOKEN, Repo, UploadServer
 

@@ -13,9 +13,9 @@ import torch
 
 from googlenet.architecture import PAPER
 from googlenet.errors import UserError
-from googlenet.images import Preprocess
 from googlenet.model import GoogLeNet
 from googlenet.model.network import HeadLogits
+from googlenet.pictures.images import Preprocess
 from googlenet.training import pictures
 from googlenet.training.data import hold_out, read_split
 from googlenet.training.loop import PARTS, Run, learning_rate_at, loss_of

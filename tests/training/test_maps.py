@@ -17,7 +17,7 @@ from googlenet.config import dump_config, parse_config
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.frame import Box
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 from googlenet.training.data import read_split
 from googlenet.training.map_report import gains, groups, interval, report, summary
 from googlenet.training.maps import Boxed, boxed, measure

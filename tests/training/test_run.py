@@ -21,7 +21,7 @@ from googlenet.checkpoints.folder import write_folder
 from googlenet.cli import main
 from googlenet.config import ModelConfig
 from googlenet.errors import UserError
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 from googlenet.training import run as runs
 from googlenet.training.check import Options, check
 from googlenet.training.classes import ClassName

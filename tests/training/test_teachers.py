@@ -8,7 +8,7 @@ from gradio.media import get_image
 
 from googlenet.classes import imagenet_classes
 from googlenet.errors import UserError
-from googlenet.images import Preprocess, open_image
+from googlenet.pictures.images import Preprocess, open_image
 from googlenet.training.teachers import load_teacher
 
 

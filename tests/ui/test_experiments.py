@@ -15,7 +15,7 @@ from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Question
 from googlenet.frame import Box
-from googlenet.images import open_image
+from googlenet.pictures.images import open_image
 from googlenet.ui import experiments, texts
 from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.handlers import EXAMPLES, Message

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from googlenet.architecture import BERKELEY, STAGES, Architecture
 from googlenet.errors import Reason, WeightsError
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 
 BATCH_NORM_EPSILON = 1e-3
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -22,7 +22,7 @@ from googlenet.checkpoints.readers.layouts import (
     with_counters,
 )
 from googlenet.errors import Reason, WeightsError
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 
 RESHAPES = ("Reshape", "Flatten", "Squeeze")
 STATED_SIDE = 224

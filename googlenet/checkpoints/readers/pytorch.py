@@ -34,7 +34,7 @@ from googlenet.checkpoints.readers.layouts import (
     with_counters,
 )
 from googlenet.errors import Reason, WeightsError
-from googlenet.images import Preprocess
+from googlenet.pictures.images import Preprocess
 
 PUBLISHED = "1378be20"
 """How the SHA-256 of torchvision's published file begins. Its auxiliary heads were never trained."""

@@ -1,8 +1,9 @@
 """A stranger's file → an upright RGB picture, within limits of memory and time.
 
 `open_bounded` decodes a plain JPEG or PNG of modest size in the calling process. It hands anything else to a process of its own
-(`python -m googlenet.decoding`), which the operating system ends at 2 s of CPU time, and to which it gives 400 MB at most. That
-process imports neither PyTorch nor the rest of the package, and gets no variable of the environment that could hold a secret.
+(`python -m googlenet.pictures.decoding`), which the operating system ends at 2 s of CPU time, and to which it gives 400 MB at
+most. That process imports neither PyTorch nor the rest of the package, and gets no variable of the environment that could hold a
+secret.
 Windows has no such limits: there, a decoding is ended after `WALL_SECONDS`.
 """
 
@@ -24,8 +25,8 @@ from typing import IO
 from PIL import Image
 
 from googlenet.errors import PictureError
-from googlenet.headers import Header, read_header
-from googlenet.pixels import Picture, decode, read_file
+from googlenet.pictures.headers import Header, read_header
+from googlenet.pictures.pixels import Picture, decode, read_file
 
 CPU_SECONDS = 2.0
 """CPU time that the decoding process may take for a picture."""
@@ -115,7 +116,7 @@ def start() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         env={**environment, "OPENBLAS_NUM_THREADS": "1"},  # a thread's buffers would count as memory
         start_new_session=True,  # Ctrl-C is for the program, which ends this process itself
     )

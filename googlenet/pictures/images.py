@@ -14,9 +14,9 @@ from torch import Tensor
 
 from googlenet.errors import PictureError
 from googlenet.frame import Box
-from googlenet.headers import read_header
-from googlenet.pixels import decode, is_rgb, read_file, rgb_pixels
-from googlenet.tags import exif_orientation
+from googlenet.pictures.headers import read_header
+from googlenet.pictures.pixels import decode, is_rgb, read_file, rgb_pixels
+from googlenet.pictures.tags import exif_orientation
 
 ImageSource = Image.Image | bytes | str | Path
 Pixels = Annotated[int, Field(ge=32, le=1024)]
@@ -27,8 +27,8 @@ Deviation = Annotated[float, Field(ge=1e-4, le=1)]
 def open_image(source: ImageSource) -> Image.Image:
     """The one door for pictures: a file, bytes or a PIL image → RGB, upright by its EXIF orientation, transparency on white.
 
-    Pictures of more than 8 bits a channel are brought to 8 as `googlenet.levels` says. Decodes in the calling process;
-    `googlenet.decoding.open_bounded` bounds time and memory as well, for files from strangers.
+    Pictures of more than 8 bits a channel are brought to 8 as `googlenet.pictures.levels` says. Decodes in the calling process;
+    `googlenet.pictures.decoding.open_bounded` bounds time and memory as well, for files from strangers.
 
     Args:
         source: a PIL image, a file's path, or a file's bytes.
@@ -38,7 +38,7 @@ def open_image(source: ImageSource) -> Image.Image:
 
     Raises:
         PictureError: a missing file, more than 20 MB, more than 50 megapixels by the header, or not a picture of
-            `googlenet.headers.FORMATS`.
+            `googlenet.pictures.headers.FORMATS`.
     """
     if isinstance(source, Image.Image):
         return upright_rgb(source)

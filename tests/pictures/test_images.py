@@ -20,8 +20,8 @@ from torchvision.transforms import InterpolationMode, v2
 
 from googlenet.errors import UserError
 from googlenet.frame import Box
-from googlenet.headers import MAX_BYTES
-from googlenet.images import Preprocess, open_image
+from googlenet.pictures.headers import MAX_BYTES
+from googlenet.pictures.images import Preprocess, open_image
 from tests.helpers import random_image
 
 STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -258,7 +258,7 @@ def test_a_hot_pixel_does_not_make_16_bit_colours_dark() -> None:
 
 def test_dark_16_bit_colours_that_do_not_fit_into_memory_twice_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bright ones are decoded once."""
-    monkeypatch.setattr("googlenet.pixels.MAX_MEMORY", COLOURS.shape[0] * COLOURS.shape[1] * 8)
+    monkeypatch.setattr("googlenet.pictures.pixels.MAX_MEMORY", COLOURS.shape[0] * COLOURS.shape[1] * 8)
     assert open_image(png16(at_depth(COLOURS[..., :3], 16))).size == (53, 37)
     with pytest.raises(UserError, match="takes too much memory to decode"):
         open_image(png16(at_depth(COLOURS[..., :3], 12)))

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from googlenet import decoding
-from googlenet.decoding import Decoder
 from googlenet.errors import PictureError
-from googlenet.images import open_image
+from googlenet.pictures import decoding
+from googlenet.pictures.decoding import Decoder
+from googlenet.pictures.images import open_image
 from tests.helpers import ROOT, random_image
 
 
@@ -86,7 +86,7 @@ def test_the_process_is_replaced_when_it_was_ended(tmp_path: Path, decoder: Deco
 def test_memory_is_bounded(tmp_path: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture whose header promises little memory and whose decoder takes much: the process refuses, and goes on."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    code = "from googlenet import decoding; decoding.limit_memory(); bytearray(390_000_000); bytearray(410_000_000)"
+    code = "from googlenet.pictures import decoding; decoding.limit_memory(); bytearray(390_000_000); bytearray(410_000_000)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stderr.strip().endswith("MemoryError")
     assert done.stderr.count("bytearray(410_000_000)") == done.stderr.count("bytearray(390_000_000)")
@@ -144,7 +144,7 @@ def test_a_fork_does_not_share_the_process(tmp_path: Path, decoder: Decoder) -> 
 
 
 def test_the_process_starts_without_pytorch_and_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "import sys, googlenet.decoding; print([name for name in ('torch', 'gradio') if name in sys.modules])"
+    code = "import sys, googlenet.pictures.decoding; print([name for name in ('torch', 'gradio') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout == "[]\n"
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     process = decoding.start()

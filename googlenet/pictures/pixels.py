@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin, WebPImagePlugin  # noqa: F401  (else Pillow imports all of its formats at the first WebP)
 
 from googlenet.errors import REASONS, PictureError, reason
-from googlenet.headers import MAX_BYTES, MAX_MEMORY, Header
-from googlenet.levels import TILE, levels, low_tiles, narrow, need_low_bytes, tiles
+from googlenet.pictures.headers import MAX_BYTES, MAX_MEMORY, Header
+from googlenet.pictures.levels import TILE, levels, low_tiles, narrow, need_low_bytes, tiles
 
 BYTES_DECODED_TWICE = 9
 """A pixel's memory where the low bytes are decoded, too: 38 megapixels fit."""

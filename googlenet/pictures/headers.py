@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from googlenet.errors import PictureError
-from googlenet.tags import ORIENTATION, TYPE_SIZES, directory, exif_orientation
+from googlenet.pictures.tags import ORIENTATION, TYPE_SIZES, directory, exif_orientation
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 50_000_000
 MAX_MEMORY = 350_000_000
-"""Bytes that decoding may take by the header. The process that decodes is stopped at 400 MB (`googlenet.decoding`)."""
+"""Bytes that decoding may take by the header. The process that decodes is stopped at 400 MB (`googlenet.pictures.decoding`)."""
 MAX_PARTS = 500_000
 """Segments, chunks, blocks and tags that are read of one file: a third of a second of Python."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")

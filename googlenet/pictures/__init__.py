@@ -1,0 +1,1 @@
+"""Pictures: a file → an upright RGB picture, within limits, → the network's input. Only `images` imports PyTorch."""
