@@ -34,8 +34,8 @@ from torchcam.methods import GradCAM as TorchCAM
 
 from googlenet.architecture import HEADS, STAGES
 from googlenet.device import half_precision, pick_device
-from googlenet.engine import Engine, PictureResult, fastest_kernels
 from googlenet.explanation import Question
+from googlenet.inference.engine import Engine, PictureResult, fastest_kernels
 from googlenet.model import GoogLeNet, convolution
 
 TARGET = 207

@@ -18,7 +18,7 @@ def half_precision(device: torch.device) -> bool:
     """Whether the device has instructions for bfloat16, so that training or a CPU's explanations are faster in it.
 
     A processor without them emulates them: measured 13 times slower than float32 with AVX2 alone. Explanations on a GPU run
-    in float32 all the same: see `googlenet.engine`.
+    in float32 all the same: see `googlenet.inference.engine`.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

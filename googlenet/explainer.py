@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from googlenet.answer import explanation_of
 from googlenet.architecture import HEADS
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.config import ModelConfig
 from googlenet.device import half_precision, pick_device
-from googlenet.engine import Engine
 from googlenet.explanation import Cell, Explanation, Question
+from googlenet.inference.answer import explanation_of
+from googlenet.inference.engine import Engine
+from googlenet.inference.passes import PassQueue
+from googlenet.inference.questions import check_question, check_stage
 from googlenet.labels import Labels
 from googlenet.model import GoogLeNet
-from googlenet.passes import PassQueue
 from googlenet.pictures.images import ImageSource, open_image
-from googlenet.questions import check_question, check_stage
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 class Explainer:
     """A model that answers questions about pictures, from any number of threads.
 
-    Requests of several threads become one pass, each with its own question (`googlenet.passes`).
+    Requests of several threads become one pass, each with its own question (`googlenet.inference.passes`).
 
     Args:
         loaded: what `googlenet.load` gives.

@@ -20,7 +20,7 @@ from googlenet.architecture import STAGES, STAGES_BEFORE
 from googlenet.cover import fill, light
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
-from googlenet.gradcam import grad_cam
+from googlenet.inference.gradcam import grad_cam
 from googlenet.model import GoogLeNet
 from googlenet.pictures.images import ImageSource, open_image
 from googlenet.verdict import Trust

@@ -29,4 +29,5 @@ def test_the_examples_run(module: str, example: doctest.DocTest, monkeypatch: py
 
 
 def test_the_entries_of_python_have_examples() -> None:
-    assert {"googlenet.explainer.Explainer.explain", "googlenet.gradcam.grad_cam"} <= {example.name for _, example in EXAMPLES}
+    names = {example.name for _, example in EXAMPLES}
+    assert {"googlenet.explainer.Explainer.explain", "googlenet.inference.gradcam.grad_cam"} <= names

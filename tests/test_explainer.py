@@ -17,11 +17,11 @@ from PIL import Image
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
 from googlenet.checkpoints import LoadedModel
 from googlenet.device import half_precision
-from googlenet.engine import PictureResult
 from googlenet.errors import QuestionError, UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
 from googlenet.frame import enlarge
+from googlenet.inference.engine import PictureResult
 from googlenet.pictures.images import Box, Preprocess
 from tests.helpers import ARCHITECTURES, explainer_of, random_image, random_model
 
@@ -281,7 +281,7 @@ def test_a_wrong_question_never_reaches_the_others(explainer: Explainer) -> None
 def test_a_failing_pass_reaches_all_that_wait_and_the_next_works(explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
     image = random_image(100, 100)
     with monkeypatch.context() as patched:
-        patched.setattr("googlenet.engine.one_pass", lambda *_, **__: 1 / 0)
+        patched.setattr("googlenet.inference.engine.one_pass", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             explainer.explain_batch([image, image], [Question("main", 1), Question("main", 2)])
     assert explainer.explain(image).question.target is not None

@@ -22,7 +22,7 @@ from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
 from googlenet.frame import Box
-from googlenet.gradcam import grad_cam
+from googlenet.inference.gradcam import grad_cam
 from googlenet.pictures.images import Preprocess
 from googlenet.training.data import Split
 from googlenet.training.pictures import opened

@@ -19,8 +19,8 @@ from starlette.middleware import Middleware
 
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.checkpoints.source import KNOWN_SOURCES
-from googlenet.engine import LARGEST_ON_CPU
 from googlenet.explainer import Explainer
+from googlenet.inference.engine import LARGEST_ON_CPU
 from googlenet.pictures.images import open_image
 from googlenet.render import BLUES, MAGMA, SPOTLIGHT
 from googlenet.ui import channels, experiments, handlers, texts

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from benchmarks.precision import rank_correlation
 from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.explanation import Cell, Question
-from googlenet.gradcam import AGAINST, FOR, as_tensor, grad_cam, one_pass
+from googlenet.inference.gradcam import AGAINST, FOR, as_tensor, grad_cam, one_pass
 from googlenet.model import GoogLeNet
 from tests.helpers import ARCHITECTURES, random_model
 
@@ -275,7 +275,7 @@ def test_a_cell_ranks_the_channels_of_its_stage_alone() -> None:
 
 
 def test_heads_that_nobody_asks_about_change_nothing() -> None:
-    """A CUDA graph serves all heads at once (`googlenet.engine`)."""
+    """A CUDA graph serves all heads at once (`googlenet.inference.engine`)."""
     model = random_model(classes=CLASSES).for_inference()
     x, questions = torch.randn(2, 3, 96, 96), [Question("main", 1), Question("main", 2, 3)]
     few, all_heads = (one_pass(model, x, as_tensor(questions), heads, channels=False) for heads in (("main",), HEADS))

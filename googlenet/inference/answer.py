@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from googlenet.architecture import BRANCHES, HEADS, STAGES_BEFORE
 from googlenet.config import ModelConfig
-from googlenet.engine import PictureResult
 from googlenet.explanation import Channel, Explanation, Provenance, Question
 from googlenet.frame import Box, peak_of
-from googlenet.gradcam import FOR, ChannelMaps
+from googlenet.inference.engine import PictureResult
+from googlenet.inference.gradcam import FOR, ChannelMaps
 from googlenet.model import GoogLeNet
 
 

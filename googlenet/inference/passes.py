@@ -12,8 +12,8 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from googlenet.engine import Engine, PictureResult
 from googlenet.explanation import Question
+from googlenet.inference.engine import Engine, PictureResult
 
 
 @dataclass

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from benchmarks.precision import rank_correlation
-from googlenet import engine as engine_room
 from googlenet.architecture import BERKELEY, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
-from googlenet.engine import SIZES, Engine, PictureResult, pack
 from googlenet.errors import UserError
 from googlenet.explanation import Cell, Question
-from googlenet.gradcam import as_tensor, grad_cam, one_pass
+from googlenet.inference import engine as engine_room
+from googlenet.inference.engine import SIZES, Engine, PictureResult, pack
+from googlenet.inference.gradcam import as_tensor, grad_cam, one_pass
 from googlenet.model import convolution
 from tests.helpers import ARCHITECTURES, random_model
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from googlenet.architecture import HEADS, STAGES
 from googlenet.errors import UserError
 from googlenet.explanation import Question
-from googlenet.gradcam import GradCamResult, as_tensor, one_pass
+from googlenet.inference.gradcam import GradCamResult, as_tensor, one_pass
 from googlenet.model import GoogLeNet
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
