@@ -1,1 +1,1 @@
-"""Pictures: a file → an upright RGB picture, within limits, → the network's input. Only `images` imports PyTorch."""
+"""Opens picture files within limits and prepares pictures for the network. Only `images` imports PyTorch."""

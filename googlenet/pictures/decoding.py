@@ -1,10 +1,9 @@
 """A stranger's file → an upright RGB picture, within limits of memory and time.
 
-`open_bounded` decodes a plain JPEG or PNG of modest size in the calling process. It hands anything else to a process of its own
-(`python -m googlenet.pictures.decoding`), which the operating system ends at 2 s of CPU time, and to which it gives 400 MB at
-most. That process imports neither PyTorch nor the rest of the package, and gets no variable of the environment that could hold a
-secret.
-Windows has no such limits: there, a decoding is ended after `WALL_SECONDS`.
+`open_bounded` decodes a plain JPEG or PNG of modest size in the calling process. It hands any other file to a process of its
+own (`python -m googlenet.pictures.decoding`). The operating system ends that process after 2 s of CPU time and gives it at most
+400 MB. The process imports neither PyTorch nor the rest of the package. None of its environment variables could hold a secret.
+Windows has no such limits: there, the process is ended after `WALL_SECONDS`.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ from googlenet.pictures.headers import Header, read_header
 from googlenet.pictures.pixels import Picture, decode, read_file
 
 CPU_SECONDS = 2.0
-"""CPU time that the decoding process may take for a picture."""
+"""Seconds of CPU time that the decoding process may take for a picture."""
 WALL_SECONDS = 20.0
-"""Time after which it is ended whatever it does: a busy machine gives it little CPU time."""
+"""Seconds after which it is ended, however little CPU time it got: on a busy machine it gets little."""
 MORE_MEMORY = 400_000_000
 """Bytes of address space that the decoding process may take beyond what it has after its imports."""
 PLAIN_PIXELS, PLAIN_BYTES, PLAIN_PARTS, PLAIN_PASSES = 4_000_000, 8_000_000, 1_000, 20
-"""Up to here a JPEG or PNG is decoded in the calling process."""
+"""Limits up to which a JPEG or PNG is decoded in the calling process."""
 
 
 def plain_header(data: bytes, name: str) -> Header | None:
-    """The header of a JPEG or PNG whose decoding takes neither long nor much; None for anything else."""
+    """The header of a JPEG or PNG that takes little time and memory to decode; None for any other file."""
     try:
         header = read_header(data, name, PLAIN_PARTS)
     except PictureError:
@@ -49,9 +48,9 @@ def plain_header(data: bytes, name: str) -> Header | None:
 
 
 class Decoder:
-    """Opens pictures; has a decoding process, which starts when it is first needed and is replaced when it was ended.
+    """Opens pictures. Starts a decoding process when one is first needed, and a new one when that one has ended.
 
-    Safe for threads: one picture at a time is in the decoding process.
+    Safe for threads: the decoding process has one picture at a time.
     """
 
     def __init__(self) -> None:
@@ -64,7 +63,7 @@ class Decoder:
         return self.open_bytes(read_file(Path(path)), str(path), least)
 
     def open_bytes(self, data: bytes, name: str, least: int | None = None) -> Picture:
-        """A file's bytes → a picture, reduced as `decode` says; errors call it by its name. Raises PictureError."""
+        """A file's bytes → a picture, reduced as `decode` says. Errors use `name`. Raises PictureError."""
         header = plain_header(data, name)
         return decode(header, name, least) if header else self.decode(data, name, least)
 
@@ -79,7 +78,7 @@ class Decoder:
             except (OSError, EOFError):
                 code = process.wait()
                 self.stop()
-                self.started()  # starts while nobody waits for it
+                self.started()  # now, so that the next picture need not wait for it
                 raise ended(code, name) from None
             except PictureError:
                 raise
@@ -103,7 +102,7 @@ class Decoder:
             self.process.kill()
             self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
-            with suppress(OSError):  # what is still buffered reaches nobody
+            with suppress(OSError):  # closing flushes what is buffered, and the process has ended
                 pipe.close()  # type: ignore[union-attr]
         self.process = None
 
@@ -117,13 +116,13 @@ def start() -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=Path(__file__).parents[2],
-        env={**environment, "OPENBLAS_NUM_THREADS": "1"},  # a thread's buffers would count as memory
-        start_new_session=True,  # Ctrl-C is for the program, which ends this process itself
+        env={**environment, "OPENBLAS_NUM_THREADS": "1"},  # the buffers of more threads would count as memory
+        start_new_session=True,  # Ctrl-C goes to the program alone, which ends this process
     )
 
 
 def ask(process: subprocess.Popen[bytes], data: bytes, name: str, least: int | None) -> Picture:
-    """Send a picture to the decoding process and read what it made of it. Raises PictureError, OSError and EOFError."""
+    """Send a picture to the decoding process and read the result. Raises PictureError, OSError and EOFError."""
     assert process.stdin
     assert process.stdout
     process.stdin.write(struct.pack("<II", len(data), least or 0))
@@ -189,13 +188,13 @@ def send(sink: IO[bytes], message: dict[str, object]) -> None:
 
 
 def clock(seconds: float) -> None:
-    """Let the operating system end this process after so much CPU time; 0: no longer."""
+    """Let the operating system end this process after so many seconds of CPU time; 0 removes the limit."""
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def limit_memory() -> None:
-    """Bound the address space, where the operating system can; no core dumps, no files."""
+    """On Linux, bound the address space, and forbid core dumps and writing files."""
     if sys.platform == "linux":
         import resource
 
@@ -215,8 +214,8 @@ def open_bounded(path: str | Path, least: int | None = None) -> Picture:
 
     Args:
         path: of a regular file.
-        least: in pixels; a picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by 2, 4 or
-            8) that leaves it at least this long. None for the whole picture.
+        least: a length in pixels. A picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by
+            2, 4 or 8); its shorter side stays at least this long. None for the whole picture.
 
     Returns:
         The picture, RGB and upright, and the size that it has in the file.

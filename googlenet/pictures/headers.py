@@ -1,7 +1,7 @@
-"""What a picture's file says before a pixel is decoded: format, size, orientation and the memory that decoding will take.
+"""The header of a picture file, read before a pixel is decoded: format, size, orientation, and the memory that decoding takes.
 
-Pillow reads metadata (EXIF, comments, profiles, text) in Python, some of it in quadratic time, and lets many kinds of exceptions
-out. Each reader below therefore also gives the file without its metadata, and only that goes to Pillow.
+Pillow reads metadata (EXIF, comments, profiles, text) in Python, some of it in quadratic time, and raises many kinds of
+exceptions. Each reader below therefore also returns the file without its metadata, and Pillow gets only that.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from googlenet.pictures.tags import ORIENTATION, TYPE_SIZES, directory, exif_ori
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 50_000_000
 MAX_MEMORY = 350_000_000
-"""Bytes that decoding may take by the header. The process that decodes is stopped at 400 MB (`googlenet.pictures.decoding`)."""
+"""Bytes that decoding may take, estimated from the header. The decoding process (`pictures/decoding.py`) gets 400 MB."""
 MAX_PARTS = 500_000
-"""Segments, chunks, blocks and tags that are read of one file: a third of a second of Python."""
+"""The most segments, chunks, blocks or tags that are read from one file: they take a third of a second."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""Pillow decoders that a visitor's bytes may reach; the rest stay shut."""
+"""The formats that may be read. No other decoder of Pillow gets a visitor's file."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture's file says of itself."""
+    """What a picture file states about itself."""
 
     format: str
     """one of `FORMATS`"""
@@ -37,13 +37,13 @@ class Header:
     bytes_per_pixel: float
     """an upper estimate of the memory that decoding takes at its peak, the RGB result of 3 bytes included"""
     orientation: int = 1
-    """EXIF's, 1 to 8"""
+    """the EXIF orientation, 1 to 8"""
     passes: int = 1
     """how often the decoder goes over the picture: the scans of a JPEG"""
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """(width, height) in pixels of the picture as it is looked at."""
+        """(width, height) in pixels after the orientation is applied."""
         return self.size if self.orientation < 5 else (self.size[1], self.size[0])
 
 
@@ -58,7 +58,7 @@ class Frame(NamedTuple):
 
 
 def read_header(data: bytes, name: str, most_parts: int = MAX_PARTS) -> Header:
-    """Read and check what the file says of itself.
+    """Read a file's header and check it against the limits.
 
     Args:
         data: the whole file.
@@ -136,7 +136,7 @@ def jpeg_frame(segment: bytes) -> Frame:
 
 
 def png(data: bytes, most_parts: int) -> Header:
-    """ISO/IEC 15948. Keeps the chunks that the pixels need; a colour profile or a text of any length is no damage."""
+    """ISO/IEC 15948. Keeps the chunks that decoding needs. A colour profile or a text may have any length."""
     view, orientation = memoryview(data), 1
     kept = [view[:8]]
     position = 8
@@ -166,7 +166,7 @@ def gif(data: bytes, most_parts: int) -> Header:
         introducer = data[position]
         if introducer == 0x2C:  # a frame
             break
-        if introducer != 0x21:  # Pillow skips what stands between blocks, too
+        if introducer != 0x21:  # a byte between two blocks, which Pillow skips, too
             position += 1
             continue
         start, label = position, data[position + 1]
@@ -188,7 +188,7 @@ def gif(data: bytes, most_parts: int) -> Header:
 
 
 def bmp(data: bytes, most_parts: int) -> Header:
-    """Windows and OS/2 bitmaps. Pillow expands the run-length coded ones in Python, a quarter of a second a megapixel."""
+    """Windows and OS/2 bitmaps. Pillow expands run-length coding in Python, which takes 0.25 s for a megapixel."""
     if struct.unpack_from("<I", data, 14) == (12,):
         width, height = struct.unpack_from("<HH", data, 18)
         return Header("BMP", (width, height), data, 7)
@@ -197,7 +197,7 @@ def bmp(data: bytes, most_parts: int) -> Header:
 
 
 def webp(data: bytes, most_parts: int) -> Header:
-    """RIFF. libwebp reads the whole container itself, so nothing is left out; its animation decoder holds two RGBA canvases."""
+    """RIFF. Keeps the whole file: libwebp reads the container itself. Its animation decoder holds two RGBA canvases."""
     orientation = 1
     size: tuple[int, int] | None = None
     position = 12
@@ -231,13 +231,13 @@ def uint24(data: bytes, position: int) -> int:
 
 WIDTH, HEIGHT, BITS, SAMPLES, STRIP_ROWS, TILE_ROWS = 256, 257, 258, 277, 278, 323
 SINGLE = {WIDTH, HEIGHT, SAMPLES, STRIP_ROWS, TILE_ROWS, 259, 262, 266, 284, 292, 293, 317, 322}
-"""TIFF tags of one value"""
+"""TIFF tags that have one value"""
 FOR_PIXELS = SINGLE | {BITS, 273, 279, 320, 324, 325, 338, 339, 347, 512, 513, 514, 515, 519, 520, 521, 529, 530, 531, 532}
 """TIFF tags that decoding needs"""
 
 
 def tiff(data: bytes, most_parts: int) -> Header:
-    """TIFF 6.0 and BigTIFF. Gives the file a new directory of its first page, with the tags that the pixels need."""
+    """TIFF 6.0 and BigTIFF. Appends a new directory for the first page, with only the tags that decoding needs."""
     order = "<" if data[:1] == b"I" else ">"
     big = 43 in data[2:4]
     found = {WIDTH: 0, HEIGHT: 0, BITS: 1, SAMPLES: 1, ORIENTATION: 1, STRIP_ROWS: MAX_PIXELS, TILE_ROWS: MAX_PIXELS}
@@ -253,7 +253,7 @@ def tiff(data: bytes, most_parts: int) -> Header:
             kept.append(tag.entry)
     if not {273, 324, 513} & numbers:
         raise ValueError("no pixels")
-    if total > len(data):  # values that overlap would be copied again and again
+    if total > len(data):  # values that overlap would be copied many times
         raise ValueError("more values than bytes")
     new = struct.pack(order + ("Q" if big else "H"), len(kept)) + b"".join(kept) + bytes(8)
     place = len(data) + len(data) % 2

@@ -1,4 +1,4 @@
-"""The one door for pictures; a picture → the network's input, and the way back to the picture's frame."""
+"""Opens pictures, turns them into the network's input, and tells which part of a picture the network sees."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Deviation = Annotated[float, Field(ge=1e-4, le=1)]
 
 
 def open_image(source: ImageSource) -> Image.Image:
-    """The one door for pictures: a file, bytes or a PIL image → RGB, upright by its EXIF orientation, transparency on white.
+    """Open a picture: a file, bytes or a PIL image → RGB, upright by its EXIF orientation, transparency on white.
 
-    Pictures of more than 8 bits a channel are brought to 8 as `googlenet.pictures.levels` says. Decodes in the calling process;
-    `googlenet.pictures.decoding.open_bounded` bounds time and memory as well, for files from strangers.
+    More than 8 bits a channel are converted to 8 as `googlenet.pictures.levels` says. Decoding runs in the calling process. For
+    files from strangers, `googlenet.pictures.decoding.open_bounded` also bounds time and memory.
 
     Args:
         source: a PIL image, a file's path, or a file's bytes.
@@ -48,19 +48,19 @@ def open_image(source: ImageSource) -> Image.Image:
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """A PIL image of any mode, possibly not yet loaded, as `open_image` gives it."""
+    """Convert a PIL image of any mode, loaded or not, as `open_image` does."""
     try:
         image.load()
         exif = image.info.get("exif")
         orientation = exif_orientation(exif.removeprefix(b"Exif\0\0")) if isinstance(exif, bytes) else 1
         return image if is_rgb(image) and orientation == 1 else Image.fromarray(rgb_pixels(image, orientation, 1))
-    except Exception as error:  # Pillow lets nearly every kind out on broken files
+    except Exception as error:  # for broken files, Pillow raises nearly every kind
         raise PictureError("{name} is damaged or cut off; save it anew and try again.", name="The picture") from error
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a picture becomes the input of a set of weights; travels with them in `config.json`, where its limits are checked."""
+    """How a picture is prepared for a set of weights. `config.json` stores it with them; reading that file checks the limits."""
 
     resize: Pixels | tuple[Pixels, Pixels]
     """The shorter side in pixels, or (height, width) for a squashed resize."""
@@ -75,7 +75,8 @@ class Preprocess:
     def __call__(self, image: Image.Image) -> Tensor:
         """An RGB picture → (1, 3, crop, crop) float32. Only what the crop keeps is resized."""
         seen = self.seen(image.size)
-        box = max(seen.x0, 0), max(seen.y0, 0), min(seen.x1, image.width), min(seen.y1, image.height)  # rounding
+        # rounding may put an edge just outside the picture
+        box = max(seen.x0, 0), max(seen.y0, 0), min(seen.x1, image.width), min(seen.y1, image.height)
         filter = Image.Resampling[self.interpolation.upper()]
         pixels = torch.from_numpy(np.array(image.resize((self.crop, self.crop), filter, box))).permute(2, 0, 1)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
@@ -83,7 +84,7 @@ class Preprocess:
 
     @property
     def enough(self) -> int:
-        """Shorter side in pixels of a picture that may stand for a larger one: twice what the resize makes of it."""
+        """Shorter side in pixels to which a larger picture may be reduced beforehand: twice what the resize makes of it."""
         return 2 * (self.resize if isinstance(self.resize, int) else max(self.resize))
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:

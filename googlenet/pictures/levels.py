@@ -1,11 +1,11 @@
-"""Values of any depth → 8 bits a channel. In pieces, so that no second copy of a picture is needed.
+"""Convert values of any bit depth to 8 bits a channel, tile by tile, so that no second copy of a picture is needed.
 
-Integers of 16 or 32 bits count from 0 to the largest number of the fewest bits (8, 10, 12, 14, 16, 17 …) that hold 99.99 % of the
-pixels. Floats from 0 to 1 count so, other floats from their minimum to their maximum. What lies outside is clipped; NaN and
-infinity become 0.
+For integers of 16 or 32 bits, black is 0. White is the largest number of b bits, where b is the smallest of 8, 10, 12, 14, 16,
+17 … that holds 99.99 % of the pixels. For floats between 0 and 1, black is 0 and white is 1. For other floats, black is the
+minimum and white the maximum. Values outside are clipped; NaN and infinity become black.
 
-Pillow keeps the high byte alone of a 16-bit colour, so that 12-bit colours in a 16-bit file would be dark. Told another order of
-bytes, it keeps the low byte. Such a file is therefore decoded twice where its high bytes are small.
+Of a 16-bit colour, Pillow keeps only the high byte, so that 12-bit colours in a 16-bit file would be dark. Where it is told the
+opposite byte order, it keeps the low byte. A file whose high bytes are small is therefore decoded twice, once for each byte.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 TILE = 1024
-"""Side in pixels of the pieces in which a picture is converted, so that no second copy of it is needed."""
+"""Side in pixels of the tiles in which a picture is converted."""
 BITS = (8, 10, 12, 14, 16, *range(17, 33))
 """How many bits of an integer a camera or scanner uses."""
 SWAPPED = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
-"""Pillow's name for an order of two bytes → for the order in which the other byte is kept"""
+"""Pillow's name for a byte order → its name for the order with which it keeps the other byte"""
 LOW_BYTES = {f"{bands};{order}": f"{bands};{SWAPPED[order]}" for bands in ("RGB", "RGBX", "RGBA") for order in SWAPPED} | {
     "LA;16B": "RGBA"  # the four bytes of a pixel, one a band
 }
-"""Pillow's name for a layout of 16-bit colours → for the layout that makes it keep their low bytes"""
+"""Pillow's name for a layout of 16-bit colours → its name for the layout with which it keeps their low bytes"""
 PLANAR_CONFIGURATION = 284
-"""A TIFF tag: 2 where each band lies apart. Its rows are decoded without a name for their layout."""
+"""A TIFF tag: 2 where each band is stored apart. Pillow has no names for the layout of such rows."""
 
 ToBytes = Callable[[Image.Image], Image.Image]
 
@@ -42,7 +42,7 @@ def tiles(size: tuple[int, int], side: int = TILE) -> Iterator[tuple[int, int, i
 
 
 def levels(image: Image.Image) -> ToBytes:
-    """How a part of this picture gets 8 bits a channel; all parts alike."""
+    """The function that converts a tile of this picture to 8 bits a channel: the same for all of its tiles."""
     if image.mode == "F":
         black, white = float_range(image)
     elif image.mode.startswith("I"):
@@ -59,12 +59,12 @@ def to_bytes(values: NDArray[Any], black: float, white: float) -> NDArray[np.uin
 
 
 def values_of(image: Image.Image) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):  # a NaN may be of the kind that signals
+    with np.errstate(invalid="ignore"):  # a signalling NaN
         return np.asarray(image, dtype=np.float64)
 
 
 def float_range(image: Image.Image) -> tuple[float, float]:
-    """What is black and what is white in a picture of mode F."""
+    """The values of black and white in a picture of mode F."""
     low, high = np.inf, -np.inf
     for box in tiles(image.size):
         values = values_of(image.crop(box))
@@ -76,7 +76,7 @@ def float_range(image: Image.Image) -> tuple[float, float]:
 
 
 def integer_range(image: Image.Image) -> float:
-    """What is white in a picture of integers."""
+    """The value of white in a picture of integers."""
     lengths: NDArray[np.int64] = np.zeros(33, np.int64)
     for box in tiles(image.size):
         values = values_of(image.crop(box)).clip(0)
@@ -90,13 +90,13 @@ def white_of(held: NDArray[np.int64]) -> float:
 
 
 def low_tiles(image: Image.Image) -> list[ImageFile._Tile]:
-    """What makes Pillow decode the low bytes of a picture's 16-bit colours.
+    """The `tile` list with which Pillow decodes the low bytes of a picture's 16-bit colours.
 
     Args:
         image: opened and not loaded.
 
     Returns:
-        For the `tile` of the same picture, opened again; empty where it has no such colours or Pillow cannot give them.
+        The `tile` for the same picture, opened again. Empty where it has no such colours or Pillow cannot decode them.
     """
     if not isinstance(image, ImageFile.ImageFile) or getattr(image, "tag_v2", {}).get(PLANAR_CONFIGURATION) == 2:
         return []
@@ -110,17 +110,17 @@ def low_tiles(image: Image.Image) -> list[ImageFile._Tile]:
 
 
 def need_low_bytes(high: Image.Image) -> bool:
-    """Whether the high bytes of 16-bit colours do not tell the picture: 14 bits hold 99.99 % of them, or one is transparent."""
+    """Whether the high bytes of 16-bit colours are not enough: 14 bits hold 99.99 % of the values, or a colour is transparent."""
     counts = np.array(high.histogram()[: 3 * 256]).reshape(3, 256).sum(axis=0)
     return bool(counts[:64].sum() >= 0.9999 * counts.sum()) or "transparency" in high.info
 
 
 def narrow(high: Image.Image, low: ImageFile.ImageFile) -> None:
-    """Bring 16-bit colours to 8 bits, colours and transparency each by their own range.
+    """Convert 16-bit colours to 8 bits, colours and transparency each by their own range.
 
     Args:
-        high: RGB or RGBA, the high bytes; the result takes their place.
-        low: opened, with `low_tiles`.
+        high: RGB or RGBA, the high bytes. It is overwritten with the result.
+        low: the same picture, opened again, with `low_tiles`.
     """
     grey = low.tile[0].args == ("RGBA",)
     its_low = {"R": "G", "G": "G", "B": "G", "A": "A"} if grey else {band: band for band in "RGBA"}

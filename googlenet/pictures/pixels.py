@@ -1,4 +1,4 @@
-"""A picture's file → RGB of 8 bits a channel, upright, transparency on white. In pieces, so that no second copy is needed."""
+"""A picture file → RGB of 8 bits a channel, upright, transparency on white; tile by tile, so that no second copy is needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from googlenet.pictures.headers import MAX_BYTES, MAX_MEMORY, Header
 from googlenet.pictures.levels import TILE, levels, low_tiles, narrow, need_low_bytes, tiles
 
 BYTES_DECODED_TWICE = 9
-"""A pixel's memory where the low bytes are decoded, too: 38 megapixels fit."""
+"""Bytes of memory for a pixel where the low bytes are decoded, too: 38 megapixels fit into `MAX_MEMORY`."""
 
 TURNS = {
     1: (False, 1, 1),
@@ -57,7 +57,7 @@ def read_file(path: Path) -> bytes:
 
 
 def without_waiting(path: str, flags: int) -> int:
-    """Open a FIFO that has no writer, too, instead of waiting for one."""
+    """Open a path without waiting: opening a FIFO waits for a writer otherwise."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -65,13 +65,13 @@ def decode(header: Header, name: str, least: int | None = None) -> Picture:
     """Decode a picture in this process.
 
     Args:
-        header: of `read_header`, whose limits bound the memory.
+        header: what `read_header` gives; its limits bound the memory.
         name: what to call it in an error.
-        least: in pixels; a picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by 2, 4 or
-            8) that leaves it at least this long. None for the whole picture.
+        least: a length in pixels. A picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by
+            2, 4 or 8); its shorter side stays at least this long. None for the whole picture.
 
     Raises:
-        PictureError: whatever keeps it from being decoded.
+        PictureError: it cannot be decoded.
     """
     try:
         image: Image.Image = opened(header)
@@ -91,14 +91,14 @@ def decode(header: Header, name: str, least: int | None = None) -> Picture:
             low.close()
         if not is_rgb(image) or header.orientation != 1 or factor != 1:
             pixels = rgb_pixels(image, header.orientation, factor)
-            image.close()  # gives its memory back before the result takes its own
+            image.close()  # frees its memory before the result is made
             image = Image.fromarray(pixels)
         return Picture(image, header.upright_size)
     except MemoryError as error:
         raise PictureError(
             "{name} takes too much memory to decode; save it smaller or as a JPEG and try again.", name=name
         ) from error
-    except Exception as error:  # Pillow lets nearly every kind out on broken files
+    except Exception as error:  # for broken files, Pillow raises nearly every kind
         raise PictureError("{name} is damaged or cut off; save it anew and try again.", name=name) from error
 
 
@@ -114,9 +114,9 @@ def rgb_pixels(image: Image.Image, orientation: int, factor: int) -> NDArray[np.
     """A loaded picture of any mode → RGB.
 
     Args:
-        image: of any mode; more than 8 bits a channel are brought to 8 by `levels`, transparency is laid on white.
-        orientation: EXIF's, 1 to 8, of the picture as stored.
-        factor: so many pixels a side become one.
+        image: of any mode. More than 8 bits a channel are converted by `levels`; transparency is laid on white.
+        orientation: the EXIF orientation, 1 to 8, of the stored picture.
+        factor: factor × factor pixels become one.
 
     Returns:
         (height, width, 3) of the upright picture.

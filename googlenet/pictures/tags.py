@@ -9,7 +9,7 @@ from typing import NamedTuple
 ORIENTATION = 274
 
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""TIFF's number of a type of values → bytes of one value"""
+"""TIFF's number of a value type → bytes of one value"""
 
 
 class Tag(NamedTuple):
@@ -17,17 +17,17 @@ class Tag(NamedTuple):
 
     number: int
     kind: int
-    """of its values, 1 to 18"""
+    """the type of its values, 1 to 18"""
     values: int
-    """how many"""
+    """how many values"""
     entry: bytes
-    """as it stands in the file"""
+    """its bytes in the file"""
     value: int
     """the first value of a BYTE, SHORT, LONG or LONG8, else 0"""
 
 
 def directory(data: bytes, order: str, big: bool) -> Iterator[Tag]:
-    """The entries of the first directory of a TIFF; EXIF is one, too."""
+    """The entries of the first directory of a TIFF. EXIF data is a TIFF, too."""
     (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
     (entries,) = struct.unpack_from(order + ("Q" if big else "H"), data, place)
     place += 8 if big else 2
@@ -45,7 +45,7 @@ def directory(data: bytes, order: str, big: bool) -> Iterator[Tag]:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """The orientation, 1 to 8, that EXIF (a TIFF without pixels) names; 1 where it names none that can be read.
+    """The orientation, 1 to 8, that EXIF data (a TIFF without pixels) states; 1 where none can be read.
 
     Only this entry is read, so that damage in another one, which is common, does not matter.
     """
