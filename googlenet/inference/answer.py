@@ -1,4 +1,4 @@
-"""A pass's numbers for one picture → its Explanation: temperatures, the picture's frame, channels by branch."""
+"""A pass's numbers for one picture → its Explanation: probabilities, places in the picture, channels by branch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def explanation_of(
     config: ModelConfig,
     provenance: Provenance,
 ) -> Explanation:
-    """One picture's numbers in their frame.
+    """Make the Explanation of one picture from a pass's numbers.
 
     Args:
         result: what the pass gave for the picture.
@@ -55,7 +55,7 @@ def explanation_of(
 
 
 def channels(stage: str, result: PictureResult, seen: Box, model: GoogLeNet) -> tuple[Channel, ...]:
-    """The strongest channels of a stage, for the class and then against it."""
+    """The strongest channels of a stage: first those for the class, then those against it."""
     ends = np.cumsum(model.stage(stage).splits)
     found = []
     parts = (result[f"{stage} {name}"] for name in ChannelMaps._fields)

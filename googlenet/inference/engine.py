@@ -2,8 +2,8 @@
 
 A CPU runs the pass as it is. On a GPU, launching its thousand kernels takes 12 to 15 ms, whatever they compute. So the pass,
 still Captum's, is captured once in a CUDA graph for each batch size of `SIZES` and replayed: one picture at 192 pixels then took
-2 ms on an H100, with the same numbers. What the graph reads lies at fixed places on the device: pictures, and questions as
-numbers. Its results leave in one tensor and one copy.
+2 ms on an H100, with the same numbers. A graph reads from fixed addresses on the device: pictures, and questions as numbers.
+Its results are one tensor, copied to the host at once.
 
 A GPU computes in float32, its convolutions with TF32 as torch does by default: bfloat16 took 8 % less time for one picture and
 18 % less for 256, and moved the maps by 1 to 2 %.
@@ -35,7 +35,7 @@ FIRST = (8, 1)
 """Sizes that are captured at the start: one visitor, and a few at once. The others follow at their first use."""
 
 LARGEST_ON_CPU = 8
-"""Enough to serve a crowd in few passes, few enough that nobody waits long for the others."""
+"""Pictures of one pass on a CPU. More would make everyone wait for the whole pass, fewer would take more passes."""
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class PictureResult:
         return self[name] if name in self.layout else None
 
     def copy(self) -> PictureResult:
-        """On memory of its own."""
+        """The same numbers in memory of their own."""
         return PictureResult(self.row.copy(), self.layout)
 
 
@@ -84,11 +84,11 @@ def pack(result: GradCamResult) -> tuple[Tensor, Layout]:
 
 
 class Engine:
-    """One model on its device. One call at a time: its graphs share their memory."""
+    """One model on its device. Only one call may run at a time: its graphs share their memory."""
 
     def __init__(self, model: GoogLeNet, size: int, *, graphs: bool | None = None, largest: int | None = None) -> None:
-        """`size`: side of the pictures in pixels. `graphs`: whether to pad and replay, by default on a GPU alone; on a CPU a
-        replay computes anew. `largest`: pictures that one pass takes at most."""
+        """`size`: side of the pictures in pixels. `graphs`: whether to pad and replay, by default only on a GPU. On a CPU a
+        replay computes the pass again. `largest`: the most pictures of one pass."""
         self.model, self.size = model, size
         self.device = next(model.parameters()).device
         self.graphs = self.device.type == "cuda" if graphs is None else graphs
@@ -100,7 +100,7 @@ class Engine:
         self.inputs: Inputs | None = None
 
     def warm_up(self) -> dict[str, tuple[int, int]]:
-        """Run once what the first question would wait for. Returns stage → (rows, columns) of its map."""
+        """Do beforehand what the first question would have to wait for. Returns stage → (rows, columns) of its map."""
         for n in FIRST if self.graphs else (1,):
             n = min(n, self.largest)
             results = self(torch.zeros(n, 3, self.size, self.size), [Question()] * n)
@@ -123,7 +123,7 @@ class Engine:
         return results
 
     def halve(self, n: int) -> None:
-        """Go on with half of n pictures, which the GPU's memory did not hold. Raises UserError where n is one."""
+        """Lower `largest` to half of n, because the GPU's memory did not hold n pictures. Raises UserError where n is one."""
         if n == 1:
             raise UserError("The GPU's memory is too small for one picture; use --device cpu.") from None
         self.largest = n // 2
@@ -164,7 +164,7 @@ class Engine:
 
 
 class Inputs(NamedTuple):
-    """What a graph reads, at fixed places on the device. All batch sizes share one place."""
+    """What a graph reads, at fixed addresses on the device. All batch sizes share them."""
 
     x: Tensor
     """(N, 3, S, S) float32, channels last"""
@@ -184,7 +184,7 @@ class Inputs(NamedTuple):
 
 
 class Plan:
-    """The pass for one batch size and set of heads, from inputs at fixed places to one tensor of results."""
+    """The pass for one batch size and set of heads, from inputs at fixed addresses to one tensor of results."""
 
     def __init__(self, model: GoogLeNet, inputs: Inputs, heads: tuple[str, ...], channels: bool) -> None:
         self.model, self.inputs, self.heads, self.channels = model, inputs, heads, channels
@@ -198,7 +198,7 @@ class Plan:
         return pack(one_pass(self.model, self.inputs.x, self.inputs.questions, self.heads, channels=self.channels))
 
     def capture(self) -> None:
-        """Record the pass. It runs three times before, so that cuDNN chooses its kernels and lack of memory shows."""
+        """Record the pass. Before that it runs three times: cuDNN chooses its kernels, and a lack of memory shows."""
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side), fastest_kernels():
@@ -227,7 +227,7 @@ class Plan:
 
 
 def lost(error: RuntimeError) -> UserError:
-    """The sentence for a GPU that fails: until the process ends, it gives nothing but this error."""
+    """The error for a GPU that failed. After that, every call of the GPU fails until the process ends."""
     logger.error("The GPU is lost.", exc_info=error)
     return UserError("The GPU does not answer any more; restart the program, with --device cpu if it happens again.")
 

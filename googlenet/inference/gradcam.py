@@ -20,22 +20,22 @@ from googlenet.explanation import Question
 from googlenet.model import GoogLeNet, HeadLogits
 
 FOR, AGAINST = 5, 3
-"""How many channels of a stage are named that speak most for the class, and against it."""
+"""How many channels of a stage are named: those with the most evidence for the class, and those with the most against it."""
 
 
 class ChannelMaps(NamedTuple):
-    """The strongest channels of a stage for N images: first the `FOR` that speak most for the class, then `AGAINST` against."""
+    """The strongest channels of a stage for N images: `FOR` for the class, then `AGAINST` against it."""
 
     indices: Tensor
     """(N, FOR + AGAINST) int64, among the stage's channels"""
     shares: Tensor
-    """(N, FOR + AGAINST) float32 in −1…1: part of the evidence; where it has the other sign, there are fewer such channels"""
+    """(N, FOR + AGAINST) float32 in −1…1: part of the evidence. The wrong sign: there are no more such channels"""
     maps: Tensor
     """(N, FOR + AGAINST, H, W) float32, signed, in logit units: α_k A_k"""
 
 
 class GradCamResult(NamedTuple):
-    """What one pass through the network tells about a batch of N images."""
+    """What one pass through the network gives for a batch of N images."""
 
     logits: HeadLogits
     """(N, classes) float32 of each head, detached"""
@@ -94,7 +94,7 @@ def as_tensor(questions: Sequence[Question]) -> Tensor:
 def one_pass(model: GoogLeNet, x: Tensor, questions: Tensor, heads: tuple[str, ...], *, channels: bool) -> GradCamResult:
     """`grad_cam` with its questions (N, 6) as a tensor on the model's device. It never waits for the device.
 
-    `heads` are all that the questions name, in order of depth; more may stand there and cost their backward pass.
+    `heads` holds all heads that the questions name, in order of depth. Each further head costs its backward pass.
     """
     head, target, contrast, *cell = questions.unbind(1)
     seen: dict[str, Tensor] = {}
@@ -105,7 +105,7 @@ def one_pass(model: GoogLeNet, x: Tensor, questions: Tensor, heads: tuple[str, .
         logits = forward(model, x, heads, activations)
         present = {name: value for name, value in zip(HEADS, logits, strict=True) if value is not None}
         seen.update({name: value.detach().float() for name, value in present.items()})
-        place = head - len(HEADS) + len(present)  # a model without auxiliary heads has the last of `HEADS` alone
+        place = head - len(HEADS) + len(present)  # a model without auxiliary heads has only the last of `HEADS`
         own = torch.stack(list(present.values()))[place, torch.arange(len(x), device=x.device)]  # (N, classes)
         targets = torch.where(target < 0, own.argmax(dim=1), target)
         seen["targets"] = targets
@@ -131,7 +131,7 @@ def one_pass(model: GoogLeNet, x: Tensor, questions: Tensor, heads: tuple[str, .
 def forward(model: GoogLeNet, x: Tensor, heads: Sequence[str], activations: dict[str, Tensor]) -> HeadLogits:
     """All heads' logits; `activations` is filled with each stage's output.
 
-    A head that nobody asks about records no graph, since its backward pass would give zeros.
+    No autograd graph is recorded for a head that is not in `heads`: its backward pass would give zeros.
     """
     aux1 = aux2 = None
     for name, stage in model.stages(x):
@@ -164,8 +164,8 @@ def channels_of(splits: tuple[int, ...], device: torch.device) -> Tensor:
 def strongest_channels(cells: Tensor, alpha: Tensor, position: Tensor) -> ChannelMaps:
     """Activation (N, H·W, K) and α (N, K) → the channels with the greatest and the least part of the stage's map.
 
-    A channel's part is its value in the cell at `position` (N,), its sum over all cells where that is −1. The maps returned are
-    (N, FOR + AGAINST, H·W).
+    A channel's part is that of the cell at `position` (N,), or of all cells together where `position` is −1. The maps returned
+    are (N, FOR + AGAINST, H·W).
     """
     images = torch.arange(len(cells), device=cells.device)
     inside = cells[images, position.clamp(min=0)]  # (N, K)
