@@ -30,7 +30,7 @@ def load(source: str | Repository, *, token: str | bool | None = None, progress:
         LoadedModel: the model, float32 and in eval mode, its configuration and where it came from.
 
     Raises:
-        WeightsError: whatever keeps the weights from loading.
+        WeightsError: the weights cannot be loaded.
 
     Example:
         >>> import torch
@@ -64,10 +64,10 @@ def list_folder(folder: str) -> list[str]:
 
 
 def import_weights(source: str, out: Path, normalise: str | None = None) -> LoadedModel:
-    """Write any SOURCE in this program's layout, with a card that tells where it came from.
+    """Write any SOURCE in this program's layout, with a card that names the source.
 
     `normalise` is `imagenet` or `half` (`readers.layouts.NORMALISATIONS`), for a file that does not say which of the two its
-    network was trained with. Raises WeightsError for one that says it.
+    network was trained with. Raises WeightsError where the file says it.
     """
     loaded = load(source)
     provenance = loaded.provenance

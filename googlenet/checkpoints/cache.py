@@ -1,4 +1,4 @@
-"""huggingface_hub's cache on this disk, and the visitors' own beside it."""
+"""The cache of huggingface_hub, and a second one for the weights that visitors name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Cache:
 
     root: Path
     quota: int | None = None
-    """bytes; None for as much as the disk holds"""
+    """bytes; None for no limit"""
 
     def folder(self, repository: Repository) -> Path:
         return self.root / repo_folder_name(repo_id=repository.id, repo_type="model")
@@ -31,15 +31,15 @@ class Cache:
         return self.folder(repository) / "snapshots" / commit
 
     def remember(self, repository: Repository, commit: str) -> None:
-        """Note which commit a revision was, for the next start without a network; a cache that cannot be written stays."""
+        """Note which commit a revision is, for a later load without a network. Does nothing where the cache cannot be written."""
         with contextlib.suppress(OSError):
             note = self.folder(repository) / "refs" / (repository.revision or "main")
             note.parent.mkdir(parents=True, exist_ok=True)
             note.write_text(commit, encoding="ascii")
-            os.utime(self.folder(repository))  # `make_room` drops what was used least recently
+            os.utime(self.folder(repository))  # `make_room` removes what was used least recently
 
     def find(self, repository: Repository) -> tuple[str, list[str]] | None:
-        """(commit, files) of what was asked for, as far as it is here."""
+        """(commit, cached files) of a repository at its revision; None where nothing of it is cached."""
         commit = repository.revision or ""
         if not COMMIT.fullmatch(commit):
             try:
@@ -51,7 +51,7 @@ class Cache:
         return (commit, files) if files and COMMIT.fullmatch(commit) else None
 
     def drop(self, repository: Repository, commit: str, files: Iterable[str]) -> None:
-        """Take files out, and the whole repository with the last of them."""
+        """Remove files, and the whole repository where no other file of it remains."""
         for file in files:
             remove(self.snapshot(repository, commit) / file)
         blobs = self.folder(repository) / "blobs"
@@ -63,9 +63,9 @@ class Cache:
             shutil.rmtree(folder, ignore_errors=True)
 
     def make_room(self, keep: Path, size: int) -> None:
-        """Drop what was used least recently, repositories and channels' pictures, until `size` more bytes are within the quota.
+        """Remove the least recently used repositories and channels' pictures until `size` more bytes fit into the quota.
 
-        `keep`: the folder in which they will be; its own files go last.
+        `keep`: the folder that gets these bytes; it is removed last.
         """
         if self.quota is None or not self.root.is_dir():
             return
@@ -79,11 +79,11 @@ class Cache:
             used[path] = 0
 
     def channel_picture(self, sha256: str, stage: str, channel: int) -> Path:
-        """Where the picture of what a channel looks for lies, by the SHA-256 of its weights."""
+        """The path of the picture of what a channel looks for. `sha256`: of the weights file."""
         return self.root / f"channels--{sha256}" / f"{stage}-{channel}.webp"
 
     def keep_channel_picture(self, sha256: str, stage: str, channel: int, data: bytes) -> None:
-        """Keep one for the next start; a cache that cannot be written stays."""
+        """Store such a picture. Does nothing where the cache cannot be written."""
         path = self.channel_picture(sha256, stage, channel)
         with contextlib.suppress(OSError):
             self.make_room(path.parent, len(data))
@@ -92,28 +92,28 @@ class Cache:
 
 
 OPERATOR = Cache(Path(constants.HF_HUB_CACHE))
-"""What whoever runs the program pulled."""
+"""What the person who runs the program pulled."""
 VISITORS = Cache(Path(constants.HF_HOME) / "googlenet-visitors", quota=1 << 30)
-"""What visitors of the page pulled, without the operator's token: neither sees what the other has."""
+"""What visitors of the page pulled, without the operator's token. Nothing is read from one cache for the other."""
 
 
 def size_of(folder: Path) -> int:
     size = 0
     for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # gone meanwhile
+        with contextlib.suppress(OSError):  # removed meanwhile
             size += path.lstat().st_size
     return size
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: a run that is interrupted leaves the one before."""
+    """Write a file whole or not at all: if writing is interrupted, the old file stays."""
     new = path.with_name(f".{path.name}.new")
     new.write_bytes(data)
     os.replace(new, path)
 
 
 def remove(path: Path) -> None:
-    """Take a file out of a cache, the blob that the name points to first."""
+    """Remove a file from a cache: the blob that the link points to, then the link."""
     path.resolve().unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 

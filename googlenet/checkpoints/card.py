@@ -13,7 +13,7 @@ from googlenet.checkpoints.checkpoint import CARD_FILE, read_beginning
 from googlenet.errors import Reason
 
 MAX_CARD, MAX_HEADER = 1 << 20, 1 << 16
-"""Bytes of a card that are read, and characters of its header."""
+"""The most bytes of a card that are read, and the most characters of its header."""
 
 
 def read_card(path: Path) -> RepoCard | None:
@@ -23,7 +23,7 @@ def read_card(path: Path) -> RepoCard | None:
     except Reason:
         return None
     header = REGEX_YAML_BLOCK.search(content)
-    if header is None or len(header[2]) > MAX_HEADER or "<<" in header[2]:  # merged mappings can double with every line
+    if header is None or len(header[2]) > MAX_HEADER or "<<" in header[2]:  # merged mappings may double at each line
         return None
     try:
         return RepoCard(content, ignore_metadata_errors=True)
@@ -32,7 +32,7 @@ def read_card(path: Path) -> RepoCard | None:
 
 
 def license_of(folder: Path) -> str | None:
-    """The licence that the card of a folder states, None without one."""
+    """The licence that the model card of a folder states; None where it states none."""
     card = read_card(folder / CARD_FILE)
     found = card.data.get("license") if card else None
     return found if isinstance(found, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}", found) else None

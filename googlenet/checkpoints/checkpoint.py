@@ -1,4 +1,4 @@
-"""A checkpoint in memory, and how its files are read: regular ones alone, with a bound."""
+"""A checkpoint in memory, and how its files are read: only regular files, up to a limit of bytes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "READ
 CHANNELS_FILES = ("channels/index.json", *(f"channels/{stage}.webp" for stage in STAGES))
 """Pictures of what the channels look for (`googlenet.atlas`), which may lie beside the weights."""
 MAX_SHEET = 4 << 20
-"""Largest of these files in bytes. The largest stage's sheet has 3.2 megapixels."""
+"""The most bytes of one of these files. The sheet of the largest stage has 3.2 megapixels."""
 MAX_BYTES = 200 * 1024 * 1024
-"""The largest published GoogLeNet file is Berkeley's: 54 MB."""
+"""The most bytes of a weights file. The largest published one is Berkeley's, 54 MB."""
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done (0…1) and the name of the file."""
@@ -27,7 +27,7 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A checked network with what travels with its weights."""
+    """A checked network, its configuration and its origin."""
 
     model: GoogLeNet
     """float32, in eval mode"""
@@ -38,7 +38,7 @@ class LoadedModel:
 
 
 def read_beginning(path: Path, size: int) -> bytes:
-    """At most `size` bytes of a regular file: a device or a pipe may have no end. Raises Reason."""
+    """The first `size` bytes of a regular file. Raises Reason, also for a device or a pipe, which may have no end."""
     try:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):

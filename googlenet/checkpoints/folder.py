@@ -37,7 +37,7 @@ MAX_CONFIG = 16 * 1024 * 1024
 
 
 def read_folder(folder: Path, file: str, source: str, revision: str | None = None, offline: bool = False) -> LoadedModel:
-    """Read a weights file of a folder: safetensors with the `config.json` beside it, any other by its reader."""
+    """Read a weights file in a folder: safetensors with the `config.json` beside it, any other file with its reader."""
     path = folder / file
     data = read_whole(path, source, MAX_BYTES)
     assumed = None
@@ -55,22 +55,22 @@ def read_folder(folder: Path, file: str, source: str, revision: str | None = Non
 
 
 def labels_of(classes: int) -> tuple[str, ...]:
-    """ImageNet's names where there are 1,000 classes; layouts other than ours carry none."""
+    """Labels for a layout that carries none: ImageNet's names where there are 1,000 classes, else numbers."""
     if classes == 1000:
         return tuple(each.name for each in imagenet_classes())
     return tuple(f"class {i}" for i in range(classes))
 
 
 def save(loaded: LoadedModel, folder: str | Path, card: str | None = None) -> None:
-    """Write weights in this program's layout, with the channels' pictures that lie beside them: whole or not at all.
+    """Write weights in this program's layout, with the channels' pictures beside them: all files or none.
 
     Args:
         loaded: what `load` gives. Its tensors are written in half precision, those of BatchNorm in float32.
-        folder: made where it is missing; files of the same names are replaced.
-        card: the model card, README.md. By default one that is there stays, else a short one is written.
+        folder: created where it is missing. Files of the same names are replaced.
+        card: the model card, README.md. By default an existing card stays; where there is none, a short one is written.
 
     Raises:
-        WeightsError: the folder cannot be written, or what was written could not be read.
+        WeightsError: the folder cannot be written, or this program could not read what it would write.
 
     Example:
         >>> import os, tempfile
@@ -97,8 +97,9 @@ def write_folder(
 ) -> None:
     """Write the files of this program's layout, and `more` by name: all of them or none.
 
-    Half precision, BatchNorm's tensors in float32. Without a `card` one that is there stays, else a short one is written. Raises
-    WeightsError where the folder cannot be written, or what was written could not be read.
+    Tensors are written in half precision, those of BatchNorm in float32. Without `card`, an existing card stays; where there is
+    none, a short one is written. Raises WeightsError where the folder cannot be written, or where this program could not read
+    what it would write.
     """
     text = dump_config(config).encode()
     parse_config(text, str(folder))  # never write what cannot be read
@@ -116,7 +117,7 @@ def write_folder(
 
 
 def as_written(name: str, value: Tensor) -> Tensor:
-    """A tensor as it is written: BatchNorm's, and what half precision cannot hold, as they are."""
+    """A tensor as it is written: in half precision; unchanged for BatchNorm and for values that half precision cannot hold."""
     value = value.cpu().contiguous()
     if ".bn." in name:
         return value
@@ -125,7 +126,7 @@ def as_written(name: str, value: Tensor) -> Tensor:
 
 
 def replace_files(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files into a folder. Where one cannot be written, the folder is as before. Raises OSError."""
+    """Write files into a folder. If one cannot be written, the folder is left as it was. Raises OSError."""
     created = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     new, old = (folder / f".{secrets.token_hex(8)}.{kind}" for kind in ("new", "old"))

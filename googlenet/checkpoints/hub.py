@@ -36,7 +36,7 @@ DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errn
 
 
 class HubAwayError(Exception):
-    """The Hub gives no answer that could be used: no network, offline mode, an error of its own."""
+    """The Hub gives no usable answer: there is no network, offline mode is set, or the Hub has an error."""
 
     def __init__(self, why: Reason) -> None:
         super().__init__(str(why))
@@ -44,17 +44,18 @@ class HubAwayError(Exception):
 
 
 def pull(repository: Repository, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
-    """Weights from the Hub, pinned to one commit, through huggingface_hub's cache; the cached copy where the Hub is away.
+    """Load weights from the Hub, pinned to one commit, through huggingface_hub's cache.
 
-    Every file is compared with the digest that the Hub states; one that differs is dropped from the cache.
+    Where the Hub gives no usable answer, the cached copy is loaded. Every file is compared with the digest that the Hub states;
+    a file that differs is removed from the cache.
     """
     return load_files(OPERATOR, repository, token, DownloadProgress(progress))
 
 
 def pull_for_visitor(repository: Repository, progress: Progress | None = None) -> LoadedModel:
-    """Weights that a visitor of the page names: without this machine's token, from and into a cache of the visitors' own.
+    """Load weights that a visitor of the page names, without this machine's token, through the visitors' own cache.
 
-    That cache has a quota, and files that are no weights do not stay in it.
+    That cache has a quota. Files that turn out not to be weights are removed from it.
     """
     return load_files(VISITORS, repository, False, DownloadProgress(progress))
 
@@ -129,7 +130,7 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
         raise HubAwayError(Reason("the Hub cannot be reached")) from None
     except (ValueError, KeyError, TypeError, AttributeError):  # such as a hotel's log-in page
         raise HubAwayError(OTHER) from None
-    if info.gated and token is False:  # its listing is public, its files are the operator's alone
+    if info.gated and token is False:  # its listing is public, but its files need a token
         raise gated(source)
     if not COMMIT.fullmatch(info.sha or "") or (COMMIT.fullmatch(revision or "") and info.sha != revision):
         raise WeightsError("The Hub does not say which commit {source} is at; nothing is loaded.", source=str(repository))
@@ -147,14 +148,14 @@ def gated(source: str) -> WeightsError:
 
 
 class DownloadProgress:
-    """Counts the bytes that arrive: tells the share to whoever waits, and ends a download that does not end itself."""
+    """Counts the bytes that arrive, reports the progress, and ends a download that exceeds `MAX_BYTES`."""
 
     def __init__(self, progress: Progress | None) -> None:
         self.progress = progress
         self.total = self.received = self.arrived = self.finished = 0
 
     def bar(self, name: str) -> type[tqdm]:
-        """huggingface_hub's bar for the terminal, counted."""
+        """huggingface_hub's progress bar, which also counts here what arrives."""
 
         class Bar(tqdm):
             def update(bar, n: float | None = 1) -> bool | None:  # noqa: N805
@@ -178,7 +179,7 @@ class DownloadProgress:
 
 
 class PlainHttp:
-    """While it is entered, huggingface_hub moves files over HTTP and not by Xet.
+    """A context in which huggingface_hub transfers files over HTTP instead of Xet.
 
     Xet keeps a second cache, outside every quota, and reports each byte to two progress bars; for 54 MB it gains nothing.
     """
@@ -192,7 +193,7 @@ class PlainHttp:
             if not self.users:
                 self.before = (constants.HF_HUB_DISABLE_XET, constants.DOWNLOAD_CHUNK_SIZE)
             self.users += 1
-            constants.HF_HUB_DISABLE_XET, constants.DOWNLOAD_CHUNK_SIZE = True, 1 << 16  # a step of the progress
+            constants.HF_HUB_DISABLE_XET, constants.DOWNLOAD_CHUNK_SIZE = True, 1 << 16  # bytes for each report of progress
 
     def __exit__(self, *_: object) -> None:
         with self.lock:
@@ -207,7 +208,7 @@ PLAIN_HTTP = PlainHttp()
 def download(
     cache: Cache, repository: Repository, commit: str, file: RepoSibling, token: str | bool | None, meter: DownloadProgress
 ) -> None:
-    """One file of a commit into the cache, checked. Raises WeightsError; what differs from the Hub's word does not stay."""
+    """Download one file of a commit into the cache. Raises WeightsError; a file that differs from the Hub's digest is removed."""
     name, source = file.rfilename, repository.id
     try:
         with PLAIN_HTTP:
@@ -217,7 +218,7 @@ def download(
     except RemoteEntryNotFoundError:
         raise WeightsError("{source} holds no file {file}.", source=source, file=name) from None
     except (HTTPError, OSError, ValueError) as error:
-        cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error  # the library's, around what happened
+        cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error  # the library wraps what happened
         if isinstance(cause, OSError) and cause.errno in DISK:
             raise WeightsError(
                 "The cache {folder} cannot be written: {why}; set HF_HOME to a folder that can be.",
@@ -237,7 +238,7 @@ def download(
 
 
 def short_reason(error: BaseException | None) -> Reason:
-    """An error of the network or the disk in a few words, without addresses and request numbers."""
+    """An error of the network or the disk in a few words, without URLs and request numbers."""
     if isinstance(error, HfHubHTTPError):
         return Reason("the Hub answers with error {status}", status=error.response.status_code)
     if isinstance(error, HTTPError):
@@ -254,7 +255,7 @@ def short_reason(error: BaseException | None) -> Reason:
 
 
 def find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str, str]:
-    """(commit, weights file) that the cache holds of what was asked for. Raises WeightsError where it holds nothing of it."""
+    """(commit, weights file) of a repository in the cache. Raises WeightsError where it is not there or damaged."""
     source = str(repository)
     found = cache.find(repository)
     if found is None or (repository.file and repository.file not in found[1]):

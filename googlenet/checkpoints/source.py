@@ -1,4 +1,4 @@
-"""SOURCE as text: `user/repo[@revision][:file]`, the known repositories, and the one weights file among many names."""
+"""SOURCE as text: `user/repo[@revision][:file]`, the known repositories, and the choice of the weights file among many files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Repository:
 
 @dataclass(frozen=True)
 class KnownSource:
-    """A place where a GoogLeNet is known to lie."""
+    """A repository that is known to hold a GoogLeNet."""
 
     source: str
     title: str
@@ -68,7 +68,7 @@ COMMIT = re.compile("[0-9a-f]{40}")
 TRAINING_STATE = re.compile(
     r"(optim|optimizer|(lr_)?scheduler|scaler|rng_state|random_states?|training_args)([._-]|$)", re.IGNORECASE
 )
-"""What training programs leave beside the weights under the same suffixes."""
+"""Files that training programs leave beside the weights, with the same suffixes."""
 
 
 def parse_repository(text: str) -> Repository:
@@ -87,7 +87,7 @@ def stays_inside(name: str) -> bool:
 
 
 def choose(names: Iterable[str], source: str) -> str:
-    """The one file that holds the weights: ours, or the only one in a layout that a reader reads."""
+    """The file that holds the weights: `model.safetensors` beside `config.json`, else the only file with a reader's suffix."""
     names = list(names)
     if CONFIG_FILE in names and WEIGHTS_FILE in names:
         return WEIGHTS_FILE

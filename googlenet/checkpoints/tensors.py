@@ -1,4 +1,4 @@
-"""The check of tensors: every name, shape and value before anything is copied into a network."""
+"""Checks every tensor's name, shape and values before any is copied into a network."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from googlenet.errors import WeightsError
 from googlenet.model import GoogLeNet
 
 MAX_CLASSES = 50_000
-"""Their linear layers are as large as a file may be."""
+"""The most classes: the linear layers of so many are as large as a file may be."""
 
 
 def build(architecture: Architecture, classes: int, tensors: Mapping[str, Tensor], source: str) -> GoogLeNet:
     """The network with these tensors, float32 and in eval mode. Raises WeightsError for the first that does not fit."""
-    with torch.device("meta"):  # shapes alone, no memory: `classes` is what the file claims
+    with torch.device("meta"):  # only shapes, no memory: the number of classes comes from the file
         model = GoogLeNet(architecture, classes)
     expected = model.state_dict()
     for name in [*expected, *tensors]:
@@ -61,7 +61,7 @@ def check(name: str, found: Tensor, wanted: Tensor, source: str) -> None:
 
 
 def count_classes(tensors: Mapping[str, Tensor], source: str) -> int:
-    """The classes that the main head's linear layer tells apart."""
+    """The number of classes, by the shape of the main head's linear layer."""
     fc = tensors.get("fc.weight")
     if fc is None or fc.ndim != 2 or not 2 <= fc.shape[0] <= MAX_CLASSES:
         raise WeightsError("The weights of {source} have no linear layer of the shape classes×1024 (fc.weight).", source=source)
