@@ -1,1 +1,1 @@
-"""Training and measuring: data, loop, evaluation. The network's page needs none of it."""
+"""Training and evaluation. The page needs nothing from here."""

@@ -1,4 +1,4 @@
-"""How sure a set of weights may be: temperatures of its heads, and when none of the labels looks likely."""
+"""Calibration: the temperatures of the heads, and the probability below which no label looks likely."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FLAGGED = 0.1
-"""Share of pictures of known classes for which the page may say that none of its classes looks likely."""
+"""Share of pictures of known classes for which the page may say that no class looks likely."""
 ENOUGH = 100
-"""Pictures that a temperature or a threshold needs; with fewer there is none."""
+"""The fewest pictures from which a temperature or a threshold is computed."""
 TEMPERATURES = (0.05, 20.0)
-"""Temperatures are sought in this range; `config.json` may state 0.01 to 100."""
+"""The range that is searched for temperatures; `config.json` may state 0.01 to 100."""
 FOLDS = 10
+"""Parts of the cross-validation."""
 CLEAR = 1.96
-"""Standard errors by which a temperature must do better on held-out pictures: a 95 % interval above 0."""
+"""How many standard errors above 0 a temperature's mean gain on held-out pictures must be: its 95 % interval is above 0."""
 
 
 def calibration_error(logits: Tensor, labels: Tensor, temperature: float = 1.0, bins: int = 15) -> float:
@@ -32,17 +33,17 @@ def calibration_error(logits: Tensor, labels: Tensor, temperature: float = 1.0, 
 
 
 def choose_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The fitted temperature where it is clearly better than none on pictures that it was not fitted on, else 1.
+    """The fitted temperature where it is clearly better than 1 on pictures that it was not fitted on, else 1.
 
-    Cross-validation in `FOLDS` parts: a picture's gain is how much the temperature that the other parts fit raises the logarithm
-    of its label's probability. The mean gain must be more than `CLEAR` standard errors above 0.
+    Cross-validation in `FOLDS` parts: the temperature is fitted on the other parts. A picture's gain is how much this temperature
+    raises the logarithm of its label's probability. The mean gain must be more than `CLEAR` standard errors above 0.
 
     Args:
         logits: (N, classes) float32.
         labels: (N,) int64.
 
     Returns:
-        1 also where there are fewer than `ENOUGH` pictures; always within `TEMPERATURES`.
+        The temperature, within `TEMPERATURES`; 1 where there are fewer than `ENOUGH` pictures.
     """
     if len(labels) < ENOUGH:
         return 1.0
@@ -58,7 +59,7 @@ def choose_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The temperature that makes softmax(logits / temperature) most likely for the labels, within `TEMPERATURES`.
+    """The temperature in `TEMPERATURES` for which softmax(logits / temperature) gives the labels the highest likelihood.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", 2017.
     """
@@ -68,7 +69,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     def loss(log_temperature: float) -> float:
         return losses(logits, labels, math.exp(log_temperature)).mean().item()
 
-    golden = (math.sqrt(5) - 1) / 2  # the loss is convex in 1 / temperature, so it has one minimum in between
+    golden = (math.sqrt(5) - 1) / 2  # the loss is convex in 1 / temperature, so it has one minimum in this range
     while high - low > 1e-5:
         left, right = high - golden * (high - low), low + golden * (high - low)
         if loss(left) < loss(right):
@@ -84,9 +85,9 @@ def losses(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
 
 
 def confidences(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """The best probability (N,) for each picture as it is, and as if its class were unknown.
+    """The highest probability (N,) for each picture as it is, and as if its class were unknown.
 
-    For the second the true class's logit is removed: what is left is how sure the network is of a name that must be wrong.
+    For the second, the true class's logit is removed. The class that then has the highest probability must be wrong.
     """
     logits = logits / temperature
     unknown = logits.scatter(1, labels[:, None], -math.inf)
@@ -94,9 +95,9 @@ def confidences(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Ten
 
 
 def unlikely_below(logits: Tensor, labels: Tensor, temperature: float) -> float | None:
-    """The best probability below which the page says that none of its classes looks likely: `FLAGGED` of known pictures are.
+    """The threshold: where the highest probability is below it, the page says that no class looks likely.
 
-    None where there are fewer than `ENOUGH` pictures.
+    It is chosen so that a share of `FLAGGED` of these pictures is below it. None where there are fewer than `ENOUGH` pictures.
     """
     if len(labels) < ENOUGH:
         return None

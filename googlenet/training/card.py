@@ -1,4 +1,4 @@
-"""The model card: what the weights are, how they measure, how they were made."""
+"""The model card: what the weights are, how accurate they are, and how they were made."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from googlenet.training.recipe import Recipe
 
 
 class Made(NamedTuple):
-    """How the weights were made, as the card tells it."""
+    """How the weights were made, for the card."""
 
     name: str
     """a title for the weights"""
@@ -34,7 +34,7 @@ class Made(NamedTuple):
 
     @classmethod
     def of(cls, run: Run, checked: Checked, options: Options) -> Made:
-        """What a run that has ended says of itself."""
+        """Describe a run that has ended."""
         known = checked.classes == weights_classes([row.name for row in imagenet_classes()])
         title = "ImageNet's 1,000 classes" if known else f"{len(checked.classes):,} classes of {name_of(options.data[0])}"
         rows = "" if checked.exam.rows == "all" else f" --rows {checked.exam.rows}"
@@ -48,7 +48,7 @@ class Made(NamedTuple):
 
 
 def name_of(path: str | Path) -> str:
-    """The last part of a path: a card is for others, who do not have this machine's folders."""
+    """The last part of a path: readers of a card do not have this machine's folders."""
     return Path(path).resolve().name
 
 
@@ -103,7 +103,7 @@ def write_card(config: ModelConfig, reports: dict[str, HeadReport], answers: Ans
     """The card with its YAML header.
 
     Args:
-        config: as it is written beside the weights, with metrics.
+        config: the one that is written beside the weights, with metrics.
         reports: head → what was measured.
         answers: what the reports were made from.
         made: how the weights were made.
@@ -155,7 +155,7 @@ LIMITS = (
 
 
 def calibration_section(config: ModelConfig, answers: Answers) -> str:
-    """Temperatures, and how the weights meet things that they do not know."""
+    """Temperatures, and how the weights answer where a picture's class is unknown to them."""
     assert config.metrics is not None
     lines = ["## Calibration and unknown things"]
     if config.temperatures:

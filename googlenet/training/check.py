@@ -1,4 +1,4 @@
-"""Everything that would end a training run later, found before its first step and told at once."""
+"""Finds every mistake that would end a training run later, before its first step, and reports all of them together."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from googlenet.training.recipe import SIZES, Recipe
 from googlenet.training.teachers import Teacher, load_teacher
 
 MARGIN = 1.25
-"""Pictures are kept at this many times the side that the network sees: random crops are smaller than the picture."""
+"""Pictures are kept at this many times the network's input side, since a random crop is smaller than the picture."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a run is asked for besides its recipe."""
+    """The options of a run besides its recipe."""
 
     data: tuple[Path, ...]
     """data sets as `read_split` reads them"""
     out: Path
     init: str | None = None
-    """SOURCE of the weights to start from; the last layers are new where the classes differ"""
+    """SOURCE of the weights to start from; where the classes differ, the last layers start anew"""
     teacher: str | None = None
     """`package.module:function`"""
     shares: tuple[float, ...] | None = None
-    """of each data set in a batch; None means by its number of pictures"""
+    """the share of each data set in a batch; None: by its number of pictures"""
     input_size: int | None = None
-    """side of the pictures in use, in pixels; None means the schedule's last size"""
+    """side in pixels of the trained network's input; None: the schedule's last size"""
     resume: bool = False
     workers: int = 0
     """threads that decode pictures; 0 decodes in the calling thread"""
@@ -51,24 +51,24 @@ class Exam(NamedTuple):
     """Pictures that the network never learns from."""
 
     fit: Split
-    """choose the temperatures and the threshold"""
+    """pictures that choose the temperatures and the threshold"""
     measure: Split
-    """are reported"""
+    """pictures whose results are reported"""
     rows: Rows
     """which rows of the validation part `measure` is"""
     title: str
-    """what `measure` is, in words"""
+    """what `measure` is, for the card"""
 
 
 class Checked(NamedTuple):
-    """A run's input, found to be in order."""
+    """A run's input after all checks."""
 
     splits: list[Split]
-    """what is learnt from, one a data set, labels as rows of `classes`"""
+    """the training pictures of each data set, labels as rows of `classes`"""
     sides: list[int]
-    """pixels that each data set's pictures are kept at"""
+    """side in pixels at which each data set's pictures are kept"""
     per_batch: list[int]
-    """pictures of each data set in a batch"""
+    """how many pictures of each data set are in a batch"""
     classes: tuple[ClassName, ...]
     exam: Exam
     start: LoadedModel | None
@@ -84,11 +84,11 @@ class DataSet(NamedTuple):
 
 
 class Mistakes(list[UserError]):
-    """What is wrong, one error each."""
+    """A list of errors, one for each mistake."""
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Keep the UserError of a block as one of the mistakes."""
+        """Add the UserError that a block raises to the list."""
         try:
             yield
         except UserError as error:
@@ -101,7 +101,7 @@ class Mistakes(list[UserError]):
 
 
 def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
-    """Read headers, classes, weights and the teacher. Raises a UserError with all that is wrong."""
+    """Read headers, classes, weights and the teacher. Raises a UserError that names all mistakes."""
     wrong = Mistakes(recipe.mistakes())
     low, high = SIZES
     if options.input_size is not None and not low <= options.input_size <= high:
@@ -146,7 +146,7 @@ def make_folder(folder: Path) -> None:
 
 
 def read_data_set(path: Path, options: Options) -> DataSet:
-    """Both parts of a data set, without what is no picture."""
+    """Both parts of a data set, without files that are not pictures."""
     wrong = Mistakes()
     training, side, validation = Split((), (), ()), 0, None
     with wrong.caught():
@@ -159,7 +159,7 @@ def read_data_set(path: Path, options: Options) -> DataSet:
 
 
 def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: Teacher | None) -> tuple[ClassName, ...]:
-    """The classes that the network is to know: the first labelled data set's, or the teacher's."""
+    """The classes of the network: those of the first labelled data set, or the teacher's."""
     own = next((split.classes for split in splits if split.labelled), None)
     if teacher is None:
         if own is None:
@@ -182,10 +182,10 @@ def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: 
 
 
 def choose_exam(sets: Sequence[DataSet]) -> tuple[list[Split], Exam]:
-    """What is learnt from, and what the network is measured on: the first validation part, else pictures held out.
+    """Choose the training pictures, and those that the network is measured on: the first validation part, else held-out pictures.
 
-    The temperatures are fitted on 2 % of the labelled training pictures, held out. Where the measured data set has no labelled
-    ones, the even rows of its validation part choose them and the odd rows are reported.
+    The temperatures are fitted on held-out pictures, 2 % of the labelled training pictures. Where the measured data set has no
+    labelled training pictures, the even rows of its validation part fit the temperatures and the odd rows are reported.
     """
     splits = [each.training for each in sets]
     chosen = next((i for i, each in enumerate(sets) if each.validation is not None), None)
@@ -204,7 +204,7 @@ def choose_exam(sets: Sequence[DataSet]) -> tuple[list[Split], Exam]:
 
 
 def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_size: int) -> list[int]:
-    """How many pictures of each data set a batch holds."""
+    """How many pictures of each data set are in a batch."""
     counts = [len(split.pictures) for split in splits]
     if sum(counts) < batch_size:
         raise UserError(

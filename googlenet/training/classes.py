@@ -1,4 +1,4 @@
-"""The classes of a data set and of a set of weights, and which of them are the same."""
+"""The classes of data sets and of weights, and how they match."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from googlenet.classes import imagenet_classes
 from googlenet.errors import UserError
 
 NAMED = 20
-"""How many mistakes of one data set are spelled out; of the rest the number is told."""
+"""How many names an error lists; for the rest it gives the number."""
 
 
 class ClassName(NamedTuple):
     wnid: str
-    """WordNet's identifier, or whatever the class's folder is called"""
+    """WordNet's identifier, or the name of the class's folder"""
     name: str
     """the readable name"""
 
@@ -54,7 +54,7 @@ def match_classes(classes: Sequence[ClassName], known: Sequence[ClassName]) -> l
     by_name = {row.name: i for i, row in enumerate(known)}
     by_wnid = {row.wnid: i for i, row in enumerate(known)}
     by_folded: dict[str, int | None] = {}
-    for i, row in enumerate(known):  # None where two names differ by case alone
+    for i, row in enumerate(known):  # None where two names differ only by case
         by_folded[row.name.casefold()] = None if row.name.casefold() in by_folded else i
     found = [by_wnid.get(row.wnid, by_name.get(row.name, by_folded.get(row.name.casefold()))) for row in classes]
     missing = [row.name for row, place in zip(classes, found, strict=True) if place is None]
@@ -70,7 +70,7 @@ def match_classes(classes: Sequence[ClassName], known: Sequence[ClassName]) -> l
 
 
 def weights_classes(labels: Sequence[str]) -> tuple[ClassName, ...]:
-    """The classes of a set of weights: with ImageNet's wnids where the labels are ImageNet's, else with the label twice."""
+    """The classes of a set of weights: with ImageNet's wnids where the labels are ImageNet's, else with the label as wnid."""
     table = tuple(ClassName(row.wnid, row.name) for row in imagenet_classes())
     if tuple(labels) == tuple(row.name for row in table):
         return table

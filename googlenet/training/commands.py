@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentParser) -> None:
-    """Say what the two commands understand and what they run."""
+    """Add the arguments of both commands, and the functions that run them."""
     train.add_argument("data", nargs="+", type=Path, metavar="DATA", help="folder with train/<class>/ and val/<class>/, or .npz")
     train.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     train.add_argument("--init", metavar="SOURCE", help="weights to start from; the last layers are new for new labels")
@@ -56,7 +56,7 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
 
 
 def count(text: str) -> int:
-    """A whole number from 0."""
+    """Parse a whole number from 0 on."""
     if not (text.isascii() and text.isdecimal() and len(text) < 6):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
@@ -127,11 +127,11 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
 
 CURVED, SANE = 1 / 20, 1 / 100
-"""Parts of the sample that get deletion and insertion curves, and randomised weights: each takes twenty times as long."""
+"""Parts of the sample for deletion and insertion curves, and for randomised weights: these take twenty times as long."""
 
 
 def measure_maps(loaded: LoadedModel, split: Split, options: argparse.Namespace) -> int:
-    """Print the tables of `googlenet.training.map_report`, then what `config.json` may state of them as its field `trust`."""
+    """Print the tables of `googlenet.training.map_report`, then their summary, which may become `config.json`'s field `trust`."""
     from dataclasses import asdict
 
     from googlenet.explainer import Explainer

@@ -1,15 +1,16 @@
-"""Data sets as people have them: folders of pictures and packed `.npz` files → checked splits.
+"""Reads data sets: folders of pictures and packed `.npz` files → checked splits.
 
 A data set is one of
 - a folder with `train/<class>/<picture>` and `val/<class>/<picture>` (an ImageFolder tree),
 - a folder with `val*.npz` and other `.npz` files, which are the training part,
 - one `.npz` file,
-- any other folder of pictures, which then have no labels.
+- any other folder of pictures, which have no labels.
 
-`classes.json` in the folder gives the classes their names: a list of objects with `wnid` (the folder's name) and `name`. An
-`.npz` holds the encoded pictures back to back (`jpeg` or `webp`, uint8), `offset` (int64, N + 1), and where known `label` (the
-class's row in `classes.json`, without that file ImageNet's index) and `box` (N×4: x_min, y_min, x_max, y_max, inclusive). The
-boxes of a tree lie in `boxes.csv` beside the class folders: `path,x_min,y_min,x_max,y_max`.
+`classes.json` in the folder gives the classes their names: a list of objects with `wnid` (the folder's name) and `name`.
+
+An `.npz` holds the encoded pictures one after the other (`jpeg` or `webp`, uint8) and `offset` (int64, N + 1). Where they are
+known, it also holds `label` (the class's row in `classes.json`; without that file, ImageNet's index) and `box` (N×4: x_min,
+y_min, x_max, y_max, inclusive). The boxes of a tree are in `boxes.csv` beside the class folders: `path,x_min,y_min,x_max,y_max`.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def encoded(picture: Picture) -> Path | bytes:
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures in order, with what is known of each."""
+    """Pictures in order, with their labels and boxes."""
 
     pictures: tuple[Picture, ...]
     labels: tuple[int, ...]
@@ -92,7 +93,7 @@ class Split:
         )
 
     def relabelled(self, known: Sequence[ClassName]) -> Split:
-        """The same pictures with labels as rows of `known`, of which these classes may be a part."""
+        """The same pictures with labels as rows of `known`, which must hold all of these classes."""
         if not self.labelled:
             return replace(self, classes=tuple(known))
         rows = match_classes(self.classes, known)
@@ -107,10 +108,10 @@ def read_split(data: Path, part: Part) -> Split:
         part: "train" or "val".
 
     Returns:
-        The pictures in the order of their names. `classes` are all that the data set names, with or without a picture.
+        The pictures in the order of their names. `classes` are all classes that the data set names, also those without a picture.
 
     Raises:
-        UserError: something is wrong with the data set; the message lists all of it.
+        UserError: something is wrong with the data set; the message lists all mistakes.
 
     Example:
         >>> split = read_split(Path("tiny-imagenet-200"), "val")  # doctest: +SKIP
@@ -171,7 +172,7 @@ def read_packed(paths: list[Path], table: tuple[ClassName, ...] | None) -> Split
 
 
 def read_archive(path: Path) -> tuple[Archive, list[int], list[Box | None]]:
-    """The file's pictures, labels and boxes; the lists are empty where it holds none."""
+    """The file's pictures, labels and boxes; a list is empty where the file holds none."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("jpeg", "webp", "offset", "label", "box") if name in file}
@@ -189,7 +190,7 @@ def read_archive(path: Path) -> tuple[Archive, list[int], list[Box | None]]:
 
 
 def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
-    """The pictures of `folder/<class>/`. What lies one folder deeper counts where it is the class's only one."""
+    """The pictures of `folder/<class>/`, or of the one folder in it that holds pictures."""
     names = {row.wnid: row for row in table or ()}
     classes: list[ClassName] = []
     pictures: list[Path] = []
@@ -253,7 +254,7 @@ def read_boxes(folder: Path, pictures: list[Path]) -> tuple[Box | None, ...] | N
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in the folder, by name, without what a system keeps to itself (.ipynb_checkpoints, .DS_Store, ._x.jpg)."""
+    """The folder's files and folders, by name, without hidden ones (.ipynb_checkpoints, .DS_Store, ._x.jpg)."""
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
@@ -270,7 +271,7 @@ def all_pictures(folder: Path) -> list[Path]:
 
 
 def hold_out(split: Split) -> tuple[Split, Split]:
-    """Training part and held-out part: always the same pictures, so that a run that continues another keeps them apart too."""
+    """Training part and held-out part. The choice is always the same, also for a run that starts from another's weights."""
     order = np.random.default_rng(0).permutation(len(split.pictures)).tolist()
     count = max(1, round(HELD_OUT * len(order)))
     return split.subset(sorted(order[count:])), split.subset(sorted(order[:count]))

@@ -1,4 +1,4 @@
-"""Measuring a set of weights: accuracy of each head, calibration, confusions."""
+"""Measures a set of weights: each head's accuracy and calibration, and the confusions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from googlenet.training.pictures import check_pictures, in_threads, opened
 
 BATCH = 64
 SURE = 0.5
-"""A wrong name with at least this probability is a confidently wrong answer."""
+"""A wrong class with at least this probability counts as confidently wrong."""
 
 Rows = Literal["all", "even", "odd"]
 
@@ -38,17 +38,17 @@ class Answers(NamedTuple):
 
 
 def prepare(split: Split, config: ModelConfig, *, rows: Rows = "all", workers: int, skip_broken: bool) -> Split:
-    """The pictures to measure a set of weights on: headers checked, labels as the weights' indices.
+    """Prepare pictures for measuring a set of weights: check their headers, and make the labels the weights' indices.
 
     Args:
-        split: as `read_split` gives it. Its classes may be a part of the weights' classes, by wnid or name.
+        split: what `read_split` gives. Its classes, by wnid or name, must be among the weights' classes.
         config: of the weights.
-        rows: all pictures, or every second one: even rows can choose something that odd rows then report.
+        rows: all pictures, or every second one, so that even rows can choose a value and odd rows report its result.
         workers: threads that read the headers.
-        skip_broken: leave out files that are no pictures, instead of raising.
+        skip_broken: leave out files that are not pictures, instead of raising.
 
     Raises:
-        UserError: the weights lack some of the classes, or some files are no pictures; the message names them.
+        UserError: the weights lack some of the classes, or some files are not pictures; the message names them.
     """
     split = split.relabelled(weights_classes(config.labels))
     if rows != "all":
@@ -60,8 +60,8 @@ def predict(model: GoogLeNet, preprocess: Preprocess, split: Split, device: torc
     """Run every picture through the network in float32.
 
     Args:
-        model: any GoogLeNet; it stays as it is.
-        preprocess: as the weights ask.
+        model: any GoogLeNet; it is not changed.
+        preprocess: of the weights.
         split: labels as the model's indices.
         device: where the network runs.
         workers: threads that decode.
@@ -89,13 +89,13 @@ def accuracy(logits: Tensor, labels: Tensor, k: int) -> float:
 
 
 def accuracy_among(logits: Tensor, labels: Tensor, classes: Iterable[int]) -> float:
-    """Share of pictures whose label has the highest logit among these classes alone."""
+    """Share of pictures whose label has the highest logit of these classes."""
     kept = torch.tensor(sorted(classes))
     return (kept[logits[:, kept].argmax(dim=1)] == labels).double().mean().item()
 
 
 def confidently_wrong(logits: Tensor, labels: Tensor, temperature: float) -> float:
-    """Share of pictures that get a wrong name with a probability of `SURE` or more."""
+    """Share of pictures that get a wrong class with a probability of `SURE` or more."""
     confidence, predicted = (logits / temperature).softmax(dim=1).max(dim=1)
     return ((confidence >= SURE) & (predicted != labels)).double().mean().item()
 
@@ -115,17 +115,17 @@ class HeadReport:
     top1: float
     top5: float
     top1_among: float
-    """top-1 where only the classes that the pictures have can be named"""
+    """top-1 where only the classes of the pictures may be predicted"""
     confidently_wrong: float
-    """wrong names with a probability of `SURE` or more, at the temperature shipped"""
+    """wrong classes with a probability of `SURE` or more, at the stored temperature"""
     calibration_raw: float
     """expected calibration error at temperature 1"""
     calibration: float
-    """expected calibration error at the temperature shipped"""
+    """expected calibration error at the stored temperature"""
 
 
 def report(answers: Answers, temperatures: dict[str, float] | None) -> dict[str, HeadReport]:
-    """head → what was measured. `temperatures` as `config.json` has them."""
+    """head → what was measured. `temperatures`: as in `config.json`."""
     found = {}
     present = set(answers.labels.tolist())
     for head, logits in answers.logits.items():

@@ -34,7 +34,7 @@ PARTS = ("conv1", "conv2", "conv3", *(f"inception{stage}" for stage in STAGES))
 CHECKPOINT_EVERY = 120
 """Seconds between checkpoints."""
 LOOK_EVERY = 50
-"""Steps between looks at the loss: reading it makes the host wait for a GPU."""
+"""Steps from one reading of the loss to the next: reading it makes the host wait for the GPU."""
 
 
 def loss_of(heads: HeadLogits, target: Tensor, temperature: float = 1.0) -> Tensor:
@@ -42,8 +42,8 @@ def loss_of(heads: HeadLogits, target: Tensor, temperature: float = 1.0) -> Tens
 
     Args:
         heads: logits (N, classes) of each head.
-        target: (N, classes) shares to learn.
-        temperature: divides the logits; the loss is multiplied by it, so that its gradient stays comparable.
+        target: (N, classes) target probabilities.
+        temperature: divides the logits and multiplies the loss, so that gradients keep their size.
     """
     losses = [temperature * F.cross_entropy(head.float() / temperature, target) for head in heads if head is not None]
     return losses[-1] + AUX_WEIGHT * sum(losses[:-1])
@@ -59,7 +59,7 @@ def learning_rate_at(progress: float, warm_up: float) -> float:
 class Run:
     """One training run with everything that a checkpoint holds.
 
-    `identity` says what the run is made of, in words, by kind ("settings", "classes", …). A checkpoint of another is refused.
+    `identity` describes the run: kind ("settings", "classes", …) → value. A checkpoint with another value is refused.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Run:
         return self.recipe.schedule[-1]
 
     def train(self) -> None:
-        """Run to the end of the schedule. Ctrl-C and SIGTERM finish the step, leave a checkpoint and raise UserError."""
+        """Train to the end of the schedule. On Ctrl-C or SIGTERM, finish the step, write a checkpoint and raise UserError."""
         phase: Phase | None = None
         saved = started = time.monotonic()
         before = self.seconds
@@ -137,7 +137,7 @@ class Run:
             raise UserError("Stopped at step {step}; the same command with --resume goes on from there.", step=self.step)
 
     def look(self, loss: Tensor, bar: tqdm) -> None:
-        """Show the mean loss since the last look and begin anew. Raises UserError where it is no number."""
+        """Show the mean loss since the last call and set the sum to 0. Raises UserError where the loss is not finite."""
         value = loss.item()
         loss.zero_()
         if not math.isfinite(value):
@@ -146,7 +146,7 @@ class Run:
         bar.set_postfix(loss=f"{value / steps:.3f}", done=f"{self.progress:.1%}", refresh=False)
 
     def freeze(self, stage: str | None) -> None:
-        """Let everything learn but what lies before and in this stage."""
+        """Freeze the layers up to and including this stage; train all others."""
         self.model.requires_grad_(True)
         for name in PARTS[: 0 if stage is None else PARTS.index(f"inception{stage}") + 1]:
             self.model.get_submodule(name).requires_grad_(False)
@@ -154,7 +154,7 @@ class Run:
     def learn(self, size: int) -> Tensor:
         """One step of SGD on views of `size` pixels; the loss, still on the device. Nothing here waits for a GPU."""
         recipe = self.recipe
-        torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # a resumed run draws what an unbroken one draws
+        torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # a resumed run draws the same numbers as an uninterrupted one
         factor = learning_rate_at((self.progress if recipe.minutes else (self.step + 1) / self.steps), recipe.warm_up)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * factor
@@ -175,7 +175,7 @@ class Run:
 
     @torch.no_grad()
     def draw(self, size: int) -> Batch:
-        """The step's views and what they are to be called."""
+        """The step's views and their target probabilities."""
         first, last = self.recipe.crops
         least_area = first + (last - first) * self.progress
         mix = self.progress < 0.5 and torch.rand(()).item() < self.recipe.mixed
@@ -226,7 +226,7 @@ class Run:
 
 @contextmanager
 def stop_on_signals(run: Run) -> Iterator[None]:
-    """Ctrl-C and SIGTERM let the step end first; a second one ends the program as usual."""
+    """On Ctrl-C or SIGTERM, let the step finish. A second signal ends the program as usual."""
 
     def stop(_number: int, _frame: object) -> None:
         run.stopping = True

@@ -1,4 +1,4 @@
-"""What was measured of a set of weights' maps, as tables in Markdown and as `config.json` states it.
+"""Reports how good a set of weights' maps are: tables in Markdown, and the summary in `config.json`.
 
 Intervals are 95 % bootstrap intervals over pictures.
 """
@@ -15,7 +15,7 @@ from googlenet.config import MapTrust, Pointing
 from googlenet.training.maps import SMALL, STEPS, Found
 
 DRAWS = 2000
-"""Bootstrap samples of an interval."""
+"""Bootstrap samples for an interval."""
 
 
 class Interval(NamedTuple):
@@ -30,17 +30,17 @@ class Interval(NamedTuple):
 
 
 def per_cent(share: float) -> str:
-    """To a tenth."""
+    """A share in per cent, to one decimal place."""
     return signed(100 * share, 1)
 
 
 def signed(value: float, digits: int) -> str:
-    """A number with a real minus sign, and none before 0."""
+    """A number with a typographic minus sign, and no minus sign before 0."""
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def interval(values: NDArray[np.floating]) -> Interval:
-    """The mean over pictures; the bootstrap draws pictures with replacement, always in the same way."""
+    """The mean over pictures and its interval. The bootstrap draws pictures with replacement, with a fixed seed."""
     if not len(values):
         return Interval(np.nan, np.nan, np.nan)
     drawn = values[np.random.default_rng(0).integers(0, len(values), (DRAWS, len(values)))].mean(axis=1)
@@ -68,7 +68,7 @@ def gains(found: Found) -> dict[str, dict[str, Interval]]:
 
 
 def summary(found: Found, dataset: str, sha256: str) -> MapTrust:
-    """What `config.json` states of the maps, to four digits. `sha256`: of the weights file."""
+    """What `config.json` states about the maps, to four decimal places. `sha256`: of the weights file."""
     small = groups(found)["pictures whose box covers at most a third"]
     pointing: dict[str, dict[str, Pointing]] = {}
     for head, stages in gains(found).items():
@@ -136,7 +136,7 @@ def branch_table(found: Found) -> str:
 
 
 def sanity_table(found: Found) -> str:
-    """How alike a map stays when weights are drawn anew."""
+    """How similar a map stays when weights are randomised."""
     count = len(next(iter(found.randomised.values()), []))
     lines = [
         "### Sanity check by cascading randomisation\n",

@@ -1,7 +1,7 @@
-"""Measuring a set of weights' maps on pictures whose object has a box: `googlenet evaluate WEIGHTS DATA --maps`.
+"""Measures a set of weights' maps on pictures whose object has a box: `googlenet evaluate WEIGHTS DATA --maps`.
 
-Each stage and head is asked about the true class and compared with what needs no network: the box's share of the picture, a
-Gaussian in the picture's centre, a random map with as many cells. `googlenet.training.map_report` makes tables of it.
+Each stage's map for each head and the true class is compared with baselines that need no network: the box's share of the picture,
+a Gaussian in the picture's centre, and a random map with as many cells. `googlenet.training.map_report` makes tables of it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from googlenet.trust import curves, order, randomise, rank_correlation
 from googlenet.verdict import area
 
 SMALL = 1 / 3
-"""A box of at most this part of the picture leaves room to miss it: only such pictures decide "better than the centre"."""
+"""Only pictures whose box covers at most this part decide "better than the centre": a larger box is too easy to hit."""
 
 CENTRED = 1 / 4
 """Standard deviation of the centred Gaussian, as a part of the picture's side."""
@@ -43,7 +43,7 @@ Key = tuple[str, str]
 
 
 class Boxed(NamedTuple):
-    """A picture whose object is known."""
+    """A picture with the class and the box of its object."""
 
     image: Image.Image
     label: int
@@ -53,7 +53,7 @@ class Boxed(NamedTuple):
 
 
 def boxed(split: Split, preprocess: Preprocess, sample: int, seed: int = 0) -> list[Boxed]:
-    """Pictures with boxes, in random order and at most `sample` of them; those whose object was cropped away are left out.
+    """At most `sample` pictures with boxes, in random order. Pictures whose object was cropped away are left out.
 
     Raises UserError where the data set has no boxes.
     """
@@ -74,7 +74,7 @@ def boxed(split: Split, preprocess: Preprocess, sample: int, seed: int = 0) -> l
 
 @dataclass
 class Found:
-    """What was measured, one row a picture; curves and sanity check on the first pictures alone."""
+    """What was measured, one entry for each picture; curves and sanity check only for the first pictures."""
 
     rows: dict[str, int] = field(default_factory=dict)
     """stage → rows of its map"""
@@ -106,7 +106,7 @@ def measure(explainer: Explainer, pictures: Sequence[Boxed], curved: int, sane: 
         pictures: whose boxes lie at least partly in what the network sees.
         curved: how many of them, from the first, get deletion and insertion curves.
         sane: how many of them, from the first, are asked again with randomised weights.
-        seed: of random maps and weights.
+        seed: for random maps and weights.
     """
     found = Found({stage: height for stage, (height, _) in explainer.grid_sizes.items()})
     rng = np.random.default_rng(seed)
@@ -125,7 +125,7 @@ def measure(explainer: Explainer, pictures: Sequence[Boxed], curved: int, sane: 
 
 
 def explained(explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str]) -> dict[str, list[Explanation]]:
-    """head → an Explanation of each picture's true class. One pass a head: the backward pass then ends where the head does."""
+    """head → an Explanation of each picture's true class. One pass a head: the backward pass covers only the head's stages."""
     x = explainer.prepare([picture.image for picture in pictures])
     sizes = [picture.image.size for picture in pictures]
     questions = {head: [Question(head, picture.label) for picture in pictures] for head in heads}
@@ -133,7 +133,7 @@ def explained(explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[s
 
 
 def point(found: Found, explainer: Explainer, picture: Boxed, explanations: dict[str, Explanation]) -> None:
-    """Pointing game and evidence inside the box, of one picture."""
+    """Measure one picture: the pointing game, and the evidence inside the box."""
     first = next(iter(explanations.values()))
     side = explainer.config.preprocess.crop
     rows, columns = pixels(picture.box, first.seen, side)
@@ -165,7 +165,7 @@ def centred(side: int) -> NDArray[np.float32]:
 def hide(
     found: Found, explainer: Explainer, picture: Boxed, explanations: dict[str, Explanation], rng: np.random.Generator
 ) -> None:
-    """Deletion and insertion of one picture in every order, all in one run."""
+    """Measure deletion and insertion for one picture, in every order at once."""
     x = explainer.preprocess(picture.image)
     side = x.shape[-1]
     grids: dict[tuple[str, str], NDArray[np.float32]] = {("", "centre"): centred(side)}
@@ -181,7 +181,7 @@ def hide(
 
 
 def distrust(found: Found, explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str], seed: int) -> None:
-    """Rank correlation of each map with the one after the weights were randomised, from the heads down to each stage."""
+    """Measure each map's rank correlation with the map of randomised weights, from the heads down to each stage."""
     own: dict[tuple[int, str], dict[str, NDArray[np.float32]]] = {}
     for down_to in ("itself", "heads", *STAGES[::-1]):
         model = (

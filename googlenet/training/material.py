@@ -1,4 +1,4 @@
-"""What a run learns from: one or several data sets, drawn from in fixed shares, as views with their targets."""
+"""What a run learns from: views with their targets, from one or several data sets in fixed shares."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Batch(NamedTuple):
     views: Tensor
     """(N, 3, S, S) float32 in 0…1"""
     target: Tensor
-    """(N, classes) float32: the shares to learn"""
+    """(N, classes) float32: target probabilities"""
 
 
 class Source:
-    """One data set: every epoch each of its pictures once, in random order, `per_batch` of them in a step."""
+    """One data set: each epoch shows each of its pictures once, in random order, `per_batch` of them in a step."""
 
     def __init__(self, split: Split, pixels: Pixels, per_batch: int, seed: Sequence[int]) -> None:
         self.pixels, self.per_batch, self.seed = pixels, per_batch, list(seed)
@@ -34,7 +34,7 @@ class Source:
         self.orders: dict[int, Tensor] = {}
 
     def order(self, epoch: int) -> Tensor:
-        """The rows of an epoch, where the pixels are."""
+        """The rows of an epoch in their order, on the device that holds the pixels."""
         if epoch not in self.orders:
             shuffled = np.random.default_rng([*self.seed, epoch]).permutation(self.count)
             self.orders = {kept: rows for kept, rows in self.orders.items() if kept == epoch - 1}
@@ -42,7 +42,7 @@ class Source:
         return self.orders[epoch]
 
     def rows(self, step: int) -> Tensor:
-        """(per_batch,) int64"""
+        """The rows of a step, (per_batch,) int64."""
         epoch, first = divmod(step * self.per_batch, self.count)
         rows = self.order(epoch)[first : first + self.per_batch]
         while len(rows) < self.per_batch:
@@ -51,7 +51,7 @@ class Source:
         return rows
 
     def batch(self, step: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """On the device: (n, side, side, 3) uint8 pixels, (n,) float32 aspects and (n,) int64 labels."""
+        """A step's pixels (n, side, side, 3) uint8, aspects (n,) float32 and labels (n,) int64, on the device."""
         rows = self.rows(step)
         taken = self.pixels.batch(rows, later=[self.rows(step + 1 + i) for i in range(self.pixels.ahead)])
         return taken.pixels, taken.aspects, self.labels[taken.rows].to(device, non_blocking=True)
@@ -66,15 +66,15 @@ class Material:
         self.steps_per_epoch = max(1, pictures // sum(source.per_batch for source in sources))
 
     def batch(self, step: int, size: int, least_area: float, mixed: bool, recipe: Recipe, teacher: Teacher | None) -> Batch:
-        """A step's views as the student sees them, and the shares that it is to learn.
+        """A step's views for the student, and their target probabilities.
 
         Args:
-            step: from 0; says which pictures are shown.
+            step: from 0; determines the pictures.
             size: side of the views in pixels.
             least_area: the smallest crop's share of the picture, 0…1.
             mixed: whether pairs of pictures are mixed.
             recipe: how labels and the teacher's answers become the target.
-            teacher: answers the same crops, mixed alike, at its own size and in plain light.
+            teacher: gets the same crops, mixed in the same way, at its own size and without changes of light.
         """
         student_views, teacher_views, labels = [], [], []
         for source in self.sources:

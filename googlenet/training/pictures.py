@@ -1,4 +1,4 @@
-"""Pictures → pixels: checked, decoded once by threads, kept as uint8 where they fit, else decoded as they are needed.
+"""Checks pictures and decodes them in threads: once, kept as uint8, where they fit into memory, else for each batch.
 
 Pillow decodes and resizes without Python's lock, so that threads use all cores. They need neither shared memory (a container's
 /dev/shm may hold 64 MB) nor a start method (fork, spawn, forkserver).
@@ -29,13 +29,13 @@ from googlenet.training.data import Picture, Split, encoded
 
 T = TypeVar("T")
 CHUNK = 32
-"""Pictures that a thread takes at once."""
+"""How many pictures a thread takes at once."""
 SHARE_OF_MEMORY = 0.5
-"""What pictures may fill of the memory that is free; the rest is for the network."""
+"""The share of free memory that pictures may take; the rest is for the network."""
 
 
 def in_threads(function: Callable[[Picture], T], pictures: Iterable[Picture], workers: int) -> Iterator[T]:
-    """`map(function, pictures)` in order, by `workers` threads that run a bounded way ahead; 0 works in the calling thread."""
+    """`map(function, pictures)` in order, by `workers` threads a bounded way ahead; 0: in the calling thread."""
     if workers == 0:
         yield from map(function, pictures)
         return
@@ -58,13 +58,13 @@ def in_threads(function: Callable[[Picture], T], pictures: Iterable[Picture], wo
 
 
 def header(picture: Picture) -> Header:
-    """What a picture's file says of itself; no pixel is decoded. Raises PictureError where that is wrong."""
+    """A picture file's header, without decoding a pixel. Raises PictureError."""
     source = encoded(picture)
     return read_header(read_file(source) if isinstance(source, Path) else source, str(picture))
 
 
 def size_of(picture: Picture) -> tuple[int, int] | UserError:
-    """(width, height) in pixels. What cannot be read is handed on as the error."""
+    """(width, height) in pixels, or the error where the picture cannot be read."""
     try:
         return header(picture).upright_size
     except UserError as error:
@@ -91,7 +91,7 @@ def without_broken(split: Split, wrong: dict[int, UserError], skip_broken: bool)
 
 
 def check_pictures(split: Split, workers: int, skip_broken: bool) -> tuple[Split, int]:
-    """Read every header: the split without what is no picture, and the longest of the shorter sides, in pixels."""
+    """Read every header. Returns the split without files that are no pictures, and the longest of the shorter sides."""
     sizes = list(in_threads(size_of, split.pictures, workers))
     wrong = {i: each for i, each in enumerate(sizes) if isinstance(each, UserError)}
     longest = max((min(each) for each in sizes if not isinstance(each, UserError)), default=0)
@@ -100,13 +100,13 @@ def check_pictures(split: Split, workers: int, skip_broken: bool) -> tuple[Split
 
 class Decoded(NamedTuple):
     pixels: np.ndarray
-    """(side, side, 3) uint8: the whole picture, squeezed"""
+    """(side, side, 3) uint8: the whole picture, resized to a square"""
     aspect: float
-    """width / height before"""
+    """width / height before the resize"""
 
 
 def decode(picture: Picture, side: int) -> Decoded | UserError:
-    """A picture brought to a square, its shape kept beside it. What cannot be read is handed on as the error."""
+    """A picture resized to a square, with its aspect ratio; the error where the picture cannot be read."""
     try:
         found = decode_file(header(picture), str(picture), least=side)
     except UserError as error:
@@ -117,7 +117,7 @@ def decode(picture: Picture, side: int) -> Decoded | UserError:
 
 class Taken(NamedTuple):
     rows: Tensor
-    """(n,) int64, where the pixels are kept: those asked for, or another in place of one that is broken"""
+    """(n,) int64, on `home`: the requested rows, with another row in place of a broken picture"""
     pixels: Tensor
     """(n, side, side, 3) uint8, on the training device"""
     aspects: Tensor
@@ -128,9 +128,9 @@ class Pixels(Protocol):
     """Where a training set's pixels come from."""
 
     home: torch.device
-    """where rows are given"""
+    """the device of the rows"""
     ahead: int
-    """how many batches it wants to know before they are asked for"""
+    """how many batches ahead it needs to know the rows"""
 
     def batch(self, rows: Tensor, later: list[Tensor]) -> Taken:
         """The pictures in these rows; `later` are the rows of the `ahead` next batches."""
@@ -138,7 +138,7 @@ class Pixels(Protocol):
 
 
 class KeptPixels:
-    """Pixels in memory: the training device's, or the machine's."""
+    """Pixels in the memory of the training device or of the machine."""
 
     ahead = 0
 
@@ -150,7 +150,7 @@ class KeptPixels:
 
 
 class DecodedPixels:
-    """Pixels that do not fit into memory: each batch is decoded by threads, `ahead` batches before it is asked for."""
+    """Pixels that do not fit into memory: threads decode each batch, `ahead` batches before it is needed."""
 
     ahead = 3
     home = torch.device("cpu")
@@ -182,24 +182,24 @@ class DecodedPixels:
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """To the device; from the machine's memory to a GPU without waiting for it."""
+    """Copy a tensor to the device; a copy to a GPU does not make the host wait."""
     if tensor.device.type == "cpu" and device.type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
 def read_pixels(split: Split, side: int, device: torch.device, workers: int, skip_broken: bool) -> tuple[Split, Pixels]:
-    """Decode a training set once and keep it where it fits: on the device, else in the machine's memory, else not at all.
+    """Decode a training set once and keep it on the device, else in the machine's memory, else decode each batch anew.
 
     Args:
         split: the pictures.
-        side: they are kept as squares of this many pixels a side.
+        side: in pixels, of the squares that the pictures are resized to.
         device: where the network learns.
         workers: threads that decode; 0 decodes in the calling thread.
         skip_broken: leave out pictures that cannot be read, instead of raising.
 
     Returns:
-        The split without what was left out, and its pixels.
+        The split without the pictures left out, and its pixels.
 
     Raises:
         UserError: some pictures cannot be read; the message names them.
@@ -226,10 +226,10 @@ def read_pixels(split: Split, side: int, device: torch.device, workers: int, ski
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on the GPU, or to this process in the machine's memory (a container's limit counts)."""
+    """Free bytes of the GPU's memory, or of the machine's memory within a container's limit."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    free = 4 << 30  # where the system does not tell
+    free = 4 << 30  # where the system does not say
     if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")

@@ -1,4 +1,4 @@
-"""What a training run is made of: the schedule and the numbers."""
+"""The settings of a training run: its schedule and its hyperparameters."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from googlenet.architecture import STAGES
 from googlenet.errors import UserError
 
 SIZES = (32, 1024)
-"""Sides of a network's input, in pixels, that `config.json` can state."""
+"""The smallest and the largest side of a network's input, in pixels, in `config.json`."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the schedule."""
+    """A part of the schedule: some epochs at one size."""
 
     size: int
-    """in pixels"""
+    """side of the views in pixels"""
     epochs: int
     freeze: str | None = None
-    """Everything up to this stage keeps its weights (BatchNorm's statistics follow the pictures): an epoch at a larger size costs
-    little more than half."""
+    """The layers up to this stage are frozen, except for BatchNorm's statistics. An epoch then takes little more than half of the
+    time."""
 
     def __str__(self) -> str:
         return ":".join(map(str, (self.size, self.epochs, self.freeze) if self.freeze else (self.size, self.epochs)))
@@ -40,19 +40,19 @@ def parse_schedule(text: str) -> tuple[Phase, ...]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run is made of."""
+    """The settings of a run."""
 
     schedule: tuple[Phase, ...]
     minutes: float | None = None
-    """Where given, the run takes this long, and the schedule's epochs are shares of the time."""
+    """The run's length; the schedule's epochs are then shares of this time. None: the run takes the schedule's epochs."""
     batch_size: int = 128
     learning_rate: float = 0.1
     weight_decay: float = 5e-4
     """none on biases and BatchNorm"""
     crops: tuple[float, float] = (0.35, 0.65)
-    """least share of the picture's area that a random crop keeps, at the start and at the end, linear between: what a crop
-    shows is enlarged, and the network has to end at the scale of use (Touvron et al., "Fixing the train-test resolution
-    discrepancy", 2019)"""
+    """the smallest share of the picture's area that a random crop keeps, at the start and at the end, linear between. A crop
+    enlarges its objects, and at the end the network must see them at the size that they have in use (Touvron et al., "Fixing the
+    train-test resolution discrepancy", 2019)"""
     warm_up: float = 0.05
     """share of the run in which the learning rate rises; then it falls to 0 by a cosine"""
     label_smoothing: float = 0.1
@@ -62,16 +62,16 @@ class Recipe:
     label_boost: float = 4.0
     """added to the teacher's logit of the true class where that is known"""
     mixed: float = 0.5
-    """share of the batches in which pairs of pictures and their labels are mixed, in the first half of the run: the last ones
-    are for pictures as they are"""
+    """share of the batches in which pairs of pictures and their labels are mixed, in the first half of the run. The second half
+    shows unmixed pictures"""
     blurred: float = 0.2
     """share of the batches that the student sees blurred while the teacher sees them sharp"""
     dropout: tuple[float, float] = (0.1, 0.3)
-    """before the main head's and the auxiliary heads' last layer; the paper's 0.4 and 0.7 are for many more epochs"""
+    """before the last layer of the main head and of the auxiliary heads. The paper's 0.4 and 0.7 suit many more epochs"""
     seed: int = 0
 
     def mistakes(self) -> list[UserError]:
-        """What in it cannot work."""
+        """The settings that cannot work, one error each."""
         low, high = SIZES
         wrong = [
             UserError("--schedule {phase}: the size must be from {low} to {high}.", phase=phase, low=low, high=high)

@@ -1,4 +1,4 @@
-"""A start for new last layers: ridge regression of the teacher's logits on the features before each of them."""
+"""Initialises new last layers by ridge regression of the teacher's logits on each layer's input features."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tqdm import tqdm
 from googlenet.training.loop import Run
 
 PENALTY = 1e-3
-"""Times the mean of the features' squares, added to the diagonal."""
+"""The ridge penalty λ, as a multiple of the features' mean square."""
 PICTURES = 16_384
-"""At most; never more than a tenth of the run's."""
+"""The most pictures for the fit; at most a tenth of the run's pictures are used."""
 
 
 @torch.no_grad()
 def fit_last_layers(run: Run) -> None:
     """Set the weights of the last layers of all heads, so that training begins near the teacher's answers.
 
-    In closed form: with features X (N, 1024 and a 1 for the bias) and the teacher's logits Y (N, classes) over views as training
-    shows them, W = (XᵀX + λI)⁻¹ XᵀY.
+    In closed form: with features X (N, 1025; the last is 1, for the bias) and the teacher's logits Y (N, classes) for training
+    views, W = (XᵀX + λI)⁻¹ XᵀY.
     """
     assert run.teacher is not None
     model, size = run.model.eval(), run.recipe.schedule[0].size
@@ -34,7 +34,7 @@ def fit_last_layers(run: Run) -> None:
         batch = run.material.batch(step, size, run.recipe.crops[0], False, run.recipe, run.teacher)
         run.heads(batch.views)
         logits = run.recipe.teacher_temperature * batch.target.clamp(min=1e-8).log()
-        logits -= logits.mean(dim=1, keepdim=True)  # softmax does not see a constant
+        logits -= logits.mean(dim=1, keepdim=True)  # a constant does not change the softmax
         for layer in layers:
             features = nn.functional.pad(seen[layer].float(), (0, 1), value=1.0)
             squares[layer] += features.T @ features

@@ -1,4 +1,4 @@
-"""One training run from start to finish: the start, the loop, and the folder that it leaves."""
+"""One training run: the initial weights, the loop, and the folder that it writes."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
 
     Args:
         options: the data sets, the start, the teacher, the output folder.
-        recipe: the schedule and the numbers.
+        recipe: the schedule and the hyperparameters.
         device: where the network learns.
 
     Raises:
-        UserError: something is wrong with the input; all of it is named before the first step. The folder then holds a checkpoint
-            at most.
+        UserError: something is wrong with the input; all mistakes are named before the first step. At most a checkpoint is then
+            in the folder.
 
     Example:
         >>> options = Options((Path("flowers"),), Path("out"), init="weights")  # doctest: +SKIP
@@ -68,7 +68,7 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
 
 
 def begin(start: LoadedModel | None, classes: Sequence[ClassName]) -> tuple[GoogLeNet, Preprocess, bool]:
-    """A new network, or the given weights. Last layers are new where the labels differ, heads where they lack.
+    """A new network, or the given weights: with new last layers where the labels differ, with new heads where they are missing.
 
     Returns:
         The network, its preprocessing, and whether its last layers are new.
@@ -88,14 +88,14 @@ def begin(start: LoadedModel | None, classes: Sequence[ClassName]) -> tuple[Goog
 
 
 def brought_to(preprocess: Preprocess, size: int) -> Preprocess:
-    """The same preprocessing with a crop of `size` pixels, which keeps as much of a picture as before."""
+    """The same preprocessing with a crop of `size` pixels, which keeps the same share of a picture."""
     sides = preprocess.resize if isinstance(preprocess.resize, tuple) else (preprocess.resize,) * 2
     height, width = (round(side * size / preprocess.crop) for side in sides)
     return replace(preprocess, resize=(height, width) if isinstance(preprocess.resize, tuple) else height, crop=size)
 
 
 def read_material(checked: Checked, options: Options, recipe: Recipe, device: torch.device) -> Material:
-    """Decode the data sets and share a batch out between them."""
+    """Decode the data sets, with each set's number of pictures in a batch."""
     sources = []
     for number, (split, side) in enumerate(zip(checked.splits, checked.sides, strict=True)):
         kept, pixels = read_pixels(split, side, device, options.workers, options.skip_broken)
@@ -104,7 +104,7 @@ def read_material(checked: Checked, options: Options, recipe: Recipe, device: to
 
 
 def identity(checked: Checked) -> dict[str, str]:
-    """What a checkpoint must agree on with the run that goes on from it, beside the settings."""
+    """What must be the same in a checkpoint and in the run that resumes from it, besides the settings."""
 
     def digest(thing: object) -> str:
         return hashlib.sha256(repr(thing).encode()).hexdigest()
@@ -122,7 +122,7 @@ def identity(checked: Checked) -> dict[str, str]:
 
 
 def publish(model: GoogLeNet, config: ModelConfig, checked: Checked, made: Made, options: Options, device: torch.device) -> None:
-    """Write the folder with the accuracy of what is written: the half-precision weights, read back. It is known to load."""
+    """Measure the weights as they are written, in half precision, and write the folder after checking that it loads."""
     exam = checked.exam
     with tempfile.TemporaryDirectory(dir=options.out) as scratch:
         write_folder(model, config, Path(scratch), card="")
@@ -141,7 +141,7 @@ def publish(model: GoogLeNet, config: ModelConfig, checked: Checked, made: Made,
     card = write_card(config, reports, answers, made)
     with tempfile.TemporaryDirectory(dir=options.out) as scratch:
         write_folder(model, config, Path(scratch), card)
-        load(scratch)  # what cannot be read never takes the place of what can
+        load(scratch)  # replaces the old files only where the new ones load
         for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE):
             (Path(scratch) / name).replace(options.out / name)
     print(table(reports, answers))

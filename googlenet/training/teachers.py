@@ -2,8 +2,8 @@
 
 A teacher is `package.module:function`. Called without arguments, the function returns a tuple:
 - an `nn.Module`: pictures (N, 3, S, S) float32 → logits (N, classes), of ImageNet's 1,000 or of the data set's classes in order,
-- the side S of its input in pixels, or None for a convolutional network that takes any: it is then shown `EXTRA` pixels more than
-  the student,
+- the side S of its input in pixels, or None for a convolutional network that takes any size: its input is then `EXTRA` pixels
+  larger than the student's,
 - the mean and the standard deviation of RGB in 0…1 that its input is normalised with, three numbers each.
 """
 
@@ -40,7 +40,7 @@ class Teacher:
     classes: int
 
     def size_for(self, student: int) -> int:
-        """The side in pixels of the view for the teacher where the student sees `student` pixels."""
+        """The side in pixels of the teacher's view where the student's view has `student` pixels."""
         return self.size or student + EXTRA
 
     @torch.no_grad()
@@ -52,7 +52,7 @@ class Teacher:
 
 
 def load_teacher(name: str, device: torch.device) -> Teacher:
-    """Call `package.module:function` and try its network on one grey picture.
+    """Call `package.module:function` and try its network on grey pictures.
 
     Args:
         name: as on the command line; modules in the current folder are found too.
@@ -100,7 +100,7 @@ FOLDED = (
     ("_project_conv", "_bn2"),
     ("_conv_head", "_bn1"),
 )
-"""Convolutions of efficientnet_lite_pytorch and the BatchNorm behind each."""
+"""Convolutions of efficientnet_lite_pytorch and the BatchNorm that follows each."""
 
 
 def efficientnet_lite2() -> tuple[nn.Module, None, Channels, Channels]:

@@ -13,15 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 STRETCH = 4 / 3
-"""A crop's sides differ in their ratio from the picture's by at most this factor."""
+"""A crop's aspect ratio differs from the picture's by at most this factor."""
 LIGHT = 0.3
-"""How far brightness, contrast and saturation go from 1."""
+"""The largest change of brightness, contrast and saturation, as factors around 1."""
 BLUR_TO = 64
-"""A blurred view shows as much as a picture of this many pixels a side."""
+"""A blurred view has the detail of a picture of this many pixels a side."""
 
 
 def draw_crops(aspects: Tensor, least_area: float) -> Tensor:
-    """Random crops of `least_area` to all of each picture, every second one flipped.
+    """Random crops, from `least_area` to the whole of each picture; half of them, at random, are flipped.
 
     Args:
         aspects: (N,) float32, width / height of each picture.
@@ -45,7 +45,7 @@ def take(pixels: Tensor, crops: Tensor, size: int) -> Tensor:
     """The crops of pictures (N, side, side, 3) uint8 as (N, 3, size, size) float32 in 0…1."""
     images = pixels.permute(0, 3, 1, 2).float().div_(255)
     if images.shape[-1] >= 2 * size:
-        images = F.avg_pool2d(images, images.shape[-1] // size)  # bilinear sampling alone would skip pixels
+        images = F.avg_pool2d(images, images.shape[-1] // size)  # without this, bilinear sampling would skip pixels
     grid = F.affine_grid(crops, [len(crops), 3, size, size], align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
@@ -62,7 +62,7 @@ def relight(views: Tensor) -> Tensor:
 
 
 def blur(views: Tensor) -> Tensor:
-    """(N, 3, S, S) views as blurred as if they were enlarged from `BLUR_TO` pixels."""
+    """(N, 3, S, S) views, blurred as if they had been enlarged from `BLUR_TO` pixels."""
     size = views.shape[-1]
     if size <= BLUR_TO:
         return views
@@ -72,12 +72,12 @@ def blur(views: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Mix:
-    """How the pictures of one batch are mixed in pairs. It applies alike to views of any size and to their labels."""
+    """How the pictures of one batch are mixed in pairs. The same mix applies to views of any size and to their labels."""
 
     partner: Tensor
     """(N,) int64: each picture's partner in the batch"""
     share: float
-    """of the partner, 0…1"""
+    """the partner's share, 0…1"""
     box: tuple[float, float, float, float] | None
     """top, left, bottom, right in 0…1: what is cut out of the partner (CutMix); None blends the whole pictures (mixup)"""
 
@@ -85,7 +85,7 @@ class Mix:
     def draw(cls, count: int, device: torch.device) -> Mix:
         """Mixup (Zhang et al., 2018) or CutMix (Yun et al., 2019), with equal chances."""
         partner = torch.arange(count, device=device).roll(1)
-        share = torch.distributions.Beta(0.4, 0.4).sample().item()  # on the CPU: nothing waits for the device
+        share = torch.distributions.Beta(0.4, 0.4).sample().item()  # on the CPU, so that nothing waits for the device
         if torch.rand(()) < 0.5:
             return cls(partner, share, None)
         half = math.sqrt(share) / 2
@@ -103,5 +103,5 @@ class Mix:
         return mixed
 
     def labels(self, labels: Tensor) -> Tensor:
-        """Mix (N, classes) shares."""
+        """Mix (N, classes) target probabilities."""
         return torch.lerp(labels, labels[self.partner], self.share)
