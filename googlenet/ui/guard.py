@@ -17,7 +17,7 @@ from googlenet.ui.uploads import UploadFolder, is_disk_full
 
 MEGABYTE = 1024 * 1024
 API = "/gradio_api/"
-UPLOAD = API + "upload"
+UPLOAD, FILE = API + "upload", API + "file="
 MCP_LIMIT = 28 * MEGABYTE
 """MCP brings pictures of up to 20 MB as `data:` URLs."""
 LIMITS = ((UPLOAD, 25 * MEGABYTE), (API + "mcp", MCP_LIMIT), ("", MEGABYTE))
@@ -40,12 +40,17 @@ CLOSED = tuple(
         "deep_link",
         "stream/",
         "proxy=",
+        "file=http",
+        "file/",
+        "heartbeat/",
+        "upload_progress",
+        "dev/",
         "vibe-",
         "run-history",
         "api/",
     )
 )
-"""Routes of Gradio that nothing here uses; they write files, fetch addresses, or go around the queue."""
+"""Routes of Gradio that nothing here uses; they write files, fetch addresses, send for ever, or go around the queue."""
 
 POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -78,9 +83,12 @@ class Guard:
         except ClientDisconnect:
             pass
         except Exception as error:
-            if exchange.started or (refusal := refuse(error, scope)) is None:
+            if exchange.started and isinstance(error.__cause__, HTTPException):  # a stream whose session Gradio does not know
+                await exchange.send({"type": "http.response.body"})
+            elif exchange.started or (refusal := refuse(error, scope)) is None:
                 raise
-            await refusal(scope, receive, exchange.send)
+            else:
+                await refusal(scope, receive, exchange.send)
         finally:
             if path.startswith(UPLOAD):
                 self.uploads.wake()
@@ -179,14 +187,16 @@ class Exchange:
 def refuse(error: Exception, scope: Scope) -> PlainTextResponse | None:
     """The response for what an odd request or a full disk raised; None for our own mistakes.
 
-    Handlers run in the queue, so that what is raised while an API request is read is about the request.
+    Handlers run in the queue, so that what is raised while an API request is read is about the request; of a file's, about its
+    Range.
     """
     if isinstance(error, HTTPException):
         return PlainTextResponse(error.detail, error.status_code)
     if is_disk_full(error):
         logger.error("The disk is full: %s", error)
         return PlainTextResponse("The server's disk is full; try again later.", 507)
-    if scope["method"] == "POST" and scope["path"].startswith(API) and not isinstance(error, OSError):
+    asks = scope["method"] == "POST" and scope["path"].startswith(API)
+    if (asks or scope["path"].startswith(FILE)) and not isinstance(error, OSError):
         logger.warning("Refused an odd request to %s: %s", scope["path"], type(error).__name__)
         return PlainTextResponse("This is not a request that the page or its API sends.", 400)
     return None

@@ -126,6 +126,7 @@ def test_every_response_has_the_headers() -> None:
 
 def test_an_odd_request_is_the_askers_fault_and_other_failures_are_ours() -> None:
     assert send(JOIN, x_fail="odd").status_code == 400
+    assert send("/gradio_api/file=/a.jpg", method="GET", x_fail="odd").status_code == 400
     assert send("/", x_fail="odd").status_code == 500
 
 

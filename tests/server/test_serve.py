@@ -85,6 +85,21 @@ def test_odd_requests_are_refused_and_break_nothing(program: Program, path: str)
     assert all(status < 500 for status in statuses), statuses
 
 
+@pytest.mark.parametrize("path", ["queue/data?session_hash=nobody", "call/classify/nothing", "call/v2/classify/nothing"])
+def test_a_stream_that_nobody_asked_for_ends_in_a_message_and_leaves_no_traceback(program: Program, path: str) -> None:
+    answer = httpx.get(f"{program.url}gradio_api/{path}", timeout=PATIENCE)
+    assert "404" in answer.text
+    assert "Traceback" not in program.log.read_text()
+
+
+@pytest.mark.parametrize("ranges", ["bytes=0-,1-,2-", "bytes=x-y", "bytes=5-1", "lines=1"])
+def test_an_odd_range_is_the_askers_fault(program: Program, ranges: str) -> None:
+    path = program.upload(jpeg()).json()[0]
+    answer = httpx.get(f"{program.url}gradio_api/file={path}", headers={"Range": ranges}, timeout=PATIENCE)
+    assert answer.status_code < 500
+    assert "Traceback" not in program.log.read_text()
+
+
 def test_the_api_goes_through_the_queue_alone(program: Program) -> None:
     path = program.upload(jpeg()).json()[0]
     asked = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
