@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from googlenet.errors import UserError
+from googlenet.ui.connections import allow_open_files, watch
 from googlenet.ui.uploads import UploadFolder
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def serve(source: str, device: str, host: str | None, port: int | None, share: b
     with UploadFolder() as uploads:
         set_environment(uploads.path)
         bound_arenas()
+        allow_open_files()
         page = load_page(source, device)
         mailboxes = launch(page, uploads, host, port, share)
         status = 0
@@ -169,6 +171,7 @@ def launch(page: Page, uploads: UploadFolder, host: str, port: int, share: bool)
             )
     except OSError:
         raise UserError("Port {port} is taken or not allowed here; choose another with --port.", port=port) from None
+    watch(page.demo.server)
     print(f"Inside GoogLeNet is at {local}", flush=True)
     if share:
         print(f"Public link: {public}" if public else f"No public link can be had now; the page stays at {local}", flush=True)
