@@ -26,6 +26,7 @@ from googlenet.trust import examine
 from googlenet.ui import handlers
 from googlenet.ui.explainers import ExplainerCache, of_whole
 from googlenet.ui.fairqueue import FairQueue, Tell
+from googlenet.ui.fetching import Fetching
 from googlenet.ui.query import PageQuery
 from googlenet.ui.uploads import is_disk_full
 
@@ -131,6 +132,7 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
         return await in_turn(long, request, image, tested)
 
     image = gr.File(label="image", visible=False)  # not gr.Image, which decodes a file before `open_image` can check it
+    image.async_move_resource_to_block_cache = Fetching(image.async_move_resource_to_block_cache)  # type: ignore[method-assign]
     head = gr.Textbox("main", label="head", visible=False)
     target, contrast, stage = (gr.Textbox("", label=label, visible=False) for label in ("target", "contrast", "stage"))
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)

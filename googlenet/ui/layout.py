@@ -19,6 +19,7 @@ from starlette.middleware import Middleware
 
 from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.checkpoints.source import KNOWN_SOURCES
+from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.inference.engine import LARGEST_ON_CPU
 from googlenet.pictures.images import open_image
@@ -78,6 +79,16 @@ class Page:
 
 class Blocks(gr.Blocks):
     """Gradio's, but a plain HTTP call may leave out the last parameters, so that a new one breaks nobody's call."""
+
+    async def preprocess_data(self, *arguments: Any, **named: Any) -> list[Any]:
+        """Raises gr.Error for a picture that is not a file of the upload folder, or not sent as one."""
+        try:
+            return await super().preprocess_data(*arguments, **named)
+        except ValueError:
+            said = UserError(
+                "The picture is not a file that was uploaded here; upload it first and send its path, as README.md shows."
+            )
+            raise gr.Error(str(said), print_exception=False) from None
 
     def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
         """Append the defaults of what was left out."""

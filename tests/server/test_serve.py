@@ -133,6 +133,18 @@ def test_the_apis_odd_arguments_get_an_answer_or_a_sentence(program: Program) ->
     assert "Traceback" not in program.log.read_text()
 
 
+def test_what_is_no_uploaded_picture_gets_a_sentence(program: Program) -> None:
+    path, meta = program.upload(jpeg()).json()[0], {"_type": "gradio.FileData"}
+    odd: list[Any] = [{"path": "/etc/passwd", "meta": meta}, {"path": path}, path, [path], 5, {"path": 5, "meta": meta}]
+    odd += [{"path": "http://127.0.0.1/", "meta": meta}, {"path": path + "\0", "meta": meta}, {"meta": meta}, {"path": None}]
+    for image in odd:
+        event = program.post("call/classify", json={"data": [image]}).json()["event_id"]
+        answer = httpx.get(f"{program.url}gradio_api/call/classify/{event}", timeout=PATIENCE).text
+        fetched = isinstance(image, dict) and "http" in str(image.get("path"))
+        assert ("No picture can be fetched" if fetched else "not a file that was uploaded here") in answer, (image, answer)
+    assert "Traceback" not in program.log.read_text()
+
+
 @pytest.mark.parametrize(
     ("question", "said"),
     [
