@@ -20,6 +20,9 @@ FILES = 4 * MAX_CONNECTIONS
 """Open files that the program asks the operating system for: an upload takes two."""
 HEAD_SECONDS, BODY_SECONDS, READ_SECONDS = 20.0, 300.0, 30.0
 """How long a client may take for a request's head and for its body, and may take nothing of a response that waits for it."""
+IDLE_SECONDS = 15
+"""How long a connection is kept for the next request. httpx, and so gradio_client, uses one again for 5 s; with uvicorn's own 5 s
+the server hung up on every thirtieth request that came at that moment."""
 LOOK_SECONDS = 5.0
 """How often a connection is looked at."""
 
@@ -69,6 +72,7 @@ class Watched(asyncio.Protocol):
 def watch(server: uvicorn.Server) -> None:
     """Watch the connections that a server accepts from now on."""
     config = server.config
+    config.timeout_keep_alive = IDLE_SECONDS
     config.http_protocol_class = type("WatchedProtocol", (Watched, config.http_protocol_class), {})
 
 

@@ -84,6 +84,8 @@ class Blocks(gr.Blocks):
         """Raises gr.Error for a picture that is not a file of the upload folder, or not sent as one."""
         try:
             return await super().preprocess_data(*arguments, **named)
+        except gr.Error:  # a ValueError, too
+            raise
         except ValueError:
             said = UserError(
                 "The picture is not a file that was uploaded here; upload it first and send its path, as README.md shows."

@@ -137,6 +137,14 @@ def test_a_client_that_waits_for_an_answer_stays() -> None:
     assert asyncio.run(run()).endswith(b"done")
 
 
+def test_a_client_that_uses_a_connection_again_after_five_seconds_finds_it_open() -> None:
+    """httpx, and so gradio_client, does."""
+    config = uvicorn.Config(Starlette(), log_level="critical")
+    config.load()
+    connections.watch(uvicorn.Server(config))
+    assert 5 < config.timeout_keep_alive < 20
+
+
 def test_beyond_the_limit_the_client_that_did_nothing_for_longest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 3)
     monkeypatch.setattr(connections, "HEAD_SECONDS", 60.0)
