@@ -126,7 +126,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
             async for message in handlers.messages(drawings, request, query, draw, waiting, "error"):
                 yield message
 
-    with Blocks(title="Inside GoogLeNet", analytics_enabled=False, delete_cache=(600, 3000)) as demo:
+    with Blocks(title="Inside GoogLeNet", analytics_enabled=False) as demo:
         first = {"n": FIRST.number, **handlers.answer(FIRST, ExplainerCache(explainer, device))}
         walk = gr.HTML(
             {**first, "weights": handlers.described(explainer, None)},

@@ -51,7 +51,7 @@ class PageQuery:
 
         def text(name: str) -> str | None:
             value = data.get(name)
-            return value[:500] if isinstance(value, str) else None
+            return value[:500].encode(errors="replace").decode() if isinstance(value, str) else None  # half a letter is none
 
         def klass(name: str) -> str | int | None:
             value = data.get(name)

@@ -172,6 +172,7 @@ def launch(page: Page, uploads: UploadFolder, host: str, port: int, share: bool)
     except OSError:
         raise UserError("Port {port} is taken or not allowed here; choose another with --port.", port=port) from None
     watch(page.demo.server)
+    uploads.remembered = page.demo.temp_file_sets
     print(f"Inside GoogLeNet is at {local}", flush=True)
     if share:
         print(f"Public link: {public}" if public else f"No public link can be had now; the page stays at {local}", flush=True)

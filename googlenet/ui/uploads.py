@@ -10,6 +10,7 @@ import stat
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,10 +51,12 @@ class UploadFolder:
         parent = parent or Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
         parent.mkdir(parents=True, exist_ok=True)
         remove_dead(parent)
-        self.root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))  # of mode 700
+        self.root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()  # of mode 700
         self.lock = lock(self.root)
         self.path = self.root / "pictures"
         self.path.mkdir(mode=0o700)
+        self.remembered: Iterable[set[str]] = ()
+        """where Gradio notes the paths of files; it forgets none that is gone"""
         self.woken, self.ended = threading.Event(), False
         self.thread = threading.Thread(target=self.keep_sweeping, name="sweep", daemon=True)
 
@@ -91,6 +94,10 @@ class UploadFolder:
                 size -= entry.size
                 with contextlib.suppress(OSError):
                     os.unlink(entry.path)
+                    if not entry.unfinished:  # each finished upload has a folder of its own
+                        os.rmdir(os.path.dirname(entry.path))
+                for names in self.remembered:
+                    names.discard(entry.path)
         for folder, _, _ in os.walk(self.path, topdown=False):
             with contextlib.suppress(OSError):  # not empty
                 if folder != str(self.path) and now - os.stat(folder).st_mtime > UNFINISHED_SECONDS:

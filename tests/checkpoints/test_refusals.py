@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,11 +22,11 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from googlenet.architecture import TORCHVISION
-from googlenet.checkpoints import load
+from googlenet.checkpoints import load, readers
 from googlenet.checkpoints.checkpoint import MAX_BYTES
-from googlenet.checkpoints.readers import SUFFIXES
+from googlenet.checkpoints.readers import SUFFIXES, graph
 from googlenet.checkpoints.readers.wire import MAX_FIELDS
-from googlenet.errors import UserError
+from googlenet.errors import Reason, UserError
 from googlenet.model import GoogLeNet
 from tests.checkpoints.files import (
     CLASSES,
@@ -350,6 +351,59 @@ def test_a_million_of_something(tmp_path: Path, kind: str, monkeypatch: pytest.M
     monkeypatch.setattr(safetensors.torch, "load", None)
     sentence = refusal(path)
     assert "it lists more tensors than a GoogLeNet has" in sentence or f"more than {MAX_FIELDS:,} fields" in sentence
+
+
+def hostile_pickle(what: bytes) -> bytes:
+    """A file of `torch.save` whose pickle calls something with 10¹¹."""
+    with zipfile.ZipFile(out := io.BytesIO(), "w") as archive:
+        size = (10**11).to_bytes(8, "little")
+        archive.writestr("archive/data.pkl", b"\x80\x02c" + what + b"\n\x8a\x08" + size + b"\x85R.")
+        archive.writestr("archive/version", "3\n")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("what", [b"builtins\nbytearray", b"__builtin__\nbytearray", b"torch\nFloatTensor", b"torch\nTensor"])
+def test_a_pickle_that_asks_for_memory_gets_none(tmp_path: Path, what: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "load", None)
+    path = tmp_path / "net.pth"
+    path.write_bytes(hostile_pickle(what))
+    assert "holds more than tensors" in refusal(path)
+
+
+LIST = bytes(2_000_000)
+"""Two million numbers of one byte."""
+LONG_LISTS: dict[str, Callable[[], bytes]] = {
+    "ONNX attribute": lambda: onnx_graph(field(1, field(1, b"x") + field(2, b"y") + field(5, field(8, LIST)))),
+    "ONNX shape": lambda: onnx_graph(field(5, field(1, LIST) + field(8, b"w"))),
+    "Caffe shape": lambda: field(100, 2 * field(7, field(7, field(1, LIST)))),
+    "ONNX numbers": lambda: onnx_graph(
+        field(5, field(2, 10) + field(8, b"w") + field(5, LIST)) + field(1, field(1, b"x") + field(1, b"w") + field(2, b"y"))
+    ),
+}
+
+
+def onnx_graph(parts: bytes) -> bytes:
+    return field(7, parts + field(11, field(1, b"x")) + field(12, field(1, b"y")))
+
+
+@pytest.mark.parametrize("kind", LONG_LISTS)
+def test_a_long_list_of_numbers_takes_little_memory(kind: str) -> None:
+    data = LONG_LISTS[kind]()
+    tracemalloc.start()
+    with pytest.raises((UserError, Reason)):
+        readers.read("net.bin", data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40_000_000
+
+
+def test_numbers_that_every_node_takes_are_not_copied_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "MAX_BYTES", 1000)
+    found = graph.Graph("net.onnx", constants={"w": graph.Stored("w", graph.FLOAT, (100,), {9: [memoryview(bytes(400))]}, None)})
+    node = graph.Node(0, "Conv", ("x", "w"), {})
+    assert [len(found.constant(node, 1)) for _ in range(2)] == [100, 100]
+    with pytest.raises(UserError, match="take more numbers than a file may hold"):
+        found.constant(node, 1)
 
 
 # What is no file

@@ -13,6 +13,7 @@ from googlenet.ui.mailboxes import Mailboxes
 
 def test_gradio_still_has_the_parts_that_are_bounded() -> None:
     """Where this fails, an update of Gradio has changed its queue: see whether it bounds mailboxes by itself now."""
+    assert all(isinstance(names, set) for names in gr.Blocks().temp_file_sets)
     queue = Mailboxes(gr.Blocks()).queue
     assert hasattr(queue.pending_messages_per_session, "items")
     assert isinstance(queue.pending_event_ids_session, dict)

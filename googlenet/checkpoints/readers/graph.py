@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from googlenet.checkpoints.checkpoint import MAX_BYTES
 from googlenet.checkpoints.readers.layouts import differs
-from googlenet.checkpoints.readers.wire import Wire, packed
+from googlenet.checkpoints.readers.wire import Wire, packed, pieces
 from googlenet.errors import Reason, WeightsError
 
 FLOAT, INT32, INT64, FLOAT16, DOUBLE, BFLOAT16 = 1, 6, 7, 10, 11, 16
@@ -47,14 +48,14 @@ class Stored:
     def numbers(self) -> Tensor:
         """The tensor in its own type. Raises Reason where the claimed shape does not fit the bytes."""
         dtype = DTYPES[self.kind]
-        if 9 in self.data:
-            raw = b"".join(bytes(value) for value in self.data[9] if not isinstance(value, int))
-        elif self.kind in (FLOAT, DOUBLE):
-            raw = b"".join(bytes(value) for value in self.data.get(TYPED_FIELDS[self.kind], ()) if not isinstance(value, int))
+        field = 9 if 9 in self.data else TYPED_FIELDS[self.kind]
+        values = self.data.get(field, ())
+        if field == 9 or self.kind in (FLOAT, DOUBLE):
+            raw = b"".join(value for value in values if not isinstance(value, int))
         else:
-            lists = [packed(value) for value in self.data.get(TYPED_FIELDS[self.kind], ())]
-            width = {4: np.int32, 8: np.int64, 2: np.uint16}[dtype.itemsize]
-            raw = np.concatenate([*lists, np.zeros(0, np.int64)]).astype(width).tobytes()  # halves are stored as their bits
+            width = {4: np.int32, 8: np.int64, 2: np.uint16}[dtype.itemsize]  # halves are stored as their bits
+            lists = (pieces(value) if isinstance(value, memoryview) else [packed(value)] for value in values)
+            raw = b"".join(piece.astype(width).tobytes() for found in lists for piece in found)
         if min(self.dims, default=1) < 1 or len(raw) != math.prod(self.dims) * dtype.itemsize:
             raise Reason("{key} holds another number of values than it declares", key=self.name)
         return torch.frombuffer(bytearray(raw), dtype=dtype).reshape(self.dims)
@@ -81,6 +82,8 @@ class Graph:
     """tensor → the tensor that it equals"""
     input: str = ""
     output: str = ""
+    taken: int = 0
+    """bytes of the constants that were decoded so far"""
     side: int | None = None
     """the picture's side in pixels where the file states it"""
 
@@ -165,7 +168,11 @@ class Graph:
                 op=node.op,
             )
             differs(self.name, reason)
-        return stored.numbers()
+        found = stored.numbers()
+        self.taken += found.nbytes
+        if self.taken > MAX_BYTES:  # each of a hundred nodes would get its own copy
+            differs(self.name, Reason("its nodes take more numbers than a file may hold"))
+        return found
 
 
 def read_graph(name: str, data: bytes) -> Graph:
@@ -243,7 +250,7 @@ def read_attribute(wire: Wire, message: memoryview) -> tuple[str, Any]:
         elif number == 5 and not isinstance(found, int):
             value = read_tensor(wire, found)
         elif number == 8:
-            whole += packed(found)[:100].tolist()
+            whole += packed(found, 100).tolist()
     return name, whole or value
 
 
@@ -252,7 +259,7 @@ def read_tensor(wire: Wire, message: memoryview) -> Stored:
     data: dict[int, list[int | memoryview]] = {}
     for number, value in wire.fields(message):
         if number == 1:
-            dims += packed(value)[:33].tolist()
+            dims += packed(value, 33).tolist()
         elif number == 2 and isinstance(value, int):
             kind = value
         elif number == 8:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import pickle
 import pickletools
+import re
 import struct
 import warnings
 import zipfile
@@ -44,6 +45,9 @@ MAX_HEADER = 1 << 20
 """Bytes of a safetensors file's list of tensors; a GoogLeNet's has 40 KB."""
 MAX_STEPS = 200_000
 """Instructions of a pickle; a GoogLeNet's with its optimizer's state has less than 50,000."""
+MAKES_MEMORY = re.compile(rb"(?:bytearray|Tensor)\n")
+"""Ends of the names that `torch.load(weights_only=True)` lets a pickle call with any size: a file of 300 bytes took 4 GB for a
+bytearray, and a FloatTensor's numbers are what lay in this program's memory before."""
 MAX_PARTS = 20_000
 """Files in an archive of `torch.save`; a GoogLeNet's has a few hundred."""
 
@@ -139,18 +143,22 @@ def load_pickle(name: str, data: bytes) -> object:
     pickled = pickle_of_archive(name, data) if data.startswith(b"PK") else data
     if count_steps(pickled) > MAX_STEPS:
         differs(name, Reason("it lists more tensors than a GoogLeNet has"))
+    if MAKES_MEMORY.search(pickled):
+        raise more_than_tensors(name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols: the outcome is what counts
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise WeightsError(
-            "{name} holds more than tensors; save the model's state_dict() with torch.save and give that.", name=name
-        ) from None
+        raise more_than_tensors(name) from None
     except Exception:  # the unpickler raises whatever the hostile bytes provoke; none of it was run
         raise WeightsError(
             "{name} cannot be read by torch.load; save the model's state_dict() with torch.save and give that.", name=name
         ) from None
+
+
+def more_than_tensors(name: str) -> WeightsError:
+    return WeightsError("{name} holds more than tensors; save the model's state_dict() with torch.save and give that.", name=name)
 
 
 def count_steps(data: bytes) -> int:
