@@ -8,10 +8,15 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import gradio as gr
 import pytest
+from starlette.requests import Request
 
 from googlenet.ui import fairqueue
 from googlenet.ui.fairqueue import BusyError, FairQueue, RestartingError, Tell, Visitor, VisitorLeftError, Waiting
+from googlenet.ui.handlers import visitor_of
+from googlenet.ui.layout import build
+from tests.helpers import explainer_of, random_model
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -238,3 +243,33 @@ async def test_who_has_nothing_running_has_the_turn_before_who_has() -> None:
     assert gates[0].begun == ["greedy 0", "modest"]
     gates[0].opened.set()
     await asyncio.gather(*asks)
+
+
+@pytest.mark.parametrize(
+    ("client", "space", "address"),
+    [
+        (("203.0.113.5", 40000), False, "203.0.113.5"),
+        (("2001:db8::5", 40000), False, "2001:db8::5"),
+        (("203.0.113.5", 0), False, None),  # named by a proxy in front
+        (("127.0.0.1", 40000), False, None),  # a share link, too, comes from here
+        (("::1", 40000), False, None),
+        (("203.0.113.5", 40000), True, None),
+        (None, False, None),
+    ],
+)
+def test_an_address_counts_only_where_it_is_one_visitors(
+    client: tuple[str, int] | None, space: bool, address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    if space:
+        monkeypatch.setenv("SPACE_ID", "user/space")
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/run/predict", "headers": [], "query_string": b""}
+    request = gr.Request(Request({**scope, "server": ("here", 80), "client": client}), session_hash="me")
+    assert visitor_of(request) == Visitor("me", address, listens=True)
+
+
+def test_what_takes_seconds_runs_one_at_a_time_and_has_a_queue_of_its_own() -> None:
+    questions, *others = build(explainer_of(random_model()), "cpu").queues
+    assert questions.limit > 1
+    assert [queue.limit for queue in others] == [1, 1, 1]
+    assert all(queue.most_waiting == 16 and queue.per_session <= 2 for queue in others)

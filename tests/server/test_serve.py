@@ -133,6 +133,18 @@ def test_the_apis_odd_arguments_get_an_answer_or_a_sentence(program: Program) ->
     assert "Traceback" not in program.log.read_text()
 
 
+def test_a_call_leaves_no_empty_file(program: Program) -> None:
+    """Gradio's own preparation of a file left one for each call."""
+    path, meta = program.upload(jpeg(77)).json()[0], {"_type": "gradio.FileData"}
+    for name, kept in (("classify", 0), ("explain", 9)):
+        before = {entry.path for entry in scan(program.pictures)}
+        event = program.post(f"call/{name}", json={"data": [{"path": path, "meta": meta}]}).json()["event_id"]
+        assert "event: complete" in httpx.get(f"{program.url}gradio_api/call/{name}/{event}", timeout=PATIENCE).text
+        new = [entry for entry in scan(program.pictures) if entry.path not in before]
+        assert len(new) == kept
+        assert all(entry.size and not entry.unfinished for entry in new)
+
+
 def test_what_is_no_uploaded_picture_gets_a_sentence(program: Program) -> None:
     path, meta = program.upload(jpeg()).json()[0], {"_type": "gradio.FileData"}
     odd: list[Any] = [{"path": "/etc/passwd", "meta": meta}, {"path": path}, path, [path], 5, {"path": 5, "meta": meta}]
