@@ -5,8 +5,8 @@ doubled, moved or taken from another file of the format. Each is opened twice: b
 to one thread, and by `open_bounded`. A request sends one to a running server's `/classify`.
 
 The table counts outcomes. "exceptions" are those that are no PictureError, "warnings" also what a C library writes to stderr.
-Time is CPU time, memory what the process adds to its own while it opens the file. The worst files are named by number; `--write
-NUMBER FILE` writes one.
+Time is CPU time, memory what the process adds to its own while it opens the file. The worst files, and those that failed, are named
+by number; `--write NUMBER FILE` with the same seed writes one.
 """
 
 from __future__ import annotations
@@ -213,6 +213,14 @@ class Opened(NamedTuple):
     memory: int
     """bytes"""
 
+    @property
+    def is_slow(self) -> bool:
+        return self.cpu > 2.1  # the clock of /proc has ticks of 10 ms
+
+    @property
+    def is_large(self) -> bool:
+        return self.memory > 400e6
+
 
 def open_both(first: int, count: int, seed: int) -> None:
     """The chunk's process: opens files and prints a line of JSON for each way. What goes to stderr counts as a warning."""
@@ -287,6 +295,16 @@ def through_the_door(files: int, first: int, seed: int) -> None:
             print(f"Files {start} to {start + count - 1} made a library write: {done.stderr[:300]}", file=sys.stderr)
     for way, opened in results.items():
         report(way, opened, told if way == "open_image" else 0)
+        failed = [
+            each.number for each in opened if each.outcome.startswith(("EXCEPTION", "WARNING")) or each.is_slow or each.is_large
+        ]
+        tell_failures(failed, seed)
+
+
+def tell_failures(numbers: list[int], seed: int) -> None:
+    """How to have the files that failed again."""
+    for number in numbers[:20]:
+        print(f"failed: file {number}; python -m benchmarks.fuzz --seed {seed} --write {number} FILE")
 
 
 def report(way: str, opened: list[Opened], told: int) -> None:
@@ -297,8 +315,8 @@ def report(way: str, opened: list[Opened], told: int) -> None:
         print(f"| {outcome} | {count} |")
     print(f"| exceptions | {sum(each.outcome.startswith('EXCEPTION') for each in opened)} |")
     print(f"| warnings | {sum(each.outcome.startswith('WARNING') for each in opened) + told} |")
-    print(f"| over 2 s | {sum(each.cpu > 2.1 for each in opened)} |")  # the clock of /proc has ticks of 10 ms
-    print(f"| over 400 MB | {sum(each.memory > 400e6 for each in opened)} |")
+    print(f"| over 2 s | {sum(each.is_slow for each in opened)} |")
+    print(f"| over 400 MB | {sum(each.is_large for each in opened)} |")
     print(f"worst time {slowest.cpu:.2f} s (file {slowest.number}, {slowest.kind}, {slowest.outcome})")
     print(f"worst memory {largest.memory / 1e6:.0f} MB (file {largest.number}, {largest.kind}, {largest.outcome})")
 
@@ -347,13 +365,15 @@ def through_the_server(requests: int, seed: int, clients: int = 4) -> None:
                 return f"ERROR {type(error).__name__}"
 
         with ThreadPoolExecutor(clients) as pool:
-            counts = Counter(pool.map(ask, range(requests)))
+            outcomes = list(pool.map(ask, range(requests)))
         tracebacks = log.read_text("utf-8").count("Traceback")
+    counts = Counter(outcomes)
     print(f"\nserver: {requests} requests by {clients} clients\n| outcome | requests |\n|---|---|")
     for outcome, count in counts.most_common():
         print(f"| {outcome} | {count} |")
     print(f"| server errors | {sum(count for outcome, count in counts.items() if outcome.startswith('ERROR'))} |")
     print(f"| tracebacks in the log | {tracebacks} |")
+    tell_failures([number for number, outcome in enumerate(outcomes) if outcome.startswith("ERROR")], seed)
 
 
 def main() -> None:
