@@ -5,8 +5,8 @@ doubled, moved or taken from another file of the format. Each is opened twice: b
 to one thread, and by `open_bounded`. A request sends one to a running server's `/classify`.
 
 The table counts outcomes. "exceptions" are those that are no PictureError, "warnings" also what a C library writes to stderr.
-Time is CPU time, memory what the process adds to its own while it opens the file. The worst files, and those that failed, are named
-by number; `--write NUMBER FILE` with the same seed writes one.
+Time is CPU time, memory what the process adds to its own while it opens the file. The worst files, and those that
+failed, are named by number; `--write NUMBER FILE` with the same seed writes one.
 """
 
 from __future__ import annotations
@@ -220,6 +220,10 @@ class Opened(NamedTuple):
     @property
     def is_large(self) -> bool:
         return self.memory > 400e6
+
+    @property
+    def has_failed(self) -> bool:
+        return self.outcome.startswith(("EXCEPTION", "WARNING")) or self.is_slow or self.is_large
 
 
 def open_both(first: int, count: int, seed: int) -> None:
