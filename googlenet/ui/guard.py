@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.exceptions import HTTPException
@@ -52,6 +53,11 @@ CLOSED = tuple(
 )
 """Routes of Gradio that nothing here uses; they write files, fetch addresses, send for ever, or go around the queue."""
 
+RENDERED = ("/", "/config")
+"""What Gradio makes anew for each request, in 5 ms of one core."""
+AT_ONCE = 1
+"""How many of these are made at a time, so that a flood of them leaves the cores to questions."""
+
 POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
     "connect-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'unsafe-eval'"
@@ -67,6 +73,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, mailboxes: Mailboxes, uploads: UploadFolder) -> None:
         self.app, self.mailboxes, self.uploads = app, mailboxes, uploads
+        self.rendering = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -78,6 +85,8 @@ class Guard:
             if path.startswith(CLOSED):
                 raise HTTPException(404, "This page does not use that route.")
             exchange.check_headers()
+            if path in RENDERED:
+                await exchange.until_start.enter_async_context(self.rendering)
             with self.place_of(scope, await exchange.session_asking()):
                 await self.app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
@@ -90,6 +99,7 @@ class Guard:
             else:
                 await refusal(scope, receive, exchange.send)
         finally:
+            await exchange.until_start.aclose()
             if path.startswith(UPLOAD):
                 self.uploads.wake()
 
@@ -121,6 +131,8 @@ class Exchange:
         self.headers, self.inner_receive, self.inner_send = Headers(scope=scope), receive, send
         self.limit = next(limit for start, limit in LIMITS if scope["path"].startswith(start))
         self.started = False
+        self.until_start = AsyncExitStack()
+        """what ends when the response starts: how fast it is read is the client's affair"""
         self.size = self.parts = 0
         self.delimiter, self.tail = b"", b""
         self.upload = scope["path"].startswith(UPLOAD) and scope["method"] == "POST"
@@ -178,6 +190,7 @@ class Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            await self.until_start.aclose()
             headers = MutableHeaders(scope=message)
             headers["X-Content-Type-Options"] = "nosniff"
             headers["Content-Security-Policy"] = POLICY

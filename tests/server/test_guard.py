@@ -15,9 +15,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from googlenet.ui.guard import ASKED, CLOSED, FILES, MEGABYTE, Guard
+from googlenet.ui.guard import ASKED, AT_ONCE, CLOSED, FILES, MEGABYTE, Guard
 
 calls: list[str] = []
+rendering: list[Request] = []
+most: list[int] = []
 
 
 class Fakes:
@@ -44,6 +46,11 @@ class Fakes:
 
 
 async def everything(request: Request) -> Response:
+    if request.headers.get("x-render"):
+        rendering.append(request)
+        most.append(len(rendering))
+        await asyncio.sleep(0.01)
+        rendering.remove(request)
     if failing := request.headers.get("x-fail"):
         raise {"odd": KeyError("999"), "full": OSError(errno.ENOSPC, "No space left on device")}[failing]
     size = 0
@@ -53,7 +60,8 @@ async def everything(request: Request) -> Response:
 
 
 guard = Middleware(Guard, mailboxes=Fakes(), uploads=Fakes())
-app = Starlette(routes=[Route("/{path:path}", everything, methods=["GET", "POST"])], middleware=[guard])
+routes = [Route("/{path:path}", everything, methods=["GET", "POST"])]
+app = Starlette(routes=routes, middleware=[guard])
 
 
 def send(path: str, body: bytes = b"", *, chunked: bool = False, method: str = "POST", **headers: str) -> httpx.Response:
@@ -164,3 +172,42 @@ def test_a_session_with_many_unanswered_events_is_refused_before_gradio(path: st
         "8 of your questions are waiting already; ask again when one is answered.",
     )
     assert send("/gradio_api/call/explain", b'"session_hash": "greedy"').status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/config", "/theme.css"])
+def test_pages_are_rendered_one_after_the_other(path: str) -> None:
+    async def run() -> list[int]:
+        transport = httpx.ASGITransport(Starlette(routes=routes, middleware=[guard]))  # in this event loop
+        async with httpx.AsyncClient(transport=transport, base_url="http://here", headers={"x-render": "1"}) as client:
+            return [response.status_code for response in await asyncio.gather(*(client.get(path) for _ in range(5)))]
+
+    most.clear()
+    assert asyncio.run(run()) == [200] * 5
+    assert max(most) == (5 if path == "/theme.css" else AT_ONCE)
+
+
+def test_who_does_not_read_a_page_keeps_nobody_waiting() -> None:
+    """The turn ends where the response starts."""
+
+    async def run() -> list[str]:
+        started: list[str] = []
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def stuck(message: object) -> None:
+            started.append("stuck")
+            await asyncio.sleep(60)
+
+        async def reads(message: object) -> None:
+            started.append("reads")
+
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+        guard = Guard(PlainTextResponse("page"), Fakes(), Fakes())  # type: ignore[arg-type]
+        first = asyncio.create_task(guard(scope, receive, stuck))
+        await asyncio.sleep(0.01)
+        await asyncio.wait_for(guard(scope, receive, reads), 10)
+        first.cancel()
+        return started
+
+    assert asyncio.run(run())[:2] == ["stuck", "reads"]
