@@ -43,7 +43,6 @@ CLOSED = tuple(
         "proxy=",
         "file=http",
         "file/",
-        "heartbeat/",
         "upload_progress",
         "dev/",
         "vibe-",
