@@ -33,18 +33,22 @@ WALL_SECONDS = 20.0
 """Seconds after which it is ended, however little CPU time it got: on a busy machine it gets little."""
 MORE_MEMORY = 400_000_000
 """Bytes of address space that the decoding process may take beyond what it has after its imports."""
+PLAIN = (b"\xff\xd8", b"\x89PNG")
+"""How a JPEG and a PNG begin."""
 PLAIN_PIXELS, PLAIN_BYTES, PLAIN_PARTS, PLAIN_PASSES = 4_000_000, 8_000_000, 1_000, 20
 """Limits up to which a JPEG or PNG is decoded in the calling process."""
 
 
 def plain_header(data: bytes, name: str) -> Header | None:
     """The header of a JPEG or PNG that takes little time and memory to decode; None for any other file."""
+    if not data.startswith(PLAIN):
+        return None
     try:
         header = read_header(data, name, PLAIN_PARTS)
     except PictureError:
         return None  # the decoding process says what is wrong
     modest = header.size[0] * header.size[1] <= PLAIN_PIXELS and len(data) <= PLAIN_BYTES and header.passes <= PLAIN_PASSES
-    return header if header.format in ("JPEG", "PNG") and modest else None
+    return header if modest else None
 
 
 class Decoder:

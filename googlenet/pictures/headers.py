@@ -94,7 +94,7 @@ def reader_of(data: bytes, name: str) -> Callable[[bytes, int], Header]:
 
 def jpeg(data: bytes, most_parts: int) -> Header:
     """ITU-T T.81, annex B. Keeps tables, frame, scans, and what names the colour space (JFIF, Adobe)."""
-    kept, orientation, frame = [data[:2]], 1, None
+    kept, exif, frame = [data[:2]], b"", None
     position = 2
     for _ in range(most_parts):
         position = data.index(b"\xff", position)
@@ -114,7 +114,7 @@ def jpeg(data: bytes, most_parts: int) -> Header:
                 raise ValueError("two frames")
             frame = jpeg_frame(segment)
         elif marker == 0xE1 and segment.startswith(b"Exif\0\0", 4):
-            orientation = exif_orientation(segment[10:])
+            exif = exif or segment[10:]
         if 0xC0 <= marker <= 0xCF or marker in (0xDB, 0xDD, 0xEE) or segment.startswith(b"JFIF\0", 4):
             kept.append(segment)
         position = end
@@ -125,7 +125,7 @@ def jpeg(data: bytes, most_parts: int) -> Header:
     scans = data.count(b"\xff\xda", position)  # in a scan's data, 0xFF is followed by 0x00 or a restart marker
     coefficients = 2 * frame.coefficients if frame.several_scans or scans > 1 else 0
     stripped = b"".join([*kept, memoryview(data)[position:]])
-    return Header("JPEG", frame.size, stripped, 4 + max(coefficients, 3), orientation, scans)
+    return Header("JPEG", frame.size, stripped, 4 + max(coefficients, 3), exif_orientation(exif), scans)
 
 
 def jpeg_frame(segment: bytes) -> Frame:
@@ -137,7 +137,7 @@ def jpeg_frame(segment: bytes) -> Frame:
 
 def png(data: bytes, most_parts: int) -> Header:
     """ISO/IEC 15948. Keeps the chunks that decoding needs. A colour profile or a text may have any length."""
-    view, orientation = memoryview(data), 1
+    view, exif = memoryview(data), b""
     kept = [view[:8]]
     position = 8
     if data[12:16] != b"IHDR":
@@ -148,13 +148,13 @@ def png(data: bytes, most_parts: int) -> Header:
         if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
             kept.append(view[position:end])
         elif kind == b"eXIf":
-            orientation = exif_orientation(data[position + 8 : end - 4])
+            exif = exif or data[position + 8 : end - 4]
         if kind == b"IEND" or end >= len(data):
             break
         position = end
     else:
         raise ValueError("too many chunks")
-    return Header("PNG", struct.unpack_from(">II", data, 16), b"".join(kept), 7, orientation)
+    return Header("PNG", struct.unpack_from(">II", data, 16), b"".join(kept), 7, exif_orientation(exif))
 
 
 def gif(data: bytes, most_parts: int) -> Header:
@@ -198,7 +198,7 @@ def bmp(data: bytes, most_parts: int) -> Header:
 
 def webp(data: bytes, most_parts: int) -> Header:
     """RIFF. Keeps the whole file: libwebp reads the container itself. Its animation decoder holds two RGBA canvases."""
-    orientation = 1
+    exif = b""
     size: tuple[int, int] | None = None
     position = 12
     for _ in range(most_parts):
@@ -215,14 +215,13 @@ def webp(data: bytes, most_parts: int) -> Header:
             width, height = struct.unpack_from("<HH", data, body + 6)
             size = width & 0x3FFF, height & 0x3FFF
         elif kind == b"EXIF":
-            exif = data[body : body + length]
-            orientation = exif_orientation(exif[6:] if exif.startswith(b"Exif\0\0") else exif)
+            exif = exif or data[body : body + length].removeprefix(b"Exif\0\0")
         position = body + length + length % 2
     else:
         raise ValueError("too many chunks")
     if size is None:
         raise ValueError("no picture")
-    return Header("WEBP", size, data, 20, orientation)
+    return Header("WEBP", size, data, 20, exif_orientation(exif))
 
 
 def uint24(data: bytes, position: int) -> int:
@@ -242,7 +241,9 @@ def tiff(data: bytes, most_parts: int) -> Header:
     big = 43 in data[2:4]
     found = {WIDTH: 0, HEIGHT: 0, BITS: 1, SAMPLES: 1, ORIENTATION: 1, STRIP_ROWS: MAX_PIXELS, TILE_ROWS: MAX_PIXELS}
     kept, numbers, total = [], set(), 0
-    for tag in directory(data, order, big):
+    for count, tag in enumerate(directory(data, order, big)):
+        if count >= most_parts:
+            raise ValueError("too many tags")
         if tag.number in found:
             found[tag.number] = tag.value
         if tag.number in FOR_PIXELS:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 ORIENTATION = 274
 
+MAX_TAGS = 1000
+"""Entries of EXIF data that are read; a camera writes a few dozen."""
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """TIFF's number of a value type → bytes of one value"""
 
@@ -50,7 +53,7 @@ def exif_orientation(exif: bytes) -> int:
     Only this entry is read, so that damage in another one, which is common, does not matter.
     """
     try:
-        for tag in directory(exif, "<" if exif[:1] == b"I" else ">", big=False):
+        for tag in islice(directory(exif, "<" if exif[:1] == b"I" else ">", big=False), MAX_TAGS):
             if tag.number == ORIENTATION:
                 return tag.value if 1 <= tag.value <= 8 else 1
     except (struct.error, IndexError, OverflowError):
