@@ -72,8 +72,8 @@ class Server(Page):
         raise RuntimeError("app.py ended")
 
     def processes(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("ascii").split()
-        return [self.process.pid, *map(int, children)]
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")  # each has those that it started
+        return [self.process.pid, *(int(child) for thread in threads for child in thread.read_text("ascii").split())]
 
     def cpu(self) -> float:
         """CPU seconds so far."""

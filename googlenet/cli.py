@@ -124,8 +124,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_serve(options: argparse.Namespace) -> int:
-    # PyTorch's threads sleep between two passes: busy waiting took a sixth of a crowd's answers a second
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    run_passes_side_by_side()
     from googlenet.checkpoints.source import default_source
     from googlenet.ui.server import serve
 
@@ -133,7 +132,13 @@ def run_serve(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_passes_side_by_side() -> None:
+    """One thread a pass, unless the user says otherwise (`googlenet.device.lanes`). Called before torch is imported."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def run_explain(options: argparse.Namespace) -> int:
+    run_passes_side_by_side()
     from tqdm import tqdm
 
     from googlenet.checkpoints.source import default_source

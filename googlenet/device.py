@@ -1,8 +1,14 @@
 """Where the network runs, and in which precision."""
 
+import os
+from pathlib import Path
+
 import torch
 
 from googlenet.errors import UserError
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Where Linux says how much of the cores' time a container may use."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -24,3 +30,22 @@ def half_precision(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def cores() -> int:
+    """How many processor cores this process may use: those that it may run on, or its container's part of them."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = map(int, QUOTA.read_text("ascii").split())
+    except (OSError, ValueError):  # not Linux, or "max": no limit
+        return allowed
+    return max(1, min(allowed, quota // period))
+
+
+def lanes(device: torch.device) -> int:
+    """How many passes run side by side: on a CPU as many as its cores have room for, at torch's number of threads for each.
+
+    One thread each serves best. On two cores one picture took 26 ms with one thread and 25 to 35 ms with two; batches of eight
+    took 9.8 ms a picture in two passes of one thread side by side, and 12.3 ms in one pass of two threads.
+    """
+    return max(1, cores() // torch.get_num_threads()) if device.type == "cpu" else 1

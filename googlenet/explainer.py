@@ -16,12 +16,13 @@ from torch import Tensor
 from googlenet.architecture import HEADS
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.config import ModelConfig
-from googlenet.device import half_precision, pick_device
+from googlenet.device import half_precision, lanes, pick_device
 from googlenet.explanation import Cell, Explanation, Question
 from googlenet.inference.answer import explanation_of
 from googlenet.inference.engine import Engine
 from googlenet.inference.passes import PassQueue
 from googlenet.inference.questions import check_question, check_stage
+from googlenet.inference.worker import hand_over_to_workers
 from googlenet.labels import Labels
 from googlenet.model import GoogLeNet
 from googlenet.pictures.images import ImageSource, open_image
@@ -32,7 +33,8 @@ T = TypeVar("T")
 class Explainer:
     """A model that answers questions about pictures, from any number of threads.
 
-    Requests of several threads become one pass, each with its own question (`googlenet.inference.passes`).
+    Requests of several threads become one pass, each with its own question (`googlenet.inference.passes`). On a CPU as many
+    passes run side by side as torch's number of threads leaves room for: `torch.set_num_threads(1)` serves a crowd best.
 
     Args:
         loaded: what `googlenet.load` gives.
@@ -64,8 +66,9 @@ class Explainer:
         on a Space with ZeroGPU, where each call runs in a process of its own and would have to capture anew."""
         self.device = torch.device(device)
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.engine = Engine(self.model, self.config.preprocess.crop, graphs=graphs)
-        self.passes = PassQueue(self.engine)
+        twins = [self.model.twin() for _ in range(lanes(self.device) - 1)]
+        engines = [Engine(model, self.config.preprocess.crop, graphs=graphs) for model in (self.model, *twins)]
+        self.engine, self.passes = engines[0], PassQueue(engines)
 
     @classmethod
     def from_pretrained(
@@ -243,10 +246,15 @@ class Explainer:
             for result, size, question in zip(results, sizes, questions, strict=True)
         ]
 
+    def answer_in_workers(self) -> None:
+        """On a CPU, for a server: hand the passes over to processes of their own when questions begin to wait."""
+        if self.device.type == "cpu":
+            hand_over_to_workers(self.passes, self.copied_model(), self.config.preprocess.crop)
+
     def copied_model(self) -> GoogLeNet:
         """A copy of the network for other work. It is taken between two passes, so that no pass's hooks come along."""
-        with self.passes.model_free:
-            return copy.deepcopy(self.model)
+        with self.passes.engine() as engine:
+            return copy.deepcopy(engine.model)
 
     def probabilities(self, x: Tensor) -> dict[str, NDArray[np.float32]]:
         """Prepared pictures x (N, 3, S, S) → by head, of those that the weights have, probabilities (N, classes); no maps.
@@ -255,8 +263,8 @@ class Explainer:
         """
         temperatures, found = self.config.temperatures or {}, []
         for some in x.split(self.engine.largest):
-            with self.passes.model_free, torch.no_grad():
-                logits = self.model.heads(some.to(self.device, memory_format=torch.channels_last))
+            with self.passes.engine() as engine, torch.no_grad():
+                logits = engine.model.heads(some.to(self.device, memory_format=torch.channels_last))
             found.append(
                 {
                     head: (values.float() / temperatures.get(head, 1.0)).softmax(dim=1).cpu().numpy()

@@ -1,18 +1,14 @@
 """`googlenet explain`: the pipeline from picture files to explanations and the files of their results.
 
 Three stages overlap: threads decode and prepare the next pictures (Pillow works without Python's lock, and what is not a plain
-JPEG or PNG goes to decoding processes), one thread runs the model in batches, and the calling thread hands the results on, in
+JPEG or PNG goes to decoding processes), others run the model in batches, and the calling thread hands the results on, in
 order. Each stage runs a bounded way ahead, so that memory does not grow with the folder.
 """
 
 from __future__ import annotations
 
-import os
 import queue
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,12 +19,14 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from googlenet.architecture import STAGES
+from googlenet.device import cores
 from googlenet.errors import UserError, reason
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
 from googlenet.files import SOFTWARE, Source, make_folder, outputs
 from googlenet.pictures.decoding import Decoder
 from googlenet.render import overlay, sheet
+from googlenet.threads import in_order, threads
 from googlenet.trust import examine_prepared
 
 SIDE = 2048
@@ -37,7 +35,6 @@ WITH_PICTURES = 8
 """Pictures in a batch whose overlays are drawn: so many are kept until then."""
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -83,10 +80,11 @@ def explain_files(
     step = explainer.engine.largest if out is None else 1 if full_size else min(explainer.engine.largest, WITH_PICTURES)
     workers = 1 if full_size else cores()
     prepare = Preparation(explainer, None if out is None else full_size, workers)
-    with prepare, threads(workers) as preparing, threads(1) as running:
-        prepared = in_order(preparing, prepare, sources, ahead=2 * step)
+    lanes = len(explainer.passes.engines)
+    with prepare, threads(workers) as preparing, threads(lanes) as running:
+        prepared = in_order(preparing, prepare, sources, ahead=(1 + lanes) * step)
         batches = in_order(
-            running, lambda batch: explain_batch(explainer, question, batch, tested), batched(prepared, step), ahead=2
+            running, lambda batch: explain_batch(explainer, question, batch, tested), batched(prepared, step), ahead=1 + lanes
         )
         explained = (each for batch in batches for each in batch)
         if out is None:
@@ -172,32 +170,6 @@ def save(image: Image.Image, path: Path) -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("Software", SOFTWARE)
     image.save(path, pnginfo=text, compress_level=1)  # a quarter of the usual level's time, a fifth more bytes
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool that drops what it has not begun when its block is left."""
-    pool = ThreadPoolExecutor(count)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
-    """`map(function, items)` by the pool's threads, at most `ahead` items ahead of what is taken."""
-    waiting: deque[Future[R]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

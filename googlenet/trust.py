@@ -23,6 +23,7 @@ from googlenet.explanation import Explanation, Question
 from googlenet.inference.gradcam import grad_cam
 from googlenet.model import GoogLeNet
 from googlenet.pictures.images import ImageSource, open_image
+from googlenet.threads import in_order, threads
 from googlenet.verdict import Trust
 
 STEPS = 20
@@ -131,11 +132,13 @@ def curves(
     first = (orders[:, None] < counts[None, :, None, None]).flatten(0, 1)  # (M · (steps − 1), S, S): the brightest of them
     hidden = torch.cat((torch.zeros(1, side, side).bool(), torch.ones(1, side, side).bool(), first, ~first))
     found: dict[str, list[NDArray[np.float32]]] = {}
-    batch = explainer.engine.largest
-    for start in range(0, len(hidden), batch):
-        for head, p in explainer.probabilities(fill(x, hidden[start : start + batch])).items():
-            found.setdefault(head, []).append(p[:, target])
-        progress(min(1.0, (start + batch) / len(hidden)))
+    batches, lanes = hidden.split(explainer.engine.largest), len(explainer.passes.engines)
+    with threads(lanes) as pool:
+        asked = in_order(pool, lambda some: explainer.probabilities(fill(x, some)), batches, ahead=lanes)
+        for number, probabilities in enumerate(asked, 1):
+            for head, p in probabilities.items():
+                found.setdefault(head, []).append(p[:, target])
+            progress(number / len(batches))
 
     def taken_apart(parts: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         p = np.concatenate(parts)

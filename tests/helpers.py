@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +57,12 @@ def random_image(width: int, height: int, seed: int = 0) -> Image.Image:
     """A smooth random picture: noise at 1/16 of the size, enlarged."""
     noise = np.random.default_rng(seed).integers(0, 256, (max(1, height // 16), max(1, width // 16), 3), np.uint8)
     return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@contextmanager
+def all_engines(explainer: Explainer) -> Iterator[None]:
+    """While nobody else can run the model."""
+    with ExitStack() as stack:
+        for _ in explainer.passes.engines:
+            stack.enter_context(explainer.passes.engine())
+        yield

@@ -23,7 +23,7 @@ from googlenet.explanation import Explanation, Question
 from googlenet.frame import enlarge
 from googlenet.inference.engine import PictureResult
 from googlenet.pictures.images import Box, Preprocess
-from tests.helpers import ARCHITECTURES, explainer_of, random_image, random_model
+from tests.helpers import ARCHITECTURES, all_engines, explainer_of, random_image, random_model
 
 STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -234,6 +234,10 @@ def test_npz(explainer: Explainer) -> None:
         assert file["seen"].tolist() == pytest.approx([15, 0, 105, 90])
 
 
+def passes(explainer: Explainer) -> int:
+    return sum(engine.passes for engine in explainer.passes.engines)
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_64_threads_at_once(name: str) -> None:
     """Each gets the answer that it would get alone, in far fewer passes than questions."""
@@ -243,7 +247,7 @@ def test_64_threads_at_once(name: str) -> None:
     images = [random_image(100, 100, seed) for seed in range(64)]
     questions = [Question(heads[i % len(heads)], i % 10, (i + 3) % 10 if i % 4 == 0 else None) for i in range(64)]
     alone = [explainer.explain_batch([image], [question])[0] for image, question in zip(images, questions, strict=True)]
-    before = explainer.engine.passes
+    before = passes(explainer)
     start = threading.Barrier(64)
 
     def ask(i: int) -> Explanation:
@@ -253,7 +257,7 @@ def test_64_threads_at_once(name: str) -> None:
     with ThreadPoolExecutor(64) as pool:
         together = list(pool.map(ask, range(64)))
     assert all(same(a, b) for a, b in zip(together, alone, strict=True))
-    assert 64 // explainer.engine.largest <= explainer.engine.passes - before <= 32
+    assert 64 // explainer.engine.largest <= passes(explainer) - before <= 32
 
 
 def test_bfloat16_where_the_processor_has_it() -> None:
@@ -269,13 +273,13 @@ def test_bfloat16_where_the_processor_has_it() -> None:
 
 def test_a_wrong_question_never_reaches_the_others(explainer: Explainer) -> None:
     """On a GPU an index out of range would end the process's use of the device."""
-    image, before = random_image(100, 100), explainer.engine.passes
+    image, before = random_image(100, 100), passes(explainer)
     for wrong in (Question("main", 10), Question("main", 0, -2)):
         with pytest.raises(IndexError, match="of 10"):
             explainer.explain_batch([image, image], [Question("main", 1), wrong])
     with pytest.raises(QuestionError, match="no head"):
         explainer.explain_batch([image], [Question("aux9")])
-    assert explainer.engine.passes == before
+    assert passes(explainer) == before
 
 
 def test_a_failing_pass_reaches_all_that_wait_and_the_next_works(explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +310,8 @@ def test_the_next_pictures_are_prepared_while_the_model_runs(explainer: Explaine
         return run(x, asked)
 
     monkeypatch.setattr(explainer, "prepare", watched_prepare)
-    monkeypatch.setattr(explainer.engine, "run", watched_run)
+    for engine in explainer.passes.engines:
+        monkeypatch.setattr(engine, "run", watched_run)
     together = explainer.explain_batch(images, questions)
     assert all(found.question == wanted.question for found, wanted in zip(together, alone, strict=True))
     assert next(waits, None) is None
@@ -336,7 +341,7 @@ def test_an_explanation_keeps_its_own_numbers_alone(explainer: Explainer) -> Non
 def test_how_many_wait(explainer: Explainer) -> None:
     image = random_image(100, 100)
     with ThreadPoolExecutor(3) as pool:
-        with explainer.passes.model_free:
+        with all_engines(explainer):
             asked = [pool.submit(explainer.explain, image) for _ in range(3)]
             deadline = time.monotonic() + 30
             while explainer.waiting < 3 and time.monotonic() < deadline:

@@ -1,13 +1,15 @@
-"""The queue between the threads that ask and the model that they share: requests that wait together become one pass."""
+"""The queue between the threads that ask and the engines that answer: requests that wait together become one pass."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -26,18 +28,32 @@ class Request:
     results: Future[list[PictureResult]]
 
 
-class PassQueue:
-    """Requests for one engine, from any number of threads.
+class Runner(Protocol):
+    """An `Engine`, or a worker with one in its own process."""
 
-    The thread that gets the lock runs the queued requests in one pass, as many as one pass takes, each with its own question. No
-    thread waits for a batch to fill.
+    largest: int
+
+    def __call__(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]: ...
+
+
+class PassQueue:
+    """Requests for engines on twins of one network, from any number of threads.
+
+    A thread that waits for its results runs the next pass as soon as an engine is free, whosever requests that pass is for. The
+    engines that are free share what waits. No thread waits for a batch to fill.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self.engines = tuple(engines)
         self.requests: deque[Request] = deque()
-        self.model_free = threading.Lock()
-        """held by the thread that runs the model"""
+        self.idle = list(engines)
+        """those of `engines` that nobody uses"""
+        self.free: list[Any] = self.idle
+        """what can run a pass now: the idle engines, or those to whom `hand_over` gave the passes"""
+        self.changed = threading.Condition()
+        """guards all three; notified when something becomes free"""
+        self.crowded = threading.Event()
+        """set when a request has to wait for the first time"""
 
     def __len__(self) -> int:
         """How many requests wait for a pass."""
@@ -45,35 +61,82 @@ class PassQueue:
 
     def parts(self, n: int) -> list[slice]:
         """n pictures in parts of as many as one pass takes."""
-        step = self.engine.largest
+        step = self.engines[0].largest
         return [slice(start, start + step) for start in range(0, n, step)]
 
     def run(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]:
         """The passes' own numbers for prepared pictures x (N, 3, S, S) and questions that the caller has checked."""
-        requests = [Request(x[part], questions[part], Future()) for part in self.parts(len(x))]
-        self.requests.extend(requests)
-        for request in requests:
-            while not request.results.done():
-                with self.model_free:  # its holder runs what waits, so that this request may be done by now
-                    if not request.results.done():
-                        self.run_next()
-        return [result for request in requests for result in request.results.result()]
+        own = [Request(x[part], questions[part], Future()) for part in self.parts(len(x))]
+        with self.changed:
+            self.requests.extend(own)
+        while next_pass := self.wait(own):
+            engine, batch = next_pass
+            try:
+                run_pass(engine, batch)
+            finally:
+                self.give_back(engine)
+        return [result for request in own for result in request.results.result()]
 
-    def run_next(self) -> None:
-        """One pass over the next requests. The caller holds `model_free`."""
+    def wait(self, own: Sequence[Request]) -> tuple[Runner, list[Request]] | None:
+        """An engine and the requests for its next pass; None as soon as all of one's own are answered."""
+        with self.changed:
+            while not all(request.results.done() for request in own):
+                if self.free and self.requests:
+                    batch = self.take_batch()
+                    return self.free.pop(), batch
+                if self.requests:
+                    self.crowded.set()
+                self.changed.wait()
+        return None
+
+    def take_batch(self) -> list[Request]:
+        """The requests of the next pass: of the pictures that wait, a free engine's part."""
+        waiting = sum(len(request.questions) for request in self.requests)
+        most = min(self.free[-1].largest, -(-waiting // len(self.free)))
         batch = [self.requests.popleft()]
         pictures = len(batch[0].questions)
-        while self.requests and pictures + len(self.requests[0].questions) <= self.engine.largest:
+        while self.requests and pictures + len(self.requests[0].questions) <= most:
             batch.append(self.requests.popleft())
             pictures += len(batch[-1].questions)
+        return batch
+
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        """A free engine for other work on its network; none runs a pass with it meanwhile."""
+        with self.changed:
+            while not self.idle:
+                self.changed.wait()
+            engine = self.idle.pop()
         try:
-            x = batch[0].x if len(batch) == 1 else torch.cat([request.x for request in batch])
-            results = iter(self.engine(x, [question for request in batch for question in request.questions]))
-            for request in batch:
-                request.results.set_result(list(islice(results, len(request.questions))))
-        except BaseException as error:
-            for request in batch:
-                if not request.results.done():
-                    request.results.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
+            yield engine
+        finally:
+            self.give_back(engine)
+
+    def give_back(self, runner: Runner) -> None:
+        with self.changed:
+            if isinstance(runner, Engine):
+                self.idle.append(runner)
+            else:
+                self.free.append(runner)
+            self.changed.notify_all()
+
+    def hand_over(self, runners: Sequence[Runner]) -> None:
+        """Let others run the passes from now on. The engines stay for other work."""
+        with self.changed:
+            self.free = list(runners)
+            self.changed.notify_all()
+
+
+def run_pass(engine: Runner, batch: Sequence[Request]) -> None:
+    """Answer requests in one pass. An error of the pass becomes theirs."""
+    try:
+        x = batch[0].x if len(batch) == 1 else torch.cat([request.x for request in batch])
+        results = iter(engine(x, [question for request in batch for question in request.questions]))
+        for request in batch:
+            request.results.set_result(list(islice(results, len(request.questions))))
+    except BaseException as error:
+        for request in batch:
+            if not request.results.done():
+                request.results.set_exception(error)
+        if not isinstance(error, Exception):
+            raise

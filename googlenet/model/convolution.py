@@ -29,10 +29,7 @@ class ConvReLU(nn.Conv2d):
         assert conv.bias is not None
         self.weight, self.bias = conv.weight, conv.bias
         self.border = [side // 2 for side in self.kernel_size]
-        self.layouts: dict[tuple[bool, bool], Tensor] = {}
-        """(backward?, one picture?) → weights as the kernel wants them: what suits one picture slows a batch"""
-        self.laid_out: tuple[Tensor, int] | None = None
-        """the weights that `layouts` were made from, and their version"""
+        self.layouts = Layouts()
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride == (1, 1) and not self.weight.requires_grad and fuses(x.device, x.dtype):
@@ -51,12 +48,8 @@ class ConvReLU(nn.Conv2d):
 
     def layout(self, x: Tensor, backward: bool) -> Tensor:
         """The weights as the kernel for x wants them, made at first use and again after the weights changed."""
-        version = self.weight._version  # noqa: SLF001 (torch has no public name for it)
-        if self.laid_out is None or self.laid_out[0].data_ptr() != self.weight.data_ptr() or self.laid_out[1] != version:
-            self.layouts.clear()
-            self.laid_out = self.weight.detach(), version  # keeps the memory, so that no other weights get the same address
-        key = backward, len(x) == 1
-        found = self.layouts.get(key)
+        laid_out, key = self.layouts.of(self.weight), (backward, len(x) == 1)
+        found = laid_out.get(key)
         if found is None:
             found = self.weight.flip(2, 3).transpose(0, 1).contiguous() if backward else self.weight
             if x.device.type == "cuda":
@@ -64,11 +57,29 @@ class ConvReLU(nn.Conv2d):
             else:
                 shape = list(x.shape)
                 found = onednn("_reorder_convolution_weight")(found, self.border, [1, 1], [1, 1], 1, shape)
-            self.layouts[key] = found
+            laid_out[key] = found
         return found
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "layouts": {}, "laid_out": None}  # opaque to copies and pickles
+
+class Layouts:
+    """A convolution's weights as its kernels want them. All networks that share the weights share them."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[tuple[bool, bool], Tensor] = {}
+        """(backward?, one picture?) → weights as the kernel wants them: what suits one picture slows a batch"""
+        self.source: tuple[Tensor, int] | None = None
+        """the weights that `tensors` were made from, and their version"""
+
+    def of(self, weight: Tensor) -> dict[tuple[bool, bool], Tensor]:
+        """What was made of these weights so far; nothing where they have changed."""
+        version = weight._version  # noqa: SLF001 (torch has no public name for it)
+        if self.source is None or self.source[0].data_ptr() != weight.data_ptr() or self.source[1] != version:
+            self.tensors = {}
+            self.source = weight.detach(), version  # keeps the memory, so that no other weights get the same address
+        return self.tensors
+
+    def __reduce__(self) -> tuple[type[Layouts], tuple[()]]:
+        return Layouts, ()  # copies and pickles make their own
 
 
 class Fused(torch.autograd.Function):

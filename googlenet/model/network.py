@@ -234,6 +234,15 @@ class GoogLeNet(nn.Module):
                 copied.set_submodule(name, FusedInception(module))
         return copied.requires_grad_(False)
 
+    def twin(self) -> GoogLeNet:
+        """The same network for a pass at the same time: modules and thus hooks of its own, the weights' memory is shared.
+
+        Taken while no pass hangs hooks on this one.
+        """
+        layouts = (module.layouts for module in self.modules() if isinstance(module, ConvReLU))
+        shared = (*self.parameters(), *self.buffers(), *layouts)
+        return copy.deepcopy(self, {id(each): each for each in shared})
+
     def to_bfloat16(self) -> GoogLeNet:
         """In place: parameters in bfloat16 but for the three last linear layers, so that no logit is rounded. Input as before."""
         for name, module in self.named_modules():

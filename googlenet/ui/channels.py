@@ -104,10 +104,10 @@ def explain_one(explainer: Explainer, image: Image.Image, question: Question) ->
 def activation(explainer: Explainer, image: Image.Image, stage: str, channel: int) -> NDArray[np.float32]:
     """A channel's activation (H, W)."""
     x = explainer.preprocess(image)
-    with explainer.passes.model_free, torch.no_grad():
+    with explainer.passes.engine() as engine, torch.no_grad():
         x = x.to(explainer.device, memory_format=torch.channels_last)
         grid: NDArray[np.float32] = (
-            next(found for name, found in explainer.model.stages(x) if name == stage)[0, channel].float().cpu().numpy()
+            next(found for name, found in engine.model.stages(x) if name == stage)[0, channel].float().cpu().numpy()
         )
     return grid
 

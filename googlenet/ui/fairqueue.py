@@ -1,7 +1,8 @@
 """The one queue in front of the model: fair between sessions, bounded for a session, for an address, and in all.
 
 Gradio's own queue is first in, first out, so that one visitor's sixty questions shut everyone else out. Here the sessions take
-turns, a visitor hears at once which number in the queue a question has, and work whose visitor has left ends.
+turns, calm ones before hurried ones. A visitor soon hears which number in the queue a question has. Work whose visitor has left
+ends.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from googlenet.errors import UserError
+from googlenet.ui.pace import Pace
 
 Tell = Callable[[Any], None]
 """Sends a message to the visitor, from the work's thread. Raises VisitorLeftError where nobody listens any more."""
@@ -24,6 +26,10 @@ Work = Callable[[Tell], None]
 
 PATIENCE = 10
 """Seconds for which a waiting question keeps its place while the browser does not ask again."""
+
+BEFORE_NEWS = 0.5
+"""Seconds before a visitor hears of a place in the queue or of a refusal. Most waits are shorter. And while a flood's refusals
+are held back, the guard in front of Gradio refuses the rest of the flood at a tenth of the cost."""
 
 
 class BusyError(UserError):
@@ -77,6 +83,8 @@ class Ticket:
     waits: bool = True
     left: bool = False
     """whether nobody listens any more"""
+    hurried: bool = False
+    """whether its session has asked faster than a calm one (`Pace`)"""
 
 
 class FairQueue:
@@ -98,6 +106,7 @@ class FairQueue:
         self.running: set[Ticket] = set()
         self.sessions: OrderedDict[str, deque[Ticket]] = OrderedDict()
         """session → its waiting tickets; the first session has the next turn"""
+        self.pace = Pace()
         self.addresses: Counter[str | None] = Counter()
         """address → number of its waiting tickets"""
         self.held: dict[tuple[str, Hashable], AsyncGenerator[Any]] = {}
@@ -122,18 +131,24 @@ class FairQueue:
             RestartingError: `close` was called, before or during the work.
             Exception: whatever the work raises.
         """
-        ticket, number = self.join(visitor, work), 0
+        try:
+            ticket, number = self.join(visitor, work), 0
+        except BusyError:
+            await asyncio.sleep(BEFORE_NEWS)
+            raise
+        patience = BEFORE_NEWS
         try:
             while True:
-                if ticket.waits and number != (number := self.number(ticket)):
-                    yield Waiting(number)
-                event = await within(min(5, 1 + number / 20) if ticket.waits else None, ticket.events.get())
+                event = await within(patience if ticket.waits else None, ticket.events.get())
                 if event is DONE:
                     return
                 if isinstance(event, BaseException):
                     raise event
                 if event is not None:
                     yield event
+                elif ticket.waits and number != (number := self.number(ticket)):
+                    patience = min(5, 1 + number / 20)
+                    yield Waiting(number)
         finally:
             self.leave(ticket)
 
@@ -198,11 +213,16 @@ class FairQueue:
             self.start(ticket)
 
     def next_session(self) -> str | None:
-        """The session that has the next turn; None where each that waits has enough running."""
+        """The session that has the next turn; None where each that waits has enough running.
+
+        While a calm session is present, all hurried ones have one place, so that the calm one finds an engine free.
+        """
         runs = Counter(ticket.visitor.session for ticket in self.running)
         unread = any(not self.is_heard(ticket) for ticket in self.running)
         may = [session for session in self.sessions if runs[session] < max(1, self.per_session // 2)]
-        heard = min((s for s in may if self.is_heard(self.sessions[s][0])), key=lambda s: runs[s], default=None)
+        if self.pace.has_calm() and any(ticket.hurried for ticket in self.running):
+            may = [session for session in may if not self.pace.ahead(session)]
+        heard = min((s for s in may if self.is_heard(self.sessions[s][0])), key=self.pace.ahead, default=None)
         return heard if heard is not None or unread else next(iter(may), None)
 
     def is_heard(self, ticket: Ticket) -> bool:
@@ -221,17 +241,18 @@ class FairQueue:
         session = ticket.visitor.session
         rounds = self.sessions[session].index(ticket)
         number, earlier = rounds + 1, True
-        for other, tickets in self.sessions.items():
+        for other in sorted(self.sessions, key=self.pace.ahead):
             if other == session:
                 earlier = False
             else:
-                number += min(len(tickets), rounds + earlier)
+                number += min(len(self.sessions[other]), rounds + earlier)
         return number
 
     def start(self, ticket: Ticket) -> None:
         """Begin the work, in a thread."""
         loop, ticket.waits = asyncio.get_running_loop(), False
         self.running.add(ticket)
+        ticket.hurried = self.pace.begin(ticket.visitor.session)
         ticket.events.put_nowait(None)
 
         def tell(message: Any) -> None:

@@ -21,7 +21,7 @@ from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.checkpoints.source import KNOWN_SOURCES
 from googlenet.errors import UserError
 from googlenet.explainer import Explainer
-from googlenet.inference.engine import LARGEST_ON_CPU
+from googlenet.inference.worker import worker_count
 from googlenet.pictures.images import open_image
 from googlenet.render import BLUES, MAGMA, SPOTLIGHT
 from googlenet.ui import channels, experiments, handlers, texts
@@ -66,6 +66,9 @@ SCRIPT = (
 GONE = "That picture is no longer here; choose it again."
 """What `handlers.picture` raises for an upload that was swept away: the page then sends its picture again."""
 
+ON_GPU = 16
+"""Questions that are prepared and answered at a time on a GPU; on a CPU four for each worker: two run and two are prepared."""
+
 FIRST = PageQuery(example=next(iter(handlers.EXAMPLES)))
 """The question whose answer is the first thing that a visitor sees."""
 
@@ -100,7 +103,8 @@ class Blocks(gr.Blocks):
 def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = None) -> Page:
     """The page. `gpu`: see `ExplainerCache`; the first answer is made here, before any GPU is lent."""
     cache = ExplainerCache(explainer, device, gpu=gpu)
-    questions, loads = FairQueue(2 * LARGEST_ON_CPU), FairQueue(1, waiting=16, per_session=1)
+    places = 4 * worker_count() if explainer.device.type == "cpu" and gpu is None else ON_GPU
+    questions, loads = FairQueue(places), FairQueue(1, waiting=16, per_session=1)
     long = FairQueue(1, waiting=16, per_session=1)  # what takes seconds must not keep questions waiting
     drawings, pictures = FairQueue(1, waiting=16, per_session=2), ChannelPictures()
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import functools
+import gc
 import importlib.util
 import inspect
 import io
@@ -135,7 +136,9 @@ def load_page(source: str, device: str) -> Page:
         with ThreadPoolExecutor(1) as beside:  # Gradio's import takes longer than the weights
             loading = beside.submit(Explainer.from_pretrained, source, device=device)
             from googlenet.ui.layout import build
-        return build(loading.result(), device)
+        explainer = loading.result()
+        explainer.answer_in_workers()
+        return build(explainer, device)
     import spaces  # a Space that gets a GPU for the time of each call; app.py imports this first
 
     from googlenet.ui.layout import build
@@ -154,6 +157,7 @@ def launch(page: Page, uploads: UploadFolder, host: str, port: int, share: bool)
     from googlenet.ui.layout import launch_options
     from googlenet.ui.mailboxes import Mailboxes
 
+    gc.freeze()  # a collection would look through all that the libraries made, and stop every answer for 0.3 s
     mailboxes = Mailboxes(page.demo)
     for queue in page.queues:
         queue.is_read = mailboxes.is_read

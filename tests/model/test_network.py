@@ -9,6 +9,7 @@ from torch import nn
 
 from googlenet.architecture import BERKELEY, HEADS, STAGES, TORCHVISION, Architecture
 from googlenet.model import GoogLeNet
+from googlenet.model.convolution import ConvReLU
 from tests.helpers import ARCHITECTURES, random_model
 
 # The weights of the convolutions as Table 1's channel columns give them. The paper's own "params" column departs from its
@@ -155,3 +156,24 @@ def test_the_inference_copy_computes_the_same(name: str) -> None:
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
     assert not any(p.requires_grad for p in folded.parameters())
     assert any(isinstance(m, nn.BatchNorm2d) for m in model.modules()) == (ARCHITECTURES[name].norm == "batch")
+
+
+def test_a_twin_shares_the_weights_and_no_hooks() -> None:
+    model, x = random_model().for_inference(), torch.randn(1, 3, 96, 96)
+    model(x)  # so that the kernels' layouts are there
+    twin = model.twin()
+    assert torch.equal(twin(x), model(x))
+    pairs = list(zip(model.parameters(), twin.parameters(), strict=True))
+    assert pairs
+    assert all(a is b for a, b in pairs)
+    seen: list[object] = []
+    with twin.stage("4c").register_forward_hook(lambda *_: seen.append(1)):
+        model(x)
+        assert not seen
+        twin(x)
+        assert seen
+    convolutions = [[m for m in each.modules() if isinstance(m, ConvReLU)] for each in (model, twin)]
+    assert all(a is not b and a.layouts is b.layouts for a, b in zip(*convolutions, strict=True))
+    with torch.no_grad():
+        model.fc.weight.zero_()
+    assert torch.equal(twin(x), model(x))

@@ -16,6 +16,7 @@ from googlenet.ui import fairqueue
 from googlenet.ui.fairqueue import BusyError, FairQueue, RestartingError, Tell, Visitor, VisitorLeftError, Waiting
 from googlenet.ui.handlers import visitor_of
 from googlenet.ui.layout import build
+from googlenet.ui.pace import CALM_SECONDS, Pace
 from tests.helpers import explainer_of, random_model
 
 
@@ -27,6 +28,11 @@ def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
         asyncio.run(asyncio.wait_for(test(**fixtures), 60))
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def news_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fairqueue, "BEFORE_NEWS", 0.001)
 
 
 class Gate:
@@ -67,9 +73,9 @@ async def test_sessions_take_turns() -> None:
     await until(lambda: queue.waiting == 5)
     gate.opened.set()
     answers = await asyncio.gather(*asks)
-    assert gate.begun == ["first 0", "first 1", "second", "third", "first 2", "first 3"]
+    assert gate.begun == ["first 0", "second", "third", "first 1", "first 2", "first 3"]
     assert answers[0] == ["first 0"]
-    assert [told[0] for told in answers[1:]] == [Waiting(n) for n in (1, 2, 3, 2, 3)]
+    assert [told[0] for told in answers[1:]] == [Waiting(n) for n in (3, 4, 5, 1, 2)]
     assert [told[-1] for told in answers] == ["first 0", "first 1", "first 2", "first 3", "second", "third"]
     assert not queue.running
     assert not queue.waiting
@@ -86,7 +92,55 @@ async def test_a_session_holds_four_places_and_the_refusal_says_so() -> None:
     await until(lambda: queue.waiting == 5)
     gate.opened.set()
     await asyncio.gather(*asks)
-    assert gate.begun.index("modest") == 2
+    assert gate.begun.index("modest") == 1
+
+
+@in_loop
+async def test_while_calm_sessions_are_there_hurried_ones_have_one_place() -> None:
+    """A flood of one session after another leaves engines free for who asks as a person does."""
+    queue, gate = FairQueue(running=4), Gate()
+    hurried = [Visitor(f"hurried {i}") for i in range(3)]
+    for visitor in hurried:
+        queue.pace.begin(visitor.session)
+    asks = [asyncio.create_task(result(queue, visitor, gate.work(visitor.session))) for visitor in hurried]
+    await until(lambda: gate.begun == ["hurried 0"] and queue.waiting == 2)
+    asks += [asyncio.create_task(result(queue, Visitor(f"calm {i}"), gate.work(f"calm {i}"))) for i in range(3)]
+    await until(lambda: len(gate.begun) == 4)
+    assert sorted(gate.begun[1:]) == ["calm 0", "calm 1", "calm 2"]
+    gate.opened.set()
+    await asyncio.gather(*asks)
+    assert gate.begun[4:] == ["hurried 1", "hurried 2"]
+
+
+@in_loop
+async def test_hurried_sessions_among_themselves_have_all_places() -> None:
+    queue, gate = FairQueue(running=4), Gate()
+    for i in range(3):
+        queue.pace.begin(f"{i}")
+    queue.pace.last_calm -= CALM_SECONDS
+    asks = [asyncio.create_task(result(queue, Visitor(f"{i}"), gate.work(f"{i}"))) for i in range(3)]
+    await until(lambda: len(gate.begun) == 3)
+    gate.opened.set()
+    await asyncio.gather(*asks)
+
+
+def test_a_session_is_calm_at_two_pieces_of_work_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = Pace()
+
+    def at(now: float) -> None:
+        monkeypatch.setattr("time.monotonic", lambda: now)
+
+    for now in (100.0, 100.5, 101.0):
+        at(now)
+        assert not pace.begin("person")
+    assert [pace.begin("flood") for _ in range(3)] == [False, True, True]
+    assert pace.ahead("flood") == pytest.approx(1.5)
+    assert pace.ahead("nobody") == 0
+    assert pace.has_calm()
+    at(103.1)
+    assert not pace.has_calm()
+    assert not pace.begin("flood")
+    assert set(pace.paid) == {"flood"}  # who has been calm since is forgotten
 
 
 @in_loop

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from googlenet.inference.worker import worker_count
 from googlenet.ui.uploads import scan
 from tests.helpers import ROOT
 from tests.server.conftest import PATIENCE, Program, ask, join, jpeg, send, start
@@ -339,3 +340,49 @@ def test_a_taken_port_is_one_sentence() -> None:
         port = taken.getsockname()[1]
         done = run(["--port", str(port)])
     assert done.stderr == f"googlenet: Port {port} is taken or not allowed here; choose another with --port.\n"
+
+
+def is_busy(pid: int) -> bool:
+    """Whether a process uses the processor."""
+
+    def used() -> list[str]:
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()[11:13]
+
+    before = used()
+    time.sleep(0.5)
+    return used() != before
+
+
+def test_a_crowd_gets_workers_and_they_end_with_the_program(small: Path, tmp_path: Path) -> None:
+    """Passes run in processes of their own once questions wait; a killed one is replaced, and SIGTERM leaves none."""
+    program = start(["--weights", str(small)], tmp_path)
+
+    def workers() -> list[int]:
+        children = " ".join(path.read_text("ascii") for path in Path(f"/proc/{program.process.pid}/task").glob("*/children"))
+        return [pid for pid in map(int, children.split()) if b"inference.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    async def crowd() -> dict[str, Any]:
+        async with program.client() as client:
+            asked = (ask(client, f"{name} {i}", select, {"n": 1, "example": name}) for i in range(12) for name in ("lion", "cat"))
+            results = [message["answer"]["result"] for message in await asyncio.gather(*asked)]
+        return {result["image"]: result["heads"]["main"][0]["index"] for result in results}
+
+    try:
+        select, end = program.event("select"), time.monotonic() + PATIENCE
+        assert not workers()
+        alone = asyncio.run(crowd())
+        while len(workers()) < worker_count() and time.monotonic() < end:
+            assert asyncio.run(crowd()) == alone
+        while any(is_busy(pid) for pid in workers()) and time.monotonic() < end:
+            pass  # they start
+        os.kill(workers()[0], signal.SIGKILL)
+        assert asyncio.run(crowd()) == alone
+        started = workers()
+        assert started
+    finally:
+        program.process.terminate()
+        assert program.process.wait(PATIENCE) == 0
+    while any(Path(f"/proc/{pid}").exists() for pid in started) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in started)
+    assert "Traceback" not in program.log.read_text()

@@ -25,6 +25,7 @@ from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.handlers import EXAMPLES, Message
 from googlenet.ui.query import PageQuery
 from googlenet.visualise import TILE
+from tests.helpers import all_engines
 
 LION = PageQuery(9, "lion", target=3, stage="4c")
 
@@ -41,7 +42,7 @@ def drawn(explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> list[list[in
 
     def drawing(model: object, preprocess: object, stage: str, asked: list[int], progress: Callable[[float], None]) -> Any:
         assert model is not explainer.model
-        assert not explainer.passes.model_free.locked()  # questions are answered meanwhile
+        assert len(explainer.passes.free) == len(explainer.passes.engines)  # questions are answered meanwhile
         made.append(list(asked))
         progress(0.5)
         return np.zeros((len(asked), TILE, TILE, 3), np.uint8)
@@ -183,7 +184,7 @@ def test_the_network_is_copied_between_passes(explainer: Explainer) -> None:
     """A pass hangs hooks on the network. A copy of them would write into that pass' maps."""
     copies: list[object] = []
     thread = threading.Thread(target=lambda: copies.append(explainer.copied_model()))
-    with explainer.passes.model_free:
+    with all_engines(explainer):
         thread.start()
         thread.join(0.1)
         assert copies == []
