@@ -1,7 +1,8 @@
 """What a crowd gets, and what it costs: `python -m benchmarks.load [--clients 1,8,32,128] [--kinds page,classify,explain]`.
 
 Every client brings its own picture and asks questions of its own. Each answer is compared with the one computed alone, in this
-process. CPU is that of the server's processes; the engine's is of explanations in batches of 8, measured here first.
+process. CPU is that of the server's processes; the engine's is of explanations in batches of 8 on one thread, measured here
+first.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import torch
 from PIL import Image
 
 from googlenet.checkpoints.source import default_source
@@ -165,6 +167,15 @@ async def crowd(server: Server, kind: str, answers: list[list[dict[str, Any]]]) 
     return tally, time.perf_counter() - start
 
 
+async def start_workers(server: Server) -> None:
+    """Be a crowd until the server has its workers, which start when questions first wait."""
+    async with server.client() as client:
+        for _ in range(20):
+            asked = (ask_page(client, server, f"first {i}", {"n": 1, "example": "lion"}) for i in range(8))
+            await asyncio.gather(*asked)
+            await asyncio.sleep(0.5)
+
+
 def computed_alone(explainer: Explainer, clients: int, questions: int) -> list[list[dict[str, Any]]]:
     """client → question → the JSON of its answer."""
     count = len(explainer.labels)
@@ -193,6 +204,7 @@ def main() -> None:
     parser.add_argument("--weights", default=default_source())
     options = parser.parse_args()
     counts = [int(count) for count in options.clients.split(",")]
+    torch.set_num_threads(1)  # as the server's passes have
     explainer = Explainer.from_pretrained(options.weights, device="cpu")
     engine = engine_cpu(explainer)
     print(f"engine: {engine * 1000:.1f} ms of CPU for an explanation in batches of 8\n")
@@ -202,6 +214,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     server = Server(options.weights)
     try:
+        if max(counts) > 1:
+            asyncio.run(start_workers(server))
         for count in counts:
             answers = computed_alone(explainer, count, max(1, -(-options.answers // count)))
             for kind in options.kinds.split(","):
