@@ -29,6 +29,7 @@ from googlenet.ui.fairqueue import FairQueue, Tell
 from googlenet.ui.fetching import Fetching
 from googlenet.ui.query import PageQuery
 from googlenet.ui.uploads import is_disk_full
+from googlenet.ui.visitor import visitor_of
 
 File = dict[str, Any] | None
 """A file as Gradio brings it, checked to be one that was uploaded: {path, orig_name, …}."""
@@ -46,7 +47,7 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
             tell(answer(handlers.open_named(Path(image["path"])), tell))
 
         try:
-            return [told async for told in queue.run(handlers.visitor_of(request), work)][-1]
+            return [told async for told in queue.run(visitor_of(request), work)][-1]
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
 

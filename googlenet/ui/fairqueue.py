@@ -1,8 +1,7 @@
 """The one queue in front of the model: fair between sessions, bounded for a session, for an address, and in all.
 
-Gradio's own queue is first in, first out, so that one visitor's sixty questions shut everyone else out. Here the sessions take
-turns, calm ones before hurried ones. A visitor soon hears which number in the queue a question has. Work whose visitor has left
-ends.
+Gradio's own queue is first in, first out: one visitor's sixty questions shut everyone else out. Here the sessions take turns,
+calm ones before hurried ones. A visitor soon hears a question's number in the queue. Work whose visitor has left ends.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +18,7 @@ from typing import Any
 
 from googlenet.errors import UserError
 from googlenet.ui.pace import Pace
+from googlenet.ui.visitor import Visitor
 
 Tell = Callable[[Any], None]
 """Sends a message to the visitor, from the work's thread. Raises VisitorLeftError where nobody listens any more."""
@@ -48,18 +49,6 @@ class VisitorLeftError(Exception):
 
 
 @dataclass(frozen=True)
-class Visitor:
-    """Who asks, as far as a server can tell."""
-
-    session: str
-    """one opened page, or one call of the API"""
-    address: str | None = None
-    """None where it tells nobody apart: this machine, or a proxy with a classroom behind it"""
-    listens: bool = False
-    """whether the question's own connection waits for its answer; else `FairQueue.is_read` tells"""
-
-
-@dataclass(frozen=True)
 class Waiting:
     """Work is not admitted yet."""
 
@@ -84,13 +73,15 @@ class Ticket:
     left: bool = False
     """whether nobody listens any more"""
     hurried: bool = False
-    """whether its session has asked faster than a calm one (`Pace`)"""
+    """whether its session was when it was admitted (`FairQueue.is_hurried`)"""
+    begun: float = 0.0
+    """when it was admitted, in seconds of the monotonic clock"""
 
 
 class FairQueue:
     """Runs `running` pieces of work at a time, each in a thread; the rest wait, and the sessions take turns.
 
-    Everything but `Tell` and `stop` belongs to the server's event loop and is not for other threads.
+    Everything but `Tell` and `stop` belongs to the server's event loop.
     """
 
     def __init__(self, running: int, waiting: int = 256, per_session: int = 4) -> None:
@@ -207,6 +198,7 @@ class FairQueue:
         """Let run whose turn it is."""
         while len(self.running) < self.limit and (session := self.next_session()) is not None:
             ticket = self.sessions[session][0]
+            ticket.hurried = self.is_hurried(session)
             self.remove(ticket)
             if session in self.sessions:
                 self.sessions.move_to_end(session)
@@ -215,15 +207,21 @@ class FairQueue:
     def next_session(self) -> str | None:
         """The session that has the next turn; None where each that waits has enough running.
 
-        While a calm session is present, all hurried ones have one place, so that the calm one finds an engine free.
+        While a calm session is present, all hurried ones have one place for a quarter of the time, so that the calm one finds an
+        engine free.
         """
         runs = Counter(ticket.visitor.session for ticket in self.running)
         unread = any(not self.is_heard(ticket) for ticket in self.running)
         may = [session for session in self.sessions if runs[session] < max(1, self.per_session // 2)]
-        if self.pace.has_calm() and any(ticket.hurried for ticket in self.running):
-            may = [session for session in may if not self.pace.ahead(session)]
+        if self.pace.leaves_room() or (self.pace.has_calm() and any(ticket.hurried for ticket in self.running)):
+            may = [session for session in may if not self.is_hurried(session)]
         heard = min((s for s in may if self.is_heard(self.sessions[s][0])), key=self.pace.ahead, default=None)
         return heard if heard is not None or unread else next(iter(may), None)
+
+    def is_hurried(self, session: str) -> bool:
+        """Whether a waiting session asks several questions at once, or faster than its pace."""
+        runs = any(ticket.visitor.session == session for ticket in self.running)
+        return runs or len(self.sessions[session]) > 1 or self.pace.ahead(session) > 0
 
     def is_heard(self, ticket: Ticket) -> bool:
         return ticket.visitor.listens or self.is_read(ticket.visitor.session)
@@ -252,7 +250,8 @@ class FairQueue:
         """Begin the work, in a thread."""
         loop, ticket.waits = asyncio.get_running_loop(), False
         self.running.add(ticket)
-        ticket.hurried = self.pace.begin(ticket.visitor.session)
+        self.pace.begin(ticket.visitor.session, ticket.hurried)
+        ticket.begun = time.monotonic()
         ticket.events.put_nowait(None)
 
         def tell(message: Any) -> None:
@@ -270,6 +269,8 @@ class FairQueue:
         """The work has ended, and another may begin."""
         ticket.events.put_nowait(last)
         self.running.discard(ticket)
+        if ticket.hurried and self.loop:
+            self.loop.call_later(self.pace.rest(time.monotonic() - ticket.begun), self.admit)
         self.admit()
 
     def leave(self, ticket: Ticket) -> None:

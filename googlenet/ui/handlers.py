@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import ipaddress
 import logging
 import math
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -31,8 +29,9 @@ from googlenet.pictures.images import open_image
 from googlenet.pictures.pixels import Picture
 from googlenet.ui import texts
 from googlenet.ui.explainers import ExplainerCache, NotLoadedError
-from googlenet.ui.fairqueue import BusyError, FairQueue, RestartingError, Tell, Visitor, Waiting, Work
+from googlenet.ui.fairqueue import BusyError, FairQueue, RestartingError, Tell, Waiting, Work
 from googlenet.ui.query import PageQuery
+from googlenet.ui.visitor import visitor_of
 
 OWN_EXAMPLES = Path(__file__).parent / "examples"
 EXAMPLES = {
@@ -47,16 +46,6 @@ SIDE = 720
 """Longer side in pixels of the picture that the browser draws on."""
 
 Message = dict[str, Any]
-
-
-def visitor_of(request: gr.Request) -> Visitor:
-    """Who asks. The address counts only where it is the visitor's own: not on this machine, through a proxy, or on a Space.
-
-    uvicorn gives a visitor who comes through a proxy that it trusts ($FORWARDED_ALLOW_IPS) the port 0.
-    """
-    client = request.client
-    shared = client is None or "SPACE_ID" in os.environ or client.port == 0 or ipaddress.ip_address(client.host).is_loopback
-    return Visitor(request.session_hash or "", None if shared else client.host, listens=request.url.path.endswith("/run/predict"))
 
 
 async def one_message(

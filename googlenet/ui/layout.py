@@ -81,7 +81,8 @@ class Page:
 
 
 class Blocks(gr.Blocks):
-    """Gradio's, but a plain HTTP call may leave out the last parameters, so that a new one breaks nobody's call."""
+    """Gradio's, but what is not an uploaded picture gets a sentence, and a plain HTTP call may leave out the last parameters, so
+    that a new one breaks nobody's call."""
 
     async def preprocess_data(self, *arguments: Any, **named: Any) -> list[Any]:
         """Raises gr.Error for a picture that is not a file of the upload folder, or not sent as one."""
