@@ -1,6 +1,6 @@
 """From a photograph chosen on disk to all nine maps on the screen, in Chromium: `python -m benchmarks.page [--rounds 20]`.
 
-Needs what the browser tests need (`tests/requirements.txt`).
+Needs a Chromium and the extra `test`, as the browser tests do.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def loaded() -> LoadedModel:
-    """In float64, so that a batch of another size gives the same numbers (tests/test_gradcam.py)."""
+    """In float64, so that a batch of another size gives the same numbers (tests/inference/test_gradcam.py)."""
     model = random_model()
     explainer = explainer_of(model)
     return LoadedModel(model.double(), explainer.config, explainer.provenance)

@@ -242,7 +242,7 @@ def passes(explainer: Explainer) -> int:
 def test_64_threads_at_once(name: str) -> None:
     """Each gets the answer that it would get alone, in far fewer passes than questions."""
     explainer = explainer_of(random_model(ARCHITECTURES[name]))
-    explainer.model.double()  # so that another batch size does not take another side of a kink (tests/test_gradcam.py)
+    explainer.model.double()  # so that another batch size does not take another side of a kink (tests/inference/test_gradcam.py)
     heads = HEADS if explainer.model.aux1 is not None else ("main",)
     images = [random_image(100, 100, seed) for seed in range(64)]
     questions = [Question(heads[i % len(heads)], i % 10, (i + 3) % 10 if i % 4 == 0 else None) for i in range(64)]

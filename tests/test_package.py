@@ -138,3 +138,14 @@ sys.exit(main(["serve"]))
 
 def test_the_citation_names_this_version() -> None:
     assert f"\nversion: {googlenet.__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+
+
+def test_the_files_that_documents_and_scripts_name_exist() -> None:
+    """A module that moves takes its name in them along."""
+    texts = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/run.sh")]
+    texts += [path for path in (ROOT / "benchmarks").iterdir() if path.is_file()]
+    pattern = r"(?<![\w/.])(?:\w+/)+[\w.]*\.(?:py|sh|txt|ipynb|jpg)\b|\btests/\w+(?:/\w+)*(?=\s)"
+    named = {(path.name, name) for path in texts for name in re.findall(pattern, path.read_text("utf-8"))}
+    assert len(named) > 30
+    missing = {(where, name) for where, name in named if not any((ROOT / at / name).exists() for at in ("", "googlenet"))}
+    assert not missing

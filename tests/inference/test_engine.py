@@ -39,7 +39,7 @@ def pictures(n: int, seed: int = 0) -> torch.Tensor:
 
 
 def padded(largest: int = 8) -> Engine:
-    """What runs on a GPU, on the CPU: float64, so that another batch size gives the same numbers (tests/test_gradcam.py)."""
+    """What runs on a GPU, on the CPU: float64, so that another batch size gives the same numbers (`test_gradcam`)."""
     return Engine(random_model().for_inference().double(), SIDE, graphs=True, largest=largest)
 
 
