@@ -33,6 +33,9 @@ from googlenet.model import GoogLeNet
 MOST = 4
 """Workers at most, each with its part of the cores. One takes 500 MB, of which torch's CUDA libraries are more than half."""
 
+PICTURES = 4
+"""In one pass at most. Eight take 8 % less time a picture and 110 MB more, and the next question waits twice as long."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -113,8 +116,9 @@ def main() -> None:
 
     with suppress(EOFError, BrokenPipeError):
         model, size = pickle.load(source)
-        engine = Engine(model, size)
+        engine = Engine(model, size, largest=PICTURES)
         engine.warm_up()
+        engine(torch.zeros(PICTURES, 3, size, size), [Question()] * PICTURES)  # takes now the memory that it will need
         reply(engine.largest)
         while True:
             reply(answer(engine, *pickle.load(source)))

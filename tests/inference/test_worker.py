@@ -16,7 +16,7 @@ import torch
 from googlenet.explanation import Question
 from googlenet.inference import worker as worker_room
 from googlenet.inference.engine import Engine
-from googlenet.inference.worker import Worker
+from googlenet.inference.worker import PICTURES, Worker
 from tests.helpers import ROOT, explainer_of, random_image, random_model
 
 SIDE = 96
@@ -32,17 +32,17 @@ def worker() -> Iterator[Worker]:
 
 
 def batch() -> tuple[torch.Tensor, list[Question]]:
-    return torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)), [
+    return torch.randn(6, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)), [
         Question(target=3),
         Question("aux1"),
-        Question("aux2", 4, 5, channels=True),
+        *[Question("aux2", 4, 5, channels=True)] * 4,
     ]
 
 
 def check(worker: Worker) -> None:
     x, questions = batch()
     engine = Engine(worker.model, SIDE)
-    assert worker.largest == engine.largest
+    assert worker.largest == PICTURES
     for found, wanted, question in zip(worker(x, questions), engine(x, questions), questions, strict=True):
         assert found["main"] == pytest.approx(wanted["main"], abs=1e-4)
         assert found["4a"] == pytest.approx(wanted["4a"], abs=1e-4)
