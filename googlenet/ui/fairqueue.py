@@ -219,9 +219,8 @@ class FairQueue:
         return heard if heard is not None or unread else next(iter(may), None)
 
     def is_hurried(self, session: str) -> bool:
-        """Whether a waiting session asks several questions at once, or faster than its pace."""
-        runs = any(ticket.visitor.session == session for ticket in self.running)
-        return runs or len(self.sessions[session]) > 1 or self.pace.ahead(session) > 0
+        """Whether a waiting session asks several questions at once."""
+        return len(self.sessions[session]) > 1 or any(ticket.visitor.session == session for ticket in self.running)
 
     def is_heard(self, ticket: Ticket) -> bool:
         return ticket.visitor.listens or self.is_read(ticket.visitor.session)

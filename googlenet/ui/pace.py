@@ -1,4 +1,5 @@
-"""How fast each session asks. Calm sessions go first, so that a flood does not slow down who asks as a person does."""
+"""How each session asks. A calm one asks one question after the other, a hurried one several at once: a flood must not slow down
+who asks as a person does."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import time
 from collections import OrderedDict
 
 PACE = 2.0
-"""Pieces of work a second that a session may have and stay calm. One that has had more, or asks several at once, is hurried."""
+"""Pieces of work a second that a session may have before the others go first."""
 CALM_SECONDS = 2.0
 """How long after its work a calm session counts as present."""
 REST = 3.0
@@ -26,7 +27,7 @@ class Pace:
         """when work of a hurried session may begin again while a calm one is present"""
 
     def ahead(self, session: str) -> float:
-        """Seconds by which a session is ahead of its pace; 0 for a calm one."""
+        """Seconds by which a session is ahead of its pace."""
         return max(0.0, self.paid.get(session, 0.0) - time.monotonic())
 
     def has_calm(self) -> bool:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from googlenet.ui import fairqueue
 from googlenet.ui.fairqueue import BusyError, FairQueue, RestartingError, Tell, VisitorLeftError, Waiting
 from googlenet.ui.layout import build
-from googlenet.ui.pace import CALM_SECONDS, Pace
+from googlenet.ui.pace import Pace
 from googlenet.ui.visitor import Visitor, visitor_of
 from tests.helpers import explainer_of, random_model
 
@@ -95,36 +95,49 @@ async def test_a_session_holds_four_places_and_the_refusal_says_so() -> None:
     assert gate.begun.index("modest") == 1
 
 
+async def two_floods(queue: FairQueue, gate: Gate) -> list[asyncio.Task[list[Any]]]:
+    """Two sessions that ask three questions at once each."""
+    names = [(session, f"{session} {i}") for session in ("a", "b") for i in range(3)]
+    return [asyncio.create_task(result(queue, Visitor(session), gate.work(name))) for session, name in names]
+
+
 @in_loop
 async def test_while_calm_sessions_are_there_hurried_ones_have_one_place() -> None:
-    """A flood of one session after another leaves engines free for who asks as a person does."""
+    """A flood of one session after another leaves a place free for who asks as a person does."""
     queue, gate = FairQueue(running=4), Gate()
-    hurried = [Visitor(f"hurried {i}") for i in range(3)]
-    for visitor in hurried:
-        queue.pace.begin(visitor.session, hurried=False)
-    asks = [asyncio.create_task(result(queue, visitor, gate.work(visitor.session))) for visitor in hurried]
-    await until(lambda: gate.begun == ["hurried 0"] and queue.waiting == 2)
-    asks += [asyncio.create_task(result(queue, Visitor(f"calm {i}"), gate.work(f"calm {i}"))) for i in range(3)]
+    asks = await two_floods(queue, gate)  # the first question of each is calm
+    await until(lambda: len(gate.begun) == 3 and queue.waiting == 3)
+    assert sorted(gate.begun) == ["a 0", "a 1", "b 0"]
+    asks.append(asyncio.create_task(result(queue, Visitor("calm"), gate.work("calm"))))
     await until(lambda: len(gate.begun) == 4)
-    assert sorted(gate.begun[1:]) == ["calm 0", "calm 1", "calm 2"]
+    assert gate.begun[3] == "calm"
     gate.opened.set()
     await asyncio.gather(*asks)
-    assert sorted(gate.begun[4:]) == ["hurried 1", "hurried 2"]
+    assert sorted(gate.begun[4:]) == ["a 2", "b 1", "b 2"]
 
 
 @in_loop
-async def test_hurried_sessions_among_themselves_have_all_places() -> None:
+async def test_hurried_sessions_among_themselves_have_all_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("googlenet.ui.pace.CALM_SECONDS", -1.0)
     queue, gate = FairQueue(running=4), Gate()
-    for i in range(3):
-        queue.pace.begin(f"{i}", hurried=False)
-    queue.pace.last_calm -= CALM_SECONDS
-    asks = [asyncio.create_task(result(queue, Visitor(f"{i}"), gate.work(f"{i}"))) for i in range(3)]
-    await until(lambda: len(gate.begun) == 3)
+    asks = await two_floods(queue, gate)
+    await until(lambda: len(gate.begun) == 4)
     gate.opened.set()
     await asyncio.gather(*asks)
 
 
-def test_a_session_is_calm_at_two_pieces_of_work_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+@in_loop
+async def test_who_asks_one_after_the_other_is_not_held_back() -> None:
+    """However fast; else engines would be free while people wait."""
+    queue, gate = FairQueue(running=4), Gate()
+    gate.opened.set()
+    for i in range(20):
+        await result(queue, Visitor("one"), gate.work(f"{i}"))
+        assert not queue.pace.leaves_room()
+    assert queue.pace.ahead("one") > 1
+
+
+def test_a_session_is_ahead_of_its_pace_beyond_two_pieces_of_work_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     pace = Pace()
 
     def at(now: float) -> None:
