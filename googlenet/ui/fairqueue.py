@@ -207,7 +207,7 @@ class FairQueue:
     def next_session(self) -> str | None:
         """The session that has the next turn; None where each that waits has enough running.
 
-        While a calm session is present, all hurried ones have one place for a quarter of the time, so that the calm one finds an
+        While a calm session is present, all hurried ones have one place for an eighth of the time, so that the calm one finds an
         engine free.
         """
         runs = Counter(ticket.visitor.session for ticket in self.running)

@@ -11,7 +11,7 @@ PACE = 2.0
 """Pieces of work a second that a session may have before the others go first."""
 CALM_SECONDS = 2.0
 """How long after its work a calm session counts as present."""
-REST = 3.0
+REST = 7.0
 """How long hurried sessions wait after a piece of work while a calm one is present, as a multiple of the time that it took."""
 
 
