@@ -114,7 +114,7 @@ def main() -> None:
         pickle.dump(message, sink, pickle.HIGHEST_PROTOCOL)
         sink.flush()
 
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, BrokenPipeError, pickle.UnpicklingError):  # the program has ended, perhaps within a message
         model, size = pickle.load(source)
         engine = Engine(model, size, largest=PICTURES)
         engine.warm_up()
