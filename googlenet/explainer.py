@@ -249,7 +249,7 @@ class Explainer:
     def answer_in_workers(self) -> None:
         """On a CPU, for a server: hand the passes over to processes of their own when questions begin to wait."""
         if self.device.type == "cpu":
-            hand_over_to_workers(self.passes, self.copied_model(), self.config.preprocess.crop)
+            hand_over_to_workers(self.passes, self.copied_model, self.config.preprocess.crop)
 
     def copied_model(self) -> GoogLeNet:
         """A copy of the network for other work. It is taken between two passes, so that no pass's hooks come along."""

@@ -13,7 +13,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -88,12 +88,12 @@ def worker_count() -> int:
     return min(cores(), MOST)
 
 
-def hand_over_to_workers(passes: PassQueue, model: GoogLeNet, size: int) -> None:
-    """When requests begin to wait, start workers in a thread and let them run the passes. `model` is as `Worker` wants it."""
+def hand_over_to_workers(passes: PassQueue, copied_model: Callable[[], GoogLeNet], size: int) -> None:
+    """When requests begin to wait, start workers in a thread and let them run the passes. Only then is the network copied."""
 
     def run() -> None:
         passes.crowded.wait()
-        count = worker_count()
+        model, count = copied_model(), worker_count()
         try:
             with ThreadPoolExecutor(count) as pool:
                 workers = list(pool.map(lambda _: Worker(model, size, cores() // count), range(count)))
