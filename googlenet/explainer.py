@@ -22,7 +22,7 @@ from googlenet.inference.answer import explanation_of
 from googlenet.inference.engine import Engine
 from googlenet.inference.passes import PassQueue
 from googlenet.inference.questions import check_question, check_stage
-from googlenet.inference.worker import hand_over_to_workers
+from googlenet.inference.worker import keep_workers
 from googlenet.labels import Labels
 from googlenet.model import GoogLeNet
 from googlenet.pictures.images import ImageSource, open_image
@@ -249,7 +249,7 @@ class Explainer:
     def answer_in_workers(self) -> None:
         """On a CPU, for a server: hand the passes over to processes of their own when questions begin to wait."""
         if self.device.type == "cpu":
-            hand_over_to_workers(self.passes, self.copied_model, self.config.preprocess.crop)
+            keep_workers(self.passes, self.copied_model, self.config.preprocess.crop)
 
     def copied_model(self) -> GoogLeNet:
         """A copy of the network for other work. It is taken between two passes, so that no pass's hooks come along."""

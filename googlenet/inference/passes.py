@@ -18,6 +18,10 @@ from googlenet.explanation import Question
 from googlenet.inference.engine import Engine, PictureResult
 
 
+class RunnerEndedError(Exception):
+    """Who ran a pass has ended before the results came: a worker's process was killed."""
+
+
 @dataclass
 class Request:
     """Pictures that wait for a pass: at most as many as one pass takes."""
@@ -48,12 +52,13 @@ class PassQueue:
         self.requests: deque[Request] = deque()
         self.idle = list(engines)
         """those of `engines` that nobody uses"""
-        self.free: list[Any] = self.idle
-        """what can run a pass now: the idle engines, or those to whom `hand_over` gave the passes"""
+        self.others: list[Runner] = []
+        """who runs the passes in place of the engines (`hand_over`)"""
+        self.others_idle: list[Runner] = []
         self.changed = threading.Condition()
-        """guards all three; notified when something becomes free"""
+        """guards all of these; notified when somebody becomes idle and when `others` change"""
         self.crowded = threading.Event()
-        """set when a request has to wait for the first time"""
+        """set when a request has to wait"""
 
     def __len__(self) -> int:
         """How many requests wait for a pass."""
@@ -70,15 +75,17 @@ class PassQueue:
         with self.changed:
             self.requests.extend(own)
         while next_pass := self.wait(own):
-            engine, batch = next_pass
+            runner, batch = next_pass
             try:
-                run_pass(engine, batch)
+                run_pass(runner, batch)
+            except RunnerEndedError:
+                self.take_back(batch)
             finally:
-                self.give_back(engine)
+                self.give_back(runner)
         return [result for request in own for result in request.results.result()]
 
     def wait(self, own: Sequence[Request]) -> tuple[Runner, list[Request]] | None:
-        """An engine and the requests for its next pass; None as soon as all of one's own are answered."""
+        """Who runs the next pass, and its requests; None as soon as all of one's own are answered."""
         with self.changed:
             while not all(request.results.done() for request in own):
                 if self.free and self.requests:
@@ -89,8 +96,13 @@ class PassQueue:
                 self.changed.wait()
         return None
 
+    @property
+    def free(self) -> list[Any]:
+        """Who can run a pass now."""
+        return self.others_idle if self.others else self.idle
+
     def take_batch(self) -> list[Request]:
-        """The requests of the next pass: of the pictures that wait, a free engine's part."""
+        """The requests of the next pass: of the pictures that wait, the part of one who is free."""
         waiting = sum(len(request.questions) for request in self.requests)
         most = min(self.free[-1].largest, -(-waiting // len(self.free)))
         batch = [self.requests.popleft()]
@@ -116,24 +128,48 @@ class PassQueue:
         with self.changed:
             if isinstance(runner, Engine):
                 self.idle.append(runner)
-            else:
-                self.free.append(runner)
+            elif runner in self.others:
+                self.others_idle.append(runner)
             self.changed.notify_all()
 
-    def hand_over(self, runners: Sequence[Runner]) -> None:
-        """Let others run the passes from now on. The engines stay for other work."""
+    def hand_over(self, runners: Sequence[Runner], quiet: float) -> bool:
+        """Let others run the passes, until one of them ends or for so many seconds no request has had to wait.
+
+        Args:
+            runners: who runs them. The engines stay for other work.
+            quiet: in seconds.
+
+        Returns:
+            Whether it became quiet. False: one of them has ended.
+        """
         with self.changed:
-            self.free = list(runners)
+            self.others, self.others_idle = list(runners), list(runners)
+            self.changed.notify_all()
+            while self.others:
+                self.crowded.clear()
+                self.changed.wait_for(lambda: not self.others, quiet)
+                if self.others and not self.crowded.is_set():
+                    self.others = []
+                    return True
+        return False
+
+    def take_back(self, batch: Sequence[Request]) -> None:
+        """The engines run the passes again, first the one that was lost."""
+        with self.changed:
+            self.others = []
+            self.requests.extendleft(reversed(batch))
             self.changed.notify_all()
 
 
-def run_pass(engine: Runner, batch: Sequence[Request]) -> None:
-    """Answer requests in one pass. An error of the pass becomes theirs."""
+def run_pass(runner: Runner, batch: Sequence[Request]) -> None:
+    """Answer requests in one pass. An error of the pass becomes theirs. Raises RunnerEndedError, which does not."""
     try:
         x = batch[0].x if len(batch) == 1 else torch.cat([request.x for request in batch])
-        results = iter(engine(x, [question for request in batch for question in request.questions]))
+        results = iter(runner(x, [question for request in batch for question in request.questions]))
         for request in batch:
             request.results.set_result(list(islice(results, len(request.questions))))
+    except RunnerEndedError:
+        raise
     except BaseException as error:
         for request in batch:
             if not request.results.done():

@@ -13,6 +13,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,7 +28,7 @@ from torch import Tensor
 from googlenet.device import cores
 from googlenet.explanation import Question
 from googlenet.inference.engine import Engine, PictureResult
-from googlenet.inference.passes import PassQueue
+from googlenet.inference.passes import PassQueue, RunnerEndedError
 from googlenet.model import GoogLeNet
 
 MOST = 4
@@ -36,73 +37,110 @@ MOST = 4
 PICTURES = 4
 """In one pass at most. Eight take 8 % less time a picture and 110 MB more, and the next question waits twice as long."""
 
+QUIET = 600
+"""Seconds without a question that had to wait, after which the workers end and their memory is free again."""
+
+PAUSE = 10
+"""Seconds before workers start anew where they could not start or one was killed, for instance for want of memory."""
+
 logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """Answers as the `Engine` of its process does. It ends with the process that made it."""
+    """Answers as the `Engine` of its process does. The process ends with the one that made it."""
 
     def __init__(self, model: GoogLeNet, size: int, threads: int) -> None:
-        """`model`: on the CPU, used by nobody else. `size`: side of the pictures in pixels. `threads`: for each pass."""
-        self.model, self.size, self.threads = model, size, threads
-        self.start()
+        """Start the process; it is ready when this returns.
 
-    def start(self) -> None:
-        """Start the process; it is ready when this returns."""
+        Args:
+            model: on the CPU, used by nobody else.
+            size: side of the pictures in pixels.
+            threads: for each pass.
+
+        Raises:
+            RunnerEndedError: the process ended before it was ready.
+            OSError: it could not be started.
+        """
+        self.lock = threading.Lock()
+        """held by who talks to the process or ends it"""
         self.process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
-            env={**os.environ, "OMP_NUM_THREADS": str(self.threads)},
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
             start_new_session=True,  # Ctrl-C goes to the program alone
         )
-        self.largest: int = self.exchange((self.model, self.size))
+        try:
+            self.largest: int = self.exchange((model, size))
+        except RunnerEndedError:
+            self.end()
+            raise
 
     def __call__(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]:
-        """`Engine`'s. A process that has ended is started anew, once."""
-        try:
-            found = self.exchange((x.numpy(), list(questions)))
-        except (OSError, EOFError, pickle.UnpicklingError):
-            logger.error("A worker ended with code %s; another one starts.", self.process.wait())
-            for pipe in (self.process.stdin, self.process.stdout):
-                with suppress(OSError):  # closing sends what is left, and nobody reads it
-                    pipe.close()  # type: ignore[union-attr]
-            self.start()
-            found = self.exchange((x.numpy(), list(questions)))
+        """`Engine`'s. Raises RunnerEndedError where the process has ended."""
+        found = self.exchange((x.numpy(), list(questions)))
         if isinstance(found, Exception):
             raise found
         results: list[PictureResult] = found
         return results
 
     def exchange(self, message: object) -> Any:
-        """Send one message and get the reply. Raises OSError, EOFError and UnpicklingError where the process ends."""
+        """Send one message and get the reply. Raises RunnerEndedError."""
         assert self.process.stdin
         assert self.process.stdout
-        pickle.dump(message, self.process.stdin, pickle.HIGHEST_PROTOCOL)
-        self.process.stdin.flush()
-        return pickle.load(self.process.stdout)
+        with self.lock:
+            try:
+                pickle.dump(message, self.process.stdin, pickle.HIGHEST_PROTOCOL)
+                self.process.stdin.flush()
+                return pickle.load(self.process.stdout)
+            except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:  # ValueError: the pipe is closed
+                raise RunnerEndedError from error
+
+    def end(self) -> None:
+        """End the process, after its pass where it runs one."""
+        with self.lock:
+            for pipe in (self.process.stdin, self.process.stdout):
+                with suppress(OSError):  # closing sends what is left, and nobody may read it any more
+                    pipe.close()  # type: ignore[union-attr]
+            self.process.kill()
+            self.process.wait()
 
 
 def worker_count() -> int:
     return min(cores(), MOST)
 
 
-def hand_over_to_workers(passes: PassQueue, copied_model: Callable[[], GoogLeNet], size: int) -> None:
-    """When requests begin to wait, start workers in a thread and let them run the passes. Only then is the network copied."""
+def keep_workers(passes: PassQueue, copied_model: Callable[[], GoogLeNet], size: int) -> None:
+    """In a thread: while questions have to wait, let workers run the passes. Only then is the network copied."""
 
     def run() -> None:
-        passes.crowded.wait()
-        model, count = copied_model(), worker_count()
-        try:
-            with ThreadPoolExecutor(count) as pool:
-                workers = list(pool.map(lambda _: Worker(model, size, cores() // count), range(count)))
-        except (OSError, EOFError):
-            logger.exception("No workers can be started; the passes stay in this process.")
-        else:
-            passes.hand_over(workers)
+        while True:
+            passes.crowded.wait()
+            workers = start_workers(copied_model(), size)
+            quiet = bool(workers) and passes.hand_over(workers, QUIET)
+            for worker in workers:
+                worker.end()
+            if not quiet:
+                logger.error("The passes run in the program itself; workers start in %d seconds where questions wait.", PAUSE)
+                time.sleep(PAUSE)
 
     threading.Thread(target=run, name="workers", daemon=True).start()
+
+
+def start_workers(model: GoogLeNet, size: int) -> list[Worker]:
+    """`worker_count` workers, side by side; none where one of them cannot start."""
+    count = worker_count()
+    with ThreadPoolExecutor(count) as pool:
+        starts = [pool.submit(Worker, model, size, cores() // count) for _ in range(count)]
+    failures = [error for start in starts if (error := start.exception())]
+    workers = [start.result() for start in starts if not start.exception()]
+    if failures:
+        logger.error("A worker cannot start.", exc_info=failures[0])
+        for worker in workers:
+            worker.end()
+        return []
+    return workers
 
 
 def main() -> None:

@@ -255,7 +255,19 @@ def test_a_camera_clicked_twice_is_off_after_closing(visit: Visit) -> None:
     page.evaluate("() => { const b = document.querySelector('.camera'); b.click(); b.click(); }")
     expect(page.get_by_role("dialog", name="Camera")).to_be_visible()
     page.locator(".leave").click()
-    assert page.evaluate("window.streams.flatMap(s => s.getTracks()).every(t => t.readyState === 'ended')")
+    # A dialog's event `close` comes a moment after it is closed.
+    page.wait_for_function("window.streams.flatMap(s => s.getTracks()).every(t => t.readyState === 'ended')")
+    expect(page.locator(".mistake")).to_have_text("")
+
+
+def test_a_camera_without_a_picture_yet_takes_none(visit: Visit) -> None:
+    page = visit()
+    page.evaluate("() => { navigator.mediaDevices.getUserMedia = async () => new MediaStream(); }")
+    page.locator(".camera").click()
+    page.locator(".shot").click()
+    painted(page)
+    expect(page.get_by_role("dialog", name="Camera")).to_be_visible()
+    expect(page.locator(".mistake")).to_have_text("")
 
 
 def test_the_first_answer_being_an_error_is_told_once(visit: Visit, url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ from googlenet import device
 from googlenet.device import cores, lanes
 from googlenet.explanation import Question
 from googlenet.inference.engine import Engine, PictureResult
-from googlenet.inference.passes import PassQueue, Request
+from googlenet.inference.passes import PassQueue, Request, RunnerEndedError
 from tests.helpers import explainer_of, random_image, random_model
 
 SIDE = 96
@@ -72,21 +73,43 @@ class Elsewhere:
         return self.engine(x, questions)
 
 
+class Lost:
+    """Ends within each pass."""
+
+    largest = 8
+
+    def __call__(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]:
+        raise RunnerEndedError
+
+
 def test_passes_that_were_handed_over_leave_the_engines_to_other_work() -> None:
     here, there = engines(2)
     queue, other = PassQueue([here]), Elsewhere(there)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         with queue.engine() as held:
             assert held is here
             waits = pool.submit(queue.run, picture(), [Question()])
             assert queue.crowded.wait(TIMEOUT)  # the signal to hand over
-            queue.hand_over([other])
+            handed = pool.submit(queue.hand_over, [other], quiet=0.2)
             assert waits.result(TIMEOUT)
-        assert other.asked == 1
+            assert handed.result(TIMEOUT)  # nobody had to wait for a while
+        assert (here.passes, other.asked) == (0, 1)
         assert queue.run(picture(), [Question()])
-    assert (here.passes, other.asked) == (0, 2)
-    with queue.engine() as lent:
-        assert lent is here
+    assert (here.passes, other.asked) == (1, 1)
+
+
+def test_a_pass_whose_runner_ends_is_run_by_an_engine() -> None:
+    (engine,) = engines(1)
+    (wanted,) = engine(picture(), [Question(target=3)])
+    queue = PassQueue([engine])
+    with ThreadPoolExecutor(2) as pool:
+        handed = pool.submit(queue.hand_over, [Lost(), Lost()], quiet=TIMEOUT)
+        while not queue.others:
+            time.sleep(0.01)
+        assert queue.run(picture(), [Question(target=3)])[0]["main"] == pytest.approx(wanted["main"], abs=1e-4)
+        assert handed.result(TIMEOUT) is False
+    assert engine.passes == 2
+    assert queue.free == [engine]
 
 
 def test_a_picture_alone_is_no_crowd() -> None:

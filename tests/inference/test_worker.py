@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,9 @@ import torch
 from googlenet.explanation import Question
 from googlenet.inference import worker as worker_room
 from googlenet.inference.engine import Engine
+from googlenet.inference.passes import RunnerEndedError
 from googlenet.inference.worker import PICTURES, Worker
+from googlenet.model import GoogLeNet
 from tests.helpers import ROOT, explainer_of, random_image, random_model
 
 SIDE = 96
@@ -25,10 +27,13 @@ PATIENCE = 60
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    made = Worker(random_model().for_inference(), SIDE, threads=1)
+    made = Worker(model(), SIDE, threads=1)
     yield made
-    made.process.kill()
-    made.process.wait()
+    made.end()
+
+
+def model() -> GoogLeNet:
+    return random_model().for_inference()
 
 
 def batch() -> tuple[torch.Tensor, list[Question]]:
@@ -41,7 +46,7 @@ def batch() -> tuple[torch.Tensor, list[Question]]:
 
 def check(worker: Worker) -> None:
     x, questions = batch()
-    engine = Engine(worker.model, SIDE)
+    engine = Engine(model(), SIDE)
     assert worker.largest == PICTURES
     for found, wanted, question in zip(worker(x, questions), engine(x, questions), questions, strict=True):
         assert found["main"] == pytest.approx(wanted["main"], abs=1e-4)
@@ -61,12 +66,28 @@ def test_an_error_of_a_pass_comes_back_and_the_worker_goes_on(worker: Worker) ->
     assert worker.process.pid == before
 
 
-def test_a_worker_that_was_killed_is_replaced(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
-    before = worker.process.pid
-    os.kill(before, signal.SIGKILL)
-    check(worker)
-    assert worker.process.pid != before
-    assert "another one starts" in caplog.text
+@pytest.mark.parametrize("end", [Worker.end, lambda worker: os.kill(worker.process.pid, signal.SIGKILL)])
+def test_a_worker_that_has_ended_says_so(end: Callable[[Worker], None]) -> None:
+    worker = Worker(model(), SIDE, threads=1)
+    end(worker)
+    with pytest.raises(RunnerEndedError):
+        worker(*batch())
+    worker.end()
+    assert worker.process.returncode == -signal.SIGKILL
+
+
+def test_a_worker_that_cannot_start_leaves_none(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(worker_room, "worker_count", lambda: 2)
+    started, begin, modules = list[subprocess.Popen[bytes]](), subprocess.Popen, iter(["googlenet.inference.worker", "this"])
+
+    def popen(command: list[str], **options: object) -> subprocess.Popen[bytes]:
+        started.append(begin([*command[:-1], next(modules)], **options))  # type: ignore[call-overload]
+        return started[-1]
+
+    monkeypatch.setattr("subprocess.Popen", popen)
+    assert worker_room.start_workers(model(), SIDE) == []
+    assert [process.poll() is None for process in started] == [False, False]
+    assert "cannot start" in caplog.text
 
 
 def test_a_worker_ends_with_its_program(tmp_path: Path) -> None:
@@ -94,24 +115,39 @@ def test_a_worker_ends_with_its_program(tmp_path: Path) -> None:
     pytest.fail("the worker is still there")
 
 
-def test_workers_take_over_when_questions_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_take_over_while_questions_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed one is replaced, and they end when nobody has to wait any more."""
     monkeypatch.setattr(worker_room, "worker_count", lambda: 1)
+    monkeypatch.setattr(worker_room, "PAUSE", 0)
     explainer = explainer_of(random_model())
-    image = random_image(100, 100)
+    passes, image = explainer.passes, random_image(100, 100)
     alone = explainer.explain(image)
+
+    def in_worker() -> Worker:
+        passes.crowded.set()
+        until(lambda: passes.others)
+        before = sum(engine.passes for engine in passes.engines)
+        assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
+        assert sum(engine.passes for engine in passes.engines) == before
+        assert explainer.probabilities(explainer.preprocess(image))["main"].shape == (1, 10)  # still here
+        (worker,) = passes.others
+        assert isinstance(worker, Worker)
+        return worker
+
     explainer.answer_in_workers()
     explainer.explain(image)
-    assert explainer.passes.free is explainer.passes.idle  # one question at a time starts none
-    explainer.passes.crowded.set()
+    assert not passes.others  # one question at a time starts none
+    first = in_worker()
+    os.kill(first.process.pid, signal.SIGKILL)
+    assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
+    monkeypatch.setattr(worker_room, "QUIET", 1)
+    second = in_worker()
+    until(lambda: not passes.others and second.process.poll() is not None)
+    assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
+
+
+def until(condition: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE
-    while explainer.passes.free is explainer.passes.idle and time.monotonic() < end:
-        time.sleep(0.05)
-    (worker,) = explainer.passes.free
-    try:
-        assert isinstance(worker, Worker)
-        before = sum(engine.passes for engine in explainer.passes.engines)
-        assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
-        assert sum(engine.passes for engine in explainer.passes.engines) == before
-        assert explainer.probabilities(explainer.preprocess(image))["main"].shape == (1, 10)  # still here
-    finally:
-        worker.process.kill()
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert condition()

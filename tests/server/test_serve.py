@@ -233,11 +233,14 @@ def test_a_question_that_must_wait_hears_its_number_at_once(program: Program) ->
     async def first(client: httpx.AsyncClient, i: int) -> Any:
         return (await send(client, f"crowd {i}", select, {"n": i, "example": "lion"})).json()["data"][0]
 
-    async def run() -> list[Any]:
+    async def run(crowd: int) -> list[Any]:
         async with program.client() as client:
-            return await asyncio.gather(*(first(client, i) for i in range(60)))
+            return await asyncio.gather(*(first(client, i) for i in range(crowd)))
 
-    numbers = [answer["waiting"] for answer in asyncio.run(run()) if "waiting" in answer]
+    crowd, numbers = 60, list[int]()
+    while not numbers and crowd < 4000:  # a faster machine needs a larger one
+        numbers = [answer["waiting"] for answer in asyncio.run(run(crowd)) if "waiting" in answer]
+        crowd *= 2
     assert numbers
     assert all(number >= 1 for number in numbers)
 
@@ -354,7 +357,7 @@ def is_busy(pid: int) -> bool:
 
 
 def test_a_crowd_gets_workers_and_they_end_with_the_program(small: Path, tmp_path: Path) -> None:
-    """Passes run in processes of their own once questions wait; a killed one is replaced, and SIGTERM leaves none."""
+    """Passes run in other processes once questions wait. No visitor notices when one is killed, and SIGTERM leaves none."""
     program = start(["--weights", str(small)], tmp_path)
 
     def workers() -> list[int]:
@@ -375,10 +378,10 @@ def test_a_crowd_gets_workers_and_they_end_with_the_program(small: Path, tmp_pat
             assert asyncio.run(crowd()) == alone
         while any(is_busy(pid) for pid in workers()) and time.monotonic() < end:
             pass  # they start
-        os.kill(workers()[0], signal.SIGKILL)
         assert asyncio.run(crowd()) == alone
         started = workers()
-        assert started
+        os.kill(started[0], signal.SIGKILL)
+        assert asyncio.run(crowd()) == alone
     finally:
         program.process.terminate()
         assert program.process.wait(PATIENCE) == 0

@@ -11,7 +11,7 @@ $(".camera").addEventListener("click", async () => {
   try {
     video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1920 } } });
     shoot.showModal();
-    await video.play();
+    video.play().catch(() => {}); // ends with an error where the dialog is closed at once
   } catch {
     complain(words.no_camera);
   }
@@ -23,6 +23,7 @@ shoot.addEventListener("close", () => {
 });
 $(".leave").addEventListener("click", () => shoot.close());
 $(".shot").addEventListener("click", () => {
+  if (!video.videoWidth) return; // no picture has come yet
   const canvas = make("canvas", { width: video.videoWidth, height: video.videoHeight });
   canvas.getContext("2d").drawImage(video, 0, 0);
   canvas.toBlob(
