@@ -102,7 +102,8 @@ REASONS = {
 def reason(error: OSError) -> Reason:
     """Why the operating system refuses, in words that have a translation."""
     known = REASONS.get(error.errno or 0)
-    return known or Reason("error {number} of the operating system", number=error.errno or 0)
+    # A new one each time: an error that was raised keeps alive what its callers had at hand, such as whole networks.
+    return Reason(known.template) if known else Reason("error {number} of the operating system", number=error.errno or 0)
 
 
 EXTRAS = {

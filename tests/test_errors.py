@@ -45,6 +45,13 @@ def test_megabytes_are_shortened_and_the_end_stays(text: str) -> None:
     assert shown.isprintable()
 
 
+def test_a_reason_is_new_each_time() -> None:
+    """A raised error keeps its callers' variables alive: weights without a README.md left a network behind at each load."""
+    error = FileNotFoundError(errno.ENOENT, "")
+    assert str(reason(error)) == str(reason(error)) == "it does not exist"
+    assert reason(error) is not reason(error)
+
+
 def test_an_error_bounds_every_text_and_keeps_numbers() -> None:
     error = WeightsError(
         "{name} has {count:,} of {share:.1%}: {why}.", name="a\n" * 999, count=1000, share=0.5, why=OSError("x\ny")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 import resource
 import shutil
 import struct
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +75,13 @@ def test_save_and_load(model: GoogLeNet, saved: Path) -> None:
     with torch.no_grad():
         for ours, theirs in zip(model.heads(x), loaded.model.heads(x), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=0.02, atol=0.02)  # half precision on disk
+
+
+def test_a_network_that_nobody_uses_any_more_is_not_kept(saved: Path, tmp_path: Path) -> None:
+    source = folder_with(tmp_path, (saved / WEIGHTS_FILE).read_bytes())  # that there is no README.md is an error on the way
+    loaded = weakref.ref(load(source).model)
+    gc.collect()
+    assert loaded() is None
 
 
 def test_files_on_disk(saved: Path) -> None:
