@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
@@ -13,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from googlenet.errors import printable
 from googlenet.ui.mailboxes import Mailboxes
 from googlenet.ui.uploads import UploadFolder, is_disk_full
 
@@ -23,9 +25,12 @@ MCP_LIMIT = 28 * MEGABYTE
 """MCP brings pictures of up to 20 MB as `data:` URLs."""
 LIMITS = ((UPLOAD, 25 * MEGABYTE), (API + "mcp", MCP_LIMIT), ("", MEGABYTE))
 """(a path's beginning, bytes that a request's body may have)"""
-EVENTS = (API + "queue/join", API + "run/predict")
-"""Where the page sends its events, and gradio_client its calls, with their session."""
-SESSION = re.compile(rb'"session_hash"\s*:\s*"([^"\\]{1,100})"')
+UNFINISHED_UPLOADS, UNFINISHED_OTHERS = 1024 * MEGABYTE, 128 * MEGABYTE
+"""Bytes of all bodies that are being received at a time: those of uploads go to the disk, others stay in memory."""
+EVENTS, CALL = (API + "queue/join", API + "run/predict"), API + "call/"
+"""Where the page sends its events and gradio_client its calls, with their session, and where calls by plain HTTP go."""
+SESSION_CHARACTERS = 100
+"""How long a session's name may be. Gradio keeps those of the last 2,000 sessions."""
 ASKED = 8
 """How many events of one session may be unanswered; our queue refuses what is beyond six of them. A flood ends here, at a tenth
 of what Gradio would spend on refusing it."""
@@ -73,13 +78,16 @@ class Guard:
     def __init__(self, app: ASGIApp, mailboxes: Mailboxes, uploads: UploadFolder) -> None:
         self.app, self.mailboxes, self.uploads = app, mailboxes, uploads
         self.rendering = asyncio.Semaphore(AT_ONCE)
+        self.uploading, self.others = Unfinished(UNFINISHED_UPLOADS), Unfinished(UNFINISHED_OTHERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, send)
         path = scope["path"]
+        if is_upload := path.startswith(UPLOAD):
+            scope = {**scope, "query_string": b""}  # Gradio keeps for ever what an `upload_id` names
+        exchange = Exchange(scope, receive, send, self.uploading if is_upload else self.others)
         try:
             if path.startswith(CLOSED):
                 raise HTTPException(404, "This page does not use that route.")
@@ -98,8 +106,9 @@ class Guard:
             else:
                 await refusal(scope, receive, exchange.send)
         finally:
+            exchange.unfinished.end(exchange)
             await exchange.until_start.aclose()
-            if path.startswith(UPLOAD):
+            if is_upload:
                 self.uploads.wake()
 
     def place_of(self, scope: Scope, asking: str | None) -> AbstractContextManager[None]:
@@ -107,7 +116,7 @@ class Guard:
         path = scope["path"]
         if asking is not None and self.mailboxes.unanswered(asking) >= ASKED:
             raise HTTPException(429, f"{ASKED} of your questions are waiting already; ask again when one is answered.")
-        if path.startswith((*EVENTS, API + "call/")):
+        if path.startswith((*EVENTS, CALL, API + "cancel")):
             self.mailboxes.bound()
         if asking is not None:
             return self.mailboxes.asking(asking)
@@ -118,15 +127,51 @@ def session_read(scope: Scope) -> str | None:
     """The session whose messages a request is for. An API call without one has its event's name."""
     if scope["method"] == "GET" and scope["path"] == API + "queue/data":
         return QueryParams(scope["query_string"]).get("session_hash")
-    if scope["method"] == "GET" and scope["path"].startswith(API + "call/"):
+    if scope["method"] == "GET" and scope["path"].startswith(CALL):
         return str(scope["path"].rsplit("/", 1)[1])
     return None
+
+
+def session_named(body: bytes) -> str | None:
+    """The session that an event's body names, as Gradio reads it. Raises HTTPException for a name that is too long."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None  # Gradio refuses it, too
+    session = found.get("session_hash") if isinstance(found, dict) else None
+    if not isinstance(session, str):
+        return None
+    if len(session) > SESSION_CHARACTERS:
+        raise HTTPException(400, f"The name of a session has at most {SESSION_CHARACTERS} characters.")
+    return session
+
+
+class Unfinished:
+    """The bodies that are being received, at most so many bytes in all. Belongs to the server's event loop."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.total = limit, 0
+        self.exchanges: dict[Exchange, int] = {}
+        """those whose bodies have begun and not ended, in this order → bytes received"""
+
+    def add(self, exchange: Exchange, size: int) -> None:
+        """More has arrived. Beyond the limit, the body that began first is given up: a person's takes seconds."""
+        self.exchanges[exchange] = self.exchanges.get(exchange, 0) + size
+        self.total += size
+        while self.total > self.limit:
+            first = next(iter(self.exchanges))
+            first.given_up.set()
+            self.end(first)
+
+    def end(self, exchange: Exchange) -> None:
+        self.total -= self.exchanges.pop(exchange, 0)
 
 
 class Exchange:
     """One request and its response, measured on their way."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, unfinished: Unfinished) -> None:
+        self.unfinished, self.given_up, self.finished = unfinished, asyncio.Event(), False
         self.headers, self.inner_receive, self.inner_send = Headers(scope=scope), receive, send
         self.limit = next(limit for start, limit in LIMITS if scope["path"].startswith(start))
         self.started = False
@@ -135,7 +180,7 @@ class Exchange:
         self.size = self.parts = 0
         self.delimiter, self.tail = b"", b""
         self.upload = scope["path"].startswith(UPLOAD) and scope["method"] == "POST"
-        self.event = scope["path"].rstrip("/") in EVENTS and scope["method"] == "POST"
+        self.event = scope["method"] == "POST" and (scope["path"].rstrip("/") in EVENTS or scope["path"].startswith(CALL))
         self.read: list[Message] = []
         """what `session_asking` has read already, last message first"""
 
@@ -156,27 +201,46 @@ class Exchange:
             raise HTTPException(413, f"This request is larger than {self.limit // MEGABYTE} MB.")
 
     async def session_asking(self) -> str | None:
-        """The session that sends an event; None for any other request. Reads the body, which `receive` gives again."""
+        """The session that sends an event; None where none is named. Reads the body, which `receive` gives again.
+
+        Raises HTTPException for a name that is too long.
+        """
         if not self.event:
             return None
         messages = [await self.receive()]
         while messages[-1].get("more_body"):
             messages.append(await self.receive())
         self.read = messages[::-1]
-        found = SESSION.search(b"".join(message.get("body", b"") for message in messages))
-        return found and found[1].decode("utf-8", "replace")
+        return session_named(b"".join(message.get("body", b"") for message in messages))
 
     async def receive(self) -> Message:
         if self.read:
             return self.read.pop()
-        message = await self.inner_receive()
+        message = await (self.inner_receive() if self.finished else self.next_part())
         if message["type"] == "http.request":
             body = message.get("body", b"")
             self.size += len(body)
             self.check(self.size)
+            self.finished = not message.get("more_body")
+            if self.finished:
+                self.unfinished.end(self)
+            else:
+                self.unfinished.add(self, len(body))
             if self.upload:
                 self.count_parts(body)
         return message
+
+    async def next_part(self) -> Message:
+        """What comes next of an unfinished body. Raises HTTPException where it is given up."""
+        coming, given_up = asyncio.ensure_future(self.inner_receive()), asyncio.ensure_future(self.given_up.wait())
+        try:
+            await asyncio.wait((coming, given_up), return_when=asyncio.FIRST_COMPLETED)
+            if given_up.done():
+                raise HTTPException(503, "The server receives too much at once; send this again in a moment.")
+            return await coming
+        finally:
+            coming.cancel()
+            given_up.cancel()
 
     def count_parts(self, body: bytes) -> None:
         seen = self.tail + body
@@ -209,6 +273,6 @@ def refuse(error: Exception, scope: Scope) -> PlainTextResponse | None:
         return PlainTextResponse("The server's disk is full; try again later.", 507)
     asks = scope["method"] == "POST" and scope["path"].startswith(API)
     if (asks or scope["path"].startswith(FILE)) and not isinstance(error, OSError):
-        logger.warning("Refused an odd request to %s: %s", scope["path"], type(error).__name__)
+        logger.warning("Refused an odd request to %s: %s", printable(scope["path"]), type(error).__name__)
         return PlainTextResponse("This is not a request that the page or its API sends.", 400)
     return None

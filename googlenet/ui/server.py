@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from googlenet.errors import UserError
 from googlenet.ui.connections import allow_open_files, watch
+from googlenet.ui.logs import bound_logs
 from googlenet.ui.uploads import UploadFolder
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ def launch(page: Page, uploads: UploadFolder, host: str, port: int, share: bool)
     except OSError:
         raise UserError("Port {port} is taken or not allowed here; choose another with --port.", port=port) from None
     watch(page.demo.server)
+    bound_logs()
     uploads.remembered = page.demo.temp_file_sets
     print(f"Inside GoogLeNet is at {local}", flush=True)
     if share:

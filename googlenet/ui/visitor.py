@@ -16,7 +16,7 @@ class Visitor:
     session: str
     """one opened page, or one call of the API"""
     address: str | None = None
-    """None where it tells nobody apart: this machine, or a proxy with a classroom behind it"""
+    """None where it tells nobody apart: this machine, or a proxy with a classroom behind it; of IPv6, the network's"""
     listens: bool = False
     """whether the question's own connection waits for its answer; else `FairQueue.is_read` tells"""
 
@@ -27,5 +27,16 @@ def visitor_of(request: gr.Request) -> Visitor:
     uvicorn gives a visitor who comes through a proxy that it trusts ($FORWARDED_ALLOW_IPS) the port 0.
     """
     client = request.client
-    shared = client is None or "SPACE_ID" in os.environ or client.port == 0 or ipaddress.ip_address(client.host).is_loopback
-    return Visitor(request.session_hash or "", None if shared else client.host, listens=request.url.path.endswith("/run/predict"))
+    address = None if client is None or client.port == 0 or "SPACE_ID" in os.environ else own_address(client.host)
+    return Visitor(request.session_hash or "", address, listens=request.url.path.endswith("/run/predict"))
+
+
+def own_address(host: str) -> str | None:
+    """An address that is not this machine's; of IPv6, its network's, of which one visitor has all addresses. None otherwise."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # what a visitor wrote into a header, where a proxy passes it on
+        return None
+    if address.is_loopback:
+        return None
+    return str(ipaddress.ip_network((int(address), 64), strict=False).network_address) if address.version == 6 else host

@@ -319,10 +319,14 @@ async def test_who_has_nothing_running_has_the_turn_before_who_has() -> None:
     ("client", "space", "address"),
     [
         (("203.0.113.5", 40000), False, "203.0.113.5"),
-        (("2001:db8::5", 40000), False, "2001:db8::5"),
+        (("2001:db8::5", 40000), False, "2001:db8::"),
+        (("2001:db8::ffff:5%3", 40000), False, "2001:db8::"),  # one household has all addresses of a network
+        (("2001:db8:0:1::5", 40000), False, "2001:db8:0:1::"),
         (("203.0.113.5", 0), False, None),  # named by a proxy in front
         (("127.0.0.1", 40000), False, None),  # a share link, too, comes from here
         (("::1", 40000), False, None),
+        (("nobody", 40000), False, None),  # uvicorn takes over whatever a proxy of this machine passes on
+        (("", 40000), False, None),
         (("203.0.113.5", 40000), True, None),
         (None, False, None),
     ],

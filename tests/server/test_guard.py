@@ -53,6 +53,8 @@ async def everything(request: Request) -> Response:
         rendering.remove(request)
     if failing := request.headers.get("x-fail"):
         raise {"odd": KeyError("999"), "full": OSError(errno.ENOSPC, "No space left on device")}[failing]
+    if request.headers.get("x-query"):
+        return PlainTextResponse(request.url.query)
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -149,7 +151,14 @@ def test_uploads_wake_who_sweeps_and_events_bound_the_mailboxes() -> None:
     send(UPLOAD, bytes(26 * MEGABYTE), **FORM)
     send(JOIN)
     send("/gradio_api/call/explain")
-    assert calls == ["wake", "wake", "bound", "bound"]
+    send("/gradio_api/cancel")  # each puts a message into a mailbox
+    assert calls == ["wake", "wake", "bound", "bound", "bound"]
+
+
+def test_gradio_does_not_learn_the_name_of_an_upload() -> None:
+    """It keeps one for each `upload_id`, for ever."""
+    assert send(UPLOAD + "?upload_id=a", x_query="1", **FORM).text == ""
+    assert send("/gradio_api/info?all_endpoints=true", x_query="1").text == "all_endpoints=true"
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/queue/data?session_hash=me", "/gradio_api/call/classify/me"])
@@ -171,7 +180,62 @@ def test_a_session_with_many_unanswered_events_is_refused_before_gradio(path: st
         429,
         "8 of your questions are waiting already; ask again when one is answered.",
     )
-    assert send("/gradio_api/call/explain", b'"session_hash": "greedy"').status_code == 200
+    assert send("/gradio_api/call/explain", b'{"session_hash": "greedy"}').status_code == 429
+    assert send("/gradio_api/cancel", b'{"session_hash": "greedy"}').status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"session\u005fhash": "greedy"}',
+        rb'{"session_hash": "gr\u0065edy"}',
+        b'{"event_data": {"session_hash": "me"}, "session_hash": "greedy"}',
+        b'{"session_hash": "me", "session_hash": "greedy"}',
+        '{"session_hash": "greedy"}'.encode("utf-16"),
+    ],
+)
+def test_a_session_is_the_one_that_gradio_reads(body: bytes) -> None:
+    assert send(JOIN, body).status_code == 429
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"session_hash"', b'{"session_hash": 1}', b"[" * 100_000, b"\xff"])
+def test_what_names_no_session_is_left_to_gradio(body: bytes) -> None:
+    assert send(JOIN, body).status_code == 200
+
+
+@pytest.mark.parametrize("path", [JOIN, "/gradio_api/run/predict", "/gradio_api/call/classify"])
+def test_the_name_of_a_session_has_a_limit(path: str) -> None:
+    """Gradio keeps the names of 2,000 sessions: of a megabyte each, they would fill the memory."""
+    assert send(path, b'{"session_hash": "%s"}' % (b"x" * 100)).status_code == 200
+    assert send(path, b'{"session_hash": "%s"}' % (b"x" * 101)).status_code == 400
+
+
+@pytest.mark.parametrize(("path", "name"), [(UPLOAD, "UNFINISHED_UPLOADS"), (JOIN, "UNFINISHED_OTHERS")])
+def test_bodies_that_do_not_end_have_a_limit_in_all(path: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand of them would take 25 GB of the disk, or the whole memory. The one that began first goes."""
+    monkeypatch.setattr("googlenet.ui.guard." + name, 250_000)
+    guarded = Starlette(routes=routes, middleware=[guard])
+
+    async def half() -> AsyncIterator[bytes]:
+        yield bytes(100_000)
+        await asyncio.sleep(60)
+
+    async def run() -> tuple[int, list[bool], int]:
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://here", headers=headers) as client:
+            asked = []
+            for _ in range(3):
+                asked.append(asyncio.create_task(client.post(path, content=half())))
+                await asyncio.sleep(0.05)
+            given_up = await asyncio.wait_for(asked[0], 10)
+            others = [task.done() for task in asked[1:]]
+            asked[1].cancel()
+            await asyncio.wait(asked[1:2])
+            whole = await client.post(path, content=bytes(150_000))  # fits again
+            asked[2].cancel()
+            return given_up.status_code, others, whole.status_code
+
+    assert asyncio.run(run()) == (503, [False, False], 200)
 
 
 @pytest.mark.parametrize("path", ["/", "/config", "/theme.css"])
