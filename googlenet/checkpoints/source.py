@@ -30,8 +30,11 @@ class KnownSource:
     """A repository that is known to hold a GoogLeNet."""
 
     source: str
-    title: str
-    note: str
+    name: str
+    heads: tuple[str, ...]
+    """that are trained"""
+    top1: float
+    """on ImageNet's 1,000 classes"""
     bytes: int
     """of its parameters"""
 
@@ -39,20 +42,23 @@ class KnownSource:
 KNOWN_SOURCES = (
     KnownSource(
         "mediasynthesismuseum/deepdream-googlenet:bvlc_googlenet.pth",
-        "ImageNet, 1,000 classes, Berkeley 2014",
-        "aux1, aux2 and main, trained; 68.7 % top-1",
+        "Berkeley 2014",
+        ("aux1", "aux2", "main"),
+        0.687,
         53_513_120,
     ),
     KnownSource(
         "Kalray/googlenet@f84dc794e4a2c70ebfe495798c7e04e14194f2dc:googlenet.onnx",
-        "ImageNet, 1,000 classes, torchvision",
-        "main head alone; 69.8 % top-1",
+        "torchvision",
+        ("main",),
+        0.698,
         26_499_616,
     ),
     KnownSource(
         "onnxmodelzoo/googlenet-3:googlenet-3.onnx",
-        "ImageNet, 1,000 classes, ONNX model zoo",
-        "main head alone; 68.7 % top-1",
+        "ONNX model zoo",
+        ("main",),
+        0.687,
         27_994_208,
     ),
 )

@@ -49,6 +49,20 @@ def test_a_phone_shows_the_chosen_stage_without_scrolling(visit: Visit, width: i
     chip = page.locator(".chip")
     assert chip.inner_text() == "ImageNet"
     assert chip.evaluate("n => n.scrollWidth <= n.clientWidth")
+    question, say = box(page, ".question"), box(page, ".say")
+    assert 0 < question["y"] - say["y"] - say["height"] < 40
+    right = page.locator(".slope text").evaluate_all("all => Math.max(...all.map(n => n.getBoundingClientRect().right))")
+    assert right <= width
+    page.evaluate(
+        """() => {
+            document.querySelector(".notice").textContent = "…";
+            document.querySelector(".notice").classList.remove("hint");
+            document.querySelector(".page").classList.add("busy");
+        }"""
+    )
+    for selector in (".strip", ".hero", ".say", ".cards"):
+        expect(page.locator(selector)).to_have_css("opacity", "0.5")
+    assert box(page, ".strip")["y"] == pytest.approx(strip["y"], abs=1)  # the word of waiting moves nothing
 
 
 def test_a_tablet_shows_strip_stage_and_heads_on_the_first_screen(visit: Visit) -> None:
@@ -137,7 +151,9 @@ def test_the_first_tab_says_whether_a_stage_beats_guessing_the_centre(
 
 
 def test_the_print_holds_the_answer_and_nothing_to_press(visit: Visit) -> None:
-    page = visit("?example=lion", color_scheme="dark", viewport={"width": 718, "height": 1000})
+    page = visit("?example=cheetah", color_scheme="dark", viewport={"width": 718, "height": 1000})
+    for paper in ("A4", "Letter"):
+        assert len(re.findall(rb"/Type /Page\b", page.pdf(format=paper))) == 1
     page.emulate_media(media="print", color_scheme="dark")
     for selector in (".picture", ".say", ".strip", ".big", ".cards", ".slope"):
         expect(page.locator(selector)).to_be_visible()
@@ -145,6 +161,12 @@ def test_the_print_holds_the_answer_and_nothing_to_press(visit: Visit) -> None:
         expect(page.locator(selector)).to_be_hidden()
     assert page.locator("body").evaluate("n => getComputedStyle(n).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("document.documentElement.scrollWidth") <= 718
-    big, cards = box(page, ".big"), box(page, ".cards")
+    big, cards, slope = box(page, ".big"), box(page, ".cards"), box(page, ".slope")
     assert big["width"] == pytest.approx(big["height"], abs=1)
-    assert cards["x"] > big["x"] + big["width"]
+    assert cards["y"] + cards["height"] <= big["y"]
+    assert slope["x"] > big["x"] + big["width"]
+    assert slope["height"] > 0.9 * big["height"]
+    width, height = page.locator(".picture").evaluate("n => [n.clientWidth / n.width, n.clientHeight / n.height]")
+    assert width == pytest.approx(height, rel=0.02)  # the photograph keeps its shape
+    around = "n => { for (; n; n = n.parentElement) if (getComputedStyle(n).display !== 'block') return n.outerHTML; return '' }"
+    assert page.locator("#walk").evaluate(around) == ""  # else the end of the last page is cut off

@@ -235,8 +235,8 @@ def test_known_sources_are_repositories() -> None:
         repository = parse_repository(known.source)
         assert repository.file is not None
         assert repository.file.endswith(SUFFIXES)
-        assert known.title
-        assert known.note
+        assert known.name
+        assert known.heads
 
 
 def test_the_sizes_of_known_sources_are_those_of_their_networks() -> None:

@@ -33,8 +33,8 @@ function figure(v, grid) {
 
 /** The branches' values in a cell and their sum. @param {Grid} grid @param {number} cell */
 function addends(grid, cell) {
-  const terms = grid.branches.map((values, b) => `${figure(values[cell], grid)} (${branchName(BRANCHES[b])})`);
-  return `${terms.join(" + ")} = ${figure(grid.sum[cell], grid)}`;
+  const terms = grid.branches.map((values, b) => `${figure(values[cell], grid)}\u00a0(${branchName(BRANCHES[b])})`);
+  return `${terms.join(" + ").replaceAll("+ −", "− ")} = ${figure(grid.sum[cell], grid)}`;
 }
 
 function cellText() {

@@ -63,11 +63,20 @@ function spread(labels, least, bottom) {
   for (let i = labels.length - 1; i >= 0; i--, limit -= least) labels[i].y = Math.min(labels[i].y, limit);
 }
 
-/** The slope chart: the asked class and up to five others over the three depths, so that crossings are seen. */
-function slope() {
+/** Cut a name in the chart until it fits beside its figure. @param {any} text @param {string} label @param {string} figure
+ * @param {number} room in pixels */
+function shorten(text, label, figure, room) {
+  const all = text.getComputedTextLength();
+  if (all <= room) return;
+  let letters = Math.max(3, Math.floor((label.length * room) / all));
+  do text.textContent = `${label.slice(0, --letters).trim()}… ${figure}`;
+  while (letters > 2 && text.getComputedTextLength() > room);
+}
+
+/** The slope chart: the asked class and up to five others over the three depths, so that crossings are seen.
+ * @param {number} width @param {number} height */
+function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clientHeight || 150) {
   const root = $(".slope");
-  const width = root.clientWidth || 400;
-  const height = root.clientHeight || 150;
   const heads = HEADS.filter((/** @type {string} */ head) => answer.result.heads[head]);
   const classes = answer.by_depth;
   const highest = Math.max(
@@ -75,7 +84,8 @@ function slope() {
   );
   const size = parseFloat(getComputedStyle(root).fontSize); // of the page; the chart's names are a little smaller
   const [top, bottom] = [size * 1.1, height - size * 1.85];
-  const x = (/** @type {string} */ head) => width * [0.04, 0.385, 0.73][HEADS.indexOf(head)] + 6;
+  const column = (width - 6) / HEADS.length;
+  const x = (/** @type {string} */ head) => 6 + column * HEADS.indexOf(head);
   const y = (/** @type {number} */ p) => bottom - (bottom - top) * (p / highest);
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
   for (const head of heads) {
@@ -91,7 +101,6 @@ function slope() {
   }
   const [help] = root.querySelectorAll(".helped");
   root.replaceChildren(svg, help ?? helpMark("depth"));
-  const room = width * 0.345 - 18;
   for (const head of heads) {
     const labels = classes
       .map((/** @type {any} */ c) => ({ ...c, p: c.belief[head], y: y(c.belief[head]) + 4 }))
@@ -99,11 +108,10 @@ function slope() {
     spread(labels, size * 1.08, bottom + 4);
     for (const { index, label, p, y: at } of labels) {
       const figure = percent(p);
-      const fitting = Math.max(3, Math.floor(room / (size * 0.47)) - figure.length - 1);
-      const short = label.length > fitting ? `${label.slice(0, fitting - 1)}…` : label;
-      const text = draw("text", { class: index === asked ? "asked" : "", x: x(head) + 10, y: at }, `${short} ${figure}`);
-      text.append(draw("title", {}, `${label} ${figure}`));
+      const text = draw("text", { class: index === asked ? "asked" : "", x: x(head) + 10, y: at }, `${label} ${figure}`);
       svg.append(text);
+      shorten(text, label, figure, column - 16);
+      text.append(draw("title", {}, `${label} ${figure}`));
       const box = text.getBBox(); // the lines pass behind the names
       text.before(draw("rect", { x: box.x - 2, y: box.y, width: box.width + 4, height: box.height }));
     }
@@ -114,3 +122,6 @@ function slope() {
   );
   svg.setAttribute("aria-label", `${words.by_depth}. ${told.join("; ")}`);
 }
+
+window.addEventListener("beforeprint", () => answer && slope(420, 300)); // its place on A4; the page still has the window's size
+window.addEventListener("afterprint", () => repaint());

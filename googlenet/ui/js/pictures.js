@@ -26,10 +26,11 @@ for (const example of props.examples) {
   );
 }
 
-/** Say what an example shows: the one under the pointer, else the one that is explained. @param {string} [name] */
+/** Say what an example shows: the one under the pointer, else the one that is explained; or the name of one's own picture.
+ * @param {string} [name] */
 function caption(name) {
   const shown = name ?? answer?.asked.example;
-  $(".role").textContent = shown ? words[`example_${shown}`] : "";
+  $(".role").textContent = shown ? words[`example_${shown}`] : (answer?.result.image ?? "");
 }
 for (const event of ["mouseover", "focusin"]) {
   $(".examples").addEventListener(event, (/** @type {any} */ { target: node }) =>

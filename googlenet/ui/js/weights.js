@@ -11,7 +11,7 @@ let again = 0; // the timer that repeats a load until Python has said something 
 function sourceName(source) {
   if (!source) return words.own_weights;
   const known = props.sources.find((/** @type {any} */ each) => each.source === source);
-  return known?.title ?? source.replace(/@([0-9a-f]{7})[0-9a-f]+/, "@$1");
+  return known ? say("known_title", known) : source.replace(/@([0-9a-f]{7})[0-9a-f]+/, "@$1");
 }
 
 /** @param {string | null} source */
@@ -104,7 +104,7 @@ function showWeights(next) {
   const count = say("weights_count", { count: next.labels.length.toLocaleString(language) });
   $(".chip").replaceChildren(source.split(",")[0], make("span", {}, `, ${count}`));
   const shares = HEADS.filter((/** @type {string} */ head) => next.top1[head])
-    .map((/** @type {string} */ head) => `${head} ${(next.top1[head] * 100).toFixed(1)}\u00a0%`)
+    .map((/** @type {string} */ head) => `${head}\u00a0${(next.top1[head] * 100).toFixed(1)}\u00a0%`)
     .join(", ");
   /** @type {Record<string, string>} */
   const facts = {
@@ -126,8 +126,13 @@ function showWeights(next) {
   );
   $(".weights-say").textContent = next.offline ? words.offline : "";
   const back = next.chosen ? [{ source: null, title: words.built_in, note: "" }] : [];
+  const known = props.sources.map((/** @type {any} */ each) => ({
+    source: each.source,
+    title: sourceName(each.source),
+    note: say("known_note", { heads: each.heads.join(", "), top1: `${(each.top1 * 100).toFixed(1)}\u00a0%` }),
+  }));
   $(".sources").replaceChildren(
-    ...[...back, ...props.sources].map(({ source, title, note }) => {
+    ...[...back, ...known].map(({ source, title, note }) => {
       const button = make(
         "button",
         { type: "button", onclick: () => load(source) },
