@@ -24,9 +24,9 @@ from googlenet.explainer import Explainer
 from googlenet.explanation import Channel, Explanation, Question
 from googlenet.ui.experiments import stage_of
 from googlenet.ui.explainers import ExplainerCache
-from googlenet.ui.fairqueue import Tell
 from googlenet.ui.handlers import Message, packed_grid, picture
 from googlenet.ui.query import PageQuery
+from googlenet.ui.tickets import Tell
 from googlenet.visualise import visualise
 
 

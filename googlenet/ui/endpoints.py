@@ -25,9 +25,10 @@ from googlenet.render import overlays
 from googlenet.trust import examine
 from googlenet.ui import handlers
 from googlenet.ui.explainers import ExplainerCache, of_whole
-from googlenet.ui.fairqueue import FairQueue, Tell
+from googlenet.ui.fairqueue import FairQueue
 from googlenet.ui.fetching import Fetching
 from googlenet.ui.query import PageQuery
+from googlenet.ui.tickets import Tell
 from googlenet.ui.uploads import is_disk_full
 from googlenet.ui.visitor import visitor_of
 

@@ -11,9 +11,9 @@ from googlenet.frame import Box
 from googlenet.trust import examine
 from googlenet.ui import texts
 from googlenet.ui.explainers import ExplainerCache
-from googlenet.ui.fairqueue import Tell
 from googlenet.ui.handlers import Message, packed_grid, picture
 from googlenet.ui.query import PageQuery
+from googlenet.ui.tickets import Tell
 
 
 def cover(ask: PageQuery, cache: ExplainerCache) -> Message:

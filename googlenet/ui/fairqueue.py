@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
-from googlenet.errors import UserError
 from googlenet.ui.pace import Pace
+from googlenet.ui.tickets import DONE, BusyError, RestartingError, Ticket, VisitorLeftError, Waiting, Work
 from googlenet.ui.visitor import Visitor
-
-Tell = Callable[[Any], None]
-"""Sends a message to the visitor, from the work's thread. Raises VisitorLeftError where nobody listens any more."""
-
-Work = Callable[[Tell], None]
 
 PATIENCE = 10
 """Seconds for which a waiting question keeps its place while the browser does not ask again."""
@@ -31,51 +24,6 @@ PATIENCE = 10
 BEFORE_NEWS = 0.5
 """Seconds before a visitor hears of a place in the queue or of a refusal. Most waits are shorter. And while a flood's refusals
 are held back, the guard in front of Gradio refuses the rest of the flood at a tenth of the cost."""
-
-
-class BusyError(UserError):
-    """There is no room in the queue, or none for this visitor."""
-
-
-class RestartingError(UserError):
-    """The program is being stopped."""
-
-    def __init__(self) -> None:
-        super().__init__("The server is restarting; ask again in a moment.")
-
-
-class VisitorLeftError(Exception):
-    """Ends work whose visitor has left."""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Work is not admitted yet."""
-
-    number: int
-    """how many are admitted until this one is, itself included"""
-
-
-DONE = object()
-
-
-@dataclass(eq=False)
-class Ticket:
-    """One piece of work on its way through the queue."""
-
-    visitor: Visitor
-    work: Work
-    context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    """of the visitor's request, which ZeroGPU looks for"""
-    events: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
-    """None when it is admitted, the work's messages, the error that ended it or DONE"""
-    waits: bool = True
-    left: bool = False
-    """whether nobody listens any more"""
-    hurried: bool = False
-    """whether its session was when it was admitted (`FairQueue.is_hurried`)"""
-    begun: float = 0.0
-    """when it was admitted, in seconds of the monotonic clock"""
 
 
 class FairQueue:
@@ -123,11 +71,11 @@ class FairQueue:
             Exception: whatever the work raises.
         """
         try:
-            ticket, number = self.join(visitor, work), 0
-        except BusyError:
+            ticket = self.join(visitor, work)
+        except BusyError:  # a place may come free, and a browser that has just asked may begin to read
             await asyncio.sleep(BEFORE_NEWS)
-            raise
-        patience = BEFORE_NEWS
+            ticket = self.join(visitor, work)
+        patience, number = BEFORE_NEWS, 0
         try:
             while True:
                 event = await within(patience if ticket.waits else None, ticket.events.get())
@@ -183,16 +131,34 @@ class FairQueue:
         own = len(self.sessions.get(visitor.session, ()))
         if own >= self.per_session:
             raise BusyError("{own} of your questions are waiting already; ask again when one is answered.", own=own)
-        near = 0 if visitor.address is None else self.addresses[visitor.address]
-        if self.waiting >= self.most_waiting or near >= self.most_waiting // 2:
-            raise BusyError(
-                "The server is busy, you would be number {number} in the queue; ask again in a moment.", number=self.waiting + 1
-            )
         ticket = Ticket(visitor, work)
+        if self.is_full(visitor) and self.is_heard(ticket):
+            self.end_unread(visitor)
+        if self.is_full(visitor):
+            raise self.busy()
         self.sessions.setdefault(visitor.session, deque()).append(ticket)
         self.addresses[visitor.address] += 1
         self.admit()
         return ticket
+
+    def is_full(self, visitor: Visitor) -> bool:
+        """Whether there is no place for one more question of a visitor's."""
+        near = 0 if visitor.address is None else self.addresses[visitor.address]
+        return self.waiting >= self.most_waiting or near >= self.most_waiting // 2
+
+    def busy(self) -> BusyError:
+        return BusyError(
+            "The server is busy, you would be number {number} in the queue; ask again in a moment.", number=self.waiting + 1
+        )
+
+    def end_unread(self, visitor: Visitor) -> None:
+        """Refuse, in a visitor's favour, a question that waits and whose answer nobody reads; one of the same address first."""
+        unread = [tickets[0] for tickets in self.sessions.values() if not self.is_heard(tickets[0])]
+        near = [ticket for ticket in unread if ticket.visitor.address == visitor.address]
+        for ticket in (near or unread if self.waiting >= self.most_waiting else near)[:1]:
+            self.remove(ticket)
+            ticket.waits = False
+            ticket.events.put_nowait(self.busy())
 
     def admit(self) -> None:
         """Let run whose turn it is."""

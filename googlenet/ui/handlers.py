@@ -29,8 +29,9 @@ from googlenet.pictures.images import open_image
 from googlenet.pictures.pixels import Picture
 from googlenet.ui import texts
 from googlenet.ui.explainers import ExplainerCache, NotLoadedError
-from googlenet.ui.fairqueue import BusyError, FairQueue, RestartingError, Tell, Waiting, Work
+from googlenet.ui.fairqueue import FairQueue
 from googlenet.ui.query import PageQuery
+from googlenet.ui.tickets import BusyError, RestartingError, Tell, Waiting, Work
 from googlenet.ui.visitor import visitor_of
 
 OWN_EXAMPLES = Path(__file__).parent / "examples"

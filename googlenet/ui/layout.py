@@ -28,10 +28,11 @@ from googlenet.ui import channels, experiments, handlers, texts
 from googlenet.ui.channels import ChannelPictures, Strongest
 from googlenet.ui.endpoints import endpoints
 from googlenet.ui.explainers import Decorator, ExplainerCache
-from googlenet.ui.fairqueue import FairQueue, Tell
+from googlenet.ui.fairqueue import FairQueue
 from googlenet.ui.handlers import Message
 from googlenet.ui.preview import LinkPreview
 from googlenet.ui.query import PageQuery
+from googlenet.ui.tickets import Tell
 
 HERE = Path(__file__).parent
 SCRIPT = (

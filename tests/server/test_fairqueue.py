@@ -13,9 +13,10 @@ import pytest
 from starlette.requests import Request
 
 from googlenet.ui import fairqueue
-from googlenet.ui.fairqueue import BusyError, FairQueue, RestartingError, Tell, VisitorLeftError, Waiting
+from googlenet.ui.fairqueue import FairQueue
 from googlenet.ui.layout import build
 from googlenet.ui.pace import Pace
+from googlenet.ui.tickets import BusyError, RestartingError, Tell, VisitorLeftError, Waiting
 from googlenet.ui.visitor import Visitor, visitor_of
 from tests.helpers import explainer_of, random_model
 
@@ -184,6 +185,46 @@ async def test_questions_whose_answers_nobody_reads_have_their_turn_last_and_one
     gate.opened.set()
     await asyncio.gather(*asks)
     assert gate.begun[4:] == [f"left {i}" for i in range(1, 6)]
+
+
+@in_loop
+@pytest.mark.parametrize("address", [None, "203.0.113.7"])
+async def test_questions_whose_answers_nobody_reads_give_their_places_to_others(address: str | None) -> None:
+    """A thousand sessions that ask and leave fill the queue; a person is served all the same."""
+    queue, gate = FairQueue(running=2, waiting=8), Gate()
+    queue.is_read = lambda session: session.startswith("reads")
+    asks = [asyncio.create_task(result(queue, Visitor(f"left {i}", address), gate.work("left"))) for i in range(12)]
+    most = 8 if address is None else 4
+    await until(lambda: queue.waiting == most and sum(task.done() for task in asks) == 12 - 1 - most)
+    asks += [asyncio.create_task(result(queue, Visitor(f"reads {i}", address), gate.work("reads"))) for i in range(3)]
+    asks.append(asyncio.create_task(result(queue, Visitor("waits", address, listens=True), gate.work("waits"))))
+    await until(lambda: sum(task.done() for task in asks) == 12 - 1 - most + 3)  # the fourth took a free place
+    gate.opened.set()
+    told = await asyncio.gather(*asks, return_exceptions=True)
+    assert [messages[-1] for messages in told[12:] if isinstance(messages, list)] == ["reads"] * 3 + ["waits"]
+    assert all(isinstance(each, list | BusyError) for each in told)
+    queue.most_waiting = 0
+    with pytest.raises(BusyError):  # with nobody unread to send away
+        await result(queue, Visitor("reads late"), gate.work("late"))
+    assert not queue.waiting
+    assert not queue.running
+
+
+@in_loop
+async def test_who_begins_to_read_soon_after_asking_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser opens the stream of its messages when it knows that its event was taken."""
+    monkeypatch.setattr(fairqueue, "BEFORE_NEWS", 0.1)
+    queue, gate, reading = FairQueue(running=1, waiting=2), Gate(), set[str]()
+    queue.is_read = lambda session: session in reading
+    asks = [asyncio.create_task(result(queue, Visitor(f"left {i}"), gate.work("left"))) for i in range(3)]
+    await until(lambda: queue.waiting == 2)
+    person = asyncio.create_task(result(queue, Visitor("person"), gate.work("person")))
+    await asyncio.sleep(0.05)
+    reading.add("person")
+    await until(lambda: any(task.done() for task in asks))
+    gate.opened.set()
+    assert (await person)[-1] == "person"
+    await asyncio.gather(*asks, return_exceptions=True)
 
 
 @in_loop
