@@ -23,12 +23,17 @@ API = "/gradio_api/"
 UPLOAD, FILE = API + "upload", API + "file="
 MCP_LIMIT = 28 * MEGABYTE
 """MCP brings pictures of up to 20 MB as `data:` URLs."""
-LIMITS = ((UPLOAD, 25 * MEGABYTE), (API + "mcp", MCP_LIMIT), ("", MEGABYTE))
+EVENTS, CALL = (API + "queue/join", API + "run/predict"), API + "call/"
+"""Where the page sends its events and gradio_client its calls, with their session, and where calls by plain HTTP go."""
+LIMITS = (
+    (UPLOAD, 25 * MEGABYTE),
+    (API + "mcp", MCP_LIMIT),
+    *((path, MEGABYTE // 8) for path in (*EVENTS, CALL)),  # a thousand may wait, each three times in memory
+    ("", MEGABYTE),
+)
 """(a path's beginning, bytes that a request's body may have)"""
 UNFINISHED_UPLOADS, UNFINISHED_OTHERS = 1024 * MEGABYTE, 128 * MEGABYTE
 """Bytes of all bodies that are being received at a time: those of uploads go to the disk, others stay in memory."""
-EVENTS, CALL = (API + "queue/join", API + "run/predict"), API + "call/"
-"""Where the page sends its events and gradio_client its calls, with their session, and where calls by plain HTTP go."""
 SESSION_CHARACTERS = 100
 """How long a session's name may be. Gradio keeps those of the last 2,000 sessions."""
 ASKED = 8
@@ -198,7 +203,8 @@ class Exchange:
 
     def check(self, size: int) -> None:
         if size > self.limit:
-            raise HTTPException(413, f"This request is larger than {self.limit // MEGABYTE} MB.")
+            most = f"{self.limit // MEGABYTE} MB" if self.limit >= MEGABYTE else f"{self.limit // 1024} KB"
+            raise HTTPException(413, f"This request is larger than {most}.")
 
     async def session_asking(self) -> str | None:
         """The session that sends an event; None where none is named. Reads the body, which `receive` gives again.

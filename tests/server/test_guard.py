@@ -86,13 +86,23 @@ UPLOAD, JOIN, MCP = "/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-@pytest.mark.parametrize(("path", "megabytes"), [(UPLOAD, 25), (JOIN, 1), ("/gradio_api/call/classify", 1), (MCP, 28), ("/", 1)])
-def test_a_body_has_a_limit_whether_its_length_is_announced_or_not(path: str, megabytes: int, chunked: bool) -> None:
-    limit = megabytes * MEGABYTE
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        (UPLOAD, "25 MB"),
+        (JOIN, "128 KB"),
+        ("/gradio_api/call/classify", "128 KB"),
+        (MCP, "28 MB"),
+        ("/gradio_api/cancel", "1 MB"),
+    ],
+)
+def test_a_body_has_a_limit_whether_its_length_is_announced_or_not(path: str, most: str, chunked: bool) -> None:
+    number, unit = most.split()
+    limit = int(number) * {"KB": 1024, "MB": MEGABYTE}[unit]
     assert send(path, bytes(limit), chunked=chunked, **FORM).text == str(limit)
     refused = send(path, bytes(limit + 1), chunked=chunked, **FORM)
     assert refused.status_code == 413
-    assert refused.text == f"This request is larger than {megabytes} MB."
+    assert refused.text == f"This request is larger than {most}."
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "9" * 5000, ""])
@@ -213,11 +223,11 @@ def test_the_name_of_a_session_has_a_limit(path: str) -> None:
 @pytest.mark.parametrize(("path", "name"), [(UPLOAD, "UNFINISHED_UPLOADS"), (JOIN, "UNFINISHED_OTHERS")])
 def test_bodies_that_do_not_end_have_a_limit_in_all(path: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand of them would take 25 GB of the disk, or the whole memory. The one that began first goes."""
-    monkeypatch.setattr("googlenet.ui.guard." + name, 250_000)
+    monkeypatch.setattr("googlenet.ui.guard." + name, 125_000)
     guarded = Starlette(routes=routes, middleware=[guard])
 
     async def half() -> AsyncIterator[bytes]:
-        yield bytes(100_000)
+        yield bytes(50_000)
         await asyncio.sleep(60)
 
     async def run() -> tuple[int, list[bool], int]:
@@ -231,7 +241,7 @@ def test_bodies_that_do_not_end_have_a_limit_in_all(path: str, name: str, monkey
             others = [task.done() for task in asked[1:]]
             asked[1].cancel()
             await asyncio.wait(asked[1:2])
-            whole = await client.post(path, content=bytes(150_000))  # fits again
+            whole = await client.post(path, content=bytes(75_000))  # fits again
             asked[2].cancel()
             return given_up.status_code, others, whole.status_code
 
