@@ -37,6 +37,7 @@ def own_address(host: str) -> str | None:
         address = ipaddress.ip_address(host)
     except ValueError:  # what a visitor wrote into a header, where a proxy passes it on
         return None
+    address = getattr(address, "ipv4_mapped", None) or address  # where one socket takes both kinds
     if address.is_loopback:
         return None
-    return str(ipaddress.ip_network((int(address), 64), strict=False).network_address) if address.version == 6 else host
+    return str(ipaddress.ip_network((int(address), 64), strict=False).network_address) if address.version == 6 else str(address)

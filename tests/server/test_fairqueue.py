@@ -363,6 +363,8 @@ async def test_who_has_nothing_running_has_the_turn_before_who_has() -> None:
         (("2001:db8::5", 40000), False, "2001:db8::"),
         (("2001:db8::ffff:5%3", 40000), False, "2001:db8::"),  # one household has all addresses of a network
         (("2001:db8:0:1::5", 40000), False, "2001:db8:0:1::"),
+        (("::ffff:203.0.113.5", 40000), False, "203.0.113.5"),
+        (("::ffff:127.0.0.1", 40000), False, None),
         (("203.0.113.5", 0), False, None),  # named by a proxy in front
         (("127.0.0.1", 40000), False, None),  # a share link, too, comes from here
         (("::1", 40000), False, None),
