@@ -40,6 +40,9 @@ PICTURES = 4
 QUIET = 600
 """Seconds without a question that had to wait, after which the workers end and their memory is free again."""
 
+WALL_SECONDS = 60.0
+"""Seconds after which a worker that does not reply is killed. Starting takes 10 on a busy machine, a pass less than one."""
+
 PAUSE = 10
 """Seconds before workers start anew where they could not start or one was killed, for instance for want of memory."""
 
@@ -90,12 +93,16 @@ class Worker:
         assert self.process.stdin
         assert self.process.stdout
         with self.lock:
+            alarm = threading.Timer(WALL_SECONDS, self.process.kill)
+            alarm.start()
             try:
                 pickle.dump(message, self.process.stdin, pickle.HIGHEST_PROTOCOL)
                 self.process.stdin.flush()
                 return pickle.load(self.process.stdout)
             except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:  # ValueError: the pipe is closed
                 raise RunnerEndedError from error
+            finally:
+                alarm.cancel()
 
     def end(self) -> None:
         """End the process, after its pass where it runs one."""

@@ -73,6 +73,17 @@ def test_a_worker_that_has_ended_says_so(end: Callable[[Worker], None]) -> None:
     with pytest.raises(RunnerEndedError):
         worker(*batch())
     worker.end()
+    assert worker.process.returncode in (0, -signal.SIGKILL)  # it also ends by itself where its pipe is closed
+
+
+def test_a_worker_that_does_not_reply_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its questions would wait for ever, and their places in the queue with them."""
+    worker = Worker(model(), SIDE, threads=1)
+    monkeypatch.setattr(worker_room, "WALL_SECONDS", 0.2)
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    with pytest.raises(RunnerEndedError):
+        worker(*batch())
+    worker.end()
     assert worker.process.returncode == -signal.SIGKILL
 
 
