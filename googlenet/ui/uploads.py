@@ -84,12 +84,18 @@ class UploadFolder:
             time.sleep(0 if self.ended else 1)  # a scan of 20,000 files takes a tenth of a second
 
     def sweep(self, now: float) -> None:
-        """Delete what is too old at a time (seconds since 1970), and the oldest of what is too much."""
+        """Delete what is too old at a time (seconds since 1970), and the oldest of what is too much.
+
+        What was changed later than that is older than the clock's last change, and counts as changed now.
+        """
         entries = sorted(scan(self.path), key=lambda entry: entry.changed, reverse=True)
         size = 0
         for number, entry in enumerate(entries):
             size += entry.size
             limit = UNFINISHED_SECONDS if entry.unfinished else KEPT_SECONDS
+            if entry.changed > now + SWEEP_SECONDS:  # else it would stay until the clock reaches that time
+                with contextlib.suppress(OSError):
+                    os.utime(entry.path, (now, now), follow_symlinks=False)
             if now - entry.changed > limit or size > MAX_BYTES or number >= MAX_FILES:
                 size -= entry.size
                 with contextlib.suppress(OSError):

@@ -59,6 +59,15 @@ def test_beyond_the_quota_the_oldest_go(tmp_path: Path, monkeypatch: pytest.Monk
     assert names(folder.path) == {"0/a.jpg", "1/a.jpg"}
 
 
+def test_a_picture_goes_within_the_hour_where_the_clock_was_set_back(tmp_path: Path) -> None:
+    folder = UploadFolder(tmp_path)
+    put(folder.path, "hash/a.jpg", -24 * 3600)
+    folder.sweep(NOW)
+    assert names(folder.path) == {"hash/a.jpg"}
+    folder.sweep(NOW + KEPT_SECONDS + 1)
+    assert not names(folder.path)
+
+
 def test_a_folder_goes_with_its_picture_and_an_empty_one_in_time(tmp_path: Path) -> None:
     folder = UploadFolder(tmp_path)
     put(folder.path, "hash/old.jpg", KEPT_SECONDS + 1)
