@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,6 +23,8 @@ from googlenet.model.network import ConvBlock
 from googlenet.pictures.images import Preprocess
 
 ROOT = Path(__file__).parent.parent
+PATIENCE = 120
+"""Seconds for what takes one on an idle machine."""
 ARCHITECTURES = {"paper": PAPER, "torchvision": TORCHVISION, "berkeley": BERKELEY}
 TEMPERATURES = {"aux1": 1.5, "aux2": 2.0, "main": 0.75}
 CONFIG = ModelConfig(
@@ -51,6 +56,33 @@ def explainer_of(model: GoogLeNet, preprocess: Preprocess | None = None) -> Expl
     preprocess = preprocess or Preprocess(96, 96, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     config = ModelConfig(model.architecture, tuple(f"thing {i}" for i in range(classes)), preprocess, None, None)
     return Explainer(LoadedModel(model, config, Provenance("test", None, "0" * 64, None, False)), "cpu", bfloat16=False)
+
+
+def free_port() -> int:
+    """A port that is free until a program listens there seconds later: systems give those from 32,768 up to whoever asks."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition, for `PATIENCE` seconds at most."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs. One that has ended may stay in the list: in a container, perhaps nobody asks how it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def random_image(width: int, height: int, seed: int = 0) -> Image.Image:

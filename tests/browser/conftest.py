@@ -7,7 +7,6 @@ import io
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,19 +18,13 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.helpers import ROOT, free_port
 from tests.hub.conftest import write_model
 from tests.hub.server import HubServer
 
-ROOT = Path(__file__).parent.parent.parent
 SLOW = 60_000
 """Milliseconds to wait for what takes a second on an idle machine: a busy one may be far slower."""
 expect.set_options(timeout=SLOW)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def serve(log: Path, port: int | None = None, **environment: str) -> tuple[subprocess.Popen[bytes], str]:

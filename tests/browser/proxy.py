@@ -33,6 +33,8 @@ class Proxy:
                 client.close()
                 continue
             self.sockets += [client, server]
+            if not self.open.is_set():  # it was cut meanwhile
+                self.cut()
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self.pump, args=(source, sink), daemon=True).start()
 

@@ -60,5 +60,6 @@ def test_channels_of_a_stage_and_of_a_cell_and_one_of_them_large(visit: Visit) -
     large.get_by_role("button", name="Close").click()
 
     page.locator(".languages").click()
+    korean = re.compile(r"^\d[a-e]의 \d+번 채널, .+, ‘.+’ 클래스 찬성 근거의 [\d.]+\s%")
+    expect(page.locator(TILES).first).to_have_attribute("aria-label", korean)
     expect(page.locator(f"{TILES} img")).to_have_count(8)
-    assert re.match(r"^\d[a-e]의 \d+번 채널, .+, ‘.+’ 클래스 찬성 근거의 [\d.]+\s%", spoken(page)[0])

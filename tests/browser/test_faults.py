@@ -6,6 +6,8 @@ import base64
 import json
 import re
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,6 @@ from tests.browser.conftest import (
     Visit,
     chosen,
     file,
-    free_port,
     jpeg,
     model_requests,
     painted,
@@ -30,6 +31,7 @@ from tests.browser.conftest import (
     upload,
 )
 from tests.browser.proxy import Proxy
+from tests.helpers import free_port
 from tests.hub.server import HubServer
 
 PASTE = """([selector, base64, text]) => {
@@ -60,7 +62,7 @@ def is_own_question(page: Page) -> None:
     looking_at(page, "tower")
     expect(page.locator('.seg input[value="aux2"]')).to_be_checked()
     expect(page.locator("#stage-title")).to_have_text("Stage 3b")
-    assert page.locator(".looks .threshold").input_value() == "0.3"
+    expect(page.locator(".looks .threshold")).to_have_value("0.3")
 
 
 def test_a_reload_loses_nothing(visit: Visit) -> None:
@@ -75,7 +77,8 @@ def test_three_seconds_without_a_connection_lose_nothing(visit: Visit, url: str)
     page = visit(at=f"http://127.0.0.1:{proxy.port}/", own=True)
     own_question(page)
     proxy.cut()
-    page.locator('.card[data-head="aux2"] .row >> nth=3').click()
+    with page.expect_event("requestfailed"):
+        page.locator('.card[data-head="aux2"] .row >> nth=3').click()
     page.wait_for_timeout(3000)
     with page.expect_navigation():  # Gradio loads the page anew
         proxy.mend()
@@ -99,8 +102,11 @@ def test_a_restart_loses_neither_the_question_nor_its_picture_nor_its_weights(
         own_question(page)
         row = page.locator('.card[data-head="aux2"] .row >> nth=2')
         asked = row.locator("span").inner_text()
-        row.evaluate("row => void setTimeout(() => row.click(), 200)")  # the question finds the server at its end
+        running.send_signal(signal.SIGSTOP)
+        with page.expect_request("**/run/predict*"):
+            row.click()
         running.terminate()
+        running.send_signal(signal.SIGCONT)  # it finds the signal and the question at once
         expect(page.locator(".notice")).to_have_text("The server is restarting; your question goes on by itself.")
         assert running.wait(30) == 0
         running, _ = serve(tmp_path / "log.txt", port, **variables)
@@ -176,7 +182,7 @@ def test_class_search_finds_kinds_and_keeps_what_was_chosen(visit: Visit) -> Non
     page.locator("#target").fill("golden retr")
     page.keyboard.press("Tab")  # takes the highlighted choice and goes on to the next field
     expect(page.locator("#target")).to_have_value("golden retriever")
-    assert page.evaluate("document.activeElement.id") == "contrast"
+    expect(page.locator("#contrast")).to_be_focused()
     settled(page)
     page.locator("#contrast").click()
     expect(page.locator("#contrast-list li").filter(has_text=re.compile("^golden retriever"))).to_have_count(
@@ -236,9 +242,12 @@ def test_a_silent_server_is_told_and_can_be_left(visit: Visit) -> None:
 def test_a_lost_connection_is_told_at_once(visit: Visit) -> None:
     page = visit(own=True)
     page.route("**/run/predict*", lambda route: None)
-    page.locator("[data-example=lion]").click()
+    page.clock.install()
+    page.clock.pause_at(time.time() + 1)  # after eight seconds without an answer it would be told in any case
+    page.locator("[data-example=lion]").evaluate("example => example.click()")
     page.context.set_offline(True)
-    expect(page.locator(".notice")).to_contain_text("You are offline", timeout=3000)
+    expect(page.locator(".notice")).to_contain_text("You are offline")
+    page.clock.resume()
     page.unroute("**/run/predict*")
     page.context.set_offline(False)
     looking_at(page, "lion")
@@ -294,7 +303,7 @@ def test_an_example_keeps_the_head_and_a_card_asks_its_own(visit: Visit) -> None
     expect(page.locator("#target")).to_have_value(label)
     settled(page)
     expect(page.locator('.seg input[value="aux2"]')).to_be_checked()
-    assert page.evaluate("document.activeElement.matches('.card[data-head=aux2] .row')")  # focus stays
+    expect(page.locator(".card[data-head=aux2] .row:focus")).to_have_count(1)  # focus stays
     page.locator("[data-example=lion]").click()
     looking_at(page, "lion")
     expect(page.locator('.seg input[value="aux2"]')).to_be_checked()
@@ -305,11 +314,11 @@ def test_the_address_keeps_the_rest_and_back_goes_to_the_question_before(visit: 
     first = page.locator(".say").inner_text()
     page.locator("[data-example=lion]").click()
     looking_at(page, "lion")
-    assert "__theme=dark" in page.url
+    expect(page).to_have_url(re.compile("__theme=dark.*example=lion"))
     page.go_back()
     looking_at(page, "cheetah")
     assert page.locator(".say").inner_text() == first
-    assert page.url.endswith("?__theme=dark")
+    expect(page).to_have_url(re.compile(r"\?__theme=dark$"))
     page.go_forward()
     looking_at(page, "lion")
 
@@ -369,7 +378,7 @@ def test_text_wins_over_its_bitmap_in_a_field(visit: Visit) -> None:
     page.locator("#target").focus()
     page.evaluate(PASTE, ["#target", picture, "lion"])
     painted(page)
-    assert page.locator(".page.busy").count() == 0
+    expect(page.locator(".page")).not_to_have_class(re.compile("busy"))
     assert "cheetah" in (page.locator(".picture").get_attribute("aria-label") or "")
     page.evaluate(PASTE, ["#target", picture, ""])  # a picture alone is a picture, wherever the cursor stands
     looking_at(page, "image.jpg|image.png")
@@ -398,7 +407,7 @@ def test_the_tab_forgets_its_picture_when_it_is_closed(visit: Visit, url: str) -
         " const r = o.result.transaction('pictures').objectStore('pictures').getAllKeys();"
         " r.onsuccess = () => done(r.result.length); }; })"
     )
-    assert page.evaluate(count) == 1
+    page.wait_for_function(f"async () => await ({count})() === 1")  # it is kept beside the question
     other = page.context.new_page()
     page.close()
     other.goto(url)

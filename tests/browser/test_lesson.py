@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ROOT, STAGE, Visit
+from tests.browser.conftest import STAGE, Visit, still
+from tests.helpers import ROOT
 
 PHONE = {"is_mobile": True, "has_touch": True, "device_scale_factor": 2}
 
@@ -28,6 +29,7 @@ def test_overlays_show_what_the_network_looked_at_and_the_photograph_frames_it(v
     assert small["width"] == pytest.approx(small["height"], abs=1)
     big, shown = box(page, ".big"), box(page, ".big canvas[role=img]")
     assert [shown["width"], shown["height"]] == pytest.approx([big["width"], big["height"]], abs=1)  # no empty bands
+    still(page)
     photo = Image.open(io.BytesIO(page.locator(".picture").screenshot())).convert("L").resize((60, 40))
     inside, outside = photo.getpixel((30, 8)), photo.getpixel((3, 8))
     assert outside - inside > 40  # type: ignore[operator]  # what was cropped away is pale
@@ -159,7 +161,7 @@ def test_the_print_holds_the_answer_and_nothing_to_press(visit: Visit) -> None:
         expect(page.locator(selector)).to_be_visible()
     for selector in (".choose", ".take", ".looks", ".tabs", ".help >> nth=0", ".play"):
         expect(page.locator(selector)).to_be_hidden()
-    assert page.locator("body").evaluate("n => getComputedStyle(n).backgroundColor") == "rgb(255, 255, 255)"
+    expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
     assert page.evaluate("document.documentElement.scrollWidth") <= 718
     big, cards, slope = box(page, ".big"), box(page, ".cards"), box(page, ".slope")
     assert big["width"] == pytest.approx(big["height"], abs=1)

@@ -31,7 +31,7 @@ def test_a_visitors_weights_are_that_visitors_alone(visit: Visit) -> None:
     one.locator(".weights summary").click()
     expect(one.locator(".facts")).to_contain_text("mit")
     assert re.search("[0-9a-f]{12}", one.locator(".facts").inner_text())
-    assert "weights=user%2Fthree" in one.url
+    expect(one).to_have_url(re.compile("weights=user%2Fthree"))
     two.locator("[data-example=lion]").click()
     expect(two.locator(".picture")).to_have_attribute("aria-label", re.compile("lion"))
     assert two.locator(".chip").inner_text() == before
@@ -72,7 +72,7 @@ def test_a_load_is_confirmed_keeps_the_question_and_the_newest_choice_wins(visit
     expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
     expect(page.locator(".panel")).to_be_hidden()  # the answer is not covered
     expect(page.locator(".notice")).to_contain_text("Now answered by user/three, 3 classes.")
-    assert "example=lion" in page.url
+    expect(page).to_have_url(re.compile("example=lion.*weights=user%2Fthree"))
     page.locator(".weights summary").click()
     page.locator(".sources button").first.click()
     expect(page.locator(".chip")).to_have_text("ImageNet, 1,000 classes")

@@ -90,7 +90,7 @@ def test_passes_that_were_handed_over_leave_the_engines_to_other_work() -> None:
             assert held is here
             waits = pool.submit(queue.run, picture(), [Question()])
             assert queue.crowded.wait(TIMEOUT)  # the signal to hand over
-            handed = pool.submit(queue.hand_over, [other], quiet=0.2)
+            handed = pool.submit(queue.hand_over, [other], quiet=1)
             assert waits.result(TIMEOUT)
             assert handed.result(TIMEOUT)  # nobody had to wait for a while
         assert (here.passes, other.asked) == (0, 1)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,10 +18,9 @@ from googlenet.inference.engine import Engine
 from googlenet.inference.passes import RunnerEndedError
 from googlenet.inference.worker import PICTURES, Worker
 from googlenet.model import GoogLeNet
-from tests.helpers import ROOT, explainer_of, random_image, random_model
+from tests.helpers import ROOT, explainer_of, is_running, random_image, random_model, until
 
 SIDE = 96
-PATIENCE = 60
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +90,9 @@ def test_a_worker_that_cannot_start_leaves_none(monkeypatch: pytest.MonkeyPatch,
     started, begin, modules = list[subprocess.Popen[bytes]](), subprocess.Popen, iter(["googlenet.inference.worker", "this"])
 
     def popen(command: list[str], **options: object) -> subprocess.Popen[bytes]:
-        started.append(begin([*command[:-1], next(modules)], **options))  # type: ignore[call-overload]
-        return started[-1]
+        process = begin([*command[:-1], next(modules)], **options)  # type: ignore[call-overload]
+        started.append(process)
+        return process
 
     monkeypatch.setattr("subprocess.Popen", popen)
     assert worker_room.start_workers(model(), SIDE) == []
@@ -113,23 +112,24 @@ def test_a_worker_ends_with_its_program(tmp_path: Path) -> None:
     program = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert program.stdout
     pid = int(program.stdout.readline())
-    os.kill(pid, 0)  # it is there
+    assert is_running(pid)
     program.kill()
     program.communicate()
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.05)
-    pytest.fail("the worker is still there")
+    until(lambda: not is_running(pid))
 
 
 def test_workers_take_over_while_questions_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed one is replaced, and they end when nobody has to wait any more."""
     monkeypatch.setattr(worker_room, "worker_count", lambda: 1)
     monkeypatch.setattr(worker_room, "PAUSE", 0)
+    made, start = list[Worker](), worker_room.start_workers
+
+    def start_and_note(model: GoogLeNet, size: int) -> list[Worker]:
+        workers = start(model, size)
+        made.extend(workers)
+        return workers
+
+    monkeypatch.setattr(worker_room, "start_workers", start_and_note)
     explainer = explainer_of(random_model())
     passes, image = explainer.passes, random_image(100, 100)
     alone = explainer.explain(image)
@@ -151,14 +151,10 @@ def test_workers_take_over_while_questions_wait(monkeypatch: pytest.MonkeyPatch)
     first = in_worker()
     os.kill(first.process.pid, signal.SIGKILL)
     assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
-    monkeypatch.setattr(worker_room, "QUIET", 1)
-    second = in_worker()
-    until(lambda: not passes.others and second.process.poll() is not None)
+    os.kill(in_worker().process.pid, signal.SIGKILL)
+    explainer.explain(image)
+    monkeypatch.setattr(worker_room, "QUIET", 0.2)
+    passes.crowded.set()
+    until(lambda: len(made) == 3 and made[2].process.poll() is not None)
+    assert not passes.others
     assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert condition()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,11 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.helpers import ROOT, random_image
+from tests.helpers import PATIENCE, ROOT, free_port, random_image
 from tests.hub.conftest import write_model
-
-PATIENCE = 120
-"""Seconds for what takes one on an idle machine."""
 
 
 def jpeg(seed: int = 0) -> bytes:
@@ -61,9 +57,7 @@ class Program:
 
 def start(arguments: list[str], temporary: Path, **variables: str) -> Program:
     """`python app.py …` on a free port, up and running."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     log = temporary / "log.txt"
     environment = os.environ | {"GRADIO_TEMP_DIR": str(temporary), "HF_HUB_OFFLINE": "1"} | variables
     with log.open("w") as out:

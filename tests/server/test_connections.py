@@ -23,6 +23,7 @@ Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Open = Callable[[bytes], Awaitable[Line]]
 LARGE = 20_000_000
 """Bytes that no buffer of the operating system holds."""
+STEP = LARGE // 30
 
 
 @pytest.fixture(autouse=True)
@@ -45,11 +46,20 @@ async def works(request: Request) -> Response:
     return PlainTextResponse("done")
 
 
+async def held(request: Request) -> Response:
+    """Answers when the test says so."""
+    request.app.state.begun.set()
+    await request.app.state.ends.wait()
+    return PlainTextResponse("done")
+
+
 @asynccontextmanager
-async def served() -> AsyncIterator[Open]:
+async def served(**events: asyncio.Event) -> AsyncIterator[Open]:
     """A server; a function that opens a connection to it and sends something."""
     methods = ["GET", "POST"]
-    app = Starlette(routes=[Route(f"/{f.__name__}", f, methods=methods) for f in (reads, large, works)])
+    app = Starlette(routes=[Route(f"/{f.__name__}", f, methods=methods) for f in (reads, large, works, held)])
+    for name, event in events.items():
+        setattr(app.state, name, event)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
@@ -60,7 +70,7 @@ async def served() -> AsyncIterator[Open]:
         lines: list[Line] = []
 
         async def opened(data: bytes) -> Line:
-            lines.append(await asyncio.open_connection(*listening.getsockname(), limit=LARGE // 15))
+            lines.append(await asyncio.open_connection(*listening.getsockname(), limit=STEP))
             lines[-1][1].write(data)
             return lines[-1]
 
@@ -115,15 +125,18 @@ def test_a_client_that_sends_a_byte_now_and_then_is_left() -> None:
     assert asyncio.run(run()) == b""
 
 
-def test_a_client_that_does_not_read_is_left_and_one_that_reads_slowly_is_not() -> None:
+def test_a_client_that_does_not_read_is_left_and_one_that_reads_slowly_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "READ_SECONDS", 1.0)  # a busy machine may pause for a part of it
+
     async def run() -> tuple[int, int]:
         async with served() as opened:
             stuck, slow = await opened(request("large")), await opened(request("large", "Connection: close\r\n"))
             read = 0
-            for _ in range(10):
-                await asyncio.sleep(0.1)
-                read += len(await slow[0].read(LARGE // 15))
-            return len(await rest(stuck)), read + len(await rest(slow))
+            for _ in range(24):
+                await asyncio.sleep(0.05)
+                read += len(await slow[0].read(STEP))
+            left, more = await asyncio.gather(rest(stuck), rest(slow))
+            return len(left), read + len(more)
 
     stuck, slow = asyncio.run(run())
     assert stuck < LARGE < slow
@@ -150,11 +163,13 @@ def test_beyond_the_limit_the_client_that_did_nothing_for_longest_goes(monkeypat
     monkeypatch.setattr(connections, "HEAD_SECONDS", 60.0)
 
     async def run() -> tuple[list[bytes], bytes]:
-        async with served() as opened:
-            working = await opened(request("works", "Connection: close\r\n"))
-            await asyncio.sleep(0.1)
+        begun, ends = asyncio.Event(), asyncio.Event()
+        async with served(begun=begun, ends=ends) as opened:
+            working = await opened(request("held", "Connection: close\r\n"))
+            await begun.wait()
             silent = [await opened(b"") for _ in range(6)]
             ended = [await rest(line) for line in silent[:4]]
+            ends.set()
             return ended, await rest(working)
 
     ended, worked = asyncio.run(run())

@@ -15,7 +15,6 @@ from starlette.requests import Request
 from googlenet.ui import fairqueue
 from googlenet.ui.fairqueue import FairQueue
 from googlenet.ui.layout import build
-from googlenet.ui.pace import Pace
 from googlenet.ui.tickets import BusyError, RestartingError, Tell, VisitorLeftError, Waiting
 from googlenet.ui.visitor import Visitor, visitor_of
 from tests.helpers import explainer_of, random_model
@@ -32,8 +31,11 @@ def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 
 
 @pytest.fixture(autouse=True)
-def news_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def as_on_an_idle_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A visitor hears at once, and a pause of a busy machine ends neither a session's turn nor its presence."""
     monkeypatch.setattr(fairqueue, "BEFORE_NEWS", 0.001)
+    monkeypatch.setattr("googlenet.ui.pace.PACE", 1 / 60)
+    monkeypatch.setattr("googlenet.ui.pace.CALM_SECONDS", 60.0)
 
 
 class Gate:
@@ -103,7 +105,7 @@ async def two_floods(queue: FairQueue, gate: Gate) -> list[asyncio.Task[list[Any
 
 
 @in_loop
-async def test_while_calm_sessions_are_there_hurried_ones_have_one_place() -> None:
+async def test_while_calm_sessions_are_there_hurried_ones_have_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of one session after another leaves a place free for who asks as a person does."""
     queue, gate = FairQueue(running=4), Gate()
     asks = await two_floods(queue, gate)  # the first question of each is calm
@@ -112,6 +114,7 @@ async def test_while_calm_sessions_are_there_hurried_ones_have_one_place() -> No
     asks.append(asyncio.create_task(result(queue, Visitor("calm"), gate.work("calm"))))
     await until(lambda: len(gate.begun) == 4)
     assert gate.begun[3] == "calm"
+    monkeypatch.setattr("googlenet.ui.pace.CALM_SECONDS", -1.0)
     gate.opened.set()
     await asyncio.gather(*asks)
     assert sorted(gate.begun[4:]) == ["a 2", "b 1", "b 2"]
@@ -136,28 +139,6 @@ async def test_who_asks_one_after_the_other_is_not_held_back() -> None:
         await result(queue, Visitor("one"), gate.work(f"{i}"))
         assert not queue.pace.leaves_room()
     assert queue.pace.ahead("one") > 1
-
-
-def test_a_session_is_ahead_of_its_pace_beyond_two_pieces_of_work_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    pace = Pace()
-
-    def at(now: float) -> None:
-        monkeypatch.setattr("time.monotonic", lambda: now)
-
-    for now in (100.0, 100.5, 101.0):
-        at(now)
-        assert not pace.ahead("person")
-        pace.begin("person", hurried=False)
-    for _ in range(3):
-        pace.begin("flood", hurried=True)
-    assert pace.ahead("flood") == pytest.approx(1.5)
-    assert pace.ahead("nobody") == 0
-    assert pace.has_calm()
-    at(103.1)
-    assert not pace.has_calm()
-    pace.begin("flood", hurried=True)
-    assert not pace.has_calm()
-    assert set(pace.paid) == {"flood"}  # who has been calm since is forgotten
 
 
 @in_loop

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.server.conftest import PATIENCE, Program
+from tests.helpers import PATIENCE
+from tests.server.conftest import Program
 
 pytest.importorskip("mcp", reason="Gradio's extra `mcp` is not installed")
 

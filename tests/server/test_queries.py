@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from googlenet.architecture import HEADS, STAGES
@@ -26,11 +26,15 @@ SENT = ANYTHING | st.dictionaries(st.sampled_from(FIELDS), ANYTHING)
 CLASSES = st.none() | st.text(max_size=600) | st.integers(-(2**53) + 1, 2**53 - 1)
 
 
+any_speed = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+
+
 @pytest.fixture(scope="module")
 def explainer() -> Explainer:
     return explainer_of(random_model())
 
 
+@any_speed
 @example(sent={"upload": "\ud800"})
 @given(sent=SENT)
 def test_whatever_is_sent_becomes_a_bounded_question(sent: Any) -> None:
@@ -47,6 +51,7 @@ def test_whatever_is_sent_becomes_a_bounded_question(sent: Any) -> None:
     hash(query)  # a waiting question is found again by its fields
 
 
+@any_speed
 @example(path="a\0b", example=None)
 @given(path=st.text(), example=st.none() | st.text())
 def test_a_picture_that_nobody_uploaded_is_a_sentence(path: str, example: str | None) -> None:
@@ -54,7 +59,7 @@ def test_a_picture_that_nobody_uploaded_is_a_sentence(path: str, example: str | 
         handlers.picture(PageQuery(path=path, example=example))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(any_speed, max_examples=60)
 @given(head=st.sampled_from(HEADS) | st.text(max_size=20), target=CLASSES, contrast=CLASSES)
 def test_the_apis_arguments_give_an_answer_or_a_sentence(
     explainer: Explainer, head: str, target: str | int | None, contrast: str | int | None
