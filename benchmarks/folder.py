@@ -33,9 +33,10 @@ from googlenet.checkpoints.source import default_source
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
 from googlenet.files import Source, find_pictures
-from googlenet.folders import Preparation, Prepared, batched, explain_files
+from googlenet.folders import Preparation, Prepared, explain_files
 from googlenet.pictures.images import open_image
 from googlenet.table import TableWriter
+from googlenet.threads import batched
 
 
 def photographs(folder: Path, count: int) -> None:

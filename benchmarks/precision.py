@@ -22,14 +22,9 @@ from googlenet.explainer import Explainer
 from googlenet.explanation import Question
 from googlenet.files import find_pictures
 from googlenet.pictures.images import open_image
+from googlenet.trust import rank_correlation
 
 MAPS, TOPS, BATCH = 200, 1000, 8
-
-
-def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Spearman's, of all values of two tensors of one shape."""
-    ranks = torch.stack([a.flatten().argsort().argsort(), b.flatten().argsort().argsort()]).double()
-    return float(torch.corrcoef(ranks)[0, 1])
 
 
 def main() -> None:
@@ -50,7 +45,7 @@ def main() -> None:
         found = half.passes.run(x, [Question(target=int(result["target"])) for result in reference])
         for one, other in zip(reference, found, strict=True):
             for stage in STAGES if start < MAPS else ():
-                maps = [torch.from_numpy(result[stage]).sum(0) for result in (one, other)]
+                maps = [result[stage].sum(axis=0) for result in (one, other)]
                 correlations.setdefault(stage, []).append(rank_correlation(*maps))
             a, b = (torch.from_numpy(result["main"]) for result in (one, other))
             moved.append(float((a.softmax(0) - b.softmax(0)).abs().max()))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -26,8 +24,7 @@ from googlenet.inference.worker import keep_workers
 from googlenet.labels import Labels
 from googlenet.model import GoogLeNet
 from googlenet.pictures.images import ImageSource, open_image
-
-T = TypeVar("T")
+from googlenet.threads import in_order, threads
 
 
 class Explainer:
@@ -96,11 +93,6 @@ class Explainer:
     @property
     def labels(self) -> tuple[str, ...]:
         return self.config.labels
-
-    @property
-    def waiting(self) -> int:
-        """How many requests wait for a pass."""
-        return len(self.passes)
 
     def preprocess(self, image: ImageSource) -> Tensor:
         """Prepare a picture as the weights ask.
@@ -224,9 +216,9 @@ class Explainer:
         """
         parts = self.passes.parts(len(images))
         explanations: list[Explanation] = []
-        with ThreadPoolExecutor(1) as ahead:
-            tasks = (ahead.submit(self.prepare, images[part]) for part in parts)
-            for part, x in zip(parts, one_ahead(tasks), strict=True):
+        with threads(1) as pool:
+            prepared = in_order(pool, lambda part: self.prepare(images[part]), parts, ahead=1)
+            for part, x in zip(parts, prepared, strict=True):
                 explanations += self.explain_prepared(x, [image.size for image in images[part]], questions[part])
         return explanations
 
@@ -273,11 +265,3 @@ class Explainer:
                 }
             )
         return {head: np.concatenate([batch[head] for batch in found]) for head in found[0]}
-
-
-def one_ahead(tasks: Iterator[Future[T]]) -> Iterator[T]:
-    """The tasks' results in order. Each task is started while the result before it is in use."""
-    coming = next(tasks, None)
-    while coming is not None:
-        now, coming = coming, next(tasks, None)
-        yield now.result()

@@ -8,11 +8,9 @@ order. Each stage runs a bounded way ahead, so that memory does not grow with th
 from __future__ import annotations
 
 import queue
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from PIL import Image, PngImagePlugin
@@ -26,15 +24,13 @@ from googlenet.explanation import Explanation, Question
 from googlenet.files import SOFTWARE, Source, make_folder, outputs
 from googlenet.pictures.decoding import Decoder
 from googlenet.render import overlay, sheet
-from googlenet.threads import in_order, threads
+from googlenet.threads import batched, in_order, threads
 from googlenet.trust import examine_prepared
 
 SIDE = 2048
 """Longer side in pixels of an overlay, unless it is to have the picture's size."""
 WITH_PICTURES = 8
 """Pictures in a batch whose overlays are drawn: so many are kept until then."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -170,9 +166,3 @@ def save(image: Image.Image, path: Path) -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("Software", SOFTWARE)
     image.save(path, pnginfo=text, compress_level=1)  # a quarter of the usual level's time, a fifth more bytes
-
-
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -1,4 +1,4 @@
-"""Work of several threads whose results are taken in order."""
+"""Threads that work on items and hand the results on in order, and items in lists of a fixed size."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,7 +15,7 @@ R = TypeVar("R")
 
 @contextmanager
 def threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool that drops what it has not begun when its block is left."""
+    """A pool of threads. When the block is left, jobs that have not begun are cancelled."""
     pool = ThreadPoolExecutor(count)
     try:
         yield pool
@@ -23,7 +24,7 @@ def threads(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
-    """`map(function, items)` by the pool's threads, at most `ahead` items ahead of what is taken."""
+    """`map(function, items)` by the pool's threads, at most `ahead` items ahead of the result that is in use."""
     waiting: deque[Future[R]] = deque()
     for item in items:
         waiting.append(pool.submit(function, item))
@@ -31,3 +32,10 @@ def in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterab
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of `size`; the last may be shorter. `itertools.batched` needs Python 3.12."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -7,7 +7,6 @@ learnt must change.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -96,8 +95,9 @@ def trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: s
     noise = np.random.default_rng(0).standard_normal(grid.shape).astype(np.float32)
     orders = torch.stack([order(grid, x.shape[-1]), order(noise, x.shape[-1])])
     found = curves(explainer, x, question.target, orders, STEPS, lambda share: progress(0.9 * share))[question.head]
-    copied = randomise(explainer.copied_model(), stage)
-    maps = grad_cam(copied, x.to(explainer.device, memory_format=torch.channels_last), [question]).branch_maps[stage]
+    model = explainer.copied_model()
+    randomise(model, stage)
+    maps = grad_cam(model, x.to(explainer.device, memory_format=torch.channels_last), [question]).branch_maps[stage]
     randomised = maps[0].cpu().numpy()
     progress(1.0)
     deletion, insertion = (tuple(tuple(curve) for curve in both.tolist()) for both in found)
@@ -149,19 +149,17 @@ def curves(
     return {head: taken_apart(parts) for head, parts in found.items()}
 
 
-def randomise(model: GoogLeNet, stage: str | None, seed: int = 0) -> GoogLeNet:
-    """A copy with the weights from the heads down to a stage, it included, drawn anew; None for the heads alone."""
-    copied = copy.deepcopy(model)
-    top = [getattr(copied, name) for name in ("fc", "aux1", "aux2") if getattr(copied, name) is not None]
-    top += [] if stage is None else [copied.stage(name) for name in STAGES[STAGES.index(stage) :]]
-    generator = torch.Generator(device=copied.fc.weight.device).manual_seed(seed)
-    for part in top:
+def randomise(model: GoogLeNet, stage: str | None, seed: int = 0) -> None:
+    """Draw the weights anew, in place, from the heads down to a stage, it included; None for the heads alone."""
+    parts: list[nn.Module | None] = [model.fc, model.aux1, model.aux2]
+    parts += [] if stage is None else [model.stage(name) for name in STAGES[STAGES.index(stage) :]]
+    generator = torch.Generator(device=model.fc.weight.device).manual_seed(seed)
+    for part in filter(None, parts):
         for module in part.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
-    return copied
 
 
 def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:

@@ -11,7 +11,6 @@ picture saturates, none stays grey, and 40 steps suffice.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 
@@ -135,7 +134,7 @@ def responding(model: GoogLeNet, stage: str, channels: Sequence[int]) -> Callabl
 
     It is the mean over cells of what the ReLU would cut at 0. No later stage is computed, and of this one only what leads there.
     """
-    copied = copy.deepcopy(model)
+    copied = model.twin()
     module = copied.stage(stage)
     assert isinstance(module, FusedInception)
     copied.set_submodule(f"inception{stage}", Responses(module, channels))

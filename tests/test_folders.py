@@ -19,9 +19,9 @@ from googlenet.errors import UserError
 from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
 from googlenet.files import Source, check_outputs, find_pictures, is_ours
-from googlenet.folders import SIDE, batched, explain_files
+from googlenet.folders import SIDE, explain_files
 from googlenet.table import SCHEMA, TableWriter
-from googlenet.threads import in_order, threads
+from googlenet.threads import batched, in_order, threads
 from tests.helpers import explainer_of, random_image, random_model
 
 

@@ -13,7 +13,8 @@ import torch
 
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.classes import imagenet_classes
-from googlenet.errors import ListedError, UserError, reason
+from googlenet.errors import ListedError, UserError
+from googlenet.files import make_folder
 from googlenet.training.classes import ClassName, weights_classes
 from googlenet.training.data import Split, has_part, hold_out, read_split
 from googlenet.training.evaluate import Rows
@@ -136,13 +137,6 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
     largest = round(MARGIN * max(phase.size for phase in recipe.schedule))
     sides = [min(each.side, largest) for each in sets]
     return Checked(splits, sides, share_out(splits, options.shares, recipe.batch_size), classes, exam, start, teacher)
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError("The folder {folder} cannot be made: {error}.", folder=folder, error=reason(error)) from None
 
 
 def read_data_set(path: Path, options: Options) -> DataSet:

@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from googlenet.classes import imagenet_classes
-from googlenet.errors import ListedError, UserError, reason
-from googlenet.files import SUFFIXES, pictures_in
+from googlenet.errors import ListedError, UserError
+from googlenet.files import SUFFIXES, pictures_in, unreadable
 from googlenet.frame import Box
 from googlenet.training.classes import NAMED, ClassName, class_table, match_classes
 
@@ -258,15 +258,15 @@ def visible(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
-        raise UserError("The folder {source} cannot be read: {error}.", source=folder, error=reason(error)) from None
+        raise unreadable(error) from None
 
 
 def all_pictures(folder: Path) -> list[Path]:
     """The pictures in a folder and below it, by name. Raises UserError where one of its folders cannot be read."""
-    unreadable: list[UserError] = []
-    found = sorted(pictures_in(folder, None, Counter(), unreadable))
-    if unreadable:
-        raise unreadable[0]
+    wrong: list[UserError] = []
+    found = sorted(pictures_in(folder, None, Counter(), wrong))
+    if wrong:
+        raise wrong[0]
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Literal, NamedTuple
 
 import torch
@@ -16,6 +15,7 @@ from googlenet.architecture import HEADS
 from googlenet.config import ModelConfig
 from googlenet.model import GoogLeNet
 from googlenet.pictures.images import Preprocess
+from googlenet.threads import batched
 from googlenet.training.calibration import calibration_error
 from googlenet.training.classes import weights_classes
 from googlenet.training.data import Picture, Split
@@ -73,8 +73,7 @@ def predict(model: GoogLeNet, preprocess: Preprocess, split: Split, device: torc
         return preprocess(opened(picture))
 
     with tqdm(total=len(split.pictures), desc="evaluate", unit="img", mininterval=2) as bar, torch.inference_mode():
-        pictures = iter(in_threads(prepared, split.pictures, workers))
-        while batch := list(islice(pictures, BATCH)):
+        for batch in batched(in_threads(prepared, split.pictures, workers), BATCH):
             heads = network.heads(torch.cat(batch).to(device, memory_format=torch.channels_last))
             for head, logits in zip(HEADS, heads, strict=True):
                 if logits is not None:

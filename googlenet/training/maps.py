@@ -184,9 +184,9 @@ def distrust(found: Found, explainer: Explainer, pictures: Sequence[Boxed], head
     """Measure each map's rank correlation with the map of randomised weights, from the heads down to each stage."""
     own: dict[tuple[int, str], dict[str, NDArray[np.float32]]] = {}
     for down_to in ("itself", "heads", *STAGES[::-1]):
-        model = (
-            explainer.model if down_to == "itself" else randomise(explainer.model, None if down_to == "heads" else down_to, seed)
-        )
+        model = explainer.copied_model()
+        if down_to != "itself":
+            randomise(model, None if down_to == "heads" else down_to, seed)
         for i, picture in enumerate(pictures):
             x = explainer.preprocess(picture.image).repeat(len(heads), 1, 1, 1)
             x = x.to(explainer.device, memory_format=torch.channels_last)

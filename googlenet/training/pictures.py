@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +24,7 @@ from googlenet.korean import in_locale
 from googlenet.pictures.headers import Header, read_header
 from googlenet.pictures.pixels import decode as decode_file
 from googlenet.pictures.pixels import read_file
+from googlenet.threads import batched, in_order, threads
 from googlenet.training.data import Picture, Split, encoded
 
 T = TypeVar("T")
@@ -39,22 +39,9 @@ def in_threads(function: Callable[[Picture], T], pictures: Iterable[Picture], wo
     if workers == 0:
         yield from map(function, pictures)
         return
-    waiting: deque[Future[list[T]]] = deque()
-    pool = ThreadPoolExecutor(workers)
-    try:
-        chunk: list[Picture] = []
-        for picture in pictures:
-            chunk.append(picture)
-            if len(chunk) == CHUNK:
-                waiting.append(pool.submit(lambda some: [function(each) for each in some], chunk))
-                chunk = []
-            if len(waiting) > 2 * workers:
-                yield from waiting.popleft().result()
-        waiting.append(pool.submit(lambda some: [function(each) for each in some], chunk))
-        while waiting:
-            yield from waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with threads(workers) as pool:
+        for done in in_order(pool, lambda chunk: list(map(function, chunk)), batched(pictures, CHUNK), ahead=2 * workers):
+            yield from done
 
 
 def header(picture: Picture) -> Header:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.precision import rank_correlation
 from googlenet.architecture import BERKELEY, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
 from googlenet.errors import UserError
 from googlenet.explanation import Cell, Question
@@ -19,6 +18,7 @@ from googlenet.inference import engine as engine_room
 from googlenet.inference.engine import SIZES, Engine, PictureResult, pack
 from googlenet.inference.gradcam import as_tensor, grad_cam, one_pass
 from googlenet.model import convolution
+from googlenet.trust import rank_correlation
 from tests.helpers import ARCHITECTURES, random_model
 
 SIDE = 96
@@ -216,7 +216,7 @@ def test_a_graph_gives_the_cpus_order_of_cells(bfloat16: bool) -> None:
     found = Engine(model.to_bfloat16() if bfloat16 else model, 224)(x, questions)
     for a, b in zip(found, wanted, strict=True):
         for stage in STAGES:
-            assert rank_correlation(*(torch.from_numpy(result[stage]).sum(0) for result in (a, b))) >= 0.99
+            assert rank_correlation(*(result[stage].sum(axis=0) for result in (a, b))) >= 0.99
 
 
 @pytest.mark.gpu

@@ -17,11 +17,11 @@ import torch
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
-from benchmarks.precision import rank_correlation
 from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.explanation import Cell, Question
 from googlenet.inference.gradcam import AGAINST, FOR, as_tensor, grad_cam, one_pass
 from googlenet.model import GoogLeNet
+from googlenet.trust import rank_correlation
 from tests.helpers import ARCHITECTURES, random_model
 
 CLASSES = 10
@@ -324,7 +324,7 @@ def test_bfloat16_keeps_the_order_of_the_cells(name: str) -> None:
     assert found.logits.main.unique().numel() == 2 * CLASSES
     assert (found.logits.main - reference.logits.main).abs().max() < 0.02 * reference.logits.main.std()
     for stage in STAGES:
-        assert rank_correlation(found.branch_maps[stage].sum(1), reference.branch_maps[stage].sum(1)) >= 0.99
+        assert rank_correlation(found.branch_maps[stage].sum(1).numpy(), reference.branch_maps[stage].sum(1).numpy()) >= 0.99
 
 
 @pytest.mark.gpu
@@ -338,10 +338,4 @@ def test_a_gpu_gives_the_cpus_maps(name: str) -> None:
     reference = grad_cam(model, x, questions).branch_maps
     found = grad_cam(model.cuda(), x.cuda(), questions).branch_maps
     for stage in STAGES:
-        assert rank_correlation(found[stage].sum(1).cpu(), reference[stage].sum(1)) >= 0.99
-
-
-def test_rank_correlation_sees_a_difference() -> None:
-    a = torch.randn(100)
-    assert rank_correlation(a, a * 2 + 1) == pytest.approx(1)
-    assert rank_correlation(a, torch.randn(100)) < 0.9
+        assert rank_correlation(found[stage].sum(1).cpu().numpy(), reference[stage].sum(1).numpy()) >= 0.99
