@@ -1,7 +1,13 @@
 """Look inside GoogLeNet: what its three heads predict and where nine stages see the evidence, for one picture.
 
-The public names are imported on first use, so that a module without torch, such as `googlenet.errors`, is imported in
-milliseconds.
+    from googlenet import Explainer
+
+    explainer = Explainer.from_pretrained("weights")
+    explanation = explainer.explain("lion.jpg", target="lion")
+    explanation.heads["main"], explanation.maps["4c"]
+
+`Explainer` answers questions about pictures. An `Explanation` is its answer. `examine` also tests how far a map can be trusted.
+`load` and `save` read and write weights. `GoogLeNet` is the network alone. Every expected failure is a `UserError`.
 """
 
 from importlib import import_module
@@ -32,7 +38,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name (PEP 562)."""
+    """Import a public name on first use (PEP 562): `import googlenet.errors` then does not import torch."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -14,7 +14,7 @@ STAGES_BEFORE = {"aux1": STAGES[:3], "aux2": STAGES[:6], "main": STAGES}
 
 @dataclass(frozen=True)
 class Architecture:
-    """What differs between the GoogLeNets in the world. The default is the paper's Table 1 with BatchNorm."""
+    """What differs between the published GoogLeNets. The default is the paper's Table 1 with BatchNorm."""
 
     norm: Literal["batch", "local_response"] = "batch"
     """BatchNorm after each convolution, or convolutions with biases and two local response normalisations in the stem."""
@@ -35,9 +35,9 @@ BERKELEY = Architecture(norm="local_response")
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """The square of the network's input that a stage's cells can see: in pixels, the same along both axes.
+    """The part of the network's input that each cell of a stage can see: a square, in pixels, the same along both axes.
 
-    The cell in row or column i sees the pixels from `start + i * stride` on, `size` of them, as far as they are in the input.
+    The cell in row or column i sees `size` pixels from `start + i * stride` on. Pixels outside the input do not count.
     """
 
     start: int
@@ -47,10 +47,10 @@ class ReceptiveField:
 
 
 def receptive_fields(architecture: Architecture) -> dict[str, ReceptiveField]:
-    """Stage → what its cells can see.
+    """Stage → its receptive field, that of its widest branch.
 
-    By the usual recurrence: a layer with kernel k, stride s and padding p widens the square by (k - 1) times the distance of two
-    cells so far, begins it p times that distance earlier, and multiplies the distance by s. A stage's widest branch decides.
+    The usual recurrence, where d is the distance in pixels between two neighbouring cells: a layer with kernel k, stride s and
+    padding p adds (k − 1) · d to the size, subtracts p · d from the start, and multiplies d by s.
     """
     start, distance, size = 0, 1, 1
 

@@ -1,7 +1,7 @@
-"""An atlas: what all channels of a network look for, one sheet of pictures a stage, beside its weights in `channels/`.
+"""An atlas: what all channels of a network look for, one sheet of pictures for each stage, beside its weights in `channels/`.
 
-`index.json` names the weights by their SHA-256 and the stages that are there; `<stage>.webp` holds `COLUMNS` tiles a row. Some
-stages may be missing. An atlas may come from anywhere: it is checked before use, and one of other weights is left alone.
+`index.json` holds the weights' SHA-256 and the number of channels of each stage. `<stage>.webp` holds `COLUMNS` tiles in a row.
+Some stages may be missing. An atlas may come from the Hub, so it is checked before use. An atlas of other weights is not used.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ COLUMNS = 32
 """Tiles in a row of a sheet."""
 INDEX = "index.json"
 MAX_INDEX = 1 << 16
-"""Bytes of an index that are read."""
+"""The most bytes of an index that are read."""
 QUALITY = 60
-"""Of the sheets' WebP."""
+"""Quality of the sheets' WebP compression, 0 to 100."""
 
 
 class Index(BaseModel):
@@ -53,14 +53,17 @@ class Index(BaseModel):
 
 @dataclass(frozen=True)
 class Atlas:
-    """An atlas that belongs to its weights, as far as its index says. A sheet is checked when it is read."""
+    """An atlas whose index is checked. Each sheet is checked when it is read."""
 
     folder: Path
     counts: Mapping[str, int]
     """stage → number of its channels"""
 
     def tiles(self, stage: str, channels: Sequence[int]) -> dict[int, NDArray[np.uint8]]:
-        """The pictures (TILE, TILE, 3) of a stage's channels; none where the atlas lacks the stage or its sheet is damaged."""
+        """Channel → its picture (TILE, TILE, 3), for some of a stage's channels.
+
+        Empty where the atlas lacks the stage or its sheet is damaged; the log then names the sheet.
+        """
         if stage not in self.counts or not channels:
             return {}
         path = self.folder / f"{stage}.webp"
@@ -78,12 +81,15 @@ class Atlas:
 
 
 def read_atlas(folder: Path, sha256: str, counts: Mapping[str, int]) -> Atlas | None:
-    """The atlas in a folder, if there is one and it belongs to these weights; the log names one that does not.
+    """Read the index of an atlas.
 
     Args:
-        folder: which may hold an `index.json`.
+        folder: may hold an `index.json`.
         sha256: of the weights.
         counts: stage → number of its channels in these weights.
+
+    Returns:
+        The atlas; None where there is none or it belongs to other weights. The log says so in the second case.
     """
     if not (folder / INDEX).exists():
         return None
@@ -100,7 +106,7 @@ def read_atlas(folder: Path, sha256: str, counts: Mapping[str, int]) -> Atlas | 
 
 
 def read_index(folder: Path) -> Index:
-    """Raises Reason where there is none that can be used."""
+    """The folder's `index.json`. Raises Reason where it cannot be used."""
     try:
         return Index.model_validate_json(read_beginning(folder / INDEX, MAX_INDEX))
     except ValidationError:
@@ -120,17 +126,17 @@ def write_atlas(
 ) -> None:
     """Write the pictures of all channels of some stages.
 
-    A run that was interrupted goes on where it stopped: `<stage>.part.npy` holds the tiles that are done.
+    `<stage>.part.npy` keeps the tiles that are done, so that the next run continues an interrupted one.
 
     Args:
         model: as `GoogLeNet.for_inference` gives it.
         preprocess: how the weights want their pictures normalised.
         sha256: of the weights; `index.json` names it.
-        folder: of the atlas. One of other weights is refused.
-        stages: which to make.
-        batch: channels at a time.
-        steps: of optimisation.
-        progress: called with the number of tiles that are done anew.
+        folder: where the atlas is or will be.
+        stages: those to draw.
+        batch: channels in one optimisation.
+        steps: of the optimisation.
+        progress: called after each batch with the number of its tiles.
 
     Raises:
         UserError: the folder holds the atlas of other weights, or cannot be written.
@@ -162,7 +168,7 @@ def draw_stage(
     steps: int,
     progress: Callable[[int], None],
 ) -> NDArray[np.uint8]:
-    """All channels' pictures of a stage; `part` keeps those that are done."""
+    """Draw all channels of a stage: (K, TILE, TILE, 3). The file `part` keeps the pictures that are done."""
     count = sum(model.stage(stage).splits)
     tiles = np.load(part) if part.exists() else np.zeros((0, TILE, TILE, 3), np.uint8)
     while len(tiles) < count:
@@ -184,6 +190,7 @@ def sheet_of(tiles: NDArray[np.uint8]) -> bytes:
 
 
 def webp(pixels: NDArray[np.uint8], quality: int) -> bytes:
+    """RGB (H, W, 3) → a WebP file."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", quality=quality)
     return file.getvalue()

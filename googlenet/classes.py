@@ -1,4 +1,8 @@
-"""ImageNet's 1,000 classes: the names of weights whose file carries none, and what evaluation and search know of each class."""
+"""ImageNet's 1,000 classes: WordNet number, name and group words.
+
+They name the classes of weights whose file has no labels. Evaluation matches data sets by them, and the page's search finds
+classes by their groups.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,16 @@ class ImageNetClass:
     name: str
     """the label; the 1,000 are distinct, two of them only by case ("Cardigan", a dog, and "cardigan", a garment)"""
     groups: tuple[str, ...]
-    """everyday words for what the class is a kind of, such as ("animal", "mammal", "big cat"); empty for many objects"""
+    """everyday words for the groups that the class belongs to, such as ("animal", "mammal", "big cat"); empty for many objects"""
 
 
 @functools.cache
 def imagenet_classes() -> tuple[ImageNetClass, ...]:
     """The 1,000 classes in ImageNet's order, which is the order of the logits.
 
-    Example: `imagenet_classes()[291].name` is "lion".
+    Example:
+        >>> imagenet_classes()[291].name
+        'lion'
     """
     rows = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
     return tuple(ImageNetClass(row["wnid"], row["name"], tuple(row["groups"])) for row in rows)

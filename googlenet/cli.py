@@ -1,6 +1,7 @@
-"""The command line: serve, explain, train, evaluate, channels, import, deploy. Where JSON is promised, stdout holds nothing else.
+"""The command line: serve, explain, train, evaluate, channels, import, deploy.
 
-A command imports what it needs when it runs, so that `googlenet --help` is quick and needs no extra.
+A command imports what it needs when it runs: `googlenet --help` then starts quickly and needs no extra. `explain` writes results
+to stdout and everything else to stderr.
 """
 
 from __future__ import annotations
@@ -27,9 +28,17 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status. An expected failure is one sentence on stderr and status 1."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's products here are small: more threads would only wait, busily
-    if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 in any locale; a file name's odd byte becomes \udcXX, valid JSON
+    """Run one command.
+
+    Args:
+        arguments: the words after `googlenet`; by default those of this process.
+
+    Returns:
+        The exit status: 0; 1 after an expected failure, which is one sentence on stderr; 130 after Ctrl-C; 141 where the reader
+        of stdout has closed the pipe. argparse ends the process with 2 where the arguments are wrong.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's matrix products are small here: idle threads would spin
+    if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 in any locale; an undecodable byte of a file name becomes \udcXX
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         options = parser().parse_args(arguments)
@@ -42,12 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail(missing_extra(error))
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `… | head -1`: nobody reads on; what is still buffered goes to nobody at exit
+    except BrokenPipeError:  # `… | head -1`; what is still buffered would raise again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 
 
 def fail(error: UserError) -> int:
+    """Print an expected failure to stderr; the exit status for it."""
     print(f"googlenet: {in_locale(error)}", file=sys.stderr)
     return 1
 
@@ -133,7 +143,7 @@ def run_serve(options: argparse.Namespace) -> int:
 
 
 def run_passes_side_by_side() -> None:
-    """One thread a pass, unless the user says otherwise (`googlenet.device.lanes`). Called before torch is imported."""
+    """Give each pass one thread, unless the user sets `OMP_NUM_THREADS` (`googlenet.device.lanes`). torch reads it at import."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -176,7 +186,7 @@ def run_explain(options: argparse.Namespace) -> int:
 
 
 def stages_to_test(explainer: Explainer, options: argparse.Namespace) -> Sequence[str]:
-    """Raises QuestionError for a stage that the head does not see."""
+    """The stages that --trust tests: those of --stage, else the last that the head sees. Raises QuestionError for others."""
     for stage in options.stage or ():
         explainer.check_stage(options.head, stage)
     return options.stage or STAGES_BEFORE[options.head][-1:]
@@ -202,7 +212,7 @@ def run_cluster(options: argparse.Namespace) -> int:
 
 @contextmanager
 def output(kind: str) -> Iterator[Callable[[str, Explanation | UserError], None]]:
-    """What writes a picture's result to stdout: JSON lines, or the rows of a Parquet table."""
+    """A function that writes a picture's name and result to stdout, as a line of JSON or as a row of a Parquet table."""
     if kind == "json":
         yield write_line
         return
@@ -234,7 +244,7 @@ def run_channels(options: argparse.Namespace) -> int:
 
 
 def say_what_is_assumed(weights: Provenance) -> None:
-    """A file of another layout does not always say how pictures were normalised in training."""
+    """Print which normalisation is assumed, where a file of another layout does not state it."""
     if weights.assumed:
         fail(
             UserError(

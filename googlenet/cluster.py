@@ -1,8 +1,8 @@
 """The same explanations on a Ray cluster, through Ray Data: files → prepared pictures → explanations → a Parquet table.
 
-Reading tasks bring pictures in, decode and prepare them; actors, one a GPU or one per two cores, each hold an Explainer and get
-batches. Ray Data decides what runs where, repeats what a lost node had in work, and keeps memory bounded. A file that cannot be
-read becomes a row that says why. Needs Ray (the extra `ray`), on every node; this package itself travels with the job.
+Reading tasks read, decode and prepare pictures. Actors explain batches of them: one actor for each GPU, or for each two CPU
+cores. Ray Data schedules the tasks, repeats those of a lost node, and bounds the memory. A file that cannot be read becomes a row
+with an `error`. Every node needs Ray (the extra `ray`). Ray copies this package to the nodes.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ from googlenet.pictures.images import Preprocess
 from googlenet.table import SCHEMA, row
 
 ACTOR, READER, WRITER = 0.5, 0.25, 0.25
-"""CPUs that Ray reserves for each. Together they are one, so that reading and writing never wait for the actors, which keep
-theirs to the end. An actor uses two cores; its reserve is small, so that it finds a place elsewhere when its node is lost."""
+"""CPUs that Ray reserves for each actor, reading task and writing task.
+
+Actors keep their reserve to the end. The sum is 1: reading and writing then find a free CPU beside an actor even on one core. An
+actor uses two cores. Its reserve is smaller, so that another node has room for it when its own is lost."""
 ON_CPU, ON_GPU = 8, 256
-"""Pictures in an actor's batch."""
+"""Pictures in an actor's batch, without and with a GPU."""
 CONNECT_SECONDS = 10
-"""In which a cluster must answer."""
+"""How long to wait for a connection to a cluster."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,26 +60,26 @@ class Summary:
 def explain_on_cluster(
     sources: Sequence[str], table: str, loaded: LoadedModel, question: Question, address: str | None = None
 ) -> Summary:
-    """Explain the pictures of whole data sets; go on where an earlier run ended.
+    """Explain the pictures of whole data sets. Pictures that the table holds already are left out.
 
-    Where actors have GPUs and a node is lost, what it had in work waits until a GPU is free. To go on without it, end the run and
-    start it again.
+    Where actors have GPUs and a node is lost, its batches wait until a GPU is free. To go on with the GPUs that are left, end the
+    run and start it again.
 
     Args:
         sources: pictures, folders, WebDataset tars, or Parquet files with a column of pictures' bytes (such as a Hub data set's):
             paths that every node can read, or addresses of object storage (`s3://…`, `gs://…`).
-        table: folder for Parquet files: a path that every node can write, or an address of object storage. One row a picture,
-            with the columns of `googlenet.table`; `image` is the file, for a tar's member `<tar>/<member>`, for a row of a
-            Parquet file `<file>#<row>`.
-        loaded: the weights, which travel with the job.
+        table: folder for Parquet files: a path that every node can write, or an address of object storage. Each picture has one
+            row with the columns of `googlenet.table`. Its `image` is the file's name, `<tar>/<member>`, or `<file>#<row>` for a
+            row of a Parquet file.
+        loaded: the weights. Ray copies them to the nodes.
         question: asked about every picture; `Explainer.question` makes one.
-        address: of a running cluster; None starts one on this machine for the time of the job.
+        address: of a running cluster; None starts one on this machine and ends it with the job.
 
     Returns:
         Summary: of the whole table, earlier runs included.
 
     Raises:
-        UserError: there are no pictures or no such cluster, or the table holds other things.
+        UserError: there are no pictures, no cluster answers, or the table holds other files, weights or questions.
     """
     done = finished(table, loaded, question)
     found = [piece for source in sources for piece in pieces_of(source)]
@@ -98,13 +100,13 @@ def connect(address: str | None) -> bool:
     """Connect to a cluster, or start one here. False where this process is connected already."""
     if ray.is_initialized():
         return False
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a start is reported to nobody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send a report of its start
     package = str(Path(googlenet.__file__).parent)
     environment = {"py_modules": [package], "excludes": ["weights", "space"]}
     try:
         if address and ":" in address:
             host, _, port = address.removeprefix("ray://").rpartition(":")
-            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()  # Ray itself would try for ever
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()  # Ray itself retries without end
         ray.init(address or "local", runtime_env=environment, logging_level=logging.WARNING, log_to_driver=False)
     except (OSError, ValueError):
         raise UserError("No Ray cluster answers at {address}; start one with: ray start --head", address=address) from None
@@ -114,7 +116,7 @@ def connect(address: str | None) -> bool:
 
 
 def plan(pieces: Sequence[Piece], done: Set[str], loaded: LoadedModel, question: Question) -> ray.data.Dataset:
-    """Pieces → rows of the table, as Ray Data plans it. Nothing runs before something takes the rows.
+    """Pieces → rows of the table. Ray Data runs nothing until the rows are written.
 
     `done`: members of tars and rows of Parquet files that the table holds already.
     """
@@ -138,7 +140,7 @@ def plan(pieces: Sequence[Piece], done: Set[str], loaded: LoadedModel, question:
 
 
 class Actor:
-    """Holds an Explainer, explains batches of prepared pictures."""
+    """Explains batches of prepared pictures in a process of its own."""
 
     def __init__(self, loaded: ray.ObjectRef[LoadedModel], question: Question) -> None:
         torch.set_num_threads(min(2, os.cpu_count() or 1))
@@ -158,7 +160,7 @@ class Actor:
 
 
 def prepare(item: dict[str, Any], preprocess: Preprocess, done: ray.ObjectRef[Set[str]]) -> Iterator[dict[str, Any]]:
-    """A piece's pictures, decoded and prepared; those that cannot be read, with the sentence that says why."""
+    """Decode and prepare a piece's pictures. A picture that cannot be read has its sentence in `error`, else that is empty."""
     for name, data in contents(Piece(**item), ray.get(done)):
         x, size, error = np.zeros((3, preprocess.crop, preprocess.crop), np.float32), (0, 0), ""
         try:
@@ -172,9 +174,9 @@ def prepare(item: dict[str, Any], preprocess: Preprocess, done: ray.ObjectRef[Se
 
 
 def finished(table: str, loaded: LoadedModel, question: Question) -> frozenset[str]:
-    """The names of the pictures that a table holds already. A file that an interrupted run left incomplete is removed.
+    """The names of the pictures that a table holds already. Files that an interrupted run left incomplete are deleted.
 
-    Raises UserError where the table is of other weights or another question, or not this program's.
+    Raises UserError where the table has other weights or another question, or the folder holds other files.
     """
     files, path = file_system(table)
     if files.get_file_info(path).type == pa.fs.FileType.NotFound:
@@ -199,7 +201,7 @@ def finished(table: str, loaded: LoadedModel, question: Question) -> frozenset[s
 
 
 def check_same(rows: pa.Table, table: str, loaded: LoadedModel, question: Question) -> None:
-    """Raises UserError where rows are by other weights or answer another question."""
+    """Raises UserError where a file's rows have other weights or another question."""
     for weights, asked in zip(rows.column("weights"), rows.column("question"), strict=True):
         if not weights.is_valid:
             continue  # a picture that could not be read
@@ -210,9 +212,9 @@ def check_same(rows: pa.Table, table: str, loaded: LoadedModel, question: Questi
             raise UserError(
                 "{table} holds explanations by other weights or of another question; choose another table.", table=table
             )
-        return  # one run wrote the whole file
+        return  # one run wrote the whole file: its other rows are the same
 
 
 def absolute(table: str) -> str:
-    """The same folder for every process."""
+    """An absolute path, since Ray's processes have other working folders; an address stays as it is."""
     return table if "://" in table else os.path.abspath(table)

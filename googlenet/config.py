@@ -1,6 +1,6 @@
-"""`config.json`: what travels with the weights, read strictly by pydantic.
+"""`config.json`, which describes the weights beside it. pydantic reads it strictly.
 
-A new field needs a default, so that folders written before it stay readable.
+A new field needs a default, so that older folders stay readable.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from googlenet.errors import Reason, WeightsError
 from googlenet.pictures.images import Preprocess
 
 FORMAT = 1
-"""Raised when a program of today could no longer understand what is written."""
+"""The number of the format. It rises only when an older program would misread a newer file."""
 MAX_FIELDS = 100
-"""Fields of one object: pydantic keeps a report on each wrong one, and a hostile file may hold millions."""
+"""The most fields of one object. pydantic keeps a report for each wrong field, and a hostile file may hold millions."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Gain = Annotated[float, Field(ge=-1, le=1)]
@@ -31,7 +31,7 @@ Labels = Annotated[tuple[Label, ...], Field(min_length=2, max_length=100_000), F
 
 @dataclass(frozen=True)
 class Metrics:
-    """Measured accuracies; shares in 0…1."""
+    """Measured accuracies, as shares in 0…1."""
 
     dataset: str
     top1: dict[str, Share]
@@ -39,7 +39,7 @@ class Metrics:
     top5: dict[str, Share]
     """by head"""
     unlikely_below: Share | None = None
-    """When the main head's best probability lies below this, none of the classes looks likely; None where not measured."""
+    """The page says that no class looks likely where the main head's best probability is below this. None: not measured."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,21 @@ class Pointing:
 
 @dataclass(frozen=True)
 class MapTrust:
-    """How well the maps find an object whose box covers at most a third of the picture, asked about its true class."""
+    """How well the maps find an object whose box covers at most a third of the picture. The question is its true class."""
 
     dataset: str
     pictures: Annotated[int, Field(ge=1)]
     centre: Share
-    """part of the pictures whose centre lies in the object's box"""
+    """share of the pictures whose centre lies in the object's box"""
     pointing: dict[str, dict[str, Pointing]]
     """by head and stage"""
     sha256: str | None = None
-    """of the weights file that was measured; None where it was not noted"""
+    """of the measured weights file; None in older folders"""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """`config.json`: what travels with the weights."""
+    """The content of `config.json`."""
 
     architecture: Architecture
     labels: Labels
@@ -79,9 +79,9 @@ class ModelConfig:
     """by head: probabilities are softmax(logits / temperature); None means 1"""
     metrics: Metrics | None = None
     trust: MapTrust | None = None
-    """None where nobody measured it"""
+    """None: not measured"""
     format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
-    """1 in folders that do not say it"""
+    """1 in folders that do not state it"""
 
 
 CONFIG = TypeAdapter(ModelConfig)
@@ -93,10 +93,18 @@ def dump_config(config: ModelConfig) -> str:
 
 
 def parse_config(data: bytes, source: str) -> ModelConfig:
-    """`config.json`, strictly: a missing or unknown field, or a value out of range, is a WeightsError that names it."""
+    """Read `config.json`.
+
+    Args:
+        data: the file's bytes.
+        source: the weights' name, for errors.
+
+    Raises:
+        WeightsError: a field is missing or unknown, or has a value out of range. The message names it.
+    """
     try:
         found = from_json(data)
-    except ValueError:  # half a character ("\ud800") is one too: no page could show it
+    except ValueError:  # also for half of a surrogate pair ("\ud800"), which no page could show
         raise WeightsError("config.json of {source} is not valid JSON.", source=source) from None
     if widest(found) > MAX_FIELDS:
         raise WeightsError("config.json of {source} has an object of more than {limit} fields.", source=source, limit=MAX_FIELDS)
@@ -112,14 +120,14 @@ def parse_config(data: bytes, source: str) -> ModelConfig:
 
 
 def widest(value: object) -> int:
-    """The number of fields of the largest object, however deep: lists of objects have no place in `config.json`."""
+    """The number of fields of the largest object at any depth. Lists are not searched: `config.json` has none of objects."""
     if not isinstance(value, Mapping):
         return 0
     return max(len(value), *map(widest, value.values()), 0)
 
 
 def check_heads(config: ModelConfig, source: str) -> None:
-    """What is stated by head is stated for each head that the weights have, and for no other."""
+    """Raises WeightsError where a field by head lacks one of the weights' heads or names another."""
     heads = set(HEADS if config.architecture.aux_heads else ("main",))
     stated: dict[str, Mapping[str, object] | None] = {"temperatures": config.temperatures}
     if config.metrics:
@@ -140,7 +148,7 @@ def sentence(errors: list[ErrorDetails], source: str) -> WeightsError:
     """Pydantic's report as one sentence on one field."""
     if any(error["loc"] == ("format",) and error["type"] == "less_than_equal" for error in errors):
         return WeightsError("config.json of {source} is of a newer format; update the program to read it.", source=source)
-    error = max(errors, key=lambda error: len(error["loc"]))  # of a union's branches the one that fits furthest
+    error = max(errors, key=lambda error: len(error["loc"]))  # of the alternatives of a union, the one that matches furthest
     parts = [str(part) for part in error["loc"] if not str(part).startswith(UNION_TAGS)]
     field = ".".join(parts) or "config.json"
     if error["type"] == "missing":
@@ -165,7 +173,7 @@ KINDS = {
 
 
 def wanted(error: ErrorDetails) -> Reason:
-    """What belongs in a field."""
+    """Which value belongs in a field, for the sentence "… must be …"."""
     limits = error.get("ctx", {})
     match error["type"]:
         case "greater_than_equal":

@@ -1,7 +1,7 @@
-"""Covering a part of a picture: how it is filled, which pixels it takes, and what the heads believe afterwards.
+"""Covers a part of a picture and asks again: which pixels are covered, how they are filled, how the probabilities change.
 
-What is hidden is filled with the mean of its surroundings (`fill`), in one way for the page's "cover a part" and for the
-deletion and insertion curves of `googlenet.trust`.
+`fill` replaces hidden pixels by the mean of their surroundings. The page's tab "Cover" and the deletion and insertion curves of
+`googlenet.trust` use it.
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ from googlenet.explanation import Question
 from googlenet.frame import Box, enlarge
 
 SURROUNDINGS = 1 / 8
-"""Standard deviation of the Gaussian that weighs a hidden pixel's surroundings, as a part of the picture's side."""
+"""Standard deviation of the Gaussian weights of a hidden pixel's surroundings, as a share of the picture's side."""
 
 
 @dataclass(frozen=True)
 class Cover:
-    """The asked class's probability before and after a part of the picture was covered. By head, those that the weights have."""
+    """The asked class's probability before and after a part of the picture was covered, for each head that the weights have."""
 
     box: Box
-    """the covered part, within what the network sees, in pixels of the picture"""
+    """the covered part, cut to what the crop kept, in pixels of the picture"""
     other: Box
-    """as large, where the stage's map is darkest"""
+    """a part of the same size where the stage's map has the least evidence"""
     before: dict[str, float]
+    """head → probability"""
     after: dict[str, float]
     other_after: dict[str, float]
-    """with `other` covered instead"""
+    """with `other` covered in place of `box`"""
 
 
 def fill(x: Tensor, hidden: Tensor) -> Tensor:
     """Hide parts of prepared pictures under the mean of their surroundings.
 
-    Each hidden pixel becomes the mean of all visible ones, weighed by a Gaussian of their distance with a standard deviation
-    of `SURROUNDINGS` of the picture's side. Where nothing is visible the picture becomes 0, the mean that the weights subtract.
+    Each hidden pixel becomes the mean of all visible pixels, with Gaussian weights of their distance. `SURROUNDINGS` is the
+    Gaussian's standard deviation. A picture that is hidden as a whole becomes 0, which is the normalised mean colour.
 
     Args:
         x: (N, 3, S, S) or (1, 3, S, S) float32, normalised.
@@ -67,14 +68,17 @@ def fill(x: Tensor, hidden: Tensor) -> Tensor:
 
 
 def cover(explainer: Explainer, image: Image.Image, question: Question, box: Box, stage: str) -> Cover:
-    """Cover a part of the picture, ask again, and compare with as large a part in the darkest place of a stage's map.
+    """Cover a part of the picture, ask again, and compare with an equally large part where a stage's map has the least evidence.
 
     Args:
         explainer: answers the questions.
         image: an RGB picture.
-        question: head and class; the class whose probabilities are compared is the head's top class where none is named.
+        question: head and class; without a class, the head's top class.
         box: the part to cover, in pixels of the picture.
-        stage: whose map says which place is dark.
+        stage: the stage whose map chooses the other part.
+
+    Returns:
+        Cover: both parts, and the class's probabilities without and with each covered.
 
     Raises:
         QuestionError: the head does not see the stage, or the crop left the whole box out.
@@ -111,7 +115,10 @@ def cover(explainer: Explainer, image: Image.Image, question: Question, box: Box
 def pixels(box: Box, seen: Box, side: int) -> tuple[slice, slice]:
     """A box in the picture's frame → the rows and columns of the network's input that it covers, at least one of each.
 
-    What lies outside `seen` is left out.
+    Args:
+        box: in pixels of the picture.
+        seen: the part of the picture that the crop kept; the box is cut to it.
+        side: of the network's input in pixels.
     """
 
     def covered(start: float, end: float, first: float, last: float) -> slice:
@@ -135,21 +142,28 @@ def light(grid: NDArray[np.floating], side: int) -> NDArray[np.float32]:
 
 
 def darkest(positive: NDArray[np.float32], either: NDArray[np.float32], rows: slice, columns: slice) -> tuple[slice, slice]:
-    """The part as large as rows × columns that holds the least evidence; it overlaps the given part as little as can be.
+    """The window of the size rows × columns that overlaps the given one least and, of those, holds the least evidence.
 
-    The least positive evidence counts, and among equals the least evidence of either sign.
+    Args:
+        positive: the map's positive part (S, S).
+        either: the map's absolute value (S, S), which decides between windows with equal positive evidence.
+        rows: of the given window.
+        columns: of the given window.
+
+    Returns:
+        The rows and columns of the window.
     """
     height, width = rows.stop - rows.start, columns.stop - columns.start
     given = np.zeros_like(positive)
     given[rows, columns] = 1
 
     def sums(values: NDArray[Any]) -> NDArray[Any]:
-        """The sum in each window of that size, by its upper left corner."""
+        """The sum in each window of that size, indexed by the window's upper left corner."""
         total = np.pad(values.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
         return total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
 
     overlap, bright, both = (sums(values) for values in (given, positive, either))
-    quantum = 1e-6 * max(float(both.max()), 1e-30)  # sums differ in their last digits where they are equal
+    quantum = 1e-6 * max(float(both.max()), 1e-30)  # equal sums may differ in their last digits
     keys = (both / quantum, bright / quantum, overlap)
     best = np.lexsort(tuple(key.round().ravel() for key in keys))[0]
     row, column = divmod(int(best), overlap.shape[1])

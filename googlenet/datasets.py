@@ -1,7 +1,7 @@
-"""Pictures in data sets: what folders, object storage, WebDataset tars and Parquet files hold. Needs PyArrow.
+"""Reads pictures from folders, object storage, WebDataset tars and Parquet files. Needs PyArrow.
 
-A data set is listed once, in pieces that tasks on any machine read on their own. Whatever cannot be read comes out as an error
-under its name, so that nothing is lost silently.
+`pieces_of` lists a data set once. A task on any machine then reads one piece with `contents`. A picture that cannot be read gives
+an error under its name, so that the table has a row for it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ TARS = (".tar", ".tar.gz", ".tgz")
 
 @dataclass(frozen=True)
 class Piece:
-    """What a reading task takes at a time: a picture, a tar, or a row group of a Parquet file."""
+    """What one reading task reads: a picture, a tar, or a row group of a Parquet file."""
 
     source: str
-    """path or address that the file was found under"""
+    """the path or address that the user named"""
     path: str
     """of the file, in the source's file system"""
     group: int | None = None
@@ -46,9 +46,9 @@ class Piece:
 
 
 def pieces_of(source: str) -> Iterator[Piece]:
-    """What a source holds: a file, or a folder's pictures, tars and Parquet files all the way down, by name.
+    """List a source: a file, or the pictures, tars and Parquet files in a folder and its subfolders, sorted by name.
 
-    Names that begin with a dot are left out. Raises UserError where there is nothing.
+    Names that begin with a dot are left out. Raises PictureError where the source holds nothing.
     """
     files, path = file_system(source)
     info = files.get_file_info(path)
@@ -74,7 +74,7 @@ def pieces_of(source: str) -> Iterator[Piece]:
 
 
 def row_groups(files: pa.fs.FileSystem, source: str, path: str) -> Iterator[Piece]:
-    """A Parquet file's row groups; the file itself where they cannot be read, so that its reading says why."""
+    """A Parquet file's row groups. Where they cannot be read, the whole file is one piece, and `contents` gives the error."""
     try:
         with files.open_input_file(path) as file:
             metadata = pq.ParquetFile(file).metadata
@@ -88,7 +88,7 @@ def row_groups(files: pa.fs.FileSystem, source: str, path: str) -> Iterator[Piec
 
 
 def contents(piece: Piece, done: Set[str]) -> Iterator[tuple[str, bytes | PictureError]]:
-    """(name, file's bytes) of the pictures in a piece that are not done; what cannot be read has its error."""
+    """(name, file's bytes) of each picture in a piece that is not in `done`. An error replaces bytes that cannot be read."""
     try:
         files, _ = file_system(piece.source)
         if piece.path.lower().endswith(TARS):
@@ -118,7 +118,7 @@ def members(stream: pa.NativeFile, name: str, done: Set[str]) -> Iterator[tuple[
 
 
 def values(file: pq.ParquetFile, piece: Piece, done: Set[str]) -> Iterator[tuple[str, bytes | PictureError]]:
-    """The pictures in a row group: bytes, or a struct with a field `bytes`, as Hub data sets have them."""
+    """The pictures in a row group. A cell is bytes, or a struct with a field `bytes`, as data sets on the Hub have it."""
     columns = [field.name for field in file.schema_arrow if is_bytes(field.type)]
     if piece.group is None or not columns:
         yield piece.name, PictureError("{name} has no column with the bytes of pictures.", name=piece.name)
@@ -135,6 +135,7 @@ def values(file: pq.ParquetFile, piece: Piece, done: Set[str]) -> Iterator[tuple
 
 
 def is_bytes(kind: pa.DataType) -> bool:
+    """Whether a column of this type can hold the bytes of pictures."""
     if pa.types.is_struct(kind):
         return any(kind.field(i).name == "bytes" and is_bytes(kind.field(i).type) for i in range(kind.num_fields))
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
@@ -142,7 +143,7 @@ def is_bytes(kind: pa.DataType) -> bool:
 
 @functools.cache
 def file_system(source: str) -> tuple[pa.fs.FileSystem, str]:
-    """A path or an address → its file system and the path in it. Raises UserError for an address of no known kind."""
+    """A path or an address → its file system and the path in it. Raises UserError for an unknown kind of address."""
     if "://" not in source:
         return pa.fs.LocalFileSystem(), os.path.abspath(source)
     try:

@@ -1,4 +1,4 @@
-"""A Hugging Face Space with this page, made or brought up to date in one command."""
+"""Creates or updates a Hugging Face Space with this page."""
 
 from __future__ import annotations
 
@@ -21,25 +21,37 @@ from googlenet.errors import UserError
 VARIABLE = "GOOGLENET_WEIGHTS"
 TOP_LEVEL = ("app.py", "requirements.txt", "LICENSE")
 BUILD_TIME = 30 * 60.0
-"""Seconds that a Space may take to build and start: installing PyTorch takes about five minutes."""
+"""Seconds that a Space may take to build and start. Most of it is the installation of PyTorch."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a Space is to hold."""
+    """The files and variables of a Space."""
 
     files: dict[str, Path | bytes]
-    """path in the Space → where the content is, or the content"""
+    """path in the Space → the content, or the file that holds it"""
     variables: dict[str, str]
 
 
 def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, dry_run: bool, package: Path = PACKAGE) -> str:
-    """Make or update the Space `user/space` with the program, wait until it runs, print and return its address.
+    """Create or update a Space with the program, wait until it runs, and print its address.
 
-    `package` is the folder of the program's modules, in a checkout or installed.
-    Weights on this machine travel along; weights on the Hub are named in the Space's variable and fetched when it is built. A
-    dry run prints what would be done and needs neither token nor network. Raises UserError, in one sentence, for whatever a
-    person can mend, the Space's own build error among it.
+    Weights on this machine are uploaded. For weights on the Hub, the Space's variable `GOOGLENET_WEIGHTS` names them, and the
+    Space fetches them when it is built.
+
+    Args:
+        repo_id: `user/space`.
+        weights: a SOURCE: a folder, a file or `user/repo[@revision][:file]`.
+        hardware: the Hub's name of a machine, such as `cpu-basic`; None keeps what the Space has.
+        private: make the Space private. A private Space stays private where this is False.
+        dry_run: print what would be done. This needs neither token nor network.
+        package: the folder of the program's modules, in a checkout or installed.
+
+    Returns:
+        The Space's address.
+
+    Raises:
+        UserError: the name, the token or the weights are wrong, the Hub refuses, or the Space does not build or start.
     """
     try:
         validate_repo_id(repo_id)
@@ -74,11 +86,11 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
 
 
 def make_plan(weights: str, package: Path) -> Plan:
-    """Exactly the files that the Space needs, and its variables."""
+    """The files that the Space needs, and its variables. Raises UserError where a file of the program is missing."""
     files: dict[str, Path | bytes] = {name: shipped(name, package) for name in TOP_LEVEL}
     for path in sorted(package.rglob("*")):
         parts = path.relative_to(package).parts
-        # what an installed package holds of the Space's own files and of the weights goes where a checkout has it
+        # an installed package holds the Space's own files and the weights inside; TOP_LEVEL and `weights_files` add them below
         if path.is_file() and parts[0] not in ("space", "weights") and "__pycache__" not in parts and parts[-1][0] != ".":
             files["/".join(("googlenet", *parts))] = path
     lacking = [name for name, path in files.items() if isinstance(path, Path) and not path.is_file()]
@@ -86,7 +98,7 @@ def make_plan(weights: str, package: Path) -> Plan:
         raise UserError("{file} of the program is missing; install it anew, or deploy from a checkout.", file=lacking[0])
     card = shipped("README.md", package)
     if os.path.exists(weights):
-        load(weights)  # what does not load here would not load there
+        load(weights)  # raises here what the Space would raise later
         files |= {f"weights/{name}": path for name, path in weights_files(Path(weights)).items()}
         return Plan(files | {"README.md": readme(card, None)}, {})
     repository = parse_repository(weights)
@@ -119,7 +131,7 @@ def weights_files(path: Path) -> dict[str, Path]:
 
 
 def readme(path: Path, repository: Repository | None) -> bytes:
-    """README.md with the header that Spaces read: the program's own, and the weights to fetch while the Space is built."""
+    """README.md with its YAML header for Spaces, which also names the weights to fetch while the Space is built."""
     card = read_card(path)
     if card is None:
         raise UserError("{file} does not begin with the header of a Space.", file=path)
@@ -131,10 +143,10 @@ def readme(path: Path, repository: Repository | None) -> bytes:
 
 
 def preload(repository: Repository) -> str:
-    """`repository file,… [commit]`, as Spaces want it; without files the whole repository is fetched."""
+    """`repository file,… [commit]`, the header's syntax for a download. Without files the Space downloads everything."""
     if repository.file:
         names = repository.file
-    elif repository.revision:  # the commit's place is the third
+    elif repository.revision:  # a commit must follow a list of files
         names = f"{CONFIG_FILE},{WEIGHTS_FILE}"
     else:
         return repository.id
@@ -142,7 +154,7 @@ def preload(repository: Repository) -> str:
 
 
 def describe(repo_id: str, plan: Plan, hardware: str | None, private: bool) -> str:
-    """The dry run: one line for each thing that would be done."""
+    """What a dry run prints: one line for each variable, file and line of the header."""
     sizes = {name: len(c) if isinstance(c, bytes) else c.stat().st_size for name, c in plan.files.items()}
     lines = [f"Space {repo_id}, {'private' if private else 'public'}, hardware {hardware or 'as it is (cpu-basic when new)'}"]
     lines += [f"variable {name}={value}" for name, value in plan.variables.items()]
@@ -155,16 +167,16 @@ def describe(repo_id: str, plan: Plan, hardware: str | None, private: bool) -> s
 
 
 def upload(api: HfApi, repo_id: str, plan: Plan, hardware: str | None, private: bool) -> str:
-    """Create the Space or find it, set it up, and send the files in one commit, whose name is returned."""
+    """Create the Space where there is none, set it up, and send the files in one commit. Returns the commit's hash."""
     api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
-    if private:  # one that was there already may be public
+    if private:  # an existing Space may be public
         api.update_repo_settings(repo_id, repo_type="space", private=True)
     if VARIABLE in api.get_space_variables(repo_id) and VARIABLE not in plan.variables:
         api.delete_space_variable(repo_id, VARIABLE)
     for name, value in plan.variables.items():
         api.add_space_variable(repo_id, name, value)
     if hardware:
-        api.request_space_hardware(repo_id, hardware)  # type: ignore[arg-type]  # newer names than the library knows
+        api.request_space_hardware(repo_id, hardware)  # type: ignore[arg-type]  # the Hub may offer more names than the library lists
     there = set(api.list_repo_files(repo_id, repo_type="space")) - {".gitattributes"}
     changes: list[CommitOperationAdd | CommitOperationDelete] = [
         CommitOperationAdd(name, content) for name, content in plan.files.items()
@@ -179,7 +191,7 @@ def wait(api: HfApi, repo_id: str, commit: str) -> None:
     deadline = time.monotonic() + BUILD_TIME
     try:
         runtime = api.wait_for_space(repo_id, timeout=BUILD_TIME, poll_interval=2)
-        while runtime.stage == "RUNNING" and runtime.raw.get("sha", commit) != commit:  # the one before, for a moment yet
+        while runtime.stage == "RUNNING" and runtime.raw.get("sha", commit) != commit:  # the previous commit still runs
             if time.monotonic() > deadline:
                 raise TimeoutError
             time.sleep(2)

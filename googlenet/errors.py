@@ -1,4 +1,4 @@
-"""The errors that a person sees as a sentence. Everything else is a programming error and stays loud."""
+"""Errors that the user sees as one sentence. Any other exception is a programming error and keeps its traceback."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ LISTED = 20
 class UserError(Exception):
     """An expected failure (bad input, missing file, no network) with a message for the user.
 
-    The message is one sentence that names the thing and the remedy. It is shown as it is, never as a traceback.
-    `UserError("{name} is not a picture.", name="a.txt")` keeps the sentence's template and its values apart, so that the page
-    can say the same in another language (`googlenet.ui.texts`). Values come from files and networks: text is bounded and
-    escaped here (`printable`). A value that is a `Reason` is translated too.
+    The message is one sentence that names the thing and the remedy. The template and its values are kept apart, so that
+    `googlenet.korean` can translate the sentence. Values come from files and networks: text is shortened and escaped
+    (`printable`). A value that is a `Reason` is translated too.
+
+    Example:
+        >>> str(UserError("{name} is not a picture.", name="a.txt"))
+        'a.txt is not a picture.'
     """
 
     def __init__(self, template: str, **values: object) -> None:
@@ -37,7 +40,7 @@ class PictureError(UserError):
 
 
 class QuestionError(UserError):
-    """A question names a head or a class that these weights do not have."""
+    """A question names a head, class, stage or cell that these weights do not have."""
 
 
 class WeightsError(UserError):
@@ -57,7 +60,7 @@ class ListedError(UserError):
 
     @property
     def shown(self) -> list[UserError]:
-        """The first errors, and how many more there are."""
+        """The first `LISTED` errors, and one that gives the number of the others."""
         more = len(self.errors) - LISTED
         return [*self.errors[:LISTED], *([UserError("… and {count:,} more.", count=more)] if more > 0 else [])]
 
@@ -65,18 +68,18 @@ class ListedError(UserError):
         return "\n".join([super().__str__(), *(f"- {error}" for error in self.shown)])
 
 
-class Reason(UserError):  # noqa: N818 - what is wrong stands in the sentence around it
-    """The part of a sentence that says why: lower case, no full stop."""
+class Reason(UserError):  # noqa: N818 - a part of an error's sentence
+    """The clause of a sentence that says why: lower case, no full stop."""
 
 
 def printable(value: object) -> str:
-    """A name from outside as a sentence may quote it: at most `LONGEST` characters, what cannot be shown escaped."""
+    """A value as a sentence quotes it: at most `LONGEST` characters, unprintable ones escaped."""
     text = shortened(str(value))
     return shortened("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
 
 
 def shortened(text: str) -> str:
-    """The beginning and the end of a long text: a path ends with the file's name."""
+    """The beginning and the end of a long text. The end of a path is the file's name."""
     if len(text) <= LONGEST:
         return text
     return f"{text[: LONGEST // 2]}…{text[-(LONGEST // 2 - 1) :]}"
@@ -100,7 +103,7 @@ REASONS = {
 
 
 def reason(error: OSError) -> Reason:
-    """Why the operating system refuses, in words that have a translation."""
+    """Why the operating system refused, as a `Reason` that has a translation."""
     known = REASONS.get(error.errno or 0)
     # A new one each time: an error that was raised keeps alive what its callers had at hand, such as whole networks.
     return Reason(known.template) if known else Reason("error {number} of the operating system", number=error.errno or 0)

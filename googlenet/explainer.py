@@ -1,4 +1,4 @@
-"""Pictures and questions in, Explanations out: the one object that the page, the command line and Python share."""
+"""`Explainer`: pictures and questions in, Explanations out. The page, the command line and Python share it."""
 
 from __future__ import annotations
 
@@ -28,25 +28,32 @@ from googlenet.threads import in_order, threads
 
 
 class Explainer:
-    """A model that answers questions about pictures, from any number of threads.
+    """A model that answers questions about pictures. Any number of threads may call it.
 
-    Requests of several threads become one pass, each with its own question (`googlenet.inference.passes`). On a CPU as many
-    passes run side by side as torch's number of threads leaves room for: `torch.set_num_threads(1)` serves a crowd best.
+    Requests that wait at the same time share a pass through the network, each with its own question
+    (`googlenet.inference.passes`). On a CPU several passes run side by side: as many as the cores allow at torch's number of
+    threads for each. A program with many threads gets most answers a second after `torch.set_num_threads(1)`.
 
     Args:
         loaded: what `googlenet.load` gives.
         device: `auto` (CUDA where there is a GPU, else the CPU), `cpu` or `cuda`.
-        bfloat16: whether the convolutions run in it; by default for float32 weights on a CPU with instructions for it.
+        bfloat16: whether the convolutions run in bfloat16; by default for float32 weights on a CPU with instructions for it.
 
     Raises:
-        UserError: CUDA is asked for, and there is no GPU.
+        UserError: `device` is `cuda`, and there is no GPU.
+
+    Example:
+        >>> import googlenet
+        >>> explainer = googlenet.Explainer(googlenet.load("weights"), device="cpu")
+        >>> explainer.labels[291], explainer.grid_sizes["5b"]
+        ('lion', (7, 7))
     """
 
     def __init__(self, loaded: LoadedModel, device: str = "auto", *, bfloat16: bool | None = None) -> None:
         self.config: ModelConfig = loaded.config
         self.provenance = loaded.provenance
         self.folder = loaded.folder
-        """where the weights lie on this disk"""
+        """the folder of the weights on this disk"""
         self.classes = Labels(loaded.config.labels)
         self.model = loaded.model.for_inference()
         where = pick_device(device)
@@ -59,8 +66,10 @@ class Explainer:
         """stage → (rows, columns) of its map"""
 
     def to(self, device: str | torch.device, *, graphs: bool | None = None) -> None:
-        """Move the model to a device. Its precision stays as chosen. `graphs`: whether a GPU captures the pass (`Engine`); False
-        on a Space with ZeroGPU, where each call runs in a process of its own and would have to capture anew."""
+        """Move the model to a device. Its precision stays the same.
+
+        `graphs`: whether a GPU captures the pass (`Engine`). ZeroGPU runs each call in a new process, which would capture again.
+        """
         self.device = torch.device(device)
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         twins = [self.model.twin() for _ in range(lanes(self.device) - 1)]
@@ -77,11 +86,11 @@ class Explainer:
             source: a folder, a file, `user/repo[@revision][:file]`, or `weights` for the built-in weights.
             revision: a branch, tag or commit of a repository on the Hub.
             device: `auto` (CUDA where there is a GPU, else the CPU), `cpu` or `cuda`.
-            bfloat16: whether the convolutions run in it; by default for float32 weights on a CPU with instructions for it.
+            bfloat16: whether the convolutions run in bfloat16; by default for float32 weights on a CPU with instructions for it.
 
         Raises:
             WeightsError: the weights cannot be found, fetched or read.
-            UserError: CUDA is asked for, and there is no GPU.
+            UserError: `device` is `cuda`, and there is no GPU.
 
         Example:
             >>> from googlenet import Explainer
@@ -92,16 +101,17 @@ class Explainer:
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """The classes' names, in the order of the logits."""
         return self.config.labels
 
     def preprocess(self, image: ImageSource) -> Tensor:
-        """Prepare a picture as the weights ask.
+        """Resize, crop and normalise a picture as the weights require.
 
         Args:
             image: a PIL image, the path of a file, or a file's bytes.
 
         Returns:
-            Tensor: the network's input (1, 3, S, S) float32, S the weights' size of use.
+            Tensor: the network's input (1, 3, S, S) float32. S is `config.preprocess.crop`, in pixels.
 
         Raises:
             PictureError: the picture cannot be read.
@@ -134,12 +144,12 @@ class Explainer:
             image: a PIL image, the path of a file, or a file's bytes.
             head: the classifier to explain: `main`, `aux2` or `aux1`.
             target: a class, by label or index; the head's top class by default.
-            contrast: a class, by label or index: explain the lead of the target over it.
-            channels: whether to name the strongest channels of each stage.
-            cell: (stage, row, column): name the strongest channels of that stage in this one cell.
+            contrast: a class, by label or index: explain the lead of the target's logit over this class's.
+            channels: also name the strongest channels of each stage.
+            cell: (stage, row, column): also name the strongest channels; those of this stage by their part of this cell.
 
         Returns:
-            Explanation: probabilities of all heads, and the signed maps of the stages that the head sees.
+            Explanation: the probabilities of all heads, and the signed maps of the stages that the head sees.
 
         Raises:
             PictureError: the picture cannot be read.
@@ -148,9 +158,9 @@ class Explainer:
         Source: Selvaraju et al., "Grad-CAM", 2017; Zhang et al., "Finer-CAM", 2025, for the contrast.
 
         Example:
+            >>> from PIL import Image
             >>> from googlenet import Explainer
             >>> explainer = Explainer.from_pretrained("weights", device="cpu")
-            >>> from PIL import Image
             >>> explanation = explainer.explain(Image.new("RGB", (320, 240)), head="aux2", target=3)
             >>> explanation.question.target, sorted(explanation.grids)
             (3, ['3a', '3b', '4a', '4b', '4c', '4d'])
@@ -170,7 +180,21 @@ class Explainer:
         channels: bool = False,
         cell: tuple[str, int, int] | None = None,
     ) -> Question:
-        """A checked question. Raises QuestionError for a head, class or cell that these weights do not have."""
+        """Make a question from names, and check it. The arguments are those of `explain`.
+
+        Returns:
+            Question: with classes as indices, for `explain_batch`, `explain_prepared` and `googlenet.examine`.
+
+        Raises:
+            QuestionError: these weights have no such head or class, the stage has no such cell, or a class is its own contrast.
+
+        Example:
+            >>> from googlenet import Explainer
+            >>> explainer = Explainer.from_pretrained("weights", device="cpu")
+            >>> question = explainer.question("aux2", "lion", "cougar")
+            >>> question.head, question.target, question.contrast
+            ('aux2', 291, 286)
+        """
         question = Question(
             head,
             None if target in (None, "") else self.find_class(target),
@@ -182,18 +206,18 @@ class Explainer:
         return question
 
     def check(self, question: Question) -> None:
-        """Raises QuestionError for a head or cell that these weights do not have, IndexError for a class that they do not."""
+        """Raises QuestionError for a head or cell that these weights do not have, IndexError for a missing class index."""
         check_question(question, self.config, self.provenance.source, self.grid_sizes)
 
     check_stage = staticmethod(check_stage)
     """Raises QuestionError for a stage that the head does not see."""
 
     def find_class(self, name: str | int) -> int:
-        """A label or an index → index. Raises QuestionError for none or several (`googlenet.labels`)."""
+        """A label or an index → index. Raises QuestionError where no class or several have the name (`googlenet.labels`)."""
         return self.classes.find(name)
 
     def explain_batch(self, images: Sequence[Image.Image], questions: Sequence[Question]) -> list[Explanation]:
-        """Explain many pictures, in as few passes as possible. The next are prepared while the model runs.
+        """Explain many pictures, in as few passes as possible. The next pass's pictures are prepared while the model runs.
 
         Args:
             images: RGB pictures, upright (`googlenet.pictures.images.open_image`).
@@ -203,7 +227,7 @@ class Explainer:
             list[Explanation]: in the order of the pictures.
 
         Raises:
-            QuestionError: these weights do not have a question's head or cell.
+            QuestionError: these weights have no such head or cell.
 
         Example:
             >>> from PIL import Image
@@ -228,7 +252,10 @@ class Explainer:
         Args:
             x: (N, 3, S, S) float32.
             sizes: (width, height) in pixels of each picture before its preparation.
-            questions: one for each picture.
+            questions: one for each picture (`question`).
+
+        Returns:
+            list[Explanation]: in the order of the pictures.
         """
         for question in questions:
             self.check(question)
@@ -239,19 +266,23 @@ class Explainer:
         ]
 
     def answer_in_workers(self) -> None:
-        """On a CPU, for a server: hand the passes over to processes of their own when questions begin to wait."""
+        """For a server on a CPU: run the passes in worker processes while requests have to wait."""
         if self.device.type == "cpu":
             keep_workers(self.passes, self.copied_model, self.config.preprocess.crop)
 
     def copied_model(self) -> GoogLeNet:
-        """A copy of the network for other work. It is taken between two passes, so that no pass's hooks come along."""
+        """A copy of the network for other work. It waits for a free engine, so that the copy has none of a pass's hooks."""
         with self.passes.engine() as engine:
             return copy.deepcopy(engine.model)
 
     def probabilities(self, x: Tensor) -> dict[str, NDArray[np.float32]]:
-        """Prepared pictures x (N, 3, S, S) → by head, of those that the weights have, probabilities (N, classes); no maps.
+        """Classify prepared pictures without maps. Other threads' passes may run between the batches.
 
-        Others may ask between batches.
+        Args:
+            x: (N, 3, S, S) float32 (`preprocess`).
+
+        Returns:
+            head → probabilities (N, classes) float32, for the heads that the weights have.
         """
         temperatures, found = self.config.temperatures or {}, []
         for some in x.split(self.engine.largest):

@@ -1,4 +1,4 @@
-"""An answer about one picture as numbers: what the heads believe and where each stage found the evidence. NumPy alone."""
+"""The data classes of a question and its answer: probabilities, maps, channels, and their JSON. NumPy alone, no torch."""
 
 from __future__ import annotations
 
@@ -25,26 +25,29 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Question:
-    """What an explanation explains: a head's logit of one class, or its lead over another class."""
+    """What an explanation explains: a head's logit of one class, or the lead of that logit over another class's.
+
+    `Explainer.question` makes one from labels.
+    """
 
     head: str = "main"
     """one of `googlenet.architecture.HEADS`"""
     target: int | None = None
     """class index; None for the head's own top class"""
     contrast: int | None = None
-    """class index: explain y_target − y_contrast (the counterfactual as one question; Zhang et al., Finer-CAM, 2025)"""
+    """class index: explain y_target − y_contrast (Zhang et al., "Finer-CAM", 2025); None for the logit alone"""
     channels: bool = False
-    """whether the strongest channels of each stage are wanted too"""
+    """whether the answer names the strongest channels of each stage"""
     cell: Cell | None = None
-    """with `channels`: the stage of this cell ranks its channels by the cell alone; None ranks all stages by whole maps"""
+    """with `channels`: this cell's stage ranks its channels by their part of the cell; None: by their part of the whole map"""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a loaded model came from, so that a result can be repeated."""
+    """Where a model came from, so that a result can be repeated."""
 
     source: str
-    """as asked for"""
+    """the SOURCE that the user named"""
     revision: str | None
     """the Hub commit (40 hex digits); None for a folder or file"""
     sha256: str
@@ -52,13 +55,15 @@ class Provenance:
     license: str | None
     """from the model card's header"""
     offline: bool
-    """True where the Hub could not be asked and the cached copy is used"""
+    """True where the Hub did not answer and the cached copy is used"""
     assumed: str | None = None
-    """the normalisation that is assumed (`half` or `imagenet`) where the file does not say it"""
+    """the normalisation (`half` or `imagenet`) that is assumed where the file does not state it"""
 
 
 @dataclass(frozen=True)
 class Prediction:
+    """A class and its probability in one head."""
+
     index: int
     label: str
     probability: float
@@ -66,42 +71,43 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage's summary. `peak` is the strongest cell's centre in the picture's frame, None without positive evidence."""
+    """One stage's summary."""
 
     name: str
     size: tuple[int, int]
     """(height, width) of the map in cells"""
     peak: tuple[float, float] | None
+    """(x, y): the strongest cell's centre, in pixels of the picture; None without positive evidence"""
     share_of_evidence: float
-    """0…1: the part of the signed map's absolute mass that speaks for the class"""
+    """0…1: the sum of the map's positive part, divided by the sum of its absolute values"""
     branches: dict[str, float]
     """branch → its share of the positive evidence, Σ ReLU(branch map) normalised over the four"""
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel's part of a stage's evidence. Every channel's map is α_k A_k; all channels of a stage sum to its map."""
+    """One channel's part of a stage's evidence. Channel k's map is α_k A_k. The maps of all channels sum to the stage's map."""
 
     channel: int
     """index among the stage's channels"""
     branch: str
-    """the branch that it belongs to, one of `googlenet.architecture.BRANCHES`"""
+    """its branch, one of `googlenet.architecture.BRANCHES`"""
     share: float
-    """−1…1: its part of the stage's evidence, or of the asked cell's; below 0 where it speaks against. The absolute shares of all
-    channels sum to 1."""
+    """−1…1: its share of the stage's evidence, or of the asked cell's. A share below 0 speaks against the class. The absolute
+    shares of all channels of a stage sum to 1."""
     grid: NDArray[np.float32]
     """its signed map (H, W) on the stage's cells, in logit units"""
     peak: tuple[float, float]
-    """the centre of its strongest cell in the picture's frame"""
+    """(x, y): the centre of the cell with the largest absolute value, in pixels of the picture"""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One answer: what the heads believe and where each stage found the evidence. Keeps the native grids alone (about 70 KB).
+    """The answer to one question about one picture: the heads' probabilities, and where each stage found the evidence.
 
     For the asked head and class with logit y, and a stage with activation A of K channels on H×W cells, the signed map is
     Σ_k α_k A_k with α_k = 1/(H·W) Σ_ij ∂y/∂A_kij (Selvaraju et al., "Grad-CAM", 2017). `grids` holds it, `branch_grids` its four
-    parts, and `maps` its positive part, enlarged to the picture.
+    branches' parts, and `maps` its positive part, enlarged to the picture when it is read.
 
     Example:
         >>> from PIL import Image
@@ -120,49 +126,55 @@ class Explanation:
     question: Question
     """with its target filled in"""
     labels: tuple[str, ...]
+    """the classes' names, in the order of the logits"""
     probabilities: dict[str, NDArray[np.float32] | None]
     """head → softmax(logits / temperature) (classes,); None for a head that the weights lack"""
     branch_grids: dict[str, NDArray[np.float32]]
-    """stage → (4, H, W), signed, in logit units, the branches in the order of `BRANCHES`; the stages seen by the asked head"""
+    """stage → (4, H, W) float32, signed, in logit units, in the order of `BRANCHES`, for the stages that the asked head sees"""
     weights: Provenance
     unlikely: bool
-    """whether the main head's best probability is so low that none of the labels looks likely"""
+    """whether the main head's best probability is below the weights' threshold: no label looks likely"""
     channels: dict[str, tuple[Channel, ...]] | None = None
-    """stage → up to five channels that speak most for the class, then up to three most against; None where not asked for"""
+    """stage → up to five channels that speak most for the class, then up to three that speak most against it; None: not asked"""
     trust: dict[str, Trust] | None = None
-    """stage → how far its map can be trusted on this picture; None where it was not tested (`googlenet.trust.examine`)"""
+    """stage → how far its map can be trusted on this picture (`googlenet.examine`); None: not tested"""
 
     @property
     def grids(self) -> dict[str, NDArray[np.float32]]:
-        """stage → signed map (H, W) on its own cells: the sum of its branches."""
+        """stage → signed map (H, W) float32 on the stage's cells, in logit units: the sum of its branches."""
         return {stage: grid.sum(axis=0) for stage, grid in self.branch_grids.items()}
 
     @property
     def maps(self) -> Maps:
-        """stage → Grad-CAM ≥ 0 (height, width) float32 in the picture's frame, 0 outside `seen`; enlarged at each look-up."""
+        """stage → Grad-CAM ≥ 0, (height, width) float32 in pixels of the picture, 0 outside `seen`.
+
+        A map is computed at each look-up and not kept.
+        """
         return Maps(self)
 
     @property
     def heads(self) -> dict[str, tuple[Prediction, ...] | None]:
-        """head → its five most probable classes."""
+        """head → its five most probable classes; None for a head that the weights lack."""
         return {head: None if p is None else self.top(p) for head, p in self.probabilities.items()}
 
     def top(self, probabilities: NDArray[np.float32]) -> tuple[Prediction, ...]:
+        """The five most probable of (classes,) probabilities."""
         best = np.argsort(-probabilities, kind="stable")[:5]
         return tuple(Prediction(int(i), self.labels[i], float(probabilities[i])) for i in best)
 
     @property
     def belief(self) -> dict[str, float | None]:
-        """head → the probability that it gives to the asked class."""
+        """head → the asked class's probability; None for a head that the weights lack."""
         target = self.question.target
         return {head: None if p is None else float(p[target]) for head, p in self.probabilities.items()}
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Summaries of the stages that the asked head sees."""
+        """The summaries of the stages that the asked head sees, in order of depth."""
         return tuple(self.summary(name) for name in self.branch_grids)
 
     def summary(self, name: str) -> Stage:
+        """The summary of one stage that the asked head sees."""
         branches = self.branch_grids[name]
         grid = branches.sum(axis=0)
         height, width = grid.shape
@@ -179,7 +191,7 @@ class Explanation:
         )
 
     def to_json(self, image: str) -> dict[str, Any]:
-        """The JSON object of the command line and the API (README, "The result as JSON")."""
+        """The JSON object of the command line and the API (README, "The result as JSON"). `image`: the picture's name."""
         question = self.question
         assert question.target is not None
         summaries = {stage.name: stage for stage in self.stages}
@@ -204,12 +216,12 @@ class Explanation:
         }
 
     def npz(self) -> bytes:
-        """A NumPy archive: each seen stage's signed map on its own grid, the `seen` box and the picture's `size` (w, h).
+        """The arrays as a NumPy archive (`.npz`), for the stages that the asked head sees.
 
-        Also `<stage>_branches`, the four branches' maps (4, H, W) that sum to it, in the order of `BRANCHES`, and
-        `question_head`, `question_target` and, where one was asked, `question_contrast` (class indices).
-
-        With channels also `<stage>_channels`, their indices, and `<stage>_channel_maps`, their signed maps (channels, H, W).
+        seen: x0, y0, x1, y1 in pixels. size: width, height.
+        <stage>: the signed map (H, W). <stage>_branches: its four parts (4, H, W) in the order of `BRANCHES`.
+        question_head, question_target and, where one was asked, question_contrast: the classes as indices.
+        <stage>_channels, <stage>_channel_maps: with channels, their indices and signed maps (channels, H, W).
         """
         arrays: dict[str, Any] = {"seen": np.array(self.seen), "size": np.array(self.size), **self.grids}
         arrays |= {f"{stage}_branches": grid for stage, grid in self.branch_grids.items()}
@@ -224,13 +236,14 @@ class Explanation:
 
 
 def stage_json(name: str, stage: Stage | None) -> dict[str, Any]:
+    """A stage's JSON, null values for a stage that the asked head does not see."""
     if stage is None:
         return {"name": name, "size": None, "peak": None, "share_of_evidence": None, "branches": None}
     return {**vars(stage), "size": list(stage.size), "peak": stage.peak and list(stage.peak)}
 
 
 def channels_json(channels: Mapping[str, tuple[Channel, ...]], cell: Cell | None) -> dict[str, Any]:
-    """stage → its strongest channels for and against the class; `cell` is [row, column] where the stage was asked about one."""
+    """stage → its strongest channels for and against the class; `cell` is [row, column] of the asked cell, else null."""
 
     def some(stage: str, sign: int) -> list[dict[str, Any]]:
         return [
@@ -250,7 +263,7 @@ def channels_json(channels: Mapping[str, tuple[Channel, ...]], cell: Cell | None
 
 
 class Maps(Mapping[str, NDArray[np.float32]]):
-    """The maps in the picture's frame, enlarged when asked for and not kept: nine of a 12-megapixel picture are 432 MB."""
+    """`Explanation.maps`. Each is enlarged when it is read: nine maps of a 12-megapixel picture would take 432 MB."""
 
     def __init__(self, explanation: Explanation) -> None:
         self.explanation = explanation

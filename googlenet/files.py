@@ -1,4 +1,4 @@
-"""Which files are pictures, and how the files of their results are named."""
+"""Finds the pictures that `explain` is asked about, and names the files of their results."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from googlenet.errors import PictureError, UserError, reason
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 """What pictures' names end with, in upper or lower case."""
 ENDINGS = (*(f"-{stage}.png" for stage in STAGES), "-sheet.png", ".npz")
-"""What is written for a picture, after its name."""
+"""What follows the picture's name in the names of its results."""
 SOFTWARE = "Inside GoogLeNet"
-"""In the PNGs that this program writes, so that it knows them again."""
+"""The value of `Software` in the PNGs that this program writes, by which it recognises them."""
 WINDOWS = os.name == "nt"
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
-"""What Windows takes for a device, with any suffix."""
+"""Names that Windows reserves for devices, with any suffix."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,17 @@ class Source:
 
 
 def find_pictures(arguments: Sequence[Path], out: Path | None = None) -> tuple[list[Source], list[UserError]]:
-    """Files as they are, a folder's pictures all the way down, by name.
+    """Find the pictures that the user names: files, and all pictures in folders and their subfolders, sorted by name.
 
-    Links to folders are followed once. Names that begin with a dot, the output folder, and what this program wrote are left out.
+    Links to folders are followed once. Names that begin with a dot, the output folder, and files that this program wrote are left
+    out.
+
+    Args:
+        arguments: files and folders.
+        out: the output folder.
 
     Returns:
-        The pictures, and a sentence for each folder that cannot be read or holds none.
+        The pictures, and an error for each folder that cannot be read or holds no pictures.
     """
     found: list[tuple[Path, Path]] = []
     wrong: list[UserError] = []
@@ -54,7 +59,7 @@ def find_pictures(arguments: Sequence[Path], out: Path | None = None) -> tuple[l
             wrong.append(no_pictures(argument, passed))
     if WINDOWS:
         found = [(path, Path(*map(allowed_on_windows, name.parts))) for path, name in found]
-    stems = [str(name.with_suffix("")).casefold() for _, name in found]  # Windows and macOS: A and a are one name
+    stems = [str(name.with_suffix("")).casefold() for _, name in found]  # on Windows and macOS, names that differ by case are one
     shared = Counter(stems)
     names = [name if shared[stem] > 1 else name.with_suffix("") for (_, name), stem in zip(found, stems, strict=True)]
     return [Source(path, name) for (path, _), name in zip(found, names, strict=True)], wrong
@@ -67,7 +72,14 @@ def allowed_on_windows(part: str) -> str:
 
 
 def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: list[UserError]) -> Iterator[Path]:
-    """The pictures below a folder; what else is there is counted in `passed`, by its suffix."""
+    """The pictures in a folder and its subfolders.
+
+    Args:
+        folder: to search.
+        out: a folder to leave out.
+        passed: counts the other files by their suffix.
+        wrong: gets an error for each folder that cannot be read.
+    """
     seen = {identity(folder)}
     if out and out.is_dir() and identity(out) not in seen:
         seen.add(identity(out))
@@ -90,16 +102,18 @@ def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: lis
 
 
 def unreadable(error: OSError) -> UserError:
+    """The sentence for a folder that cannot be listed."""
     return UserError("The folder {folder} cannot be read: {error}.", folder=error.filename, error=reason(error))
 
 
 def identity(folder: Path) -> tuple[int, int]:
-    """The same for every path and link to one folder."""
+    """Device and inode: equal for all paths and links to one folder."""
     status = folder.stat()
     return status.st_dev, status.st_ino
 
 
 def no_pictures(folder: Path, passed: Counter[str]) -> UserError:
+    """The sentence for a folder without pictures, with what it holds instead."""
     if not passed:
         return PictureError("The folder {folder} is empty; name one that holds pictures.", folder=folder)
     found = ", ".join(f"{count} × {suffix}" for suffix, count in passed.most_common(5))
@@ -111,7 +125,7 @@ def no_pictures(folder: Path, passed: Counter[str]) -> UserError:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether this program wrote the file: a PNG that says so, or an archive that begins with `seen`."""
+    """Whether this program wrote the file: a PNG with our `Software`, or an archive whose first member is `seen`."""
     try:
         with path.open("rb") as file:
             start = file.read(100) if stat.S_ISREG(path.stat().st_mode) else b""
@@ -121,7 +135,11 @@ def is_ours(path: Path) -> bool:
 
 
 def check_outputs(sources: Sequence[Source], out: Path) -> None:
-    """Make the output folder. Raises UserError where two results would have one name, or one the name of a file of another's."""
+    """Make the output folder, after checking that no result would replace another result or a file of the user's.
+
+    Raises:
+        UserError: two results would have the same name, or a file that this program did not write has the name of a result.
+    """
     shared = Counter(os.path.normcase(source.name) for source in sources)
     for source in sources:
         if shared[os.path.normcase(source.name)] > 1:
@@ -135,10 +153,12 @@ def check_outputs(sources: Sequence[Source], out: Path) -> None:
 
 
 def outputs(out: Path, source: Source) -> list[Path]:
+    """The files of a picture's results, in the order of `ENDINGS`."""
     return [out / source.name.with_name(source.name.name + ending) for ending in ENDINGS]
 
 
 def make_folder(folder: Path) -> None:
+    """Make a folder and its parents. Raises UserError where the system does not allow it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

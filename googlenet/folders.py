@@ -1,8 +1,8 @@
 """`googlenet explain`: the pipeline from picture files to explanations and the files of their results.
 
-Three stages overlap: threads decode and prepare the next pictures (Pillow works without Python's lock, and what is not a plain
-JPEG or PNG goes to decoding processes), others run the model in batches, and the calling thread hands the results on, in
-order. Each stage runs a bounded way ahead, so that memory does not grow with the folder.
+Three steps overlap. Threads decode and prepare the next pictures: Pillow releases Python's lock, and what is not a plain JPEG or
+PNG is decoded in processes. Other threads run the model on batches. The calling thread hands the results on in order. Each step
+is a bounded number of pictures ahead of the next, so that memory does not grow with the folder.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from googlenet.threads import batched, in_order, threads
 from googlenet.trust import examine_prepared
 
 SIDE = 2048
-"""Longer side in pixels of an overlay, unless it is to have the picture's size."""
+"""The longer side of an overlay in pixels at most, unless it has the picture's size (`--full-size`)."""
 WITH_PICTURES = 8
-"""Pictures in a batch whose overlays are drawn: so many are kept until then."""
+"""The most pictures in a batch whose overlays are drawn. They stay in memory until then."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Prepared:
     size: tuple[int, int]
     """(width, height) in its file, upright"""
     image: Image.Image | None
-    """what overlays are drawn on; None where there are none to draw"""
+    """what overlays are drawn on; None where no overlay is drawn"""
 
 
 Outcome = Explanation | UserError
@@ -57,18 +57,18 @@ def explain_files(
     full_size: bool = False,
     tested: Sequence[str] = (),
 ) -> Generator[tuple[Source, Outcome], None, None]:
-    """Explain pictures; with `out`, write their overlays, contact sheets and grids there.
+    """Explain pictures, and write their overlays, contact sheets and grids to a folder.
 
     Args:
         explainer: runs the model.
         question: asked about every picture.
         sources: the pictures' files.
-        out: folder for results, checked by `check_outputs`.
-        full_size: draw overlays as large as the picture, not `SIDE` pixels at most.
+        out: folder for these files, checked by `check_outputs`; None writes none.
+        full_size: draw overlays as large as the picture, in place of `SIDE` pixels at most.
         tested: stages whose maps are tested (`googlenet.trust`).
 
     Yields:
-        For each picture, in order: its Explanation, or the UserError that says why it could not be read.
+        Each picture in order, with its Explanation or the UserError that says why it could not be read.
 
     Raises:
         UserError: results cannot be written.
@@ -90,10 +90,10 @@ def explain_files(
 
 
 class Preparation:
-    """Decodes and prepares pictures, in any number of threads; each uses a decoding process of its own."""
+    """Decodes and prepares pictures, in any number of threads. Each call takes one of `workers` decoding processes."""
 
     def __init__(self, explainer: Explainer, full_size: bool | None, workers: int) -> None:
-        """`full_size`: None where nothing is drawn."""
+        """`full_size`: as in `explain_files`; None where no overlay is drawn."""
         self.explainer, self.full_size = explainer, full_size
         enough = explainer.config.preprocess.enough
         self.least = {None: enough, False: max(SIDE, enough), True: None}[full_size]
@@ -127,7 +127,7 @@ class Preparation:
 def explain_batch(
     explainer: Explainer, question: Question, batch: Sequence[tuple[Source, Prepared | UserError]], tested: Sequence[str]
 ) -> list[tuple[Source, Prepared | None, Outcome]]:
-    """Run the model over those of a batch that could be read, and test the maps of some stages."""
+    """Explain the pictures of a batch that could be read, and test the maps of the stages in `tested`."""
     good = [prepared for _, prepared in batch if isinstance(prepared, Prepared)]
     found: list[Explanation] = []
     if good:
@@ -143,7 +143,10 @@ def explain_batch(
 
 
 def write(out: Path, full_size: bool, source: Source, prepared: Prepared | None, outcome: Outcome) -> tuple[Source, Outcome]:
-    """`<name>-<stage>.png` for each stage seen, `<name>-sheet.png` and `<name>.npz`."""
+    """Write `<name>-<stage>.png` for each stage that the head sees, `<name>-sheet.png` and `<name>.npz`.
+
+    Raises UserError where they cannot be written.
+    """
     if isinstance(outcome, Explanation) and prepared and prepared.image:
         paths = dict(zip((*STAGES, "sheet", "npz"), outputs(out, source), strict=True))
         make_folder(paths["npz"].parent)
@@ -163,6 +166,7 @@ def write(out: Path, full_size: bool, source: Source, prepared: Prepared | None,
 
 
 def save(image: Image.Image, path: Path) -> None:
+    """Write a PNG with our `Software`."""
     text = PngImagePlugin.PngInfo()
     text.add_text("Software", SOFTWARE)
-    image.save(path, pnginfo=text, compress_level=1)  # a quarter of the usual level's time, a fifth more bytes
+    image.save(path, pnginfo=text, compress_level=1)  # faster than the usual level, for somewhat larger files

@@ -1,4 +1,4 @@
-"""The picture's frame, and grids of cells that cover a box of it. NumPy alone."""
+"""Boxes in pixels of the picture, and grids of cells that cover a box. NumPy alone, no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Box(NamedTuple):
-    """A rectangle in the picture's frame, in pixels: x to the right, y down, the far edges exclusive."""
+    """A rectangle in pixels of the upright picture: x to the right, y down, the far edges exclusive."""
 
     x0: float
     y0: float
@@ -18,7 +18,7 @@ class Box(NamedTuple):
 
 
 def peak_of(grid: NDArray[np.floating], box: Box) -> tuple[float, float]:
-    """The centre of the highest cell of a grid (H, W) that covers the box, in pixels of the picture's frame."""
+    """(x, y): the centre of the cell with the highest value of a grid (H, W) that covers the box, in pixels of the picture."""
     height, width = grid.shape
     row, column = divmod(int(grid.argmax()), width)
     return (
@@ -28,7 +28,16 @@ def peak_of(grid: NDArray[np.floating], box: Box) -> tuple[float, float]:
 
 
 def enlarge(grid: NDArray[np.floating], size: tuple[int, int], box: Box) -> NDArray[np.float32]:
-    """A grid (h, w) that covers `box` → (height, width), bilinear between the cells' centres, 0 outside the box."""
+    """Enlarge a grid to the picture, bilinear between the cells' centres.
+
+    Args:
+        grid: (h, w), covers `box`.
+        size: (width, height) of the picture in pixels.
+        box: in pixels of the picture.
+
+    Returns:
+        (height, width) float32, 0 outside the box.
+    """
     rows = interpolation(size[1], box.y0, box.y1, grid.shape[0])
     columns = interpolation(size[0], box.x0, box.x1, grid.shape[1])
     return np.asarray(rows @ grid @ columns.T, dtype=np.float32)
@@ -44,5 +53,5 @@ def interpolation(pixels: int, start: float, end: float, cells: int) -> NDArray[
     matrix = np.zeros((pixels, cells), np.float32)
     row = np.arange(pixels)
     matrix[row, low] = (1 - (at - low)) * inside
-    matrix[row, high] += (at - low) * inside  # low and high are one at the edge
+    matrix[row, high] += (at - low) * inside  # added, since low equals high at the edge
     return matrix

@@ -1,4 +1,4 @@
-"""UserErrors in Korean: the page says them in both languages, the command line in the locale's."""
+"""UserErrors in Korean. The page shows both languages, the command line that of the locale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KOREAN_ERRORS: dict[str, str] = json.loads(Path(__file__).with_name("errors.ko.j
 
 
 def korean_error(problem: UserError) -> str:
-    """The error's sentence in Korean; in English where the template has no translation."""
+    """The error's sentence in Korean, or in English where its template has no translation."""
     values = {name: korean_error(value) if isinstance(value, UserError) else value for name, value in problem.values.items()}
     korean = KOREAN_ERRORS.get(problem.template)
     if not korean:

@@ -1,4 +1,4 @@
-"""A class by what a person calls it: the labels of a set of weights, searched."""
+"""Finds a class by the name or index that a person types."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import defaultdict
 from googlenet.errors import QuestionError
 
 COMPARED = 60
-"""Letters of a name that the search for similar labels looks at."""
+"""How many letters of a name the search for similar labels compares."""
 
 
 class Labels:
@@ -18,19 +18,28 @@ class Labels:
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         self.folded: defaultdict[str, list[int]] = defaultdict(list)
-        """label without regard to case → its indices"""
+        """case-folded label → its indices"""
         for index, name in enumerate(names):
             self.folded[name.casefold()].append(index)
 
     def find(self, name: str | int) -> int:
-        """A label, or an index as a number or in digits → index. Raises QuestionError for none or several.
+        """A label, or an index as a number or in digits → index.
 
-        Case matters only between labels that differ by nothing else: "Cardigan" (a dog) and "cardigan" are two classes.
+        A string is a label first. Case matters only between labels that differ by case alone, such as "Cardigan" (a dog) and
+        "cardigan" (a garment).
+
+        Raises:
+            QuestionError: no class or several have the name. The sentence names similar labels or the indices.
+
+        Example:
+            >>> labels = Labels(("lion", "Cardigan", "cardigan"))
+            >>> labels.find("Lion"), labels.find("cardigan"), labels.find("1"), labels.find(1)
+            (0, 2, 1, 1)
         """
         if isinstance(name, int):
             if 0 <= name < len(self.names):
                 return name
-            raise self.unknown(f"{name:#x}" if name.bit_length() > 64 else str(name))  # Python refuses to print 5,000 digits
+            raise self.unknown(f"{name:#x}" if name.bit_length() > 64 else str(name))  # str() of 5,000 digits raises ValueError
         text = name.strip()
         found = self.folded.get(text.casefold(), [])
         found = [index for index in found if self.names[index] == text] or found
@@ -45,6 +54,7 @@ class Labels:
         raise self.unknown(text)
 
     def unknown(self, text: str) -> QuestionError:
+        """The error for a name that no class has."""
         near = self.near(text.casefold())
         if near:
             return QuestionError("No class is called {name}; did you mean {near}?", name=repr(text), near=", ".join(near))
@@ -56,10 +66,10 @@ class Labels:
         )
 
     def near(self, text: str) -> list[str]:
-        """Up to three labels, without regard to case, that are written like the text.
+        """Up to three labels with a similar spelling; `text` is case-folded.
 
-        difflib takes milliseconds for two long names. So it compares beginnings alone, and only the fifty labels that share most
-        pairs of letters with the text.
+        difflib is slow for long names and many labels. It compares only the first `COMPARED` letters of the fifty labels that
+        share most pairs of letters with the text.
         """
         text = text[:COMPARED]
         pairs = pairs_of(text)
@@ -74,5 +84,5 @@ def pairs_of(text: str) -> set[str]:
 
 
 def similarity(a: set[str], b: set[str]) -> float:
-    """Sørensen and Dice's coefficient, 0…1."""
+    """The Sørensen–Dice coefficient of two sets, 0…1."""
     return 2 * len(a & b) / (len(a) + len(b))

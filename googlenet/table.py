@@ -1,11 +1,11 @@
-"""Explanations as an Apache Parquet table: one row a picture. Needs PyArrow (the extra `parquet`).
+"""Explanations as an Apache Parquet table, one row for each picture. Needs PyArrow (the extra `parquet`).
 
-The columns are the fields of the JSON (README, "The result as JSON") under the same names, then:
+The columns are the fields of the JSON (README, "The result as JSON") with the same names, and:
 
 channels, trust: null where they were not asked for.
-grids: for each stage, the signed map as a list of float16, row by row, in logit units. Its height and width stand in `stages`.
-    Null where the asked head does not see the stage.
-error: why the picture could not be read; then only `image` has a value beside it.
+grids: for each stage, the signed map as a list of float16, row by row, in logit units. `stages` has its height and width. Null
+    where the asked head does not see the stage.
+error: why the picture could not be read; of the other columns only `image` then has a value.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from googlenet.errors import UserError
 from googlenet.explanation import Explanation
 
 ROWS = 1000
-"""In a row group: so many rows are kept in memory, about 35 MB."""
+"""Rows in a row group. The writer keeps that many in memory."""
 
 
 def struct(**fields: pa.DataType) -> pa.DataType:
+    """A struct type from its fields' names and types."""
     return pa.struct(list(fields.items()))
 
 
@@ -68,8 +69,8 @@ SCHEMA = pa.schema(
 
 
 def row(image: str, outcome: Explanation | UserError) -> dict[str, Any]:
-    """A picture's row: its explanation, or why there is none."""
-    name = image.encode("utf-8", "backslashreplace").decode()  # Parquet's strings are UTF-8, file names need not be
+    """A picture's row, with its explanation or its error. `image`: the picture's name."""
+    name = image.encode("utf-8", "backslashreplace").decode()  # Parquet's strings are UTF-8; file names may not be
     if isinstance(outcome, UserError):
         return {"image": name, "error": str(outcome)}
     grids = {stage: grid.ravel().astype(np.float16) for stage, grid in outcome.grids.items()}
@@ -77,7 +78,7 @@ def row(image: str, outcome: Explanation | UserError) -> dict[str, Any]:
 
 
 class TableWriter:
-    """Writes rows to a file as they come."""
+    """Writes rows to a file, a row group at a time. A context manager: its end completes the file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
@@ -87,16 +88,18 @@ class TableWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Completes the table, also when the work was cut short."""
+        """Complete the file, also after an error."""
         self.flush()
         self.writer.close()
 
     def write(self, image: str, outcome: Explanation | UserError) -> None:
+        """Add a picture's row."""
         self.rows.append(row(image, outcome))
         if len(self.rows) == ROWS:
             self.flush()
 
     def flush(self) -> None:
+        """Write the rows that are kept as a row group."""
         if self.rows:
             self.writer.write_table(pa.Table.from_pylist(self.rows, SCHEMA))
             self.rows = []
