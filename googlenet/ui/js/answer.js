@@ -68,7 +68,7 @@ function drawPhoto() {
 
 function sentence() {
   const label = answer.result.question.target.label;
-  const parts = answer.say[language].replaceAll(" %", "\u00a0%").split(label);
+  const parts = proseOf(answer.say).split(label);
   /** @type {(string | Node)[]} */ const out = [];
   parts.forEach((/** @type {string} */ part, /** @type {number} */ i) => {
     out.push(part);

@@ -89,7 +89,7 @@ async function sheet() {
     });
     sheetHead(p, each, x, 112 + cell + 84, act);
   });
-  const below = p.wrap(answer.say[language].replaceAll(" %", "\u00a0%"), margin, 640, 18, width - 2 * margin);
+  const below = p.wrap(proseOf(answer.say), margin, 640, 18, width - 2 * margin);
   p.write(credits(), margin, below + 12, 14, "soft");
   p.write(words.sheet_note, margin, below + 36, 14, "soft");
   return canvas;
@@ -180,6 +180,6 @@ async function shareCard() {
       p.write(percent(best.probability), 1160, y + 32, 21, "ink", "700", "right");
     },
   );
-  p.wrap(answer.say[language].replaceAll(" %", "\u00a0%"), 630, 478, 19, 530);
+  p.wrap(proseOf(answer.say), 630, 478, 19, 530);
   return canvas;
 }

@@ -23,7 +23,9 @@ function store(area, key, value) {
 
 const native = (navigator.language || "en").toLowerCase().startsWith("ko") ? "ko" : "en";
 /** @type {"en" | "ko"} */ const language = store(localStorage, "language") || native;
-const words = props.words[language];
+/** @type {Record<string, any>} */ const words = Object.fromEntries(
+  Object.entries(props.words[language]).map(([key, text]) => [key, joined(text)]),
+);
 const magma = bytes(props.magma);
 const blues = bytes(props.blues); // for evidence against
 
@@ -47,7 +49,15 @@ function fill(text, values = {}) {
 }
 /** A text of the page in the visitor's language. @param {string} key @param {Record<string, any>} [values] */
 function say(key, values) {
-  return fill(words[key], values);
+  return joined(fill(words[key], values));
+}
+/** A text in which no Korean ending begins a line: it stays with the percentage or the bracket before it. @param {string} text */
+function joined(text) {
+  return text.replace(/[%)](?=[가-힣])/g, "$&\u2060");
+}
+/** A sentence that Python made, its percentages kept in one piece. @param {Record<string, string>} said in each language */
+function proseOf(said) {
+  return joined(said[language].replaceAll(" %", "\u00a0%"));
 }
 /** A probability that rounding does not make untrue, as texts.percent. @param {number} p @param {boolean} prose */
 function percent(p, prose = false) {

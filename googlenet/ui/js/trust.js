@@ -30,7 +30,8 @@ receivers.error = message => {
 
 /** What was measured once for these weights, of the enlarged stage and the asked head. */
 function knownTrust() {
-  return weights.trust[answer.result.question.head]?.[stage]?.[language].replaceAll(" %", "\u00a0%") ?? words.trust_unknown;
+  const said = weights.trust[answer.result.question.head]?.[stage];
+  return said ? proseOf(said) : words.trust_unknown;
 }
 
 /** The area under a curve over evenly spaced steps. @param {number[]} curve */
@@ -89,7 +90,7 @@ function trustFound(found) {
   const top = Math.max(0.01, ...found.deletion, ...found.insertion, ...found.random_deletion, ...found.random_insertion);
   const key = (/** @type {string} */ name, /** @type {string} */ text) => make("span", {}, make("i", { class: name }), text);
   const parts = [
-    make("p", { class: "trust-say", role: "status", tabindex: -1 }, found.say[language].replaceAll(" %", "\u00a0%")),
+    make("p", { class: "trust-say", role: "status", tabindex: -1 }, proseOf(found.say)),
     make(
       "div",
       { class: "trust-found" },
