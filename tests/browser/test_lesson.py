@@ -75,6 +75,9 @@ def test_a_tablet_shows_strip_stage_and_heads_on_the_first_screen(visit: Visit) 
     strip, big, cards = box(page, ".strip"), box(page, ".big"), box(page, ".cards")
     assert 0 < big["y"] - strip["y"] - strip["height"] < 40
     assert cards["x"] > big["x"] + big["width"]
+    heights = "n => { const filled = n.offsetHeight; n.replaceChildren(); return [filled, n.offsetHeight] }"
+    filled, empty = page.locator(".rows >> nth=0").evaluate(heights)
+    assert filled == empty  # the place of the first answer is kept
 
 
 def test_the_left_column_stays_beside_the_tabs_and_ends_with_them(visit: Visit) -> None:
