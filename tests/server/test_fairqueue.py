@@ -56,8 +56,12 @@ class Gate:
         return run
 
 
-async def result(queue: FairQueue, visitor: Visitor, work: Callable[[Tell], None]) -> list[Any]:
-    return [message async for message in queue.run(visitor, work)]
+async def result(queue: FairQueue, visitor: Visitor, work: Callable[[Tell], None], told: list[Any] | None = None) -> list[Any]:
+    """What a visitor is told, in `told` as soon as it comes."""
+    told = [] if told is None else told
+    async for message in queue.run(visitor, work):
+        told.append(message)
+    return told
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -70,10 +74,10 @@ async def test_sessions_take_turns() -> None:
     queue, gate = FairQueue(running=1, per_session=4), Gate()
     asks = [asyncio.create_task(result(queue, Visitor("first"), gate.work("first 0")))]
     await until(lambda: gate.begun == ["first 0"])
-    asks += [asyncio.create_task(result(queue, Visitor("first"), gate.work(f"first {i}"))) for i in (1, 2, 3)]
-    asks += [asyncio.create_task(result(queue, Visitor("second"), gate.work("second")))]
-    asks += [asyncio.create_task(result(queue, Visitor("third"), gate.work("third")))]
-    await until(lambda: queue.waiting == 5)
+    names, heard = ("first 1", "first 2", "first 3", "second", "third"), [list[Any]() for _ in range(5)]
+    for name, told in zip(names, heard, strict=True):
+        asks.append(asyncio.create_task(result(queue, Visitor(name.split()[0]), gate.work(name), told)))
+    await until(lambda: queue.waiting == 5 and all(heard))
     gate.opened.set()
     answers = await asyncio.gather(*asks)
     assert gate.begun == ["first 0", "second", "third", "first 1", "first 2", "first 3"]
