@@ -31,7 +31,7 @@ from tests.browser.conftest import (
     upload,
 )
 from tests.browser.proxy import Proxy
-from tests.helpers import free_port
+from tests.helpers import free_port, until
 from tests.hub.server import HubServer
 
 PASTE = """([selector, base64, text]) => {
@@ -407,9 +407,9 @@ def test_the_tab_forgets_its_picture_when_it_is_closed(visit: Visit, url: str) -
         " const r = o.result.transaction('pictures').objectStore('pictures').getAllKeys();"
         " r.onsuccess = () => done(r.result.length); }; })"
     )
-    page.wait_for_function(f"async () => await ({count})() === 1")  # it is kept beside the question
+    until(lambda: page.evaluate(count) == 1)  # wait_for_function takes a promise for true
     other = page.context.new_page()
     page.close()
     other.goto(url)
     other.wait_for_selector(".row")
-    other.wait_for_function(f"async () => await ({count})() === 0")
+    until(lambda: other.evaluate(count) == 0)
