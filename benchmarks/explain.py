@@ -1,13 +1,15 @@
-"""What an explanation costs beside its peers: `python -m benchmarks.explain [--device cuda] [--size 224] [--batches 1,8,32]`.
+"""Compares the engine's speed with other packages: `python -m benchmarks.explain [--device cuda] [--size 224] [--batches
+1,8,32]`.
 
-Everything runs interleaved in one process on the same network and input, from a tensor to native grids in the host's memory,
-after a warm-up; each figure is a median. The network has random weights (speed does not depend on them) and 1,000 classes. The
-engine's copy is the one that `Explainer` makes (BatchNorm folded, channels last). On a GPU it replays CUDA graphs, and rows
-without them stand beside it. The peers get the network as a user would hand it to them; each precision has its own bare forward
-pass.
+All rows run interleaved in one process on the same network and input, from a tensor to the maps on their own cells in the host's
+memory. The first round is a warm-up. Each figure is a median. The network has random weights, on which the speed does not depend,
+and 1,000 classes. The engine's copy is the one that `Explainer` makes (BatchNorm folded, channels last). On a GPU the engine
+replays CUDA graphs, and further rows run without them. The rows "plain convolutions" run without the fused kernels of
+`googlenet.model.convolution`. The other packages get the network as a user would give it to them. Each precision has its own bare
+forward pass.
 
-`difference` is that of all maps of one batch from plain convolutions without a graph in float32: |a − b| / |b|. Memory is what
-one call adds to a fresh process's peak, on a GPU to the peak of torch's own allocations there.
+`difference`: of all maps of one batch from plain convolutions without a graph in float32, |a − b| / |b|. `peak MB`: what one call
+adds to a new process's peak memory; on a GPU, to the peak of torch's own allocations.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ from googlenet.model import GoogLeNet, convolution
 
 TARGET = 207
 PEERS_UP_TO = 64
-"""Larger batches are for the engine alone: nine passes of Captum over 256 pictures take long and tell nothing new."""
+"""Larger batches run in the engine alone: nine passes of Captum over 256 pictures take too long."""
 
 Call = Callable[[], object]
 EngineCall = Callable[[], list[PictureResult]]
@@ -48,13 +50,13 @@ EngineCall = Callable[[], list[PictureResult]]
 
 @contextmanager
 def plain_convolutions() -> Iterator[None]:
-    """Without the fused kernels of `googlenet.model.convolution`."""
+    """Within the block, or in the decorated call, the fused kernels are not used."""
     with patch.object(convolution, "fuses", lambda *_: False):
         yield
 
 
 def engines(batch: int, size: int, device: torch.device) -> dict[str, EngineCall]:
-    """name → one call of the engine that does the whole work for a batch."""
+    """name → a call of the engine for one batch."""
     model = network(device)
     x = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
     questions = {
@@ -78,6 +80,8 @@ def engines(batch: int, size: int, device: torch.device) -> dict[str, EngineCall
             with plain_convolutions():
                 plain(x, questions[""])  # captured now, replayed later
             calls[f"engine, {precision}, plain convolutions"] = partial(plain, x, questions[""])
+        else:
+            calls[f"engine, {precision}, plain convolutions"] = plain_convolutions()(partial(engine, x, questions[""]))
     return calls
 
 
@@ -87,7 +91,7 @@ def network(device: torch.device) -> GoogLeNet:
 
 
 def peers(batch: int, size: int, device: torch.device) -> dict[str, Call]:
-    """name → one call that does the whole work for a batch, on the network as it was trained."""
+    """name → a call of another package, or of the bare forward pass, for one batch on the network as it was trained."""
     model = network(device)
     x = torch.randn(batch, 3, size, size).to(device)
     layers = [model.stage(stage) for stage in STAGES]
@@ -165,7 +169,7 @@ def memory_of(call: Call, device: torch.device) -> int:
 
 
 def seconds_of(call: Call, device: torch.device) -> float:
-    """Seconds until the call's work is done, on a GPU too, which works on after the call returns."""
+    """Seconds until the call's work is done. A GPU may still work when the call returns, so it is synchronised."""
     started = time.perf_counter()
     call()
     if device.type == "cuda":

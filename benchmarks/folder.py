@@ -1,14 +1,14 @@
-"""What `explain FOLDER` reaches of the engine's throughput: `python -m benchmarks.folder [FOLDER] [--pictures 160] [--rounds 3]`.
+"""Compares `explain FOLDER` with the engine alone: `python -m benchmarks.folder [FOLDER] [--pictures 160] [--rounds 3]`.
 
-Without FOLDER, on photographs of 500×375 pixels made from the pictures that come with Gradio: parts of them, enlarged, with the
-noise of a camera, as JPEG of quality 90 (about 100 KB). Rows, in pictures a second, each the median of interleaved rounds:
+Without FOLDER it makes photographs of 500×375 pixels: enlarged parts of pictures that come with Gradio, with noise like a
+camera's, as JPEG of quality 90. Each row is the median of interleaved rounds, in pictures a second:
 
-engine: batches that are decoded and prepared already.
+engine: the model on batches that are already decoded and prepared.
 decode: one thread decodes and prepares; the model does not run.
-in turn: decode, compute and write one batch after the other, in one thread.
-explain: the pipeline, JSON lines to a file that keeps nothing.
-parquet: the pipeline, rows of a table to such a file.
-overlays: the pipeline with `--out`, of a tenth of the pictures.
+in turn: one thread decodes, computes and writes one batch after the other.
+explain: the pipeline, with JSON lines to the null device.
+parquet: the pipeline, with rows of a table to the null device.
+overlays: the pipeline with `--out`, for a tenth of the pictures.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def photographs(folder: Path, count: int) -> None:
 
 
 def contenders(explainer: Explainer, sources: Sequence[Source], out: Path, sink: TextIO) -> dict[str, Callable[[], int]]:
-    """name → a run that returns how many pictures it went through. JSON lines go to `sink`, overlays to the folder `out`."""
+    """name → a run that returns its number of pictures. JSON lines go to `sink`, overlays to the folder `out`."""
     step = explainer.engine.largest
     with Preparation(explainer, None, 1) as prepare:
         batch = [prepared for _, prepared in map(prepare, sources[:step]) if isinstance(prepared, Prepared)]

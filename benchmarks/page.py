@@ -1,6 +1,6 @@
-"""From a photograph chosen on disk to all nine maps on the screen, in Chromium: `python -m benchmarks.page [--rounds 20]`.
+"""Measures the time from choosing a photograph to all nine maps on the screen: `python -m benchmarks.page [--rounds 20]`.
 
-Needs a Chromium and the extra `test`, as the browser tests do.
+It needs a Chromium and the extra `test`, as the browser tests do.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ WATCH = """() => {
     requestAnimationFrame(() => setTimeout(() => { window.took ??= performance.now() - window.chosen; })); })
     .observe(walk, {attributeFilter: ['aria-busy']});
 }"""
-"""The maps are drawn in the task that ends the wait: the frame after it shows them (they fade in for 0.46 s more)."""
+"""The task that ends the wait also draws the maps, so the next frame shows them. They then fade in."""
 
 
 def photograph(number: int) -> bytes:
-    """A JPEG of `SIZE`, another each time."""
+    """A JPEG of `SIZE`, different for each number."""
     file = io.BytesIO()
     Image.open(get_image("lion.jpg")).convert("RGB").resize(SIZE).rotate(number / 4).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
 def in_page(page: Page, rounds: int) -> tuple[list[float], list[int]]:
-    """Milliseconds from the choice of a file to the painted frame, and bytes that the browser received, of each round."""
+    """For each round: milliseconds from the choice of a file to the painted frame, and bytes that the browser received."""
     received: list[int] = []
     network = page.context.new_cdp_session(page)
     network.send("Network.enable")
@@ -85,7 +85,7 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def in_python(explainer: Explainer, number: int) -> tuple[float, float, float, int]:
-    """Milliseconds to decode the photograph, to explain it and to pack the answer; bytes of the picture in the answer."""
+    """Milliseconds to decode a photograph, to explain it and to pack the answer; bytes of the picture in the answer."""
     data = photograph(number)
     decode, image = timed(lambda: open_image(data))
     explain, explanation = timed(lambda: explainer.explain(image))

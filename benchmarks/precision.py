@@ -1,8 +1,8 @@
-"""What bfloat16 changes: `python -m benchmarks.precision FOLDER [--weights SOURCE]`.
+"""Measures what bfloat16 changes: `python -m benchmarks.precision FOLDER [--weights SOURCE]`.
 
-On the first 200 pictures of a folder (shuffled, seed 0): Spearman's rank correlation of each stage's signed map with the one in
-float32, for the same class. On the first 1,000: how the main head's probabilities move and, for each top class that another
-one replaces, by how many logits it led in float32.
+The folder's pictures are shuffled with a fixed seed. On the first 200: Spearman's rank correlation of each stage's signed map
+with that in float32, for the same class. On the first 1,000: the largest change of a probability in the main head and, where the
+top class changes, its lead in float32 in logits.
 """
 
 from __future__ import annotations

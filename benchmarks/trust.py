@@ -1,12 +1,14 @@
-"""What other weightings' maps are worth beside ours: `python -m benchmarks.trust DATA [--weights SOURCE] [--sample 240]`.
+"""Compares our maps with those of other methods and packages: `python -m benchmarks.trust DATA [--weights SOURCE] [--sample
+240]`.
 
-DATA has object boxes, as for `googlenet evaluate --maps`; the pictures whose object's box covers at most a third are asked about
-their true class in the main head. The packages grad-cam and torchcam give Grad-CAM, LayerCAM and Grad-CAM++ of the same network
-in float32, through their public interfaces; Captum gives gradient × activation at each position. Of every map the positive part
-counts. One Explainer hides the same way for all; cells without evidence are hidden last, in one random order.
+DATA has object boxes, as for `googlenet evaluate --maps`. Only pictures whose object's box covers at most a third of them are
+used. The question is their true class in the main head. The packages grad-cam and torchcam compute Grad-CAM, LayerCAM and
+Grad-CAM++ of the same network in float32, through their public interfaces. Captum computes gradient × activation at each
+position. The positive part of each map is used. All maps are tested with the same Explainer. Cells without evidence are hidden
+last, in one random order.
 
-`pointing`: how often the strongest place lies in the object's box. `deletion` (less is better) and `insertion` (more is better):
-area under the class's probability. All in per cent, with 95 % bootstrap intervals over pictures.
+`pointing`: how often the strongest cell lies in the object's box. `deletion` (less is better) and `insertion` (more is better):
+the area under the class's probability. All figures are in per cent, with 95 % bootstrap intervals over pictures.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ Found = dict[tuple[str, str, str], list[float]]
 
 
 def methods(explainer: Explainer, model: GoogLeNet) -> dict[str, Method]:
-    """name → what gives the maps of a picture and its input x (1, 3, S, S)."""
+    """name → a function from a picture and its input x (1, 3, S, S) to maps."""
     layers = [model.stage(stage) for stage in STAGES]
 
     def ours(picture: Boxed, x: Tensor) -> Maps:
@@ -95,7 +97,7 @@ def methods(explainer: Explainer, model: GoogLeNet) -> dict[str, Method]:
 
 
 def small(pictures: list[Boxed], explainer: Explainer) -> Iterator[Boxed]:
-    """Those whose object leaves room to miss it."""
+    """The pictures whose object's box covers at most `SMALL` of what the network sees."""
     preprocess = explainer.config.preprocess
     for picture in pictures:
         rows, columns = pixels(picture.box, preprocess.seen(picture.image.size), preprocess.crop)
@@ -104,7 +106,7 @@ def small(pictures: list[Boxed], explainer: Explainer) -> Iterator[Boxed]:
 
 
 def point(found: Found, picture: Boxed, maps: dict[str, Maps], explainer: Explainer) -> None:
-    """Whether each map's strongest place lies in the object's box."""
+    """Add whether each map's strongest cell lies in the object's box."""
     seen, box = explainer.config.preprocess.seen(picture.image.size), picture.box
     for name, stages in maps.items():
         for stage, heat in stages.items():
@@ -114,7 +116,7 @@ def point(found: Found, picture: Boxed, maps: dict[str, Maps], explainer: Explai
 
 
 def hide(found: Found, picture: Boxed, x: Tensor, maps: dict[str, Maps], explainer: Explainer, rng: np.random.Generator) -> None:
-    """Deletion and insertion in every map's order and in random order, all in one run."""
+    """Add deletion and insertion in each map's order and in random order."""
     side = x.shape[-1]
     keys, orders = [], []
     for stage in STAGES:
@@ -132,7 +134,7 @@ def hide(found: Found, picture: Boxed, x: Tensor, maps: dict[str, Maps], explain
 
 
 def table(found: Found, stage: str, names: list[str]) -> str:
-    """All figures of one stage; each method beside ours on the same pictures."""
+    """One stage's figures, and each method's difference from ours on the same pictures."""
     lines = [
         f"\n### {stage}\n",
         "| method | pointing | minus ours | deletion | minus ours | insertion | minus ours |",

@@ -69,17 +69,19 @@ def parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="show the page in a browser")
     serve.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
-    serve.add_argument("--host", help="address to listen on; default: $GRADIO_SERVER_NAME, else this machine alone")
-    serve.add_argument("--port", type=int, help="default: $GRADIO_SERVER_PORT, else the first free port from 7860")
+    serve.add_argument("--host", metavar="ADDRESS", help="where to listen; default: $GRADIO_SERVER_NAME, else this machine alone")
+    serve.add_argument(
+        "--port", type=int, metavar="NUMBER", help="default: $GRADIO_SERVER_PORT, else the first free port from 7860"
+    )
     serve.add_argument("--share", action="store_true", help="also make a public link, through Gradio's tunnel")
     serve.set_defaults(run=run_serve)
 
-    explain = commands.add_parser("explain", help="explain pictures: one JSON object a line and picture on stdout")
+    explain = commands.add_parser("explain", help="explain pictures: one line of JSON for each on stdout")
     explain.add_argument(
         "images", nargs="+", metavar="IMAGE", help="picture or folder; with --cluster also a data set or its address"
     )
     explain.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
-    explain.add_argument("--head", default="main", choices=HEADS[::-1])
+    explain.add_argument("--head", default="main", choices=HEADS[::-1], help="the classifier to explain; default: main")
     explain.add_argument("--target", metavar="CLASS", help="label or index; default: the head's top class")
     explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class")
     explain.add_argument(
@@ -89,9 +91,9 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument(
         "--stage", action="append", choices=STAGES, help="with --trust: the stage to test, or several; default: the head's last"
     )
-    explain.add_argument("--out", metavar="FOLDER", help="write overlays, a contact sheet and the grids there")
+    explain.add_argument("--out", metavar="FOLDER", help="also write overlays, a contact sheet and the maps as .npz there")
     explain.add_argument("--full-size", action="store_true", help="overlays as large as the picture, not 2,048 pixels at most")
-    explain.add_argument("--format", default="json", choices=("json", "parquet"), help="of stdout; default: JSON lines")
+    explain.add_argument("--format", default="json", choices=("json", "parquet"), help="what stdout gets; default: JSON lines")
     explain.add_argument(
         "--cluster",
         nargs="?",
@@ -105,29 +107,33 @@ def parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="print accuracy and calibration of each head")
     add_arguments(train, evaluate)
 
-    for command in (serve, explain, train, evaluate):
-        command.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-
-    channels = commands.add_parser("channels", help="draw what each channel looks for: one sheet a stage, and an index")
+    channels = commands.add_parser("channels", help="draw what each channel looks for: a sheet for each stage, and an index")
     channels.add_argument("weights", metavar="WEIGHTS", help="a folder or any other SOURCE")
-    channels.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a run that was interrupted goes on there")
-    channels.add_argument("--stage", choices=STAGES, help="this one alone; default: all nine")
-    channels.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    channels.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="an interrupted run continues there")
+    channels.add_argument("--stage", choices=STAGES, help="draw this stage alone; default: all nine")
     channels.set_defaults(run=run_channels)
+
+    for command in (serve, explain, train, evaluate, channels):
+        command.add_argument(
+            "--device",
+            default="auto",
+            choices=("auto", "cpu", "cuda"),
+            help="where to run; auto, the default: a GPU if there is one",
+        )
 
     imports = commands.add_parser("import", help="write any SOURCE as a folder in this program's layout")
     imports.add_argument("source", metavar="SOURCE", help="folder, file or user/repo[@revision][:file]")
-    imports.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    imports.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write")
     imports.add_argument(
         "--normalise", choices=("imagenet", "half"), help="how pictures were normalised in training, where the file does not say"
     )
     imports.set_defaults(run=run_import)
 
     deploy = commands.add_parser("deploy", help="create or update a Hugging Face Space with this page")
-    deploy.add_argument("space", metavar="USER/SPACE")
+    deploy.add_argument("space", metavar="USER/SPACE", help="the Space's name on the Hub")
     deploy.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
     deploy.add_argument("--hardware", metavar="NAME", help="such as cpu-basic or zero-a10g")
-    deploy.add_argument("--private", action="store_true")
+    deploy.add_argument("--private", action="store_true", help="make the Space private")
     deploy.add_argument("--dry-run", action="store_true", help="print what would be done; needs no token")
     deploy.set_defaults(run=run_deploy)
     return top

@@ -1,7 +1,8 @@
-"""An Explanation → pictures: one overlay a stage, and the contact sheet that shows all of it.
+"""Draws an Explanation: one overlay for each stage, and the contact sheet with all of them.
 
-The photograph goes dim and grey where there is no evidence and keeps its colours, under magma's tint, where there is. magma is
-perceptually uniform and keeps its order for colour-blind readers and in grey print. The page draws by the same formula.
+Where there is evidence, the photograph keeps its colours under a tint of the colour map magma. Elsewhere it is dim and grey.
+magma is perceptually uniform: its order is also clear to colour-blind readers and in grey print. The page's script uses the same
+formula.
 """
 
 from __future__ import annotations
@@ -26,48 +27,63 @@ MAGMA: NDArray[np.float32] = matplotlib.colormaps["magma"](np.linspace(0, 1, 256
 BLUES: NDArray[np.float32] = np.stack(
     [np.interp(np.linspace(0, 1, 256), (0, 0.5, 1), channel) for channel in ((2, 20, 140), (6, 96, 215), (23, 205, 255))], axis=1
 ).astype(np.float32)
-"""(256, 3) RGB in 0…255, for evidence against: blue beside magma's orange is told apart by colour-blind readers too."""
+"""(256, 3) RGB in 0…255, for evidence against the class. Colour-blind readers can distinguish blue from magma's orange."""
 
 
 @dataclass(frozen=True)
 class Spotlight:
-    """The numbers of the overlay's formula; `Photograph` and the page's script (js/drawing.js) use the same ones."""
+    """The constants of the overlay's formula, for `Photograph` and for the page's script (js/drawing.js)."""
 
     luminance: tuple[float, float, float] = (0.3, 0.59, 0.11)
     """weights of red, green and blue in the grey picture"""
     dim: float = 0.38
     """brightness of the grey picture where there is no evidence"""
     keep: float = 0.62
-    """part of the picture's own colours where the evidence is strongest"""
+    """share of the picture's own colours where the evidence is strongest"""
     add: float = 0.5
-    """part of magma's colour there"""
+    """share of magma's colour there"""
     tint: tuple[float, float] = (0.2, 0.7)
     """magma's start and range: evidence v has the colour at 0.2 + 0.7 v"""
     hatch_period: int = 8
     """pixels from one line of the hatch to the next"""
     hatch_width: float = 1.5
     hatch_light: int = 60
-    """what a line of the hatch adds, of 255"""
+    """what a line of the hatch adds to a channel of 0…255"""
 
 
 SPOTLIGHT = Spotlight()
 
 TILE = 128 * SPOTLIGHT.hatch_period
-"""Side in pixels of the pieces in which an overlay is drawn: the hatch goes on from one to the next."""
+"""Side in pixels of the tiles in which an overlay is drawn: a multiple of the hatch's period, so that its lines continue."""
 
 PAPER, INK, SOFT, ACCENT, BAR = "#faf8f4", "#1c1a17", "#6b655d", "#f0c3b0", "#e4dfd6"
 
 
 def overlay(image: Image.Image, explanation: Explanation, stage: str, side: int | None = None) -> Image.Image:
-    """The picture under a stage's Grad-CAM, divided by the map's own maximum; hatched where the crop did not look.
+    """Draw a stage's Grad-CAM over the picture. The map is divided by its own maximum.
 
-    `side` bounds the longer side in pixels; None keeps the picture's size.
+    Args:
+        image: the picture, RGB.
+        explanation: of this picture.
+        stage: a stage that the asked head sees.
+        side: the longer side of the result in pixels at most; None keeps the picture's size.
+
+    Returns:
+        RGB; hatched where the crop left the picture out.
+
+    Example:
+        >>> from PIL import Image
+        >>> from googlenet import Explainer
+        >>> image = Image.new("RGB", (320, 240))
+        >>> explanation = Explainer.from_pretrained("weights", device="cpu").explain(image, target="lion")
+        >>> overlay(image, explanation, "4c", side=160).size
+        (160, 120)
     """
     return overlays(image, explanation, [stage], side)[0]
 
 
 def overlays(image: Image.Image, explanation: Explanation, stages: Sequence[str], side: int | None = None) -> list[Image.Image]:
-    """`overlay` for several stages, which share what does not depend on the stage."""
+    """`overlay` for several stages. They share the work that does not depend on the stage."""
     if side is not None and max(image.size) > side:
         scale = side / max(image.size)
         image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX)
@@ -76,7 +92,7 @@ def overlays(image: Image.Image, explanation: Explanation, stages: Sequence[str]
     box = Box(seen.x0 * across, seen.y0 * down, seen.x1 * across, seen.y1 * down)
     grids = [explanation.branch_grids[stage].sum(axis=0).clip(min=0) for stage in stages]
     drawn = [Image.new("RGB", image.size) for _ in stages]
-    for tile in tiles(image.size, TILE):  # which bounds the memory
+    for tile in tiles(image.size, TILE):  # a tile at a time bounds the memory
         left, top = tile[:2]
         inside = Box(box.x0 - left, box.y0 - top, box.x1 - left, box.y1 - top)
         photograph = Photograph.of(image.crop(tile), inside)
@@ -88,29 +104,29 @@ def overlays(image: Image.Image, explanation: Explanation, stages: Sequence[str]
 
 LEVELS = np.arange(256) / 255
 BRIGHTEST = SPOTLIGHT.keep + SPOTLIGHT.add
-"""White in full light is brighter than white. What is added up is so much darker, so that nothing is cut off before the end."""
+"""The formula's value for white at full evidence, above 1. Sums are divided by it, and multiplied at the end, against clipping."""
 BRIGHTENED: list[int] = (np.arange(256) * BRIGHTEST).round().clip(0, 255).astype(int).tolist()
 KEPT: list[int] = (np.arange(256) * SPOTLIGHT.keep / BRIGHTEST).round().astype(int).tolist()
-"""a channel of the picture → what is kept of it in full light"""
+"""value of a channel of the picture → what is kept of it at full evidence"""
 LIGHT: list[int] = (LEVELS * LEVELS * (3 - 2 * LEVELS) * 255).round().astype(int).tolist()
-"""level of heat → how much is seen of the lit picture, by smoothstep: the edge of the light is soft"""
+"""level of evidence → opacity of the lit picture, by smoothstep, which gives the light a soft edge"""
 ADDED = MAGMA[((SPOTLIGHT.tint[0] + SPOTLIGHT.tint[1] * LEVELS) * 255).astype(int)] * (SPOTLIGHT.add / BRIGHTEST)
 TINT = ADDED.round().astype(np.uint8).tobytes()
-"""level of heat → RGB that is added in full light"""
+"""level of evidence → RGB that is added to the picture"""
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """What a picture gives to each of its overlays. Pillow and tables of 256 levels draw several times as fast as NumPy."""
+    """What all overlays of a picture share. Pillow with tables of 256 levels is faster here than NumPy."""
 
     grey: Image.Image
-    """without evidence: dim, and hatched outside the crop"""
+    """the picture without evidence: dim, grey, and hatched outside the crop"""
     kept: Image.Image
-    """in full light, without magma's tint"""
+    """the picture at full evidence, without magma's tint"""
 
     @classmethod
     def of(cls, image: Image.Image, box: Box) -> Photograph:
-        """An RGB picture of which the crop kept `box`."""
+        """From an RGB picture, of which the crop kept `box` in pixels."""
         red, green, blue = (weight * SPOTLIGHT.dim / BRIGHTEST for weight in SPOTLIGHT.luminance)
         y, x = np.ogrid[: image.height, : image.width]
         unseen = (x + 0.5 < box.x0) | (x + 0.5 > box.x1) | (y + 0.5 < box.y0) | (y + 0.5 > box.y1)
@@ -121,16 +137,16 @@ class Photograph:
         return cls(grey.convert("RGB"), image.point(KEPT * 3))
 
     def under(self, heat: NDArray[np.float32]) -> Image.Image:
-        """The picture under heat (height, width) in 0…1, which is 0 outside the crop."""
+        """The overlay for evidence (height, width) in 0…1, which is 0 outside the crop."""
         level = Image.fromarray((heat * 255 + 0.5).astype(np.uint8))
         light = level.point(LIGHT)
         level.putpalette(TINT)
-        lit = ImageChops.add_modulo(self.kept, level.convert("RGB"))  # never above 255, and ten times as fast as `add`
+        lit = ImageChops.add_modulo(self.kept, level.convert("RGB"))  # the sum is never above 255, and this is faster than `add`
         return Image.composite(lit, self.grey, light).point(BRIGHTENED * 3)
 
 
 def sheet(image: Image.Image, explanation: Explanation) -> Image.Image:
-    """The contact sheet: the picture, nine stages in three acts over the heads that they lead to, filter shares under each."""
+    """Draw the contact sheet: the picture, the nine stages' overlays and branch shares, the three heads' predictions."""
     cell, gap, margin = 176, 12, 40
     act = 3 * cell + 2 * gap
     width = 2 * margin + cell * 2 + 3 * (act + 2 * gap)
@@ -158,6 +174,7 @@ def sheet(image: Image.Image, explanation: Explanation) -> Image.Image:
 
 
 def describe(explanation: Explanation) -> str:
+    """The question in words."""
     question = explanation.question
     assert question.target is not None
     asked = f"Evidence of the {question.head} head for {explanation.labels[question.target]}"
@@ -165,6 +182,7 @@ def describe(explanation: Explanation) -> str:
 
 
 def weights_of(explanation: Explanation) -> str:
+    """The weights in words: source, commit and SHA-256."""
     weights = explanation.weights
     revision = f"@{weights.revision[:12]}" if weights.revision else ""
     return f"Weights: {weights.source}{revision}, SHA-256 {weights.sha256[:12]}"
@@ -204,7 +222,7 @@ def draw_head(draw: ImageDraw.ImageDraw, explanation: Explanation, head: str, at
 
 
 def percent(p: float) -> str:
-    """A share that rounding does not make untrue: never "100 %" or "0 %"."""
+    """A share in per cent. Rounding never gives "100 %" or "0 %"."""
     if p >= 0.995:
         return "> 99 %"
     if p < 0.001:

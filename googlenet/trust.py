@@ -1,8 +1,8 @@
-"""How far a map can be trusted on one picture: deletion and insertion curves, and the same map with randomised weights.
+"""Tests how far a map can be trusted on one picture: deletion and insertion curves, and randomised weights.
 
-Deletion and insertion (Petsiuk et al., RISE, 2018) hide or show the brightest places first and ask the network again. The sanity
-check draws the weights anew from the heads down to a stage (Adebayo et al., 2018): a map that depends on what the network has
-learnt must change.
+Deletion and insertion (Petsiuk et al., RISE, 2018) hide or show the places with most evidence first and ask the network again.
+The sanity check (Adebayo et al., 2018) draws the weights anew from the heads down to a stage: a map that depends on what the
+network has learnt must change.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ def examine(
 ) -> Explanation:
     """Explain one picture, and test how far the maps of some stages can be trusted on it.
 
-    A stage costs about eighty passes through the network: some two seconds on two CPU cores.
+    A stage costs 78 forward passes and one backward pass, which take seconds on a CPU.
 
     Args:
-        explainer: answers the questions; it stays free for others between batches.
+        explainer: answers the questions. Other threads' passes may run between the batches.
         image: a PIL image, the path of a file, or a file's bytes.
         question: head, class, contrast (`Explainer.question`).
         stages: those to test; by default the last one that the head sees.
-        progress: called with the part that is done, 0…1.
+        progress: called with the share of the work that is done, 0…1.
 
     Returns:
-        Explanation: its `trust` has what was found, by stage (`googlenet.verdict.Trust`): deletion and insertion curves beside
-        those in random order, the map of the network with randomised weights, and a sentence.
+        Explanation: its `trust` has a `googlenet.verdict.Trust` for each stage: deletion and insertion curves beside those in
+        random order, the map of the network with randomised weights, and a sentence.
 
     Raises:
         PictureError: the picture cannot be read.
@@ -79,7 +79,7 @@ def examine(
 def examine_prepared(
     explainer: Explainer, x: Tensor, explanation: Explanation, stages: Sequence[str], progress: Progress = lambda share: None
 ) -> Explanation:
-    """`examine` for a picture that is prepared, x (1, 3, S, S), and explained already."""
+    """`examine` for a picture that is already prepared, x (1, 3, S, S) float32, and explained."""
 
     def progress_in(done: int) -> Progress:
         return lambda share: progress((done + share) / len(stages))
@@ -89,7 +89,7 @@ def examine_prepared(
 
 
 def trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: str, progress: Progress) -> Trust:
-    """The test of one stage's map on a prepared picture x (1, 3, S, S)."""
+    """Test one stage's map on a prepared picture x (1, 3, S, S) float32."""
     question, grid = explanation.question, explanation.grids[stage]
     assert question.target is not None
     noise = np.random.default_rng(0).standard_normal(grid.shape).astype(np.float32)
@@ -115,7 +115,7 @@ def trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: s
 
 
 def order(grid: NDArray[np.floating], side: int) -> Tensor:
-    """A map on its own cells → (side, side) int64: each pixel's place when the brightest comes first."""
+    """A map on its own cells → (side, side) int64: each pixel's rank, 0 for the highest value."""
     heat = torch.from_numpy(light(grid, side))
     return heat.flatten().argsort(descending=True, stable=True).argsort().reshape(side, side)
 
@@ -123,13 +123,22 @@ def order(grid: NDArray[np.floating], side: int) -> Tensor:
 def curves(
     explainer: Explainer, x: Tensor, target: int, orders: Tensor, steps: int, progress: Progress = lambda share: None
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Deletion and insertion curves of one prepared picture x (1, 3, S, S) in M orders of its pixels (M, S, S).
+    """Measure deletion and insertion curves of one prepared picture.
 
-    Returns for each head two arrays (M, steps + 1): the class's probability, from nothing hidden (shown) to everything.
+    Args:
+        explainer: classifies the pictures.
+        x: (1, 3, S, S) float32.
+        target: the class, as an index.
+        orders: (M, S, S) int64, M orders of the pixels (`order`).
+        steps: of a curve.
+        progress: called with the share of the work that is done, 0…1.
+
+    Returns:
+        head → deletion and insertion, (M, steps + 1) each: the class's probability from nothing to everything hidden (shown).
     """
     side, count = x.shape[-1], len(orders)
     counts = torch.linspace(0, side * side, steps + 1).round()[1:-1]
-    first = (orders[:, None] < counts[None, :, None, None]).flatten(0, 1)  # (M · (steps − 1), S, S): the brightest of them
+    first = (orders[:, None] < counts[None, :, None, None]).flatten(0, 1)  # (M · (steps − 1), S, S)
     hidden = torch.cat((torch.zeros(1, side, side).bool(), torch.ones(1, side, side).bool(), first, ~first))
     found: dict[str, list[NDArray[np.float32]]] = {}
     batches, lanes = hidden.split(explainer.engine.largest), len(explainer.passes.engines)
@@ -163,10 +172,10 @@ def randomise(model: GoogLeNet, stage: str | None, seed: int = 0) -> None:
 
 
 def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """Spearman's, over all cells of two maps of one shape; 0 where one of them is the same everywhere."""
+    """Spearman's rank correlation of the cells of two maps of one shape; 0 where one map is constant."""
 
     def ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Places in ascending order; equal values share the mean of theirs."""
+        """Ranks in ascending order; equal values have the mean of their ranks."""
         _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
         return (counts.cumsum() - (counts - 1) / 2)[place.ravel()]
 

@@ -1,6 +1,6 @@
-"""What a test of a map found on one picture, as numbers and as a sentence in English or Korean. NumPy alone.
+"""The result of testing a map on one picture, as numbers and as a sentence in English or Korean. NumPy alone, no torch.
 
-`googlenet.trust` makes it.
+`googlenet.trust` runs the test.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 CLEAR = 0.05
-"""The area between two curves, as a part of the probability of the whole picture, from which they count as different."""
+"""Two curves count as different from this area between them, as a share of the whole picture's probability."""
 
 ALIKE, PARTLY = 0.5, 0.2
-"""The rank correlations from which the map of a network with randomised weights counts as alike, and as alike in part."""
+"""The rank correlations from which the map with randomised weights counts as alike, and as partly alike."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """How the asked class fares when a picture is hidden in the order of a stage's map, and what a map without meaning is."""
+    """One stage's deletion and insertion curves, those in random order, and its map with randomised weights."""
 
     head: str
     label: str
     """of the asked class"""
     steps: tuple[float, ...]
-    """0…1: the part of the picture that is hidden (deletion) or shown (insertion)"""
+    """0…1: the share of the picture that is hidden (deletion) or shown (insertion)"""
     deletion: tuple[float, ...]
-    """the asked class's probability in the asked head, the brightest places hidden first"""
+    """the asked class's probability in the asked head; the places with most evidence are hidden first"""
     insertion: tuple[float, ...]
-    """the brightest places shown first"""
+    """the same; the places with most evidence are shown first"""
     random_deletion: tuple[float, ...]
-    """in the order of a random map with as many cells"""
+    """in the order of a random map with as many cells as the stage's"""
     random_insertion: tuple[float, ...]
     randomised: NDArray[np.float32]
     """(4, H, W): the stage's branch maps after the weights from the heads down to this stage were drawn anew"""
@@ -51,7 +51,7 @@ class Trust:
         }
 
     def sentence(self, language: str = "en") -> str:
-        """What hiding the brightest tenth does beside a random tenth, what the curves say, and the randomised weights."""
+        """The result in words: hiding the brightest tenth and a random tenth, both curves, and the randomised weights."""
         tenth = round((len(self.steps) - 1) / 10)
         drop, random_drop = (curve[0] - curve[tenth] for curve in (self.deletion, self.random_deletion))
         clear = CLEAR * self.deletion[0]
@@ -99,7 +99,7 @@ VERDICTS = {
         (False, False): "두 시험 모두에서 지도가 무작위보다 낫지 않습니다. 이 사진에서는 이 지도를 믿지 마세요.",
     },
 }
-"""language → (better than chance at hiding, at showing) → what to make of it."""
+"""language → (better than chance at deletion, at insertion) → the sentence."""
 
 RANDOMISED = {
     "en": {
@@ -116,11 +116,11 @@ RANDOMISED = {
         "사진 자체를 보여 줍니다.",
     },
 }
-"""language → how alike the map stays → what it means."""
+"""language → how alike the map stays → the sentence."""
 
 
 def percent(p: float, language: str = "en") -> str:
-    """A probability in words that rounding does not make untrue: never "100 %" or "0 %"."""
+    """A probability in per cent. Rounding never gives "100 %" or "0 %"."""
     if p >= 0.995:
         return "over 99 %" if language == "en" else "99 % 이상"
     if p < 0.001:

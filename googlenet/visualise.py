@@ -1,12 +1,12 @@
-"""What a channel looks for, as a picture: one that makes the channel respond as much as it can.
+"""Draws what a channel looks for: a picture that is optimised to make the channel respond as much as possible.
 
-Olah et al., "Feature Visualization", 2017. The picture is a sum of waves (its Fourier transform is what is learnt), so that
-large and small structures grow at the same pace. Its three colours are those along which natural pictures vary, without
-correlation. At each step it is moved, turned and scaled, so that only what survives this is learnt. What grows is the channel's
-mean before its ReLU: after it, a channel that does not respond at the start would have no gradient.
+The method is that of Olah et al., "Feature Visualization", 2017. The picture's Fourier coefficients are optimised, so that large
+and small structures grow at the same pace. Its three colour axes are those of natural pictures, which are uncorrelated. At each
+step the picture is moved, turned and scaled: only structures that survive this grow. The objective is the channel's mean before
+its ReLU, since a channel that does not respond at the start has no gradient after it.
 
-Unlike there, the contrast is fixed: each step's picture is brought to the contrast of a photograph, its colours to less. So no
-picture saturates, none stays grey, and 40 steps suffice.
+Unlike in the article, the contrast is fixed: each step's picture is normalised to the contrast of a photograph. No picture then
+saturates or stays grey, and few steps suffice.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from googlenet.model.network import FusedInception
 from googlenet.pictures.images import Preprocess
 
 SIDE = 112
-"""Side in pixels of the picture that is learnt."""
+"""Side in pixels of the picture that is optimised."""
 TILE = 56
 """Side in pixels of the picture that is kept."""
 STEPS = 40
 RATE = 0.02
-"""Largest learning rate of Adam on the waves' amplitudes. It grows to this over `WARM_UP` steps, then falls to nothing."""
+"""The largest learning rate of Adam on the Fourier coefficients. The rate rises over `WARM_UP` steps, then falls to 0."""
 WARM_UP = 8
 MARGIN = 12
-"""Pixels by which a picture is moved at most, to either side of its middle."""
+"""The largest shift of a picture in pixels, in each direction."""
 TURN, SCALE = 12.0, 0.15
 """Largest rotation in degrees, largest change of size."""
 CONTRAST = 1.1
-"""Standard deviation of the brightness before the sigmoid: 0.23 after it, as in photographs."""
+"""Standard deviation of the brightness before the sigmoid, which makes the contrast that of a photograph."""
 FALL = 1.25
-"""A wave's amplitude and its pace fall with this power of its frequency; photographs have 1, more makes less noise."""
+"""A coefficient's scale falls with this power of its frequency. Photographs have about 1; a larger power makes less noise."""
 COLOURFUL = 0.65
-"""Largest standard deviation of the two directions of colour, as a part of the brightness' own."""
+"""The largest standard deviation of the two colour axes, as a share of that of the brightness."""
 
 COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
-"""RGB of the three directions along which natural pictures' colours vary, brightness first (Lucid's constant, from ImageNet)."""
+"""RGB of the three uncorrelated colour axes of natural pictures, brightness first (a constant of the library Lucid)."""
 
 Progress = Callable[[float], None]
 
@@ -63,16 +63,16 @@ def visualise(
     """Make the pictures that channels of one stage respond to most, all in one batch.
 
     Args:
-        model: as `GoogLeNet.for_inference` gives it, on the device to use. Nobody else may use it meanwhile.
+        model: as `GoogLeNet.for_inference` gives it, on the device to use. No other thread may use it at the same time.
         preprocess: how the weights want their pictures normalised.
         stage: one of `googlenet.architecture.STAGES`.
         channels: indices among the stage's channels.
-        steps: of optimisation.
+        steps: of the optimisation.
         seed: of the first picture and of its movements.
-        progress: called with the part that is done, 0…1.
+        progress: called with the share of the work that is done, 0…1.
 
     Returns:
-        (N, TILE, TILE, 3) RGB.
+        (N, TILE, TILE, 3) uint8, RGB.
 
     Source: Olah et al., "Feature Visualization", 2017.
 
@@ -104,7 +104,7 @@ def visualise(
 
 
 def picture(waves: Tensor) -> Tensor:
-    """Amplitudes (N, 3, S, S // 2 + 1, 2) → RGB (N, 3, S, S) in 0…1, with a photograph's contrast."""
+    """Fourier coefficients (N, 3, S, S // 2 + 1, 2) → RGB (N, 3, S, S) in 0…1, with a photograph's contrast."""
     side = waves.shape[2]
     rows, columns = torch.fft.fftfreq(side, device=waves.device), torch.fft.rfftfreq(side, device=waves.device)
     frequency = (rows[:, None] ** 2 + columns**2).sqrt().clamp(min=1 / side)
@@ -118,7 +118,7 @@ def picture(waves: Tensor) -> Tensor:
 
 
 def moved(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Pictures (N, 3, S, S), each moved, turned and scaled in its own way; what comes in at the edges is mirrored."""
+    """Move, turn and scale each of (N, 3, S, S) pictures at random. The edges are mirrored."""
     n, side = len(x), x.shape[-1]
     turn, size, across, down = (torch.rand(4, n, generator=generator) * 2 - 1).to(x.device)
     angle, scale = turn * math.radians(TURN), 1 + size * SCALE
@@ -130,9 +130,9 @@ def moved(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def responding(model: GoogLeNet, stage: str, channels: Sequence[int]) -> Callable[[Tensor], Tensor]:
-    """A function from N pictures (N, 3, S, S), normalised, to the response (N,) of each one's own channel of a stage.
+    """A function from N normalised pictures (N, 3, S, S) to responses (N,): of picture i, that of channel i of `channels`.
 
-    It is the mean over cells of what the ReLU would cut at 0. No later stage is computed, and of this one only what leads there.
+    A response is the mean over cells before the ReLU. Later stages are not computed, nor this stage's other channels.
     """
     copied = model.twin()
     module = copied.stage(stage)
@@ -142,7 +142,7 @@ def responding(model: GoogLeNet, stage: str, channels: Sequence[int]) -> Callabl
 
 
 class Responses(nn.Module):
-    """In place of a stage's module: (N, K, H, W) → (N,), picture i's mean of channel i before its ReLU."""
+    """Replaces a stage's module: (N, K, H, W) → (N,), the mean of channel i before its ReLU, for picture i."""
 
     def __init__(self, module: FusedInception, channels: Sequence[int]) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class Responses(nn.Module):
         last: list[ConvReLU] = [module.reduce, module.three, module.five, module.branch4[1]]  # type: ignore[list-item]
         self.before = nn.ModuleList(before)
         self.kernels: list[tuple[int, NDArray[np.intp], Tensor, Tensor]] = []
-        """of each branch that is asked: its index, which pictures, kernels (n, K, k, k), biases (n,)"""
+        """for each branch with some of the channels: its index, the pictures' indices, kernels (n, K, k, k), biases (n,)"""
         for branch, conv in enumerate(last):
             pictures = np.flatnonzero(branches == branch)
             rows = np.asarray(channels)[pictures] - starts[branch]

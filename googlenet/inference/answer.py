@@ -1,4 +1,4 @@
-"""A pass's numbers for one picture → its Explanation: probabilities, places in the picture, channels by branch."""
+"""Makes an Explanation of a pass's results for one picture: probabilities, places in the picture, channels by branch."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def explanation_of(
     config: ModelConfig,
     provenance: Provenance,
 ) -> Explanation:
-    """Make the Explanation of one picture from a pass's numbers.
+    """Make the Explanation of one picture.
 
     Args:
-        result: what the pass gave for the picture.
+        result: the pass's results for the picture.
         size: (width, height) in pixels of the picture before its preparation.
-        question: what was asked; without a target, the pass chose the head's top class.
-        model: what ran, for the number of channels of each branch.
+        question: the question; where it names no class, `result` holds the head's top class.
+        model: the network, for the number of channels of each branch.
         config: of the weights.
         provenance: of the weights.
     """

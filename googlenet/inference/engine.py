@@ -1,12 +1,12 @@
-"""How one pass runs on a device.
+"""Runs one pass on a device.
 
-A CPU runs the pass as it is. On a GPU, launching its thousand kernels takes 12 to 15 ms, whatever they compute. So the pass,
-still Captum's, is captured once in a CUDA graph for each batch size of `SIZES` and replayed: one picture at 192 pixels then took
-2 ms on an H100, with the same numbers. A graph reads from fixed addresses on the device: pictures, and questions as numbers.
-Its results are one tensor, copied to the host at once.
+A CPU runs the pass as it is. On a GPU, launching its thousand kernels takes several times as long as a small batch's computation.
+So the pass, still Captum's, is captured once in a CUDA graph for each batch size of `SIZES`, and replayed. The numbers are the
+same. A graph reads from fixed addresses on the device: pictures, and questions as numbers. Its results are one tensor, which is
+copied to the host at once.
 
-A GPU computes in float32, its convolutions with TF32 as torch does by default: bfloat16 took 8 % less time for one picture and
-18 % less for 256, and moved the maps by 1 to 2 %.
+A GPU computes in float32, its convolutions with TF32, as torch does by default: bfloat16 gains little there and changes the maps.
+`bash benchmarks/gpu.sh` measures both choices: the rows "no graph" and "bfloat16".
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from googlenet.inference.gradcam import GradCamResult, as_tensor, one_pass
 from googlenet.model import GoogLeNet
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-"""Batch sizes that a GPU has graphs for; a batch between two of them is padded."""
+"""The batch sizes of a GPU's graphs. A batch between two sizes is padded."""
 
 FIRST = (8, 1)
-"""Sizes that are captured at the start: one visitor, and a few at once. The others follow at their first use."""
+"""The batch sizes that are captured at the start, for one visitor and for a few. The others are captured at their first use."""
 
 LARGEST_ON_CPU = 8
-"""Pictures of one pass on a CPU. More would make everyone wait for the whole pass, fewer would take more passes."""
+"""The most pictures of one pass on a CPU. Larger passes delay every request in them; smaller ones cost more a picture."""
 
 logger = logging.getLogger(__name__)
 
 Layout = dict[str, tuple[slice, tuple[int, ...]]]
-"""name → where one picture's row of results holds it, and its shape"""
+"""name → its place in a picture's row of results, and its shape"""
 
 
 @dataclass(frozen=True)
 class PictureResult:
-    """One picture's part of a pass, on the host."""
+    """One picture's results of a pass, in the host's memory."""
 
     row: NDArray[np.float32]
-    """(numbers,): a view, which keeps the whole batch in memory"""
+    """(numbers,): a view of the whole batch's results, which stay in memory with it"""
     layout: Layout
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
@@ -58,7 +58,7 @@ class PictureResult:
         return self.row[where].reshape(shape)
 
     def get(self, name: str) -> NDArray[np.float32] | None:
-        """None for the logits of a head that the model lacks."""
+        """As `[]`; None for the logits of a head that the model lacks."""
         return self[name] if name in self.layout else None
 
     def copy(self) -> PictureResult:
@@ -67,7 +67,7 @@ class PictureResult:
 
 
 def pack(result: GradCamResult) -> tuple[Tensor, Layout]:
-    """A pass's results → one tensor (N, numbers) float32 and what lies where. Indices up to 2²⁴ are exact in float32."""
+    """A pass's results → one tensor (N, numbers) float32, and its layout. Indices up to 2²⁴ are exact in float32."""
     named = {"target": result.targets}
     named |= {head: logits for head, logits in zip(HEADS, result.logits, strict=True) if logits is not None}
     named |= result.branch_maps
@@ -84,32 +84,45 @@ def pack(result: GradCamResult) -> tuple[Tensor, Layout]:
 
 
 class Engine:
-    """One model on its device. Only one call may run at a time: its graphs share their memory."""
+    """Runs one model on its device. Only one call may run at a time, since the graphs share their memory."""
 
     def __init__(self, model: GoogLeNet, size: int, *, graphs: bool | None = None, largest: int | None = None) -> None:
-        """`size`: side of the pictures in pixels. `graphs`: whether to pad and replay, by default only on a GPU. On a CPU a
-        replay computes the pass again. `largest`: the most pictures of one pass."""
+        """
+        Args:
+            model: as `GoogLeNet.for_inference` gives it, on its device.
+            size: side of the pictures in pixels.
+            graphs: whether to pad and replay; by default only on a GPU. On a CPU a replay computes the pass again (for tests).
+            largest: the most pictures of one pass; by default the device's.
+        """
         self.model, self.size = model, size
         self.device = next(model.parameters()).device
         self.graphs = self.device.type == "cuda" if graphs is None else graphs
         self.largest = largest or (SIZES[-1] if self.device.type == "cuda" else LARGEST_ON_CPU)
         self.heads = HEADS if model.aux1 is not None else HEADS[-1:]
         self.passes = 0
-        """passes so far"""
+        """how many passes have run"""
         self.plans: dict[tuple[int, tuple[str, ...], bool], Plan] = {}
         self.inputs: Inputs | None = None
 
     def warm_up(self) -> dict[str, tuple[int, int]]:
-        """Do beforehand what the first question would have to wait for. Returns stage → (rows, columns) of its map."""
+        """Run first passes, so that the first question need not wait. Returns stage → (rows, columns) of its map."""
         for n in FIRST if self.graphs else (1,):
             n = min(n, self.largest)
             results = self(torch.zeros(n, 3, self.size, self.size), [Question()] * n)
         return {stage: (grid.shape[1], grid.shape[2]) for stage, grid in ((stage, results[0][stage]) for stage in STAGES)}
 
     def __call__(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]:
-        """Answer one question for each prepared picture of x (N, 3, S, S) float32, in as few passes as memory allows.
+        """Answer one question for each picture, in as few passes as the memory allows.
 
-        Raises UserError where one picture is too large for the GPU's memory, or the GPU is lost.
+        Args:
+            x: (N, 3, S, S) float32, prepared pictures on the host.
+            questions: one for each picture, checked (`googlenet.inference.questions`).
+
+        Returns:
+            list[PictureResult]: in the order of the pictures.
+
+        Raises:
+            UserError: the GPU's memory is too small for one picture, or the GPU fails.
         """
         results: list[PictureResult] = []
         while len(results) < len(x):
@@ -123,7 +136,7 @@ class Engine:
         return results
 
     def halve(self, n: int) -> None:
-        """Lower `largest` to half of n, because the GPU's memory did not hold n pictures. Raises UserError where n is one."""
+        """Set `largest` to half of n after the GPU's memory was too small for n pictures. Raises UserError where n is 1."""
         if n == 1:
             raise UserError("The GPU's memory is too small for one picture; use --device cpu.") from None
         self.largest = n // 2
@@ -149,8 +162,10 @@ class Engine:
         return [PictureResult(row, layout) for row in host.numpy()]
 
     def plan(self, n: int, heads: tuple[str, ...], channels: bool) -> Plan:
-        """The plan for n pictures, made at first use. All heads at once cost 4 % more than the main head alone, so that two plans
-        a size serve all questions."""
+        """The plan for n pictures, made at first use.
+
+        A batch size has two plans, for the main head alone and for all heads, which costs little more (`benchmarks.explain`).
+        """
         key = next(size for size in SIZES if size >= n), heads if heads == HEADS[-1:] else self.heads, channels
         plan = self.plans.get(key)
         if plan is None:
@@ -164,22 +179,24 @@ class Engine:
 
 
 class Inputs(NamedTuple):
-    """What a graph reads, at fixed addresses on the device. All batch sizes share them."""
+    """The tensors that a graph reads, at fixed addresses on the device. All batch sizes share them."""
 
     x: Tensor
     """(N, 3, S, S) float32, channels last"""
     questions: Tensor
     """(N, 6) int64, as `gradcam.as_tensor` makes them"""
     pool: Any
-    """the memory that all graphs share, which is safe since one runs at a time and its results leave before the next"""
+    """the memory that all graphs share: one runs at a time, and its results are copied before the next"""
 
     @classmethod
     def on(cls, device: torch.device, n: int, size: int) -> Inputs:
+        """Inputs for n pictures of `size` pixels a side."""
         x = torch.zeros(n, 3, size, size, device=device).to(memory_format=torch.channels_last)
         questions = as_tensor([Question()] * n).to(device)
         return cls(x, questions, torch.cuda.graph_pool_handle() if device.type == "cuda" else None)
 
     def first(self, n: int) -> Inputs:
+        """The first n pictures' part, at the same addresses."""
         return Inputs(self.x[:n], self.questions[:n], self.pool)
 
 
@@ -195,26 +212,27 @@ class Plan:
             self.flat, self.layout = self.compute()
 
     def compute(self) -> tuple[Tensor, Layout]:
+        """Run the pass on the inputs."""
         return pack(one_pass(self.model, self.inputs.x, self.inputs.questions, self.heads, channels=self.channels))
 
     def capture(self) -> None:
-        """Record the pass. Before that it runs three times: cuDNN chooses its kernels, and a lack of memory shows."""
+        """Capture the pass. It first runs three times: cuDNN then chooses its kernels, and a lack of memory raises."""
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side), fastest_kernels():
             for _ in range(3):
                 self.compute()
         side.synchronize()
-        torch.cuda.empty_cache()  # the graph's memory is its own: give back what the three passes took
+        torch.cuda.empty_cache()  # the graph has memory of its own: free that of the three passes
         graph = torch.cuda.CUDAGraph()
-        # thread_local: meanwhile other threads prepare pictures, or load other weights to this GPU
+        # thread_local: other threads may prepare pictures or load other weights to this GPU at the same time
         recording = torch.cuda.graph(graph, pool=self.inputs.pool, stream=side, capture_error_mode="thread_local")
         with fastest_kernels(), recording:
             self.flat, self.layout = self.compute()
         self.graph = graph
 
     def replay(self, x: Tensor, questions: Tensor) -> Tensor:
-        """Results (n, numbers) for n pictures, at most as many as the plan's; valid until the next replay of any plan."""
+        """Results (n, numbers) for n pictures, at most the plan's size. They are valid until the next replay of any plan."""
         n, inputs = len(x), self.inputs
         if self.graph is None:
             inputs.x[:n], inputs.questions[:n] = x, questions
@@ -227,14 +245,14 @@ class Plan:
 
 
 def lost(error: RuntimeError) -> UserError:
-    """The error for a GPU that failed. After that, every call of the GPU fails until the process ends."""
+    """The error for a GPU that failed. Every later call of the GPU fails too, until the process ends."""
     logger.error("The GPU is lost.", exc_info=error)
     return UserError("The GPU does not answer any more; restart the program, with --device cpu if it happens again.")
 
 
 @contextmanager
 def fastest_kernels() -> Iterator[None]:
-    """Let cuDNN try its kernels for each shape and keep the fastest."""
+    """Within the block, cuDNN tries its kernels for each shape and keeps the fastest."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
     try:

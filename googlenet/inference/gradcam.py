@@ -20,7 +20,7 @@ from googlenet.explanation import Question
 from googlenet.model import GoogLeNet, HeadLogits
 
 FOR, AGAINST = 5, 3
-"""How many channels of a stage are named: those with the most evidence for the class, and those with the most against it."""
+"""How many channels of a stage are named: with the most evidence for the class, and with the most against it."""
 
 
 class ChannelMaps(NamedTuple):
@@ -29,21 +29,22 @@ class ChannelMaps(NamedTuple):
     indices: Tensor
     """(N, FOR + AGAINST) int64, among the stage's channels"""
     shares: Tensor
-    """(N, FOR + AGAINST) float32 in −1…1: part of the evidence. The wrong sign: there are no more such channels"""
+    """(N, FOR + AGAINST) float32 in −1…1: shares of the evidence. A wrong sign: the stage has no more such channels"""
     maps: Tensor
     """(N, FOR + AGAINST, H, W) float32, signed, in logit units: α_k A_k"""
 
 
 class GradCamResult(NamedTuple):
-    """What one pass through the network gives for a batch of N images."""
+    """The results of one pass through the network for a batch of N images."""
 
     logits: HeadLogits
     """(N, classes) float32 of each head, detached"""
     targets: Tensor
-    """(N,) int64: the classes asked about, the head's top class where none was named"""
+    """(N,) int64: the asked classes; the head's top class where a question names none"""
     branch_maps: dict[str, Tensor]
-    """stage → (N, 4, H, W) float32, signed, in logit units, the branches in the order of `BRANCHES`; the stages that the
-    deepest asked head sees. A stage behind an image's own head is zero for that image."""
+    """stage → (N, 4, H, W) float32, signed, in logit units, in the order of `BRANCHES`, for the stages that the deepest asked
+    head
+    sees. A stage behind an image's own head is zero for that image."""
     channels: dict[str, ChannelMaps]
     """stage → its strongest channels; empty where no question asks for them"""
 
@@ -54,8 +55,8 @@ def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> Grad
     For head h, class c and stage s with activation A (K×H×W): α_k = 1/(H·W) Σ_ij ∂y_c/∂A_kij, map_ij = Σ_k α_k A_kij. With a
     contrast d, y_c − y_d stands for y_c.
 
-    Not for use under `torch.inference_mode`. Hooks on a shared module see whatever runs through it, so that only one call at a
-    time may use a model; `googlenet.explainer.Explainer` sees to that.
+    It does not work under `torch.inference_mode`. Only one call at a time may use a model, since hooks on a module see every
+    input that runs through it. `googlenet.Explainer` ensures this.
 
     Args:
         model: the network. Its parameters should need no gradient (`model.for_inference()`): then the backward pass ends at
@@ -92,9 +93,14 @@ def as_tensor(questions: Sequence[Question]) -> Tensor:
 
 
 def one_pass(model: GoogLeNet, x: Tensor, questions: Tensor, heads: tuple[str, ...], *, channels: bool) -> GradCamResult:
-    """`grad_cam` with its questions (N, 6) as a tensor on the model's device. It never waits for the device.
+    """`grad_cam` with its questions as a tensor, without synchronisation with the device, so that a CUDA graph can capture it.
 
-    `heads` holds all heads that the questions name, in order of depth. Each further head costs its backward pass.
+    Args:
+        model: as for `grad_cam`.
+        x: as for `grad_cam`.
+        questions: (N, 6) int64 on the model's device (`as_tensor`).
+        heads: all heads that the questions name, in order of depth. Each costs its part of the backward pass.
+        channels: whether to find the strongest channels.
     """
     head, target, contrast, *cell = questions.unbind(1)
     seen: dict[str, Tensor] = {}
@@ -105,7 +111,7 @@ def one_pass(model: GoogLeNet, x: Tensor, questions: Tensor, heads: tuple[str, .
         logits = forward(model, x, heads, activations)
         present = {name: value for name, value in zip(HEADS, logits, strict=True) if value is not None}
         seen.update({name: value.detach().float() for name, value in present.items()})
-        place = head - len(HEADS) + len(present)  # a model without auxiliary heads has only the last of `HEADS`
+        place = head - len(HEADS) + len(present)  # a model without auxiliary heads has only the main one
         own = torch.stack(list(present.values()))[place, torch.arange(len(x), device=x.device)]  # (N, classes)
         targets = torch.where(target < 0, own.argmax(dim=1), target)
         seen["targets"] = targets
@@ -119,7 +125,7 @@ def one_pass(model: GoogLeNet, x: Tensor, questions: Tensor, heads: tuple[str, .
     for stage, gradient in zip(stages, gradients, strict=True):
         height, width = gradient.shape[2:]
         alpha = gradient.mean(dim=(2, 3), dtype=torch.float32)  # (N, K)
-        cells = activations[stage].flatten(2).transpose(1, 2).float()  # (N, H·W, K): no copy in float32 and channels last
+        cells = activations[stage].flatten(2).transpose(1, 2).float()  # (N, H·W, K): a view where x is float32 and channels last
         maps[stage] = branch_maps(cells, alpha, model.stage(stage).splits).unflatten(2, (height, width))
         if channels:
             position = torch.where(cell[0] == STAGES.index(stage), cell[1] * width + cell[2], -1)
@@ -129,9 +135,9 @@ def one_pass(model: GoogLeNet, x: Tensor, questions: Tensor, heads: tuple[str, .
 
 
 def forward(model: GoogLeNet, x: Tensor, heads: Sequence[str], activations: dict[str, Tensor]) -> HeadLogits:
-    """All heads' logits; `activations` is filled with each stage's output.
+    """All heads' logits. Adds each stage's output to `activations`.
 
-    No autograd graph is recorded for a head that is not in `heads`: its backward pass would give zeros.
+    A head that is not in `heads` gets no autograd graph: its gradients would be zeros.
     """
     aux1 = aux2 = None
     for name, stage in model.stages(x):
@@ -147,9 +153,9 @@ def forward(model: GoogLeNet, x: Tensor, heads: Sequence[str], activations: dict
 
 
 def branch_maps(cells: Tensor, alpha: Tensor, splits: tuple[int, ...]) -> Tensor:
-    """Activation (N, H·W, K) and α (N, K) → the four branches' signed maps (N, 4, H·W) float32; their sum is the stage's.
+    """Activation (N, H·W, K) and α (N, K) → the four branches' signed maps (N, 4, H·W) float32. Their sum is the stage's map.
 
-    One product of matrices over the channels, each branch's weights zero outside its own channels.
+    It is one matrix product over the channels: a branch's weights are zero outside its own channels.
     """
     return (alpha[:, None] * channels_of(splits, alpha.device)) @ cells.transpose(1, 2)
 
@@ -162,10 +168,15 @@ def channels_of(splits: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 def strongest_channels(cells: Tensor, alpha: Tensor, position: Tensor) -> ChannelMaps:
-    """Activation (N, H·W, K) and α (N, K) → the channels with the greatest and the least part of the stage's map.
+    """Find the channels with the largest and the smallest sum in the stage's map.
 
-    A channel's part is that of the cell at `position` (N,), or of all cells together where `position` is −1. The maps returned
-    are (N, FOR + AGAINST, H·W).
+    Args:
+        cells: the activation (N, H·W, K).
+        alpha: (N, K).
+        position: (N,) int64: rank by this cell; by the sum over all cells where it is −1.
+
+    Returns:
+        ChannelMaps: with maps (N, FOR + AGAINST, H·W).
     """
     images = torch.arange(len(cells), device=cells.device)
     inside = cells[images, position.clamp(min=0)]  # (N, K)

@@ -1,4 +1,4 @@
-"""What may be asked of one set of weights."""
+"""Checks a question against the weights: head, class, stage and cell."""
 
 from __future__ import annotations
 

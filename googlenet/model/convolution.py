@@ -1,9 +1,9 @@
-"""Convolution and ReLU of the inference copy as one kernel in each direction, with weights laid out once.
+"""Convolution and ReLU of the inference copy as one kernel in each direction. The weights are laid out once.
 
-torch lays a convolution's weights out anew for oneDNN at each call, forward and backward, and its ReLU goes over the output once
-more: together about a twelfth of one picture's explanation on a CPU. On a GPU cuDNN's fused kernel saves a tenth. The operators
-are those of torch's own compiler and not all of them are public. So they are compared with `F.conv2d` once in a process, before
-their first use, and plain convolutions run where an operator is missing or differs.
+At each call, forward and backward, torch lays a convolution's weights out anew for oneDNN, and its ReLU reads and writes the
+output again. The fused kernels here avoid both. On a GPU cuDNN has a fused kernel. `python -m benchmarks.explain` measures what
+this gains (rows "plain convolutions"). torch's own compiler uses these operators, and not all of them are public. So each process
+compares them with `F.conv2d` before their first use. Plain convolutions run where an operator is missing or differs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ConvReLU(nn.Conv2d):
         return F.relu(super().forward(x), inplace=True)
 
     def convolve(self, x: Tensor, backward: bool) -> Tensor:
-        """The convolution with its bias and ReLU or, for the gradient of its input, the one with the kernels turned by 180°."""
+        """relu(conv(x)). Backward: the gradient of the input, a convolution with kernels rotated by 180°, no bias and no ReLU."""
         layout = self.layout(x, backward)
         if x.device.type == "cuda":
             if backward:
@@ -47,7 +47,7 @@ class ConvReLU(nn.Conv2d):
         return onednn("_convolution_pointwise")(x, layout, bias, self.border, [1, 1], [1, 1], 1, then, [], "")
 
     def layout(self, x: Tensor, backward: bool) -> Tensor:
-        """The weights as the kernel for x wants them, made at first use and again after the weights changed."""
+        """The weights in the layout that the kernel for x needs. It is made at first use, and again after the weights change."""
         laid_out, key = self.layouts.of(self.weight), (backward, len(x) == 1)
         found = laid_out.get(key)
         if found is None:
@@ -62,16 +62,16 @@ class ConvReLU(nn.Conv2d):
 
 
 class Layouts:
-    """A convolution's weights as its kernels want them. All networks that share the weights share them."""
+    """A convolution's weights in its kernels' layouts. Networks that share the weights (`GoogLeNet.twin`) share the layouts."""
 
     def __init__(self) -> None:
         self.tensors: dict[tuple[bool, bool], Tensor] = {}
-        """(backward?, one picture?) → weights as the kernel wants them: what suits one picture slows a batch"""
+        """(backward?, one picture?) → laid out weights. The best layout for one picture is slow for a batch."""
         self.source: tuple[Tensor, int] | None = None
         """the weights that `tensors` were made from, and their version"""
 
     def of(self, weight: Tensor) -> dict[tuple[bool, bool], Tensor]:
-        """What was made of these weights so far; nothing where they have changed."""
+        """The layouts of these weights so far; empty where the weights have changed."""
         version = weight._version  # noqa: SLF001 (torch has no public name for it)
         if self.source is None or self.source[0].data_ptr() != weight.data_ptr() or self.source[1] != version:
             self.tensors = {}
@@ -79,11 +79,11 @@ class Layouts:
         return self.tensors
 
     def __reduce__(self) -> tuple[type[Layouts], tuple[()]]:
-        return Layouts, ()  # copies and pickles make their own
+        return Layouts, ()  # a copy or pickle lays out its own weights
 
 
 class Fused(torch.autograd.Function):
-    """ConvReLU at stride 1 with a gradient for its input alone."""
+    """ConvReLU at stride 1. Only its input has a gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, conv: ConvReLU) -> Tensor:
@@ -100,13 +100,13 @@ class Fused(torch.autograd.Function):
 
 
 def onednn(name: str) -> Any:
-    """One of torch's operators on oneDNN, private to torch. Raises AttributeError where this torch lacks it."""
+    """One of torch's private operators on oneDNN. Raises AttributeError where this version of torch lacks it."""
     return getattr(torch.ops.mkldnn, name)
 
 
 @cache
 def fuses(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether the fused kernels exist there and give what `F.conv2d` and ReLU give, forward and backward."""
+    """Whether the fused kernels exist on the device and equal `F.conv2d` and ReLU, forward and backward."""
     if dtype not in (torch.float32, torch.bfloat16):
         return False
     generator = torch.Generator().manual_seed(0)  # torch's own generator stays as it is

@@ -64,7 +64,7 @@ class Inception(nn.Module):
 
 
 class FusedInception(nn.Module):
-    """The same function as an Inception module of ConvReLUs; the three 1×1 convolutions that read its input are one kernel."""
+    """An Inception module of ConvReLUs, in which one kernel computes the three 1×1 convolutions that read the module's input."""
 
     def __init__(self, stage: Inception) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class FusedInception(nn.Module):
 
 
 class LocalResponseNorm(nn.LocalResponseNorm):
-    """torch's, for bfloat16 too, which its average pool lacks on the CPU."""
+    """torch's layer, also for bfloat16, which torch's average pool does not support on the CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.float() if x.dtype == torch.bfloat16 else x).to(x.dtype)
@@ -113,13 +113,13 @@ class InceptionAux(nn.Module):
 class GoogLeNet(nn.Module):
     """GoogLeNet, the network of Table 1.
 
-    `model(x)` gives the main head's logits in eval mode; in training mode, and from `model.heads(x)` in any mode, come all three.
-    `googlenet.load` and `googlenet.save` read and write its weights.
+    In eval mode `model(x)` gives the main head's logits; in training mode it gives all three heads' (`HeadLogits`).
+    `model.heads(x)` gives all three in any mode. `googlenet.load` and `googlenet.save` read and write weights.
 
     Args:
         architecture: which of the published GoogLeNets; the paper's with BatchNorm by default.
-        classes: how many.
-        dropout: before the main head's linear layer; the auxiliary heads have the paper's 0.7.
+        classes: the number of classes.
+        dropout: its probability before the main head's linear layer. The auxiliary heads have the paper's 0.7.
 
     Shape:
         Input: RGB (N, 3, S, S) float, normalised as the weights ask, S from 64 up; 224 in the paper.
@@ -170,7 +170,7 @@ class GoogLeNet(nn.Module):
         if architecture.norm == "local_response":
             self.lrn = LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:  # there, it imports torch's compiler: 1.3 s
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:  # kaiming_normal_ on meta imports torch's compiler
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -203,7 +203,7 @@ class GoogLeNet(nn.Module):
         return self.fc(self.dropout(x.mean(dim=(2, 3))).to(self.fc.weight.dtype))
 
     def heads(self, x: Tensor) -> HeadLogits:
-        """Logits of all three heads, in any mode."""
+        """Logits of all three heads, in any mode. x: (N, 3, S, S) as for `forward`."""
         aux1 = aux2 = None
         for name, stage in self.stages(x):
             if name == "4a" and self.aux1 is not None:
@@ -213,6 +213,7 @@ class GoogLeNet(nn.Module):
         return HeadLogits(aux1, aux2, self.classify(stage))
 
     def forward(self, x: Tensor) -> Tensor | HeadLogits:
+        """(N, 3, S, S) → the main head's logits (N, classes); in training mode those of all three heads."""
         if self.training:
             return self.heads(x)
         *_, (_, stage) = self.stages(x)
@@ -223,7 +224,7 @@ class GoogLeNet(nn.Module):
         return self.get_submodule(f"inception{name}")  # type: ignore[return-value]
 
     def for_inference(self) -> GoogLeNet:
-        """A copy in eval mode: BatchNorm folded, 1×1 convolutions fused, no parameter with a gradient. This model stays as is."""
+        """A copy for inference: eval mode, BatchNorm folded, kernels fused, no parameter needs a gradient."""
         copied = copy.deepcopy(self).eval()
         for name, module in list(copied.named_modules()):
             if isinstance(module, ConvBlock):
@@ -235,16 +236,16 @@ class GoogLeNet(nn.Module):
         return copied.requires_grad_(False)
 
     def twin(self) -> GoogLeNet:
-        """The same network for a pass at the same time: modules and thus hooks of its own, the weights' memory is shared.
+        """A network with its own modules, and thus hooks, that shares this one's weights: both can run at the same time.
 
-        Taken while no pass hangs hooks on this one.
+        Call it while no pass has hooks on this network.
         """
         layouts = (module.layouts for module in self.modules() if isinstance(module, ConvReLU))
         shared = (*self.parameters(), *self.buffers(), *layouts)
         return copy.deepcopy(self, {id(each): each for each in shared})
 
     def to_bfloat16(self) -> GoogLeNet:
-        """In place: parameters in bfloat16 but for the three last linear layers, so that no logit is rounded. Input as before."""
+        """Convert the parameters to bfloat16, in place, except the three last linear layers, so that no logit is rounded."""
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d | nn.Linear) and name not in ("fc", "aux1.fc2", "aux2.fc2"):
                 module.bfloat16()
@@ -252,5 +253,5 @@ class GoogLeNet(nn.Module):
 
 
 def pool(x: Tensor, kernel: int = 3) -> Tensor:
-    """The max-pool between groups: stride 2, no padding, the size rounded up (112 → 56 → 28 → 14 → 7)."""
+    """The max-pool between groups of layers: stride 2, no padding, the size rounded up (112 → 56 → 28 → 14 → 7)."""
     return F.max_pool2d(x, kernel, stride=2, ceil_mode=True)

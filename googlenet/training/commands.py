@@ -17,22 +17,26 @@ if TYPE_CHECKING:
 def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentParser) -> None:
     """Add the arguments of both commands, and the functions that run them."""
     train.add_argument("data", nargs="+", type=Path, metavar="DATA", help="folder with train/<class>/ and val/<class>/, or .npz")
-    train.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    train.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the weights are written")
     train.add_argument("--init", metavar="SOURCE", help="weights to start from; the last layers are new for new labels")
-    train.add_argument("--teacher", metavar="MODULE:FUNCTION", help="a network to learn from; needs no labels")
+    train.add_argument("--teacher", metavar="MODULE:FUNCTION", help="a network to learn from, without labels too")
     train.add_argument("--shares", type=numbers, metavar="A,B,…", help="of each DATA in a batch; default: by number of pictures")
     train.add_argument(
         "--schedule",
         default="64:8,96:5",
         metavar="SIZE:EPOCHS[:STAGE],…",
-        help="everything up to STAGE (3a … 5b) keeps its weights; default: %(default)s",
+        help="input sizes and their epochs; layers up to STAGE (3a … 5b) stay frozen; default: %(default)s",
     )
-    train.add_argument("--minutes", type=float, help="how long to learn; the schedule's epochs are then shares of this time")
-    train.add_argument("--input-size", type=int, metavar="PIXELS", help="size of use; default: the schedule's last size")
-    train.add_argument("--batch-size", type=int, default=128)
-    train.add_argument("--learning-rate", type=float, default=0.1)
-    train.add_argument("--weight-decay", type=float, default=5e-4)
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument(
+        "--minutes", type=float, metavar="N", help="how long to learn; the schedule's epochs are then shares of this time"
+    )
+    train.add_argument(
+        "--input-size", type=int, metavar="PIXELS", help="the trained network's input; default: the schedule's last size"
+    )
+    train.add_argument("--batch-size", type=int, default=128, metavar="N", help="pictures in a step; default: %(default)s")
+    train.add_argument("--learning-rate", type=float, default=0.1, metavar="X", help="the largest; default: %(default)s")
+    train.add_argument("--weight-decay", type=float, default=5e-4, metavar="X", help="default: %(default)s")
+    train.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers; default: %(default)s")
     train.add_argument("--resume", action="store_true", help="go on from FOLDER's checkpoint")
     train.set_defaults(run=run_train)
 
@@ -44,14 +48,20 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
         "--rows",
         default="all",
         choices=("all", "even", "odd"),
-        help="even to choose temperatures and a threshold by, odd to report",
+        help="which pictures: even to choose temperatures and a threshold, odd to report; default: all",
     )
     evaluate.add_argument("--maps", action="store_true", help="measure the maps instead, on pictures whose object has a box")
     evaluate.add_argument("--sample", type=count, default=1200, metavar="N", help="pictures for --maps; default: %(default)s")
     evaluate.set_defaults(run=run_evaluate)
 
     for command in (train, evaluate):
-        command.add_argument("--workers", type=count, default=os.cpu_count() or 1, help="threads that decode; 0: none")
+        command.add_argument(
+            "--workers",
+            type=count,
+            default=os.cpu_count() or 1,
+            metavar="N",
+            help="threads that decode, 0 for none; default: one a core",
+        )
         command.add_argument("--skip-broken", action="store_true", help="leave out pictures that cannot be read")
 
 

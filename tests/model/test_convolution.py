@@ -52,7 +52,7 @@ def test_value_and_gradient_are_torchs(dtype: torch.dtype, kernel: int, stride: 
 
 
 def test_this_torch_has_the_operators() -> None:
-    """Without them everything works, a twelfth slower. A new torch that lost them should be noticed here."""
+    """Without them everything works, but slower. A new torch that lost them should be noticed here."""
     assert fuses(CPU, torch.float32)
     assert not fuses(CPU, torch.float64)
 
