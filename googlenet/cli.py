@@ -89,7 +89,10 @@ def parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("--trust", action="store_true", help="also test how far a stage's map can be trusted; takes seconds")
     explain.add_argument(
-        "--stage", action="append", choices=STAGES, help="with --trust: the stage to test, or several; default: the head's last"
+        "--stage",
+        action="append",
+        choices=STAGES,
+        help="with --trust: a stage to test; may be repeated; default: the head's last",
     )
     explain.add_argument("--out", metavar="FOLDER", help="also write overlays, a contact sheet and the maps as .npz there")
     explain.add_argument("--full-size", action="store_true", help="overlays as large as the picture, not 2,048 pixels at most")

@@ -23,8 +23,8 @@ def pick_device(name: str) -> torch.device:
 def half_precision(device: torch.device) -> bool:
     """Whether the device has instructions for bfloat16, so that training or a CPU's explanations are faster in it.
 
-    A processor without them emulates them: measured 13 times slower than float32 with AVX2 alone. Explanations on a GPU run
-    in float32 all the same: see `googlenet.inference.engine`.
+    A processor without them emulates them, which is much slower than float32. Explanations on a GPU run in float32 all the
+    same: see `googlenet.inference.engine`.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -45,7 +45,7 @@ def cores() -> int:
 def lanes(device: torch.device) -> int:
     """How many passes run side by side: on a CPU as many as its cores have room for, at torch's number of threads for each.
 
-    One thread each serves best. On two cores one picture took 26 ms with one thread and 25 to 35 ms with two; batches of eight
-    took 9.8 ms a picture in two passes of one thread side by side, and 12.3 ms in one pass of two threads.
+    One thread each gives most answers a second: a single picture gains little from a second thread, and two passes of one
+    thread side by side take less time a picture than one pass of two threads.
     """
     return max(1, cores() // torch.get_num_threads()) if device.type == "cpu" else 1

@@ -104,7 +104,7 @@ def overlays(image: Image.Image, explanation: Explanation, stages: Sequence[str]
 
 LEVELS = np.arange(256) / 255
 BRIGHTEST = SPOTLIGHT.keep + SPOTLIGHT.add
-"""The formula's value for white at full evidence, above 1. Sums are divided by it, and multiplied at the end, against clipping."""
+"""The formula's value for white at full evidence: above 1. Sums are divided by it and multiplied at the end, against clipping."""
 BRIGHTENED: list[int] = (np.arange(256) * BRIGHTEST).round().clip(0, 255).astype(int).tolist()
 KEPT: list[int] = (np.arange(256) * SPOTLIGHT.keep / BRIGHTEST).round().astype(int).tolist()
 """value of a channel of the picture → what is kept of it at full evidence"""

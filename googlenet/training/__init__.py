@@ -1,1 +1,1 @@
-"""Training and evaluation. The page needs nothing from here."""
+"""Training and evaluation. The page imports nothing of this package."""

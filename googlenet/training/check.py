@@ -1,4 +1,4 @@
-"""Finds every mistake that would end a training run later, before its first step, and reports all of them together."""
+"""Checks a training run's input before the first step, and reports all mistakes together."""
 
 from __future__ import annotations
 
@@ -77,6 +77,8 @@ class Checked(NamedTuple):
 
 
 class DataSet(NamedTuple):
+    """One data set after the checks of its files."""
+
     path: Path
     training: Split
     side: int
@@ -89,7 +91,7 @@ class Mistakes(list[UserError]):
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Add the UserError that a block raises to the list."""
+        """Add the UserError that the block raises to the list."""
         try:
             yield
         except UserError as error:

@@ -1,4 +1,4 @@
-"""`googlenet train` and `googlenet evaluate`."""
+"""The command line of `googlenet train` and `googlenet evaluate`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
         "--input-size", type=int, metavar="PIXELS", help="the trained network's input; default: the schedule's last size"
     )
     train.add_argument("--batch-size", type=int, default=128, metavar="N", help="pictures in a step; default: %(default)s")
-    train.add_argument("--learning-rate", type=float, default=0.1, metavar="X", help="the largest; default: %(default)s")
+    train.add_argument(
+        "--learning-rate", type=float, default=0.1, metavar="X", help="the highest of the run; default: %(default)s"
+    )
     train.add_argument("--weight-decay", type=float, default=5e-4, metavar="X", help="default: %(default)s")
     train.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers; default: %(default)s")
     train.add_argument("--resume", action="store_true", help="go on from FOLDER's checkpoint")
@@ -73,6 +75,7 @@ def count(text: str) -> int:
 
 
 def numbers(text: str) -> tuple[float, ...]:
+    """Parse numbers that are separated by commas."""
     return tuple(float(part) for part in text.split(","))
 
 
@@ -137,11 +140,11 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
 
 CURVED, SANE = 1 / 20, 1 / 100
-"""Parts of the sample for deletion and insertion curves, and for randomised weights: these take twenty times as long."""
+"""Shares of the sample for deletion and insertion curves, and for randomised weights, which take many passes a picture."""
 
 
 def measure_maps(loaded: LoadedModel, split: Split, options: argparse.Namespace) -> int:
-    """Print the tables of `googlenet.training.map_report`, then their summary, which may become `config.json`'s field `trust`."""
+    """Print the tables of `googlenet.training.map_report`, then their summary, a value for `config.json`'s field `trust`."""
     from dataclasses import asdict
 
     from googlenet.explainer import Explainer

@@ -1,4 +1,4 @@
-"""Reads data sets: folders of pictures and packed `.npz` files → checked splits.
+"""Reads data sets, folders of pictures or packed `.npz` files, into checked splits.
 
 A data set is one of
 - a folder with `train/<class>/<picture>` and `val/<class>/<picture>` (an ImageFolder tree),
@@ -51,6 +51,8 @@ class Archive:
 
 
 class PackedPicture(NamedTuple):
+    """One picture of a packed set."""
+
     archive: Archive
     row: int
 
@@ -136,6 +138,7 @@ def has_part(data: Path, part: Part) -> bool:
 
 
 def packed_files(data: Path, part: Part) -> list[Path]:
+    """The `.npz` files of a part, sorted by name."""
     if data.suffix == ".npz" and data.is_file():
         return [data]
     if not data.is_dir():
@@ -271,7 +274,7 @@ def all_pictures(folder: Path) -> list[Path]:
 
 
 def hold_out(split: Split) -> tuple[Split, Split]:
-    """Training part and held-out part. The choice is always the same, also for a run that starts from another's weights."""
+    """Training part and held-out part. The choice is fixed: a run that starts from earlier weights holds out the same ones."""
     order = np.random.default_rng(0).permutation(len(split.pictures)).tolist()
     count = max(1, round(HELD_OUT * len(order)))
     return split.subset(sorted(order[count:])), split.subset(sorted(order[:count]))

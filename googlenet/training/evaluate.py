@@ -1,4 +1,4 @@
-"""Measures a set of weights: each head's accuracy and calibration, and the confusions."""
+"""Measures a set of weights: each head's accuracy and calibration, and the classes that are confused most."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def accuracy(logits: Tensor, labels: Tensor, k: int) -> float:
 
 
 def accuracy_among(logits: Tensor, labels: Tensor, classes: Iterable[int]) -> float:
-    """Share of pictures whose label has the highest logit of these classes."""
+    """Share of pictures whose label has the highest logit of these classes alone."""
     kept = torch.tensor(sorted(classes))
     return (kept[logits[:, kept].argmax(dim=1)] == labels).double().mean().item()
 
@@ -109,7 +109,7 @@ def confusions(answers: Answers, names: tuple[str, ...], count: int = 10) -> lis
 
 @dataclass(frozen=True)
 class HeadReport:
-    """Shares in 0…1."""
+    """One head's measurements, as shares in 0…1."""
 
     top1: float
     top5: float

@@ -30,13 +30,13 @@ from googlenet.trust import curves, order, randomise, rank_correlation
 from googlenet.verdict import area
 
 SMALL = 1 / 3
-"""Only pictures whose box covers at most this part decide "better than the centre": a larger box is too easy to hit."""
+"""Only pictures whose box covers at most this share are compared with the centre: a larger box is too easy to hit."""
 
 CENTRED = 1 / 4
-"""Standard deviation of the centred Gaussian, as a part of the picture's side."""
+"""Standard deviation of the centred Gaussian, as a share of the picture's side."""
 
 STEPS = 5
-"""Steps of a deletion or insertion curve, so that many pictures can be measured."""
+"""Steps of a deletion or insertion curve: few, so that many pictures can be measured."""
 
 Key = tuple[str, str]
 """(head, stage)"""
@@ -74,7 +74,7 @@ def boxed(split: Split, preprocess: Preprocess, sample: int, seed: int = 0) -> l
 
 @dataclass
 class Found:
-    """What was measured, one entry for each picture; curves and sanity check only for the first pictures."""
+    """The measurements, one entry for each picture. Only the first pictures have curves and the sanity check."""
 
     rows: dict[str, int] = field(default_factory=dict)
     """stage → rows of its map"""
@@ -99,7 +99,7 @@ class Found:
 
 
 def measure(explainer: Explainer, pictures: Sequence[Boxed], curved: int, sane: int, seed: int = 0) -> Found:
-    """Ask every head about every picture.
+    """Measure the maps of every head on every picture.
 
     Args:
         explainer: with the weights to measure.

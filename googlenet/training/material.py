@@ -1,4 +1,4 @@
-"""What a run learns from: views with their targets, from one or several data sets in fixed shares."""
+"""The training batches: views and their target probabilities, from one or several data sets in fixed shares."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from googlenet.training.teachers import Teacher
 
 
 class Batch(NamedTuple):
+    """One step's input and target."""
+
     views: Tensor
     """(N, 3, S, S) float32 in 0…1"""
     target: Tensor

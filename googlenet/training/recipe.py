@@ -20,8 +20,7 @@ class Phase:
     """side of the views in pixels"""
     epochs: int
     freeze: str | None = None
-    """The layers up to this stage are frozen, except for BatchNorm's statistics. An epoch then takes little more than half of the
-    time."""
+    """The layers up to this stage are frozen, except for BatchNorm's statistics. An epoch then takes less time."""
 
     def __str__(self) -> str:
         return ":".join(map(str, (self.size, self.epochs, self.freeze) if self.freeze else (self.size, self.epochs)))
@@ -50,9 +49,10 @@ class Recipe:
     weight_decay: float = 5e-4
     """none on biases and BatchNorm"""
     crops: tuple[float, float] = (0.35, 0.65)
-    """the smallest share of the picture's area that a random crop keeps, at the start and at the end, linear between. A crop
-    enlarges its objects, and at the end the network must see them at the size that they have in use (Touvron et al., "Fixing the
-    train-test resolution discrepancy", 2019)"""
+    """the smallest share of the picture's area that a random crop keeps, at the start and at the end, linear in between. A crop
+    enlarges objects. At the end the network must see them at the size that they have in use (Touvron et al., "Fixing the
+    train-test
+    resolution discrepancy", 2019)"""
     warm_up: float = 0.05
     """share of the run in which the learning rate rises; then it falls to 0 by a cosine"""
     label_smoothing: float = 0.1

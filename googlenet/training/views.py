@@ -1,6 +1,6 @@
-"""What the network sees of a training picture: a random crop, flipped, in another light, mixed with another one.
+"""Augmentation of training pictures: random crops, flips, light, blur, and mixtures of two pictures.
 
-All of it works on whole batches on the training device. Random numbers come from torch's global generator.
+All functions work on whole batches on the training device. Random numbers come from torch's global generator.
 """
 
 from __future__ import annotations
