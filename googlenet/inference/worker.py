@@ -1,8 +1,8 @@
 """An engine in a process of its own, for a server that a crowd asks.
 
 A pass on a CPU takes Python's lock again for each of its thousand kernels, and in a server that is busy with requests it waits
-for the lock each time: beside a thread that held it two thirds of the time, one picture's pass took 73 ms instead of 25. So the
-server hands its passes over to workers when questions begin to wait. One visitor alone does without them and their memory.
+for the lock each time. So the server hands its passes over to workers when questions begin to wait: `python -m benchmarks.load`
+measures that state. A single visitor does not need them or their memory.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ from googlenet.inference.passes import PassQueue, RunnerEndedError
 from googlenet.model import GoogLeNet
 
 MOST = 4
-"""Workers at most, each with its part of the cores. One takes 500 MB, of which torch's CUDA libraries are more than half."""
+"""The most workers, each with its share of the cores. Each loads torch, which takes most of its memory."""
 
 PICTURES = 4
-"""In one pass at most. Eight take 8 % less time a picture and 110 MB more, and the next question waits twice as long."""
+"""The most pictures of one pass. Eight would take little less time a picture and more memory, and the next question would wait
+twice as long."""
 
 QUIET = 600
 """Seconds without a question that had to wait, after which the workers end and their memory is free again."""
