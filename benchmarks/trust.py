@@ -1,5 +1,4 @@
-"""Compares our maps with those of other methods and packages: `python -m benchmarks.trust DATA [--weights SOURCE] [--sample
-240]`.
+"""Compares our maps with those of other methods and packages: `python -m benchmarks.trust DATA [--sample 240]`.
 
 DATA has object boxes, as for `googlenet evaluate --maps`. Only pictures whose object's box covers at most a third of them are
 used. The question is their true class in the main head. The packages grad-cam and torchcam compute Grad-CAM, LayerCAM and

@@ -37,7 +37,9 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
     train.add_argument(
         "--learning-rate", type=float, default=0.1, metavar="X", help="the highest of the run; default: %(default)s"
     )
-    train.add_argument("--weight-decay", type=float, default=5e-4, metavar="X", help="default: %(default)s")
+    train.add_argument(
+        "--weight-decay", type=float, default=5e-4, metavar="X", help="of all but biases and BatchNorm; default: %(default)s"
+    )
     train.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers; default: %(default)s")
     train.add_argument("--resume", action="store_true", help="go on from FOLDER's checkpoint")
     train.set_defaults(run=run_train)
