@@ -23,6 +23,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import tqdm
 
+from googlenet.checkpoints.answers import bounded_answers
 from googlenet.checkpoints.cache import OPERATOR, VISITORS, Cache, has_digest, remove
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, MAX_BYTES, MAX_SHEET, LoadedModel, Progress
 from googlenet.checkpoints.folder import read_folder
@@ -100,9 +101,10 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
     """What the Hub holds at the revision, with the commit in `sha`. Raises WeightsError, or HubAwayError."""
     source, revision = repository.id, repository.revision
     try:
-        info = HfApi().model_info(
-            source, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT, token=token
-        )
+        with bounded_answers(listing=True):
+            info = HfApi(headers={"Accept-Encoding": "identity"}).model_info(
+                source, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT, token=token
+            )
     except OfflineModeIsEnabled:
         raise HubAwayError(OFFLINE) from None
     except RevisionNotFoundError:
@@ -211,7 +213,7 @@ def download(
     """Download one file of a commit into the cache. Raises WeightsError; a file that differs from the Hub's digest is removed."""
     name, source = file.rfilename, repository.id
     try:
-        with PLAIN_HTTP:
+        with PLAIN_HTTP, bounded_answers():
             path = hf_hub_download(source, name, revision=commit, token=token, cache_dir=cache.root, tqdm_class=meter.bar(name))
     except GatedRepoError:
         raise gated(source) from None

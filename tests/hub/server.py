@@ -64,7 +64,8 @@ class Fault:
 
     on: str
     do: str
-    """a status such as `500`, or slow, stuck, cut, reset, short, long, bytes, html, endless, trickle, gzip, whole"""
+    """a status such as `500`, or slow, stuck, cut, reset, short, long, bytes, html, endless, endless 500, trickle, gzip, bomb,
+    whole"""
     times: int = 1
 
 
@@ -169,7 +170,11 @@ class Handler(BaseHTTPRequestHandler):
         elif do == "gzip":
             data = gzip.compress(data)
             headers |= {"Content-Length": str(len(data)), "Content-Encoding": "gzip"}
-        elif do == "endless":
+        elif do == "bomb":
+            data = gzip.compress(bytes(200 << 20), 1)
+            headers |= {"Content-Length": str(len(data)), "Content-Encoding": "gzip"}
+        elif do in ("endless", "endless 500"):
+            status = 500 if do == "endless 500" else status
             del headers["Content-Length"]
             headers["Transfer-Encoding"] = "chunked"
         self.send_response(status)
@@ -184,7 +189,7 @@ class Handler(BaseHTTPRequestHandler):
         elif do == "stuck":  # nothing to go on from
             data = data[:1000]
             self.close_connection = True
-        elif do == "endless":
+        elif do in ("endless", "endless 500"):
             chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
             while True:
                 self.wfile.write(chunk)

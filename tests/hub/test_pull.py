@@ -366,6 +366,27 @@ def test_a_fault_is_one_sentence_and_the_next_try_succeeds(case: str, hub: HubSe
     assert client.blobs(name) == set(ours.values())
 
 
+@pytest.mark.parametrize(
+    ("on", "do"), [("GET /api/models", "endless"), ("GET /api/models", "bomb"), ("GET /cdn/", "endless 500")]
+)
+def test_what_is_read_whole_from_the_hub_is_bounded(on: str, do: str, hub: HubServer, client: Client, ours: Files) -> None:
+    """It took 21 GB of memory in half a minute."""
+
+    def most() -> int:
+        """Megabytes that the client had at its peak."""
+        return int(re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{client.process.pid}/status").read_text("ascii"))[0]) // 1024
+
+    name = "long/" + re.sub(r"\W+", "-", f"{on} {do}")
+    hub.model(name, ours)
+    client.load(name)
+    before = most()
+    for blob in (client.cache / f"models--{name.replace('/', '--')}").rglob("*.safetensors"):
+        blob.resolve().unlink()
+    hub.fail(on, do, -1)
+    client.refusal(name)
+    assert most() < before + 150
+
+
 @pytest.mark.parametrize("main", [True, False], ids=["with", "without"])
 def test_berkeleys_network_with_and_without_its_main_head(main: bool, hub: HubServer, client: Client) -> None:
     """Whether the published file has it is not known."""
