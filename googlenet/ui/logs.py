@@ -38,6 +38,7 @@ class Bounded(logging.Filter):
 def bound_logs() -> None:
     """Bound what is written from now on: by the root's handlers, which this sets up, and by uvicorn's own."""
     logging.basicConfig()
+    logging.getLogger("huggingface_hub").handlers.clear()  # its own, which nothing bounds: the root's get its records, too
     bounded = Bounded()
     for name in ("", "uvicorn"):
         for handler in logging.getLogger(name).handlers:

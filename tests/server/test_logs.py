@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
 
 from googlenet.ui.logs import PER_MINUTE, Bounded
+from tests.helpers import ROOT
 from tests.server.conftest import Program
 
 
@@ -25,6 +28,15 @@ def test_a_minute_has_a_bounded_number_of_lines_and_the_next_says_how_many_were_
     assert written("uvicorn", logging.WARNING, 1) == ["Odd: 0"]
     now += 60
     assert written("guard", logging.WARNING, 2) == ["Odd: 0 (5 others like it were left out before)", "Odd: 1"]
+
+
+def test_the_lines_of_the_hubs_library_are_bounded_and_come_once() -> None:
+    code = (
+        "import logging, huggingface_hub.file_download; from googlenet.ui.logs import bound_logs; bound_logs()\n"
+        "for i in range(100): logging.getLogger('huggingface_hub.file_download').warning('Odd: %d', i)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == [f"WARNING:huggingface_hub.file_download:Odd: {i}" for i in range(PER_MINUTE)]
 
 
 def test_nonsense_fills_no_log(program: Program) -> None:
