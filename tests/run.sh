@@ -30,4 +30,5 @@ else
   echo "No npm here: the page's script is not checked."
 fi
 "$bin/python" -m tests.audit
-"$bin/python" -X warn_default_encoding -m pytest --cov --cov-report term --durations 10 "$@"
+# Two processes, each with the files of a folder one after the other: they share its server and its browser.
+OMP_NUM_THREADS=1 "$bin/python" -X warn_default_encoding -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report term --durations 10 "$@"
