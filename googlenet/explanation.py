@@ -84,7 +84,7 @@ class Stage:
     """branch → its share of the positive evidence, Σ ReLU(branch map) normalised over the four"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # its arrays have no equality that is one truth value
 class Channel:
     """One channel's part of a stage's evidence. Channel k's map is α_k A_k. The maps of all channels sum to the stage's map."""
 
@@ -101,7 +101,7 @@ class Channel:
     """(x, y): the centre of the cell with the largest absolute value, in pixels of the picture"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # its arrays have no equality that is one truth value
 class Explanation:
     """The answer to one question about one picture: the heads' probabilities, and where each stage found the evidence.
 

@@ -18,7 +18,7 @@ ALIKE, PARTLY = 0.5, 0.2
 """The rank correlations from which the map with randomised weights counts as alike, and as partly alike."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # its arrays have no equality that is one truth value
 class Trust:
     """One stage's deletion and insertion curves, those in random order, and its map with randomised weights."""
 

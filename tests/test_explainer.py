@@ -327,6 +327,13 @@ def test_prepared_pictures_are_not_decoded_again(explainer: Explainer) -> None:
         assert (found.size, found.seen) == (wanted.size, wanted.seen)
 
 
+def test_explanations_can_be_compared_and_kept_in_sets(explainer: Explainer) -> None:
+    first, second = (explainer.explain(random_image(100, 80), cell=("4c", 2, 2)) for _ in range(2))
+    assert first != second
+    assert first in [second, first]
+    assert len({first, second, *first.channels["4c"]}) == 2 + len(first.channels["4c"])
+
+
 def test_an_explanation_keeps_its_own_numbers_alone(explainer: Explainer) -> None:
     """Not the batch that it was computed in."""
     images = [random_image(100, 100, seed) for seed in range(8)]

@@ -23,7 +23,6 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import tqdm
 
-from googlenet.checkpoints.answers import bounded_answers
 from googlenet.checkpoints.cache import OPERATOR, VISITORS, Cache, has_digest, remove
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, MAX_BYTES, MAX_SHEET, LoadedModel, Progress
 from googlenet.checkpoints.folder import read_folder
@@ -99,6 +98,8 @@ def beside(file: str) -> tuple[str, ...]:
 
 def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo:
     """What the Hub holds at the revision, with the commit in `sha`. Raises WeightsError, or HubAwayError."""
+    from googlenet.checkpoints.answers import bounded_answers  # needs huggingface_hub's client: only who pulls imports it
+
     source, revision = repository.id, repository.revision
     try:
         with bounded_answers(listing=True):
@@ -211,6 +212,8 @@ def download(
     cache: Cache, repository: Repository, commit: str, file: RepoSibling, token: str | bool | None, meter: DownloadProgress
 ) -> None:
     """Download one file of a commit into the cache. Raises WeightsError; a file that differs from the Hub's digest is removed."""
+    from googlenet.checkpoints.answers import bounded_answers
+
     name, source = file.rfilename, repository.id
     try:
         with PLAIN_HTTP, bounded_answers():
