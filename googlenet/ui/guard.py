@@ -165,7 +165,7 @@ class Unfinished:
         self.total += size
         while self.total > self.limit:
             first = next(iter(self.exchanges))
-            first.given_up.set()
+            first.give_up()
             self.end(first)
 
     def end(self, exchange: Exchange) -> None:
@@ -176,7 +176,9 @@ class Exchange:
     """One request and its response, measured on their way."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, unfinished: Unfinished) -> None:
-        self.unfinished, self.given_up, self.finished = unfinished, asyncio.Event(), False
+        self.unfinished, self.given_up, self.finished = unfinished, False, False
+        self.waits: asyncio.Task[object] | None = None
+        """what waits for the next part of the body"""
         self.headers, self.inner_receive, self.inner_send = Headers(scope=scope), receive, send
         self.limit = next(limit for start, limit in LIMITS if scope["path"].startswith(start))
         self.started = False
@@ -238,15 +240,22 @@ class Exchange:
 
     async def next_part(self) -> Message:
         """What comes next of an unfinished body. Raises HTTPException where it is given up."""
-        coming, given_up = asyncio.ensure_future(self.inner_receive()), asyncio.ensure_future(self.given_up.wait())
+        self.waits = asyncio.current_task()
         try:
-            await asyncio.wait((coming, given_up), return_when=asyncio.FIRST_COMPLETED)
-            if given_up.done():
-                raise HTTPException(503, "The server receives too much at once; send this again in a moment.")
-            return await coming
+            if not self.given_up:
+                return await self.inner_receive()
+        except asyncio.CancelledError:
+            if not self.given_up:
+                raise
         finally:
-            coming.cancel()
-            given_up.cancel()
+            self.waits = None
+        raise HTTPException(503, "The server receives too much at once; send this again in a moment.")
+
+    def give_up(self) -> None:
+        """Receive no more of the body, wherever the request's task waits for it."""
+        self.given_up = True
+        if self.waits is not None:
+            self.waits.cancel()
 
     def count_parts(self, body: bytes) -> None:
         seen = self.tail + body
