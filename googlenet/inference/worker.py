@@ -75,6 +75,9 @@ class Worker:
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
             start_new_session=True,  # Ctrl-C goes to the program alone
         )
+        self.asked: float | None = None
+        """when the message was sent whose reply is awaited, in seconds of the monotonic clock"""
+        threading.Thread(target=self.watch, name="watch", daemon=True).start()
         try:
             self.largest: int = self.exchange((model, size))
         except RunnerEndedError:
@@ -94,8 +97,7 @@ class Worker:
         assert self.process.stdin
         assert self.process.stdout
         with self.lock:
-            alarm = threading.Timer(WALL_SECONDS, self.process.kill)
-            alarm.start()
+            self.asked = time.monotonic()
             try:
                 pickle.dump(message, self.process.stdin, pickle.HIGHEST_PROTOCOL)
                 self.process.stdin.flush()
@@ -103,7 +105,15 @@ class Worker:
             except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:  # ValueError: the pipe is closed
                 raise RunnerEndedError from error
             finally:
-                alarm.cancel()
+                self.asked = None
+
+    def watch(self) -> None:
+        """Kill the process when it does not reply. One thread for all messages: starting one for each delays it."""
+        while self.process.poll() is None:
+            asked = self.asked
+            if asked is not None and time.monotonic() - asked > WALL_SECONDS:
+                self.process.kill()
+            time.sleep(WALL_SECONDS / 20)
 
     def end(self) -> None:
         """End the process, after its pass where it runs one."""
