@@ -43,8 +43,7 @@ class GradCamResult(NamedTuple):
     """(N,) int64: the asked classes; the head's top class where a question names none"""
     branch_maps: dict[str, Tensor]
     """stage → (N, 4, H, W) float32, signed, in logit units, in the order of `BRANCHES`, for the stages that the deepest asked
-    head
-    sees. A stage behind an image's own head is zero for that image."""
+    head sees. A stage behind an image's own head is zero for that image."""
     channels: dict[str, ChannelMaps]
     """stage → its strongest channels; empty where no question asks for them"""
 
