@@ -33,11 +33,12 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor
 from torchcam.methods import GradCAM as TorchCAM
 
-from googlenet.architecture import HEADS, STAGES
-from googlenet.device import half_precision, pick_device
 from googlenet.explanation import Question
+from googlenet.inference.device import half_precision, pick_device
 from googlenet.inference.engine import Engine, PictureResult, fastest_kernels
-from googlenet.model import GoogLeNet, convolution
+from googlenet.model import convolution
+from googlenet.model.architecture import HEADS, STAGES
+from googlenet.model.network import GoogLeNet
 
 TARGET = 207
 PEERS_UP_TO = 64

@@ -29,14 +29,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from googlenet.batch.files import Source, find_pictures
+from googlenet.batch.folders import Preparation, Prepared, explain_files
+from googlenet.batch.table import TableWriter
 from googlenet.checkpoints.source import default_source
-from googlenet.explainer import Explainer
+from googlenet.concurrency.threads import batched
 from googlenet.explanation import Explanation, Question
-from googlenet.files import Source, find_pictures
-from googlenet.folders import Preparation, Prepared, explain_files
+from googlenet.inference.explainer import Explainer
 from googlenet.pictures.images import open_image
-from googlenet.table import TableWriter
-from googlenet.threads import batched
 
 
 def photographs(folder: Path, count: int) -> None:

@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 
 from googlenet.checkpoints.source import default_source
-from googlenet.explainer import Explainer
+from googlenet.inference.explainer import Explainer
 
 ROOT = Path(__file__).parent.parent
 TOLERANCE = 0.03

@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from googlenet.checkpoints.source import default_source
-from googlenet.explainer import Explainer
+from googlenet.inference.explainer import Explainer
 from googlenet.pictures.images import open_image
 from googlenet.ui.handlers import SIDE, data_url, packed
 from googlenet.ui.query import PageQuery

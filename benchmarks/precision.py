@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from googlenet.architecture import STAGES
+from googlenet.batch.files import find_pictures
 from googlenet.checkpoints import load
 from googlenet.checkpoints.source import default_source
-from googlenet.explainer import Explainer
 from googlenet.explanation import Question
-from googlenet.files import find_pictures
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import STAGES
 from googlenet.pictures.images import open_image
-from googlenet.trust import rank_correlation
+from googlenet.probes.trust import rank_correlation
 
 MAPS, TOPS, BATCH = 200, 1000, 8
 

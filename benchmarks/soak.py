@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.load import Page, Server, Tally, ask_page, computed_alone, differs, photograph, upload
 from googlenet.checkpoints.source import default_source
-from googlenet.explainer import Explainer
+from googlenet.inference.explainer import Explainer
 
 PAUSE = 0.5
 """Seconds between the honest visitor's questions."""

@@ -30,20 +30,20 @@ from torchcam.methods import GradCAMpp as TorchGradCAMpp
 from torchcam.methods import LayerCAM as TorchLayerCAM
 from tqdm import tqdm
 
-from googlenet.architecture import STAGES
 from googlenet.checkpoints import load
 from googlenet.checkpoints.source import default_source
-from googlenet.cover import light, pixels
-from googlenet.explainer import Explainer
 from googlenet.explanation import Question
-from googlenet.frame import peak_of
-from googlenet.model import GoogLeNet
+from googlenet.explanation.verdict import area
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import STAGES
+from googlenet.model.network import GoogLeNet
+from googlenet.pictures.frame import peak_of
+from googlenet.probes.cover import light, pixels
+from googlenet.probes.trust import curves, order
 from googlenet.training.data import read_split
 from googlenet.training.evaluate import prepare
 from googlenet.training.map_report import interval
 from googlenet.training.maps import SMALL, STEPS, Boxed, boxed
-from googlenet.trust import curves, order
-from googlenet.verdict import area
 
 OURS = "Grad-CAM, this program"
 

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from googlenet.checkpoints import load, save
     from googlenet.errors import UserError
-    from googlenet.explainer import Explainer
     from googlenet.explanation import Explanation, Question
-    from googlenet.model import GoogLeNet
-    from googlenet.trust import examine
+    from googlenet.inference.explainer import Explainer
+    from googlenet.model.network import GoogLeNet
+    from googlenet.probes.trust import examine
 
 __version__ = "0.2.0"
 __all__ = ["Explainer", "Explanation", "GoogLeNet", "Question", "UserError", "__version__", "examine", "load", "save"]
 
 _MODULES = {
-    "Explainer": "explainer",
+    "Explainer": "inference.explainer",
     "Explanation": "explanation",
-    "GoogLeNet": "model",
+    "GoogLeNet": "model.network",
     "Question": "explanation",
     "UserError": "errors",
-    "examine": "trust",
+    "examine": "probes.trust",
     "load": "checkpoints",
     "save": "checkpoints",
 }

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from googlenet import __version__
-from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.errors import UserError, missing_extra
-from googlenet.korean import in_locale
+from googlenet.errors.korean import in_locale
+from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.training.commands import add_arguments
 
 if TYPE_CHECKING:
-    from googlenet.explainer import Explainer
     from googlenet.explanation import Explanation, Provenance
+    from googlenet.inference.explainer import Explainer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -152,7 +152,7 @@ def run_serve(options: argparse.Namespace) -> int:
 
 
 def run_passes_side_by_side() -> None:
-    """Give each pass one thread, unless the user sets `OMP_NUM_THREADS` (`googlenet.device.lanes`). torch reads it at import."""
+    """Give each pass one thread, unless the user sets `OMP_NUM_THREADS`: torch reads it at import (`inference.device.lanes`)."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -160,10 +160,10 @@ def run_explain(options: argparse.Namespace) -> int:
     run_passes_side_by_side()
     from tqdm import tqdm
 
+    from googlenet.batch.files import check_outputs, find_pictures
+    from googlenet.batch.folders import explain_files
     from googlenet.checkpoints.source import default_source
-    from googlenet.explainer import Explainer
-    from googlenet.files import check_outputs, find_pictures
-    from googlenet.folders import explain_files
+    from googlenet.inference.explainer import Explainer
 
     if options.stage and not options.trust:
         raise UserError("--stage names what --trust tests; add --trust.")
@@ -202,10 +202,10 @@ def stages_to_test(explainer: Explainer, options: argparse.Namespace) -> Sequenc
 
 
 def run_cluster(options: argparse.Namespace) -> int:
+    from googlenet.batch.cluster import explain_on_cluster
     from googlenet.checkpoints import load
     from googlenet.checkpoints.source import default_source
-    from googlenet.cluster import explain_on_cluster
-    from googlenet.explainer import Explainer
+    from googlenet.inference.explainer import Explainer
 
     if options.trust:
         raise UserError("--trust does not run on a cluster; leave out --cluster.")
@@ -227,7 +227,7 @@ def output(kind: str) -> Iterator[Callable[[str, Explanation | UserError], None]
         return
     if sys.stdout.isatty():
         raise UserError("A Parquet table is not for a terminal; write it to a file: … --format parquet > table.parquet")
-    from googlenet.table import TableWriter
+    from googlenet.batch.table import TableWriter
 
     with TableWriter(sys.stdout.buffer) as table:
         yield table.write
@@ -241,8 +241,8 @@ def write_line(image: str, outcome: Explanation | UserError) -> None:
 def run_channels(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from googlenet.atlas import write_atlas
-    from googlenet.explainer import Explainer
+    from googlenet.inference.explainer import Explainer
+    from googlenet.probes.atlas import write_atlas
 
     explainer = Explainer.from_pretrained(options.weights, device=options.device)
     stages = [options.stage] if options.stage else list(STAGES)
@@ -278,7 +278,7 @@ def run_import(options: argparse.Namespace) -> int:
 
 def run_deploy(options: argparse.Namespace) -> int:
     from googlenet.checkpoints.source import default_source
-    from googlenet.deploy import deploy
+    from googlenet.ui.deploy import deploy
 
     deploy(
         options.space,

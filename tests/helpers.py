@@ -13,13 +13,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from googlenet.architecture import BERKELEY, PAPER, TORCHVISION, Architecture
 from googlenet.checkpoints import LoadedModel
-from googlenet.config import Metrics, ModelConfig
-from googlenet.explainer import Explainer
+from googlenet.checkpoints.config import Metrics, ModelConfig
 from googlenet.explanation import Provenance
-from googlenet.model import GoogLeNet
-from googlenet.model.network import ConvBlock
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import BERKELEY, PAPER, TORCHVISION, Architecture
+from googlenet.model.network import ConvBlock, GoogLeNet
 from googlenet.pictures.images import Preprocess
 
 ROOT = Path(__file__).parent.parent

@@ -19,9 +19,9 @@ import pytest
 import torch
 from PIL import Image
 
-from googlenet.architecture import STAGES, TORCHVISION
 from googlenet.checkpoints import LoadedModel, save
 from googlenet.cli import main
+from googlenet.model.architecture import STAGES, TORCHVISION
 from googlenet.pictures.images import Preprocess
 from tests.helpers import ROOT, explainer_of, random_image, random_model
 

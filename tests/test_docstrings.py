@@ -30,4 +30,4 @@ def test_the_examples_run(module: str, example: doctest.DocTest, monkeypatch: py
 
 def test_the_entries_of_python_have_examples() -> None:
     names = {example.name for _, example in EXAMPLES}
-    assert {"googlenet.explainer.Explainer.explain", "googlenet.inference.gradcam.grad_cam"} <= names
+    assert {"googlenet.inference.explainer.Explainer.explain", "googlenet.inference.gradcam.grad_cam"} <= names

@@ -14,7 +14,7 @@ import pytest
 
 from googlenet.cli import main
 from googlenet.errors import LONGEST, ListedError, PictureError, Reason, UserError, WeightsError, printable, reason
-from googlenet.korean import KOREAN_ERRORS, korean_error
+from googlenet.errors.korean import KOREAN_ERRORS, korean_error
 from googlenet.ui import texts
 from tests.helpers import ROOT
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from googlenet.architecture import HEADS, STAGES_BEFORE
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
-from googlenet.classes import imagenet_classes
-from googlenet.config import parse_config
-from googlenet.explainer import Explainer
+from googlenet.checkpoints.config import parse_config
 from googlenet.explanation import Explanation
+from googlenet.explanation.classes import imagenet_classes
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.ui import handlers
 from tests.helpers import ROOT
 

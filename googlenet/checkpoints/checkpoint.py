@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from googlenet.architecture import STAGES
-from googlenet.config import ModelConfig
+from googlenet.checkpoints.config import ModelConfig
 from googlenet.errors import Reason, WeightsError, reason
 from googlenet.explanation import Provenance
-from googlenet.model import GoogLeNet
+from googlenet.model.architecture import STAGES
+from googlenet.model.network import GoogLeNet
 
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
 CHANNELS_FILES = ("channels/index.json", *(f"channels/{stage}.webp" for stage in STAGES))
-"""Pictures of what the channels look for (`googlenet.atlas`), which may lie beside the weights."""
+"""Pictures of what the channels look for (`googlenet.probes.atlas`), which may lie beside the weights."""
 MAX_SHEET = 4 << 20
 """The most bytes of one of these files. The sheet of the largest stage has 3.2 megapixels."""
 MAX_BYTES = 200 * 1024 * 1024

@@ -25,13 +25,13 @@ from googlenet.checkpoints.checkpoint import (
     LoadedModel,
     read_whole,
 )
+from googlenet.checkpoints.config import ModelConfig, dump_config, parse_config
 from googlenet.checkpoints.readers.pytorch import load_safetensors
 from googlenet.checkpoints.tensors import build, count_classes
-from googlenet.classes import imagenet_classes
-from googlenet.config import ModelConfig, dump_config, parse_config
 from googlenet.errors import WeightsError, reason
 from googlenet.explanation import Provenance
-from googlenet.model import GoogLeNet
+from googlenet.explanation.classes import imagenet_classes
+from googlenet.model.network import GoogLeNet
 
 MAX_CONFIG = 16 * 1024 * 1024
 

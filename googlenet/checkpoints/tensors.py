@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from googlenet.architecture import Architecture
 from googlenet.checkpoints.readers.layouts import FLOATS, is_plain
 from googlenet.errors import WeightsError
-from googlenet.model import GoogLeNet
+from googlenet.model.architecture import Architecture
+from googlenet.model.network import GoogLeNet
 
 MAX_CLASSES = 50_000
 """The most classes: the linear layers of so many are as large as a file may be."""

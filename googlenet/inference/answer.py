@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.architecture import BRANCHES, HEADS, STAGES_BEFORE
-from googlenet.config import ModelConfig
+from googlenet.checkpoints.config import ModelConfig
 from googlenet.explanation import Channel, Explanation, Provenance, Question
-from googlenet.frame import Box, peak_of
 from googlenet.inference.engine import PictureResult
 from googlenet.inference.gradcam import FOR, ChannelMaps
-from googlenet.model import GoogLeNet
+from googlenet.model.architecture import BRANCHES, HEADS, STAGES_BEFORE
+from googlenet.model.network import GoogLeNet
+from googlenet.pictures.frame import Box, peak_of
 
 
 def explanation_of(

@@ -22,11 +22,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from googlenet.architecture import HEADS, STAGES
 from googlenet.errors import UserError
 from googlenet.explanation import Question
 from googlenet.inference.gradcam import GradCamResult, as_tensor, one_pass
-from googlenet.model import GoogLeNet
+from googlenet.model.architecture import HEADS, STAGES
+from googlenet.model.network import GoogLeNet
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """The batch sizes of a GPU's graphs. A batch between two sizes is padded."""

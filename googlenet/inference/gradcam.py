@@ -15,9 +15,9 @@ import torch
 from captum.attr import LayerGradientXActivation
 from torch import Tensor
 
-from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.explanation import Question
-from googlenet.model import GoogLeNet, HeadLogits
+from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
+from googlenet.model.network import GoogLeNet, HeadLogits
 
 FOR, AGAINST = 5, 3
 """How many channels of a stage are named: with the most evidence for the class, and with the most against it."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from googlenet.architecture import HEADS, STAGES_BEFORE
-from googlenet.config import ModelConfig
+from googlenet.checkpoints.config import ModelConfig
 from googlenet.errors import QuestionError
 from googlenet.explanation import Cell, Question
+from googlenet.model.architecture import HEADS, STAGES_BEFORE
 
 
 def check_question(question: Question, config: ModelConfig, source: str, grid_sizes: Mapping[str, tuple[int, int]]) -> None:

@@ -25,11 +25,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from googlenet.device import cores
 from googlenet.explanation import Question
+from googlenet.inference.device import cores
 from googlenet.inference.engine import Engine, PictureResult
 from googlenet.inference.passes import PassQueue, RunnerEndedError
-from googlenet.model import GoogLeNet
+from googlenet.model.network import GoogLeNet
 
 MOST = 4
 """The most workers, each with its share of the cores. Each loads torch, which takes most of its memory."""

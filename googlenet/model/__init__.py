@@ -1,4 +1,1 @@
-"""The network."""
-
-from googlenet.model.network import GoogLeNet as GoogLeNet
-from googlenet.model.network import HeadLogits as HeadLogits
+"""The network: architecture, layers, convolutions. Nothing is imported here: `architecture` needs no torch."""

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from googlenet.architecture import PAPER, Architecture
+from googlenet.model.architecture import PAPER, Architecture
 from googlenet.model.convolution import ConvReLU
 
 

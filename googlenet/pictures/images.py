@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from googlenet.errors import PictureError
-from googlenet.frame import Box
+from googlenet.pictures.frame import Box
 from googlenet.pictures.headers import read_header
 from googlenet.pictures.pixels import decode, is_rgb, read_file, rgb_pixels
 from googlenet.pictures.tags import exif_orientation

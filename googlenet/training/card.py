@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from huggingface_hub import EvalResult, ModelCardData
 
-from googlenet.classes import imagenet_classes
-from googlenet.config import ModelConfig
+from googlenet.checkpoints.config import ModelConfig
+from googlenet.explanation.classes import imagenet_classes
 from googlenet.training.calibration import FLAGGED, confidences
 from googlenet.training.check import Checked, Options
 from googlenet.training.classes import weights_classes

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import torch
 
+from googlenet.batch.files import make_folder
 from googlenet.checkpoints import LoadedModel, load
-from googlenet.classes import imagenet_classes
 from googlenet.errors import ListedError, UserError
-from googlenet.files import make_folder
+from googlenet.explanation.classes import imagenet_classes
 from googlenet.training.classes import ClassName, weights_classes
 from googlenet.training.data import Split, has_part, hold_out, read_split
 from googlenet.training.evaluate import Rows

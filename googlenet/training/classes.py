@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from googlenet.classes import imagenet_classes
 from googlenet.errors import UserError
+from googlenet.explanation.classes import imagenet_classes
 
 NAMED = 20
 """How many names an error lists; for the rest it gives the number."""

@@ -82,7 +82,7 @@ def numbers(text: str) -> tuple[float, ...]:
 
 
 def run_train(options: argparse.Namespace) -> int:
-    from googlenet.device import pick_device
+    from googlenet.inference.device import pick_device
     from googlenet.training.check import Options
     from googlenet.training.recipe import Recipe, parse_schedule
     from googlenet.training.run import train
@@ -112,7 +112,7 @@ def run_train(options: argparse.Namespace) -> int:
 
 def run_evaluate(options: argparse.Namespace) -> int:
     from googlenet.checkpoints import load
-    from googlenet.device import pick_device
+    from googlenet.inference.device import pick_device
     from googlenet.training.calibration import choose_temperature, unlikely_below
     from googlenet.training.card import calibration_section
     from googlenet.training.data import read_split
@@ -149,7 +149,7 @@ def measure_maps(loaded: LoadedModel, split: Split, options: argparse.Namespace)
     """Print the tables of `googlenet.training.map_report`, then their summary, a value for `config.json`'s field `trust`."""
     from dataclasses import asdict
 
-    from googlenet.explainer import Explainer
+    from googlenet.inference.explainer import Explainer
     from googlenet.training.map_report import report, summary
     from googlenet.training.maps import boxed, measure
 

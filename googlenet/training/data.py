@@ -26,10 +26,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.classes import imagenet_classes
+from googlenet.batch.files import SUFFIXES, pictures_in, unreadable
 from googlenet.errors import ListedError, UserError
-from googlenet.files import SUFFIXES, pictures_in, unreadable
-from googlenet.frame import Box
+from googlenet.explanation.classes import imagenet_classes
+from googlenet.pictures.frame import Box
 from googlenet.training.classes import NAMED, ClassName, class_table, match_classes
 
 Part = Literal["train", "val"]

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from googlenet.architecture import HEADS
-from googlenet.config import ModelConfig
-from googlenet.model import GoogLeNet
+from googlenet.checkpoints.config import ModelConfig
+from googlenet.concurrency.threads import batched
+from googlenet.model.architecture import HEADS
+from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
-from googlenet.threads import batched
 from googlenet.training.calibration import calibration_error
 from googlenet.training.classes import weights_classes
 from googlenet.training.data import Picture, Split

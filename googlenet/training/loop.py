@@ -18,11 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from googlenet.architecture import STAGES
-from googlenet.device import half_precision
 from googlenet.errors import UserError
-from googlenet.model import GoogLeNet
-from googlenet.model.network import HeadLogits
+from googlenet.inference.device import half_precision
+from googlenet.model.architecture import STAGES
+from googlenet.model.network import GoogLeNet, HeadLogits
 from googlenet.pictures.images import Preprocess
 from googlenet.training.material import Batch, Material
 from googlenet.training.recipe import Phase, Recipe

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.architecture import BRANCHES, STAGES
-from googlenet.config import MapTrust, Pointing
+from googlenet.checkpoints.config import MapTrust, Pointing
+from googlenet.model.architecture import BRANCHES, STAGES
 from googlenet.training.maps import SMALL, STEPS, Found
 
 DRAWS = 2000

@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
-from googlenet.cover import light, pixels
 from googlenet.errors import UserError
-from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Question
-from googlenet.frame import Box
+from googlenet.explanation.verdict import area
+from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
+from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
+from googlenet.pictures.frame import Box
 from googlenet.pictures.images import Preprocess
+from googlenet.probes.cover import light, pixels
+from googlenet.probes.trust import curves, order, randomise, rank_correlation
 from googlenet.training.data import Split
 from googlenet.training.pictures import opened
-from googlenet.trust import curves, order, randomise, rank_correlation
-from googlenet.verdict import area
 
 SMALL = 1 / 3
 """Only pictures whose box covers at most this share are compared with the centre: a larger box is too easy to hit."""

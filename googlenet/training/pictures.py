@@ -19,12 +19,12 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from googlenet.concurrency.threads import batched, in_order, threads
 from googlenet.errors import ListedError, UserError
-from googlenet.korean import in_locale
+from googlenet.errors.korean import in_locale
 from googlenet.pictures.headers import Header, read_header
 from googlenet.pictures.pixels import decode as decode_file
 from googlenet.pictures.pixels import read_file
-from googlenet.threads import batched, in_order, threads
 from googlenet.training.data import Picture, Split, encoded
 
 T = TypeVar("T")

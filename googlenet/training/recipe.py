@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from googlenet.architecture import STAGES
 from googlenet.errors import UserError
+from googlenet.model.architecture import STAGES
 
 SIZES = (32, 1024)
 """The smallest and the largest side of a network's input, in pixels, in `config.json`."""

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-from googlenet.architecture import PAPER
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
+from googlenet.checkpoints.config import Metrics, ModelConfig
 from googlenet.checkpoints.folder import write_folder
-from googlenet.config import Metrics, ModelConfig
-from googlenet.model import GoogLeNet
+from googlenet.model.architecture import PAPER
+from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
 from googlenet.training.calibration import choose_temperature, unlikely_below
 from googlenet.training.card import Made, write_card

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from googlenet.device import half_precision
 from googlenet.errors import UserError, missing_extra
+from googlenet.inference.device import half_precision
 
 EXTRA = 32
 """Pixels by which the view of a teacher without a fixed size is larger than the student's."""

@@ -15,19 +15,19 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from googlenet.architecture import STAGES
-from googlenet.atlas import Atlas, read_atlas, webp
 from googlenet.checkpoints.cache import VISITORS, Cache
 from googlenet.checkpoints.checkpoint import read_beginning
 from googlenet.errors import Reason, UserError
-from googlenet.explainer import Explainer
 from googlenet.explanation import Channel, Explanation, Question
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import STAGES
+from googlenet.probes.atlas import Atlas, read_atlas, webp
+from googlenet.probes.visualise import visualise
 from googlenet.ui.experiments import stage_of
 from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.handlers import Message, packed_grid, picture
 from googlenet.ui.query import PageQuery
 from googlenet.ui.tickets import Tell
-from googlenet.visualise import visualise
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from googlenet.errors import UserError
+from googlenet.explanation.render import overlays
 from googlenet.pictures.pixels import Picture
-from googlenet.render import overlays
-from googlenet.trust import examine
+from googlenet.probes.trust import examine
 from googlenet.ui import handlers
 from googlenet.ui.explainers import ExplainerCache, of_whole
 from googlenet.ui.fairqueue import FairQueue

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-import googlenet.cover
-from googlenet.architecture import STAGES_BEFORE
+import googlenet.probes.cover
 from googlenet.errors import UserError
-from googlenet.frame import Box
-from googlenet.trust import examine
+from googlenet.model.architecture import STAGES_BEFORE
+from googlenet.pictures.frame import Box
+from googlenet.probes.trust import examine
 from googlenet.ui import texts
 from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.handlers import Message, packed_grid, picture
@@ -25,7 +25,7 @@ def cover(ask: PageQuery, cache: ExplainerCache) -> Message:
         raise UserError("There is no box to cover; draw one on the enlarged picture.")
     scale = image.width / shown.size[0]
     box = Box(*(edge * scale for edge in ask.box))
-    found = cache.apply(ask, partial(googlenet.cover.cover, image=image, question=question, box=box, stage=stage_of(ask)))
+    found = cache.apply(ask, partial(googlenet.probes.cover.cover, image=image, question=question, box=box, stage=stage_of(ask)))
     boxes = {name: [edge / scale for edge in part] for name, part in (("box", found.box), ("other", found.other))}
     return {"cover": {**vars(found), **boxes}}
 

@@ -17,9 +17,9 @@ from googlenet.checkpoints.checkpoint import Progress
 from googlenet.checkpoints.hub import pull_for_visitor
 from googlenet.checkpoints.source import parse_repository
 from googlenet.errors import UserError, WeightsError
-from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation
-from googlenet.frame import Box
+from googlenet.inference.explainer import Explainer
+from googlenet.pictures.frame import Box
 from googlenet.pictures.pixels import Picture
 from googlenet.ui.query import PageQuery
 

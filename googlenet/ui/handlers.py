@@ -18,12 +18,12 @@ from gradio.media import get_image
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from googlenet.architecture import HEADS, receptive_fields
-from googlenet.classes import imagenet_classes
-from googlenet.config import MapTrust
+from googlenet.checkpoints.config import MapTrust
 from googlenet.errors import UserError
-from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation
+from googlenet.explanation.classes import imagenet_classes
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import HEADS, receptive_fields
 from googlenet.pictures.decoding import open_bounded
 from googlenet.pictures.images import open_image
 from googlenet.pictures.pixels import Picture

@@ -17,13 +17,13 @@ from gradio.block_function import BlockFunction
 from numpy.typing import NDArray
 from starlette.middleware import Middleware
 
-from googlenet.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.checkpoints.source import KNOWN_SOURCES
 from googlenet.errors import UserError
-from googlenet.explainer import Explainer
+from googlenet.explanation.render import BLUES, MAGMA, SPOTLIGHT
+from googlenet.inference.explainer import Explainer
 from googlenet.inference.worker import worker_count
+from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.pictures.images import open_image
-from googlenet.render import BLUES, MAGMA, SPOTLIGHT
 from googlenet.ui import channels, experiments, handlers, texts
 from googlenet.ui.channels import ChannelPictures, Strongest
 from googlenet.ui.endpoints import endpoints
@@ -136,7 +136,7 @@ def build(explainer: Explainer, device: str = "auto", gpu: Decorator | None = No
         first = {"n": FIRST.number, **handlers.answer(FIRST, ExplainerCache(explainer, device))}
         walk = gr.HTML(
             {**first, "weights": handlers.described(explainer, None)},
-            html_template=(HERE / "page.html").read_text("utf-8"),
+            html_template=(HERE / "page" / "index.html").read_text("utf-8"),
             js_on_load=script(),
             apply_default_css=False,
             elem_id="walk",
@@ -206,12 +206,12 @@ def in_steps(
 
 def script() -> str:
     """The page's script: the files of `js/` joined in a fixed order, in one scope."""
-    return "\n".join((HERE / "js" / f"{name}.js").read_text("utf-8") for name in SCRIPT)
+    return "\n".join((HERE / "page" / "js" / f"{name}.js").read_text("utf-8") for name in SCRIPT)
 
 
 def style() -> str:
     """The look of the page, then of what explains it, then what differs on narrow screens, in print and in forced colours."""
-    return "\n".join((HERE / name).read_text("utf-8") for name in ("page.css", "lesson.css", "screens.css"))
+    return "\n".join((HERE / "page" / name).read_text("utf-8") for name in ("page.css", "lesson.css", "screens.css"))
 
 
 def shared() -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from googlenet.architecture import STAGES
-from googlenet.frame import Box
+from googlenet.model.architecture import STAGES
+from googlenet.pictures.frame import Box
 
 MAX_SIDE = 100_000
 """Largest side in pixels, and so the largest position, that a browser may name."""
@@ -32,7 +32,7 @@ class PageQuery:
     original: tuple[int, int] | None = None
     """upright (width, height) in pixels of the picture that the browser reduced before sending it; None where it sent it whole"""
     stage: str | None = None
-    """one of `googlenet.architecture.STAGES`"""
+    """one of `googlenet.model.architecture.STAGES`"""
     cell: tuple[int, int] | None = None
     """(row, column) on the stage's own grid"""
     channel: int | None = None

@@ -131,7 +131,7 @@ def bound_arenas() -> None:
 
 def load_page(source: str, device: str) -> Page:
     """The page with its weights loaded. Raises UserError."""
-    from googlenet.explainer import Explainer
+    from googlenet.inference.explainer import Explainer
 
     if not os.environ.get("SPACES_ZERO_GPU"):
         with ThreadPoolExecutor(1) as beside:  # Gradio's import takes longer than the weights

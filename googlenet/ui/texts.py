@@ -10,12 +10,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from googlenet.architecture import HEADS
-from googlenet.config import MapTrust
+from googlenet.checkpoints.config import MapTrust
 from googlenet.errors import UserError
+from googlenet.errors.korean import korean_error
 from googlenet.explanation import Explanation
-from googlenet.korean import korean_error
-from googlenet.verdict import named, percent
+from googlenet.explanation.verdict import named, percent
+from googlenet.model.architecture import HEADS
 
 LANGUAGES = ("en", "ko")
 
@@ -261,5 +261,5 @@ def error(problem: UserError) -> dict[str, str]:
     return {"en": str(problem), "ko": korean_error(problem)}
 
 
-PAGE: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("texts.json").read_text("utf-8"))
+PAGE: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("page").joinpath("texts.json").read_text("utf-8"))
 """language → the page's own words; `{names}` are filled in by the page's script."""

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from googlenet.architecture import STAGES
+from googlenet.model.architecture import STAGES
 from tests.browser.conftest import STAGE, Visit, chosen, file, new_context, painted, settled, still, upload
 
 AXE = Axe()

@@ -12,7 +12,7 @@ from gradio.media import get_image
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from googlenet.architecture import PAPER, STAGES, receptive_fields
+from googlenet.model.architecture import PAPER, STAGES, receptive_fields
 from googlenet.pictures.images import Preprocess
 from tests.browser.conftest import STAGE, Visit, file, model_requests, painted, pixels, settled, still, upload
 from tests.helpers import ROOT

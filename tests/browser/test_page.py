@@ -14,7 +14,7 @@ from gradio.media import get_image
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from googlenet.architecture import STAGES
+from googlenet.model.architecture import STAGES
 from tests.browser.conftest import STAGE, Visit, chosen, file, jpeg, model_requests, painted, pixels, settled, still, upload
 
 

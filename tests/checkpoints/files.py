@@ -16,11 +16,11 @@ import torchvision.transforms.v2
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from googlenet.architecture import BERKELEY, STAGES, TORCHVISION
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.readers.layouts import CAFFE_LAYERS
 from googlenet.errors import UserError
-from googlenet.model import GoogLeNet, HeadLogits
+from googlenet.model.architecture import BERKELEY, STAGES, TORCHVISION
+from googlenet.model.network import GoogLeNet, HeadLogits
 from googlenet.ui import texts
 
 CLASSES = 11

@@ -20,16 +20,16 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from googlenet.architecture import BERKELEY, PAPER, TORCHVISION
 from googlenet.checkpoints import import_weights, load, save
 from googlenet.checkpoints.card import license_of
 from googlenet.checkpoints.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from googlenet.checkpoints.config import ModelConfig, dump_config
 from googlenet.checkpoints.folder import labels_of, write_folder
 from googlenet.checkpoints.readers import SUFFIXES
 from googlenet.checkpoints.source import KNOWN_SOURCES, Repository, choose, default_source, parse_repository, shipped
-from googlenet.config import ModelConfig, dump_config
 from googlenet.errors import UserError
-from googlenet.model import GoogLeNet
+from googlenet.model.architecture import BERKELEY, PAPER, TORCHVISION
+from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
 from tests.helpers import CONFIG, ROOT, TEMPERATURES, random_model
 

@@ -14,11 +14,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from googlenet.architecture import BERKELEY, PAPER, TORCHVISION
 from googlenet.checkpoints import import_weights, load
 from googlenet.checkpoints.readers import pytorch
 from googlenet.errors import UserError
-from googlenet.model import GoogLeNet
+from googlenet.model.architecture import BERKELEY, PAPER, TORCHVISION
+from googlenet.model.network import GoogLeNet
 from tests.checkpoints.files import (
     CLASSES,
     IMAGENET,

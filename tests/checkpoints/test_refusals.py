@@ -21,13 +21,13 @@ import torchvision
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from googlenet.architecture import TORCHVISION
 from googlenet.checkpoints import load, readers
 from googlenet.checkpoints.checkpoint import MAX_BYTES
 from googlenet.checkpoints.readers import SUFFIXES, graph
 from googlenet.checkpoints.readers.wire import MAX_FIELDS
 from googlenet.errors import Reason, UserError
-from googlenet.model import GoogLeNet
+from googlenet.model.architecture import TORCHVISION
+from googlenet.model.network import GoogLeNet
 from tests.checkpoints.files import (
     CLASSES,
     berkeley_onnx,

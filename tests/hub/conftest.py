@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from googlenet.architecture import Architecture
+from googlenet.checkpoints.config import ModelConfig
 from googlenet.checkpoints.folder import write_folder
-from googlenet.config import ModelConfig
+from googlenet.model.architecture import Architecture
 from googlenet.pictures.images import Preprocess
 from tests.helpers import ROOT, random_model
 from tests.hub.server import TOKEN, HubServer, git_digest, sha256

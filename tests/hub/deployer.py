@@ -13,8 +13,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from googlenet.deploy import deploy
 from googlenet.errors import UserError
+from googlenet.ui.deploy import deploy
 
 
 def run(package: str, **options: Any) -> dict[str, Any]:

@@ -17,13 +17,13 @@ import pytest
 import yaml
 from huggingface_hub import constants
 
-from googlenet.architecture import Architecture
+from googlenet.checkpoints.config import ModelConfig
 from googlenet.checkpoints.folder import write_folder
 from googlenet.checkpoints.source import shipped
-from googlenet.config import ModelConfig
-from googlenet.deploy import deploy
 from googlenet.errors import UserError
+from googlenet.model.architecture import Architecture
 from googlenet.pictures.images import Preprocess
+from googlenet.ui.deploy import deploy
 from tests.helpers import ROOT, random_model
 from tests.hub.uploads import TOKEN, Repo, UploadServer
 
@@ -171,7 +171,7 @@ def test_an_installed_program_deploys_what_a_checkout_does(
 
     installed = said(package, shipped("weights", package))
     assert installed == said(checkout / "googlenet", checkout / "weights")
-    assert "file googlenet/deploy.py (" in installed
+    assert "file googlenet/ui/deploy.py (" in installed
     assert "file weights/model.safetensors (" in installed
 
 
@@ -289,7 +289,7 @@ def test_what_cannot_be_deployed_is_told(checkout: Path, tmp_path: Path, monkeyp
     (tmp_path / "bad").mkdir()
     assert "holds no GoogLeNet" in refused("a/b", str(tmp_path / "bad"), checkout)
     assert "is not the name of a repository" in refused("a/b", "nowhere", checkout)
-    monkeypatch.setattr("googlenet.deploy.get_token", lambda: None)  # this machine may have one, which must not be used
+    monkeypatch.setattr("googlenet.ui.deploy.get_token", lambda: None)  # this machine may have one, which must not be used
     assert "There is no token on this machine; set HF_TOKEN" in refused("a/b", "user/repo", checkout, dry_run=False)
 
 

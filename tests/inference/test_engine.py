@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from googlenet.architecture import BERKELEY, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
 from googlenet.errors import UserError
 from googlenet.explanation import Cell, Question
 from googlenet.inference import engine as engine_room
 from googlenet.inference.engine import SIZES, Engine, PictureResult, pack
 from googlenet.inference.gradcam import as_tensor, grad_cam, one_pass
 from googlenet.model import convolution
-from googlenet.trust import rank_correlation
+from googlenet.model.architecture import BERKELEY, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
+from googlenet.probes.trust import rank_correlation
 from tests.helpers import ARCHITECTURES, random_model
 
 SIDE = 96

@@ -17,11 +17,11 @@ import torch
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
-from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.explanation import Cell, Question
 from googlenet.inference.gradcam import AGAINST, FOR, as_tensor, grad_cam, one_pass
-from googlenet.model import GoogLeNet
-from googlenet.trust import rank_correlation
+from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
+from googlenet.model.network import GoogLeNet
+from googlenet.probes.trust import rank_correlation
 from tests.helpers import ARCHITECTURES, random_model
 
 CLASSES = 10

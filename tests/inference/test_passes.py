@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from googlenet import device
-from googlenet.device import cores, lanes
 from googlenet.explanation import Question
+from googlenet.inference import device
+from googlenet.inference.device import cores, lanes
 from googlenet.inference.engine import Engine, PictureResult
 from googlenet.inference.passes import PassQueue, Request, RunnerEndedError
 from tests.helpers import explainer_of, random_image, random_model
@@ -124,7 +124,7 @@ def test_as_many_passes_as_torchs_threads_leave_room_for(monkeypatch: pytest.Mon
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         assert lanes(torch.device("cpu")) == count
         assert lanes(torch.device("cuda")) == 1
-    monkeypatch.setattr("googlenet.explainer.lanes", lambda where: 3)
+    monkeypatch.setattr("googlenet.inference.explainer.lanes", lambda where: 3)
     explainer = explainer_of(random_model())
     assert len(explainer.passes.engines) == 3
     images = [random_image(100, 100, seed) for seed in range(12)]

@@ -17,7 +17,7 @@ from googlenet.inference import worker as worker_room
 from googlenet.inference.engine import Engine
 from googlenet.inference.passes import RunnerEndedError
 from googlenet.inference.worker import PICTURES, Worker
-from googlenet.model import GoogLeNet
+from googlenet.model.network import GoogLeNet
 from tests.helpers import ROOT, explainer_of, is_running, random_image, random_model, until
 
 SIDE = 96

@@ -7,9 +7,9 @@ import torch
 import torchvision
 from torch import nn
 
-from googlenet.architecture import BERKELEY, HEADS, STAGES, TORCHVISION, Architecture
-from googlenet.model import GoogLeNet
+from googlenet.model.architecture import BERKELEY, HEADS, STAGES, TORCHVISION, Architecture
 from googlenet.model.convolution import ConvReLU
+from googlenet.model.network import GoogLeNet
 from tests.helpers import ARCHITECTURES, random_model
 
 # The weights of the convolutions as Table 1's channel columns give them. The paper's own "params" column departs from its

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from googlenet.architecture import receptive_fields
+from googlenet.model.architecture import receptive_fields
 from tests.helpers import ARCHITECTURES, random_model
 
 SIDE = 224

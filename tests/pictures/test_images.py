@@ -20,8 +20,8 @@ from PIL import Image, ImageOps, PngImagePlugin
 from torchvision.transforms import InterpolationMode, v2
 
 from googlenet.errors import UserError
-from googlenet.frame import Box
 from googlenet.pictures import tags
+from googlenet.pictures.frame import Box
 from googlenet.pictures.headers import MAX_BYTES
 from googlenet.pictures.images import Preprocess, open_image
 from tests.helpers import random_image

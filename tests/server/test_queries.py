@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from googlenet.architecture import HEADS, STAGES
 from googlenet.errors import UserError
-from googlenet.explainer import Explainer
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import HEADS, STAGES
 from googlenet.ui import handlers
 from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.query import MAX_SIDE, PageQuery

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from googlenet.device import cores
+from googlenet.inference.device import cores
 from googlenet.inference.worker import worker_count
 from googlenet.ui.uploads import scan
 from tests.helpers import PATIENCE, ROOT, is_running, until

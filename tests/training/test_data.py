@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from googlenet.classes import imagenet_classes
 from googlenet.errors import UserError
-from googlenet.frame import Box
+from googlenet.explanation.classes import imagenet_classes
+from googlenet.pictures.frame import Box
 from googlenet.training.classes import ClassName, match_classes, weights_classes
 from googlenet.training.data import UNKNOWN, all_pictures, has_part, hold_out, read_split
 from googlenet.training.pictures import KeptPixels, check_pictures, decode, read_pixels

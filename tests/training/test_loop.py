@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from googlenet.architecture import PAPER
 from googlenet.errors import UserError
-from googlenet.model import GoogLeNet
-from googlenet.model.network import HeadLogits
+from googlenet.model.architecture import PAPER
+from googlenet.model.network import GoogLeNet, HeadLogits
 from googlenet.pictures.images import Preprocess
 from googlenet.training import pictures
 from googlenet.training.data import hold_out, read_split

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from googlenet.architecture import STAGES_BEFORE
 from googlenet.checkpoints import save
+from googlenet.checkpoints.config import dump_config, parse_config
 from googlenet.cli import main
-from googlenet.config import dump_config, parse_config
 from googlenet.errors import UserError
-from googlenet.explainer import Explainer
-from googlenet.frame import Box
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import STAGES_BEFORE
+from googlenet.pictures.frame import Box
 from googlenet.pictures.images import Preprocess
 from googlenet.training.data import read_split
 from googlenet.training.map_report import gains, groups, interval, report, summary

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from googlenet.architecture import HEADS, PAPER
 from googlenet.checkpoints import load
+from googlenet.checkpoints.config import ModelConfig
 from googlenet.checkpoints.folder import write_folder
 from googlenet.cli import main
-from googlenet.config import ModelConfig
 from googlenet.errors import UserError
+from googlenet.model.architecture import HEADS, PAPER
 from googlenet.pictures.images import Preprocess
 from googlenet.training import run as runs
 from googlenet.training.check import Options, check

@@ -6,8 +6,8 @@ import pytest
 import torch
 from gradio.media import get_image
 
-from googlenet.classes import imagenet_classes
 from googlenet.errors import UserError
+from googlenet.explanation.classes import imagenet_classes
 from googlenet.pictures.images import Preprocess, open_image
 from googlenet.training.teachers import load_teacher
 

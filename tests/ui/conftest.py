@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from googlenet.explainer import Explainer
+from googlenet.inference.explainer import Explainer
 from googlenet.ui.explainers import ExplainerCache
 from tests.helpers import explainer_of, random_model
 

@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 import torch
 
-from googlenet.architecture import STAGES
-from googlenet.atlas import Index, sheet_of
 from googlenet.checkpoints.cache import Cache
 from googlenet.errors import UserError
-from googlenet.explainer import Explainer
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import STAGES
+from googlenet.probes.atlas import Index, sheet_of
+from googlenet.probes.visualise import TILE
 from googlenet.ui import channels
 from googlenet.ui.channels import ChannelPictures, strongest
 from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.handlers import EXAMPLES, Message
 from googlenet.ui.query import PageQuery
-from googlenet.visualise import TILE
 from tests.helpers import all_engines
 
 LION = PageQuery(9, "lion", target=3, stage="4c")

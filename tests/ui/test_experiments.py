@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from googlenet.cover import cover
 from googlenet.errors import UserError
-from googlenet.explainer import Explainer
 from googlenet.explanation import Question
-from googlenet.frame import Box
+from googlenet.inference.explainer import Explainer
+from googlenet.pictures.frame import Box
 from googlenet.pictures.images import open_image
+from googlenet.probes.cover import cover
 from googlenet.ui import experiments, texts
 from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.handlers import EXAMPLES, Message

@@ -18,13 +18,13 @@ import pytest
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from googlenet.architecture import HEADS, STAGES, STAGES_BEFORE
+from googlenet.checkpoints.config import MapTrust, Pointing
 from googlenet.checkpoints.source import KNOWN_SOURCES
-from googlenet.config import MapTrust, Pointing
 from googlenet.errors import UserError
-from googlenet.explainer import Explainer
 from googlenet.explanation import Explanation, Provenance, Question
-from googlenet.frame import Box
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
+from googlenet.pictures.frame import Box
 from googlenet.ui import handlers, layout, texts
 from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.query import PageQuery
@@ -177,7 +177,7 @@ def test_the_pages_words_are_the_same_in_both_languages_and_all_used() -> None:
     assert english.keys() == korean.keys()
     for key in english:
         assert names(english[key]) == names(korean[key]), key
-    page = (PACKAGE / "ui/page.html").read_text("utf-8") + layout.script()
+    page = (PACKAGE / "ui/page/index.html").read_text("utf-8") + layout.script()
     marks = {f"help_{term}" for term in re.findall(r'(?:data-help="|helpMark\(")(\w+)', page)}
     assert marks <= english.keys()
     assert {key for key in english if not re.search(rf"""["'. ]{key}\b""", page)} <= {
@@ -343,7 +343,7 @@ def test_large_pictures_are_sent_small() -> None:
 
 
 def test_the_script_is_made_of_all_its_files() -> None:
-    assert sorted(layout.SCRIPT) == sorted(path.stem for path in (PACKAGE / "ui/js").glob("*.js"))
+    assert sorted(layout.SCRIPT) == sorted(path.stem for path in (PACKAGE / "ui/page/js").glob("*.js"))
 
 
 def test_a_korean_particle_follows_a_sound_that_is_known() -> None:

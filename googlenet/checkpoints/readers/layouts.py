@@ -9,8 +9,8 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from googlenet.architecture import BERKELEY, STAGES, Architecture
 from googlenet.errors import Reason, WeightsError
+from googlenet.model.architecture import BERKELEY, STAGES, Architecture
 from googlenet.pictures.images import Preprocess
 
 BATCH_NORM_EPSILON = 1e-3

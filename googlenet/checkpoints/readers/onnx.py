@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from googlenet.architecture import BERKELEY, STAGES, TORCHVISION
 from googlenet.checkpoints.readers.graph import Graph, Node, read_graph
 from googlenet.checkpoints.readers.layouts import (
     BATCH_NORM_EPSILON,
@@ -22,6 +21,7 @@ from googlenet.checkpoints.readers.layouts import (
     with_counters,
 )
 from googlenet.errors import Reason, WeightsError
+from googlenet.model.architecture import BERKELEY, STAGES, TORCHVISION
 from googlenet.pictures.images import Preprocess
 
 RESHAPES = ("Reshape", "Flatten", "Squeeze")

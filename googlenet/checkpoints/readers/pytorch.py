@@ -19,7 +19,6 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from googlenet.architecture import BERKELEY, PAPER, TORCHVISION
 from googlenet.checkpoints.checkpoint import MAX_BYTES
 from googlenet.checkpoints.readers.layouts import (
     BERKELEY_PREPROCESS,
@@ -35,6 +34,7 @@ from googlenet.checkpoints.readers.layouts import (
     with_counters,
 )
 from googlenet.errors import Reason, WeightsError
+from googlenet.model.architecture import BERKELEY, PAPER, TORCHVISION
 from googlenet.pictures.images import Preprocess
 
 PUBLISHED = "1378be20"

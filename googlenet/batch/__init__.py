@@ -1,0 +1,1 @@
+"""Many pictures: files, folders, tables and clusters."""

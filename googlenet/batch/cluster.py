@@ -1,0 +1,220 @@
+"""The same explanations on a Ray cluster, through Ray Data: files → prepared pictures → explanations → a Parquet table.
+
+Reading tasks read, decode and prepare pictures. Actors explain batches of them: one actor for each GPU, or for each two CPU
+cores. Ray Data schedules the tasks, repeats those of a lost node, and bounds the memory. A file that cannot be read becomes a row
+with an `error`. Every node needs Ray (the extra `ray`). Ray copies this package to the nodes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet as pq
+import ray
+import ray.data
+import torch
+from numpy.typing import NDArray
+
+import googlenet
+from googlenet.batch.datasets import Piece, contents, file_system, pieces_of
+from googlenet.batch.table import SCHEMA, row
+from googlenet.checkpoints import LoadedModel
+from googlenet.errors import PictureError, UserError
+from googlenet.explanation import Question
+from googlenet.inference.explainer import Explainer
+from googlenet.pictures.decoding import SHARED
+from googlenet.pictures.images import Preprocess
+
+ACTOR, READER, WRITER = 0.5, 0.25, 0.25
+"""CPUs that Ray reserves for each actor, reading task and writing task.
+
+Actors keep their reserve to the end. The sum is 1: reading and writing then find a free CPU beside an actor even on one core. An
+actor uses two cores. Its reserve is smaller, so that another node has room for it when its own is lost."""
+ON_CPU, ON_GPU = 8, 256
+"""Pictures in an actor's batch, without and with a GPU."""
+CONNECT_SECONDS = 10
+"""How long to wait for a connection to a cluster."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a table holds."""
+
+    pictures: int
+    unreadable: int
+    """of these, those that have an error in place of an explanation"""
+
+
+def explain_on_cluster(
+    sources: Sequence[str], table: str, loaded: LoadedModel, question: Question, address: str | None = None
+) -> Summary:
+    """Explain the pictures of whole data sets. Pictures that the table holds already are left out.
+
+    Where actors have GPUs and a node is lost, its batches wait until a GPU is free. To go on with the GPUs that are left, end the
+    run and start it again.
+
+    Args:
+        sources: pictures, folders, WebDataset tars, or Parquet files with a column of pictures' bytes (such as a Hub data set's):
+            paths that every node can read, or addresses of object storage (`s3://…`, `gs://…`).
+        table: folder for Parquet files: a path that every node can write, or an address of object storage. Each picture has one
+            row with the columns of `googlenet.batch.table`. Its `image` is the file's name, `<tar>/<member>`, or `<file>#<row>`
+            for a row of a Parquet file.
+        loaded: the weights. Ray copies them to the nodes.
+        question: asked about every picture; `Explainer.question` makes one.
+        address: of a running cluster; None starts one on this machine and ends it with the job.
+
+    Returns:
+        Summary: of the whole table, earlier runs included.
+
+    Raises:
+        UserError: there are no pictures, no cluster answers, or the table holds other files, weights or questions.
+    """
+    done = finished(table, loaded, question)
+    found = [piece for source in sources for piece in pieces_of(source)]
+    pieces = [piece for piece in found if piece.name not in done]
+    if pieces:
+        ours = connect(address)
+        try:
+            work = plan(pieces, done - {piece.name for piece in found}, loaded, question)
+            work.write_parquet(absolute(table), schema=SCHEMA, compression="zstd", ray_remote_args={"num_cpus": WRITER})
+        finally:
+            if ours:
+                ray.shutdown()
+    rows = pa.dataset.dataset(absolute(table), SCHEMA, format="parquet")
+    return Summary(rows.count_rows(), rows.count_rows(filter=pa.dataset.field("error").is_valid()))
+
+
+def connect(address: str | None) -> bool:
+    """Connect to a cluster, or start one here. False where this process is connected already."""
+    if ray.is_initialized():
+        return False
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send a report of its start
+    package = str(Path(googlenet.__file__).parent)
+    environment = {"py_modules": [package], "excludes": ["weights", "space"]}
+    try:
+        if address and ":" in address:
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()  # Ray itself retries without end
+        ray.init(address or "local", runtime_env=environment, logging_level=logging.WARNING, log_to_driver=False)
+    except (OSError, ValueError):
+        raise UserError("No Ray cluster answers at {address}; start one with: ray start --head", address=address) from None
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
+    return True
+
+
+def plan(pieces: Sequence[Piece], done: Set[str], loaded: LoadedModel, question: Question) -> ray.data.Dataset:
+    """Pieces → rows of the table. Ray Data runs nothing until the rows are written.
+
+    `done`: members of tars and rows of Parquet files that the table holds already.
+    """
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
+    prepared = ray.data.from_items([asdict(piece) for piece in pieces]).flat_map(
+        prepare,  # type: ignore[arg-type]
+        fn_args=(loaded.config.preprocess, ray.put(done)),
+        num_cpus=READER,
+        compute=ray.data.TaskPoolStrategy(size=max(1, cpus if gpus else cpus // 2)),
+    )
+    return prepared.map_batches(
+        Actor,
+        fn_constructor_args=(ray.put(loaded), question),
+        batch_size=ON_GPU if gpus else ON_CPU,
+        batch_format="numpy",
+        num_cpus=ACTOR,
+        num_gpus=1 if gpus else 0,
+        compute=ray.data.ActorPoolStrategy(size=gpus or max(1, cpus // 2)),
+    )
+
+
+class Actor:
+    """Explains batches of prepared pictures in a process of its own."""
+
+    def __init__(self, loaded: ray.ObjectRef[LoadedModel], question: Question) -> None:
+        torch.set_num_threads(min(2, os.cpu_count() or 1))
+        self.explainer, self.question = Explainer(ray.get(loaded)), question
+
+    def __call__(self, batch: dict[str, NDArray[Any]]) -> pa.Table:
+        """Rows of `prepare` → rows of the table."""
+        good = batch["error"] == ""
+        sizes = [(int(width), int(height)) for width, height in zip(batch["width"][good], batch["height"][good], strict=True)]
+        x = torch.from_numpy(batch["x"][good])
+        explanations = iter(self.explainer.explain_prepared(x, sizes, [self.question] * len(x)))
+        rows = [
+            {"image": str(image), "error": str(error)} if error else row(str(image), next(explanations))
+            for image, error in zip(batch["image"], batch["error"], strict=True)
+        ]
+        return pa.Table.from_pylist(rows, SCHEMA)
+
+
+def prepare(item: dict[str, Any], preprocess: Preprocess, done: ray.ObjectRef[Set[str]]) -> Iterator[dict[str, Any]]:
+    """Decode and prepare a piece's pictures. A picture that cannot be read has its sentence in `error`, else that is empty."""
+    for name, data in contents(Piece(**item), ray.get(done)):
+        x, size, error = np.zeros((3, preprocess.crop, preprocess.crop), np.float32), (0, 0), ""
+        try:
+            if isinstance(data, PictureError):
+                raise data
+            picture = SHARED.open_bytes(data, name, preprocess.enough)
+            x, size = preprocess(picture.image)[0].numpy(), picture.size
+        except PictureError as unreadable:
+            error = str(unreadable)
+        yield {"image": name, "x": x, "width": size[0], "height": size[1], "error": error}
+
+
+def finished(table: str, loaded: LoadedModel, question: Question) -> frozenset[str]:
+    """The names of the pictures that a table holds already. Files that an interrupted run left incomplete are deleted.
+
+    Raises UserError where the table has other weights or another question, or the folder holds other files.
+    """
+    files, path = file_system(table)
+    if files.get_file_info(path).type == pa.fs.FileType.NotFound:
+        return frozenset()
+    done: set[str] = set()
+    for info in files.get_file_info(pa.fs.FileSelector(path, recursive=True)):
+        if not info.is_file:
+            continue
+        try:
+            rows = pq.read_table(info.path, columns=["image", "weights", "question"], filesystem=files)
+        except (OSError, pa.ArrowException):
+            rows = None
+        if rows is None and info.path.endswith(".parquet"):
+            logger.warning("%s is incomplete and is made anew.", info.path)
+            files.delete_file(info.path)
+            continue
+        if rows is None or rows.column_names != ["image", "weights", "question"]:
+            raise UserError("{path} exists and was not written by this program; choose another output folder.", path=info.path)
+        check_same(rows, table, loaded, question)
+        done.update(rows.column("image").to_pylist())
+    return frozenset(done)
+
+
+def check_same(rows: pa.Table, table: str, loaded: LoadedModel, question: Question) -> None:
+    """Raises UserError where a file's rows have other weights or another question."""
+    for weights, asked in zip(rows.column("weights"), rows.column("question"), strict=True):
+        if not weights.is_valid:
+            continue  # a picture that could not be read
+        found = asked.as_py()
+        target, contrast = found["target"]["index"], (found["contrast"] or {}).get("index")
+        same = found["head"] == question.head and contrast == question.contrast and question.target in (None, target)
+        if not same or weights["sha256"].as_py() != loaded.provenance.sha256:
+            raise UserError(
+                "{table} holds explanations by other weights or of another question; choose another table.", table=table
+            )
+        return  # one run wrote the whole file: its other rows are the same
+
+
+def absolute(table: str) -> str:
+    """An absolute path, since Ray's processes have other working folders; an address stays as it is."""
+    return table if "://" in table else os.path.abspath(table)

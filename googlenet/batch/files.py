@@ -1,0 +1,165 @@
+"""Finds the pictures that `explain` is asked about, and names the files of their results."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from googlenet.errors import PictureError, UserError, reason
+from googlenet.model.architecture import STAGES
+
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+"""What pictures' names end with, in upper or lower case."""
+ENDINGS = (*(f"-{stage}.png" for stage in STAGES), "-sheet.png", ".npz")
+"""What follows the picture's name in the names of its results."""
+SOFTWARE = "Inside GoogLeNet"
+"""The value of `Software` in the PNGs that this program writes, by which it recognises them."""
+WINDOWS = os.name == "nt"
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+"""Names that Windows reserves for devices, with any suffix."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture's file, and the name of its results in the output folder, to which `ENDINGS` are added."""
+
+    path: Path
+    name: Path
+
+
+def find_pictures(arguments: Sequence[Path], out: Path | None = None) -> tuple[list[Source], list[UserError]]:
+    """Find the pictures that the user names: files, and all pictures in folders and their subfolders, sorted by name.
+
+    Links to folders are followed once. Names that begin with a dot, the output folder, and files that this program wrote are left
+    out.
+
+    Args:
+        arguments: files and folders.
+        out: the output folder.
+
+    Returns:
+        The pictures, and an error for each folder that cannot be read or holds no pictures.
+    """
+    found: list[tuple[Path, Path]] = []
+    wrong: list[UserError] = []
+    for argument in arguments:
+        if not argument.is_dir():
+            found.append((argument, Path(argument.name)))
+            continue
+        passed: Counter[str] = Counter()
+        problems = len(wrong)
+        inside = sorted(pictures_in(argument, out, passed, wrong))
+        found += [(path, path.relative_to(argument)) for path in inside]
+        if not inside and len(wrong) == problems:
+            wrong.append(no_pictures(argument, passed))
+    if WINDOWS:
+        found = [(path, Path(*map(allowed_on_windows, name.parts))) for path, name in found]
+    stems = [str(name.with_suffix("")).casefold() for _, name in found]  # on Windows and macOS, names that differ by case are one
+    shared = Counter(stems)
+    names = [name if shared[stem] > 1 else name.with_suffix("") for (_, name), stem in zip(found, stems, strict=True)]
+    return [Source(path, name) for (path, _), name in zip(found, names, strict=True)], wrong
+
+
+def allowed_on_windows(part: str) -> str:
+    """A file's or folder's name with _ in place of what Windows reserves."""
+    part = re.sub(r'[<>:"|?*\\\x00-\x1f]|[. ]+$', "_", part)
+    return f"_{part}" if part.split(".")[0].rstrip().lower() in RESERVED else part
+
+
+def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: list[UserError]) -> Iterator[Path]:
+    """The pictures in a folder and its subfolders.
+
+    Args:
+        folder: to search.
+        out: a folder to leave out.
+        passed: counts the other files by their suffix.
+        wrong: gets an error for each folder that cannot be read.
+    """
+    seen = {identity(folder)}
+    if out and out.is_dir() and identity(out) not in seen:
+        seen.add(identity(out))
+    for here, folders, files in os.walk(folder, followlinks=True, onerror=lambda error: wrong.append(unreadable(error))):
+        kept = []
+        for name in sorted(folders):
+            each = identity(Path(here, name))
+            if not name.startswith(".") and each not in seen:
+                seen.add(each)
+                kept.append(name)
+        folders[:] = kept
+        for name in sorted(files):
+            path = Path(here, name)
+            if name.startswith("."):
+                passed[name] += 1
+            elif path.suffix.lower() not in SUFFIXES or (name.endswith(ENDINGS) and is_ours(path)):
+                passed[path.suffix.lower() or name] += 1
+            else:
+                yield path
+
+
+def unreadable(error: OSError) -> UserError:
+    """The sentence for a folder that cannot be listed."""
+    return UserError("The folder {folder} cannot be read: {error}.", folder=error.filename, error=reason(error))
+
+
+def identity(folder: Path) -> tuple[int, int]:
+    """Device and inode: equal for all paths and links to one folder."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def no_pictures(folder: Path, passed: Counter[str]) -> UserError:
+    """The sentence for a folder without pictures, with what it holds instead."""
+    if not passed:
+        return PictureError("The folder {folder} is empty; name one that holds pictures.", folder=folder)
+    found = ", ".join(f"{count} × {suffix}" for suffix, count in passed.most_common(5))
+    return PictureError(
+        "The folder {folder} holds no pictures of a known kind, only {found}; save them as JPEG or PNG.",
+        folder=folder,
+        found=found + (", …" if len(passed) > 5 else ""),
+    )
+
+
+def is_ours(path: Path) -> bool:
+    """Whether this program wrote the file: a PNG with our `Software`, or an archive whose first member is `seen`."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(100) if stat.S_ISREG(path.stat().st_mode) else b""
+    except OSError:
+        return False
+    return b"tEXtSoftware\0" + SOFTWARE.encode() in start or start[30:38] == b"seen.npy"
+
+
+def check_outputs(sources: Sequence[Source], out: Path) -> None:
+    """Make the output folder, after checking that no result would replace another result or a file of the user's.
+
+    Raises:
+        UserError: two results would have the same name, or a file that this program did not write has the name of a result.
+    """
+    shared = Counter(os.path.normcase(source.name) for source in sources)
+    for source in sources:
+        if shared[os.path.normcase(source.name)] > 1:
+            raise UserError(
+                "Two pictures would be written as {name}; explain them into different folders.", name=out / source.name
+            )
+        for path in outputs(out, source):
+            if path.exists() and not is_ours(path):
+                raise UserError("{path} exists and was not written by this program; choose another output folder.", path=path)
+    make_folder(out)
+
+
+def outputs(out: Path, source: Source) -> list[Path]:
+    """The files of a picture's results, in the order of `ENDINGS`."""
+    return [out / source.name.with_name(source.name.name + ending) for ending in ENDINGS]
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents. Raises UserError where the system does not allow it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError("The folder {folder} cannot be made: {error}.", folder=folder, error=reason(error)) from None

@@ -1,0 +1,172 @@
+"""`googlenet explain`: the pipeline from picture files to explanations and the files of their results.
+
+Three steps overlap. Threads decode and prepare the next pictures: Pillow releases Python's lock, and what is not a plain JPEG or
+PNG is decoded in processes. Other threads run the model on batches. The calling thread hands the results on in order. Each step
+is a bounded number of pictures ahead of the next, so that memory does not grow with the folder.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image, PngImagePlugin
+from torch import Tensor
+
+from googlenet.batch.files import SOFTWARE, Source, make_folder, outputs
+from googlenet.concurrency.threads import batched, in_order, threads
+from googlenet.errors import UserError, reason
+from googlenet.explanation import Explanation, Question
+from googlenet.explanation.render import overlay, sheet
+from googlenet.inference.device import cores
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import STAGES
+from googlenet.pictures.decoding import Decoder
+from googlenet.probes.trust import examine_prepared
+
+SIDE = 2048
+"""The longer side of an overlay in pixels at most, unless it has the picture's size (`--full-size`)."""
+WITH_PICTURES = 8
+"""The most pictures in a batch whose overlays are drawn. They stay in memory until then."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A decoded picture."""
+
+    x: Tensor
+    """(1, 3, S, S)"""
+    size: tuple[int, int]
+    """(width, height) in its file, upright"""
+    image: Image.Image | None
+    """what overlays are drawn on; None where no overlay is drawn"""
+
+
+Outcome = Explanation | UserError
+
+
+def explain_files(
+    explainer: Explainer,
+    question: Question,
+    sources: Sequence[Source],
+    out: Path | None = None,
+    *,
+    full_size: bool = False,
+    tested: Sequence[str] = (),
+) -> Generator[tuple[Source, Outcome], None, None]:
+    """Explain pictures, and write their overlays, contact sheets and grids to a folder.
+
+    Args:
+        explainer: runs the model.
+        question: asked about every picture.
+        sources: the pictures' files.
+        out: folder for these files, checked by `check_outputs`; None writes none.
+        full_size: draw overlays as large as the picture, in place of `SIDE` pixels at most.
+        tested: stages whose maps are tested (`googlenet.probes.trust`).
+
+    Yields:
+        Each picture in order, with its Explanation or the UserError that says why it could not be read.
+
+    Raises:
+        UserError: results cannot be written.
+    """
+    step = explainer.engine.largest if out is None else 1 if full_size else min(explainer.engine.largest, WITH_PICTURES)
+    workers = 1 if full_size else cores()
+    prepare = Preparation(explainer, None if out is None else full_size, workers)
+    lanes = len(explainer.passes.engines)
+    with prepare, threads(workers) as preparing, threads(lanes) as running:
+        prepared = in_order(preparing, prepare, sources, ahead=(1 + lanes) * step)
+        batches = in_order(
+            running, lambda batch: explain_batch(explainer, question, batch, tested), batched(prepared, step), ahead=1 + lanes
+        )
+        explained = (each for batch in batches for each in batch)
+        if out is None:
+            yield from ((source, outcome) for source, _, outcome in explained)
+        else:
+            yield from in_order(preparing, lambda each: write(out, full_size, *each), explained, ahead=workers)
+
+
+class Preparation:
+    """Decodes and prepares pictures, in any number of threads. Each call takes one of `workers` decoding processes."""
+
+    def __init__(self, explainer: Explainer, full_size: bool | None, workers: int) -> None:
+        """`full_size`: as in `explain_files`; None where no overlay is drawn."""
+        self.explainer, self.full_size = explainer, full_size
+        enough = explainer.config.preprocess.enough
+        self.least = {None: enough, False: max(SIDE, enough), True: None}[full_size]
+        self.free: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
+        for _ in range(workers):
+            self.free.put(Decoder())
+
+    def __enter__(self) -> Preparation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while not self.free.empty():
+            self.free.get().stop()
+
+    def __call__(self, source: Source) -> tuple[Source, Prepared | UserError]:
+        decoder = self.free.get()
+        try:
+            picture = decoder.open(source.path, self.least)
+        except UserError as error:
+            return source, error
+        finally:
+            self.free.put(decoder)
+        image = picture.image
+        if self.full_size is False:
+            image = picture.image.copy()
+            image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+        x = self.explainer.prepare([picture.image])
+        return source, Prepared(x, picture.size, None if self.full_size is None else image)
+
+
+def explain_batch(
+    explainer: Explainer, question: Question, batch: Sequence[tuple[Source, Prepared | UserError]], tested: Sequence[str]
+) -> list[tuple[Source, Prepared | None, Outcome]]:
+    """Explain the pictures of a batch that could be read, and test the maps of the stages in `tested`."""
+    good = [prepared for _, prepared in batch if isinstance(prepared, Prepared)]
+    found: list[Explanation] = []
+    if good:
+        x = torch.cat([prepared.x for prepared in good])
+        found = explainer.explain_prepared(x, [prepared.size for prepared in good], [question] * len(good))
+    if tested:
+        found = [examine_prepared(explainer, each.x, explanation, tested) for each, explanation in zip(good, found, strict=True)]
+    explanations = iter(found)
+    return [
+        (source, prepared, next(explanations)) if isinstance(prepared, Prepared) else (source, None, prepared)
+        for source, prepared in batch
+    ]
+
+
+def write(out: Path, full_size: bool, source: Source, prepared: Prepared | None, outcome: Outcome) -> tuple[Source, Outcome]:
+    """Write `<name>-<stage>.png` for each stage that the head sees, `<name>-sheet.png` and `<name>.npz`.
+
+    Raises UserError where they cannot be written.
+    """
+    if isinstance(outcome, Explanation) and prepared and prepared.image:
+        paths = dict(zip((*STAGES, "sheet", "npz"), outputs(out, source), strict=True))
+        make_folder(paths["npz"].parent)
+        try:
+            for stage in outcome.branch_grids:
+                save(overlay(prepared.image, outcome, stage), paths[stage])
+            save(sheet(prepared.image, outcome), paths["sheet"])
+            paths["npz"].write_bytes(outcome.npz())
+        except OSError as error:
+            raise UserError(
+                "The results of {name} cannot be written to {folder}: {error}.",
+                name=source.name.name,
+                folder=paths["npz"].parent,
+                error=reason(error),
+            ) from None
+    return source, outcome
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """Write a PNG with our `Software`."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Software", SOFTWARE)
+    image.save(path, pnginfo=text, compress_level=1)  # faster than the usual level, for somewhat larger files

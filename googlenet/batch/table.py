@@ -1,0 +1,105 @@
+"""Explanations as an Apache Parquet table, one row for each picture. Needs PyArrow (the extra `parquet`).
+
+The columns are the fields of the JSON (README, "The result as JSON") with the same names, and:
+
+channels, trust: null where they were not asked for.
+grids: for each stage, the signed map as a list of float16, row by row, in logit units. `stages` has its height and width. Null
+    where the asked head does not see the stage.
+error: why the picture could not be read; of the other columns only `image` then has a value.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from googlenet.errors import UserError
+from googlenet.explanation import Explanation
+from googlenet.model.architecture import BRANCHES, HEADS, STAGES
+
+ROWS = 1000
+"""Rows in a row group. The writer keeps that many in memory."""
+
+
+def struct(**fields: pa.DataType) -> pa.DataType:
+    """A struct type from its fields' names and types."""
+    return pa.struct(list(fields.items()))
+
+
+CLASS = struct(index=pa.int32(), label=pa.string())
+PREDICTION = struct(index=pa.int32(), label=pa.string(), probability=pa.float64())
+STAGE = struct(
+    name=pa.string(),
+    size=pa.list_(pa.int32()),
+    peak=pa.list_(pa.float64()),
+    share_of_evidence=pa.float64(),
+    branches=struct(**dict.fromkeys(BRANCHES, pa.float64())),
+)
+CHANNEL = struct(channel=pa.int32(), branch=pa.string(), share=pa.float64(), peak=pa.list_(pa.float64()))
+CHANNELS = pa.struct([("cell", pa.list_(pa.int32())), ("for", pa.list_(CHANNEL)), ("against", pa.list_(CHANNEL))])
+CURVE = pa.list_(pa.float64())
+CURVES = ("deletion", "insertion", "random_deletion", "random_insertion")
+TRUST = struct(
+    steps=CURVE,
+    **dict.fromkeys(CURVES, CURVE),
+    area=struct(**dict.fromkeys(CURVES, pa.float64())),
+    randomised_correlation=pa.float64(),
+    sentence=struct(en=pa.string(), ko=pa.string()),
+)
+SCHEMA = pa.schema(
+    {
+        "image": pa.string(),
+        "weights": struct(source=pa.string(), revision=pa.string(), sha256=pa.string()),
+        "heads": struct(**dict.fromkeys(HEADS, pa.list_(PREDICTION))),
+        "question": struct(head=pa.string(), target=CLASS, contrast=CLASS),
+        "belief": struct(**dict.fromkeys(HEADS, pa.float64())),
+        "seen": pa.list_(pa.float64()),
+        "stages": pa.list_(STAGE),
+        "channels": struct(**dict.fromkeys(STAGES, CHANNELS)),
+        "trust": struct(**dict.fromkeys(STAGES, TRUST)),
+        "grids": struct(**dict.fromkeys(STAGES, pa.list_(pa.float16()))),
+        "error": pa.string(),
+    }
+)
+"""Types of the columns."""
+
+
+def row(image: str, outcome: Explanation | UserError) -> dict[str, Any]:
+    """A picture's row, with its explanation or its error. `image`: the picture's name."""
+    name = image.encode("utf-8", "backslashreplace").decode()  # Parquet's strings are UTF-8; file names may not be
+    if isinstance(outcome, UserError):
+        return {"image": name, "error": str(outcome)}
+    grids = {stage: grid.ravel().astype(np.float16) for stage, grid in outcome.grids.items()}
+    return {**outcome.to_json(name), "grids": grids}
+
+
+class TableWriter:
+    """Writes rows to a file, a row group at a time. A context manager: its end completes the file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
+        self.rows: list[dict[str, Any]] = []
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Complete the file, also after an error."""
+        self.flush()
+        self.writer.close()
+
+    def write(self, image: str, outcome: Explanation | UserError) -> None:
+        """Add a picture's row."""
+        self.rows.append(row(image, outcome))
+        if len(self.rows) == ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that are kept as a row group."""
+        if self.rows:
+            self.writer.write_table(pa.Table.from_pylist(self.rows, SCHEMA))
+            self.rows = []

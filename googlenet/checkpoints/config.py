@@ -1,0 +1,193 @@
+"""`config.json`, which describes the weights beside it. pydantic reads it strictly.
+
+A new field needs a default, so that older folders stay readable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+from pydantic import FailFast, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from googlenet.errors import Reason, WeightsError
+from googlenet.model.architecture import HEADS, Architecture
+from googlenet.pictures.images import Preprocess
+
+FORMAT = 1
+"""The number of the format. It rises only when an older program would misread a newer file."""
+MAX_FIELDS = 100
+"""The most fields of one object. pydantic keeps a report for each wrong field, and a hostile file may hold millions."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Gain = Annotated[float, Field(ge=-1, le=1)]
+Temperature = Annotated[float, Field(ge=0.01, le=100)]
+Label = Annotated[str, Field(min_length=1, max_length=300)]
+Labels = Annotated[tuple[Label, ...], Field(min_length=2, max_length=100_000), FailFast()]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Measured accuracies, as shares in 0…1."""
+
+    dataset: str
+    top1: dict[str, Share]
+    """by head"""
+    top5: dict[str, Share]
+    """by head"""
+    unlikely_below: Share | None = None
+    """The page says that no class looks likely where the main head's best probability is below this. None: not measured."""
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """How often a stage's strongest cell lies on the object."""
+
+    share: Share
+    gain: Gain
+    """how much more often than the picture's centre does"""
+    low: Gain
+    """lower end of the gain's 95 % interval"""
+    high: Gain
+
+
+@dataclass(frozen=True)
+class MapTrust:
+    """How well the maps find an object whose box covers at most a third of the picture. The question is its true class."""
+
+    dataset: str
+    pictures: Annotated[int, Field(ge=1)]
+    centre: Share
+    """share of the pictures whose centre lies in the object's box"""
+    pointing: dict[str, dict[str, Pointing]]
+    """by head and stage"""
+    sha256: str | None = None
+    """of the measured weights file; None in older folders"""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The content of `config.json`."""
+
+    architecture: Architecture
+    labels: Labels
+    preprocess: Preprocess
+    temperatures: dict[str, Temperature] | None = None
+    """by head: probabilities are softmax(logits / temperature); None means 1"""
+    metrics: Metrics | None = None
+    trust: MapTrust | None = None
+    """None: not measured"""
+    format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
+    """1 in folders that do not state it"""
+
+
+CONFIG = TypeAdapter(ModelConfig)
+
+
+def dump_config(config: ModelConfig) -> str:
+    """`config.json` as text."""
+    return json.dumps(asdict(config), ensure_ascii=False, indent=1) + "\n"
+
+
+def parse_config(data: bytes, source: str) -> ModelConfig:
+    """Read `config.json`.
+
+    Args:
+        data: the file's bytes.
+        source: the weights' name, for errors.
+
+    Raises:
+        WeightsError: a field is missing or unknown, or has a value out of range. The message names it.
+    """
+    try:
+        found = from_json(data)
+    except ValueError:  # also for half of a surrogate pair ("\ud800"), which no page could show
+        raise WeightsError("config.json of {source} is not valid JSON.", source=source) from None
+    if widest(found) > MAX_FIELDS:
+        raise WeightsError("config.json of {source} has an object of more than {limit} fields.", source=source, limit=MAX_FIELDS)
+    try:
+        config = CONFIG.validate_json(data, strict=True, extra="forbid")
+    except ValidationError as problem:
+        raise sentence(problem.errors(include_url=False, include_input=False), source) from None
+    check_heads(config, source)
+    resize = config.preprocess.resize
+    if config.preprocess.crop > (min(resize) if isinstance(resize, tuple) else resize):
+        raise WeightsError("preprocess.crop in config.json of {source} must be at most as large as resize.", source=source)
+    return config
+
+
+def widest(value: object) -> int:
+    """The number of fields of the largest object at any depth. Lists are not searched: `config.json` has none of objects."""
+    if not isinstance(value, Mapping):
+        return 0
+    return max(len(value), *map(widest, value.values()), 0)
+
+
+def check_heads(config: ModelConfig, source: str) -> None:
+    """Raises WeightsError where a field by head lacks one of the weights' heads or names another."""
+    heads = set(HEADS if config.architecture.aux_heads else ("main",))
+    stated: dict[str, Mapping[str, object] | None] = {"temperatures": config.temperatures}
+    if config.metrics:
+        stated |= {"metrics.top1": config.metrics.top1, "metrics.top5": config.metrics.top5}
+    if config.trust:
+        stated |= {"trust.pointing": config.trust.pointing}
+    for field, values in stated.items():
+        if values is not None and set(values) != heads:
+            raise WeightsError(
+                "{field} in config.json of {source} must have a value for each trained head: {heads}.",
+                field=field,
+                source=source,
+                heads=", ".join(sorted(heads)),
+            )
+
+
+def sentence(errors: list[ErrorDetails], source: str) -> WeightsError:
+    """Pydantic's report as one sentence on one field."""
+    if any(error["loc"] == ("format",) and error["type"] == "less_than_equal" for error in errors):
+        return WeightsError("config.json of {source} is of a newer format; update the program to read it.", source=source)
+    error = max(errors, key=lambda error: len(error["loc"]))  # of the alternatives of a union, the one that matches furthest
+    parts = [str(part) for part in error["loc"] if not str(part).startswith(UNION_TAGS)]
+    field = ".".join(parts) or "config.json"
+    if error["type"] == "missing":
+        return WeightsError("config.json of {source} lacks the field {field}.", source=source, field=field)
+    if error["type"] == "unexpected_keyword_argument":
+        return WeightsError("config.json of {source} has an unknown field: {field}.", source=source, field=field)
+    return WeightsError("{field} in config.json of {source} must be {wanted}.", field=field, source=source, wanted=wanted(error))
+
+
+UNION_TAGS = ("constrained-int", "tuple[", "[key]")
+"""Parts of pydantic's paths that are not in the file."""
+KINDS = {
+    "int_type": Reason("a whole number"),
+    "float_type": Reason("a number"),
+    "string_type": Reason("text"),
+    "bool_type": Reason("true or false"),
+    "tuple_type": Reason("a list"),
+    "dict_type": Reason("an object"),
+    "dataclass_type": Reason("an object"),
+}
+"""Pydantic's type errors in JSON's words."""
+
+
+def wanted(error: ErrorDetails) -> Reason:
+    """Which value belongs in a field, for the sentence "… must be …"."""
+    limits = error.get("ctx", {})
+    match error["type"]:
+        case "greater_than_equal":
+            return Reason("at least {limit:g}", limit=limits["ge"])
+        case "less_than_equal":
+            return Reason("at most {limit:g}", limit=limits["le"])
+        case "too_short":
+            return Reason("a list of at least {limit:,}", limit=limits["min_length"])
+        case "too_long":
+            return Reason("a list of at most {limit:,}", limit=limits["max_length"])
+        case "string_too_short":
+            return Reason("text of at least {limit} characters", limit=limits["min_length"])
+        case "string_too_long":
+            return Reason("text of at most {limit} characters", limit=limits["max_length"])
+        case "literal_error":
+            return Reason("one of {choices}", choices=limits["expected"].replace(" or ", ", "))
+    return KINDS.get(error["type"]) or Reason("a value that this program knows")

@@ -1,0 +1,234 @@
+"""Draws an Explanation: one overlay for each stage, and the contact sheet with all of them.
+
+Where there is evidence, the photograph keeps its colours under a tint of the colour map magma. Elsewhere it is dim and grey.
+magma is perceptually uniform: its order is also clear to colour-blind readers and in grey print. The page's script uses the same
+formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
+
+from googlenet.explanation import Explanation, Prediction
+from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
+from googlenet.pictures.frame import Box, enlarge
+from googlenet.pictures.levels import tiles
+
+MAGMA: NDArray[np.float32] = matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3].astype(np.float32) * 255
+"""(256, 3) RGB in 0…255"""
+
+BLUES: NDArray[np.float32] = np.stack(
+    [np.interp(np.linspace(0, 1, 256), (0, 0.5, 1), channel) for channel in ((2, 20, 140), (6, 96, 215), (23, 205, 255))], axis=1
+).astype(np.float32)
+"""(256, 3) RGB in 0…255, for evidence against the class. Colour-blind readers can distinguish blue from magma's orange."""
+
+
+@dataclass(frozen=True)
+class Spotlight:
+    """The constants of the overlay's formula, for `Photograph` and for the page's script (js/drawing.js)."""
+
+    luminance: tuple[float, float, float] = (0.3, 0.59, 0.11)
+    """weights of red, green and blue in the grey picture"""
+    dim: float = 0.38
+    """brightness of the grey picture where there is no evidence"""
+    keep: float = 0.62
+    """share of the picture's own colours where the evidence is strongest"""
+    add: float = 0.5
+    """share of magma's colour there"""
+    tint: tuple[float, float] = (0.2, 0.7)
+    """magma's start and range: evidence v has the colour at 0.2 + 0.7 v"""
+    hatch_period: int = 8
+    """pixels from one line of the hatch to the next"""
+    hatch_width: float = 1.5
+    hatch_light: int = 60
+    """what a line of the hatch adds to a channel of 0…255"""
+
+
+SPOTLIGHT = Spotlight()
+
+TILE = 128 * SPOTLIGHT.hatch_period
+"""Side in pixels of the tiles in which an overlay is drawn: a multiple of the hatch's period, so that its lines continue."""
+
+PAPER, INK, SOFT, ACCENT, BAR = "#faf8f4", "#1c1a17", "#6b655d", "#f0c3b0", "#e4dfd6"
+
+
+def overlay(image: Image.Image, explanation: Explanation, stage: str, side: int | None = None) -> Image.Image:
+    """Draw a stage's Grad-CAM over the picture. The map is divided by its own maximum.
+
+    Args:
+        image: the picture, RGB.
+        explanation: of this picture.
+        stage: a stage that the asked head sees.
+        side: the longer side of the result in pixels at most; None keeps the picture's size.
+
+    Returns:
+        RGB; hatched where the crop left the picture out.
+
+    Example:
+        >>> from PIL import Image
+        >>> from googlenet import Explainer
+        >>> image = Image.new("RGB", (320, 240))
+        >>> explanation = Explainer.from_pretrained("weights", device="cpu").explain(image, target="lion")
+        >>> overlay(image, explanation, "4c", side=160).size
+        (160, 120)
+    """
+    return overlays(image, explanation, [stage], side)[0]
+
+
+def overlays(image: Image.Image, explanation: Explanation, stages: Sequence[str], side: int | None = None) -> list[Image.Image]:
+    """`overlay` for several stages. They share the work that does not depend on the stage."""
+    if side is not None and max(image.size) > side:
+        scale = side / max(image.size)
+        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX)
+    across, down = image.width / explanation.size[0], image.height / explanation.size[1]
+    seen = explanation.seen
+    box = Box(seen.x0 * across, seen.y0 * down, seen.x1 * across, seen.y1 * down)
+    grids = [explanation.branch_grids[stage].sum(axis=0).clip(min=0) for stage in stages]
+    drawn = [Image.new("RGB", image.size) for _ in stages]
+    for tile in tiles(image.size, TILE):  # a tile at a time bounds the memory
+        left, top = tile[:2]
+        inside = Box(box.x0 - left, box.y0 - top, box.x1 - left, box.y1 - top)
+        photograph = Photograph.of(image.crop(tile), inside)
+        for grid, whole in zip(grids, drawn, strict=True):
+            heat = enlarge(grid / max(float(grid.max()), 1e-12), photograph.grey.size, inside)
+            whole.paste(photograph.under(heat), (left, top))
+    return drawn
+
+
+LEVELS = np.arange(256) / 255
+BRIGHTEST = SPOTLIGHT.keep + SPOTLIGHT.add
+"""The formula's value for white at full evidence: above 1. Sums are divided by it and multiplied at the end, against clipping."""
+BRIGHTENED: list[int] = (np.arange(256) * BRIGHTEST).round().clip(0, 255).astype(int).tolist()
+KEPT: list[int] = (np.arange(256) * SPOTLIGHT.keep / BRIGHTEST).round().astype(int).tolist()
+"""value of a channel of the picture → what is kept of it at full evidence"""
+LIGHT: list[int] = (LEVELS * LEVELS * (3 - 2 * LEVELS) * 255).round().astype(int).tolist()
+"""level of evidence → opacity of the lit picture, by smoothstep, which gives the light a soft edge"""
+ADDED = MAGMA[((SPOTLIGHT.tint[0] + SPOTLIGHT.tint[1] * LEVELS) * 255).astype(int)] * (SPOTLIGHT.add / BRIGHTEST)
+TINT = ADDED.round().astype(np.uint8).tobytes()
+"""level of evidence → RGB that is added to the picture"""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """What all overlays of a picture share. Pillow with tables of 256 levels is faster here than NumPy."""
+
+    grey: Image.Image
+    """the picture without evidence: dim, grey, and hatched outside the crop"""
+    kept: Image.Image
+    """the picture at full evidence, without magma's tint"""
+
+    @classmethod
+    def of(cls, image: Image.Image, box: Box) -> Photograph:
+        """From an RGB picture, of which the crop kept `box` in pixels."""
+        red, green, blue = (weight * SPOTLIGHT.dim / BRIGHTEST for weight in SPOTLIGHT.luminance)
+        y, x = np.ogrid[: image.height, : image.width]
+        unseen = (x + 0.5 < box.x0) | (x + 0.5 > box.x1) | (y + 0.5 < box.y0) | (y + 0.5 > box.y1)
+        stripes = np.arange(image.width + image.height) % SPOTLIGHT.hatch_period < SPOTLIGHT.hatch_width
+        lines = unseen & sliding_window_view(stripes, image.width)[: image.height]  # stripes[x + y]
+        hatch = Image.fromarray(lines.astype(np.uint8) * np.uint8(round(SPOTLIGHT.hatch_light / BRIGHTEST)))
+        grey = ImageChops.add_modulo(image.convert("L", (red, green, blue, 0)), hatch)
+        return cls(grey.convert("RGB"), image.point(KEPT * 3))
+
+    def under(self, heat: NDArray[np.float32]) -> Image.Image:
+        """The overlay for evidence (height, width) in 0…1, which is 0 outside the crop."""
+        level = Image.fromarray((heat * 255 + 0.5).astype(np.uint8))
+        light = level.point(LIGHT)
+        level.putpalette(TINT)
+        lit = ImageChops.add_modulo(self.kept, level.convert("RGB"))  # the sum is never above 255, and this is faster than `add`
+        return Image.composite(lit, self.grey, light).point(BRIGHTENED * 3)
+
+
+def sheet(image: Image.Image, explanation: Explanation) -> Image.Image:
+    """Draw the contact sheet: the picture, the nine stages' overlays and branch shares, the three heads' predictions."""
+    cell, gap, margin = 176, 12, 40
+    act = 3 * cell + 2 * gap
+    width = 2 * margin + cell * 2 + 3 * (act + 2 * gap)
+    canvas = Image.new("RGB", (width, 648), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((margin, 28), "Inside GoogLeNet", INK, font(28))
+    draw.text((margin, 68), describe(explanation), SOFT, font(16))
+    top = 112
+    canvas.paste(ImageOps.contain(image, (cell * 2, cell * 2)), (margin, top))
+    left = margin + cell * 2 + 2 * gap
+    for head in HEADS:
+        before = HEADS.index(head) * 3
+        for column, stage in enumerate(STAGES[before : before + 3]):
+            x = left + column * (cell + gap)
+            if stage in explanation.branch_grids:
+                draw_stage(canvas, image, explanation, stage, (x, top), cell)
+            else:
+                draw.rectangle((x, top, x + cell, top + cell), BAR)
+                draw.text((x + 10, top + cell // 2 - 8), f"{stage}: behind {explanation.question.head}", SOFT, font(14))
+        draw_head(draw, explanation, head, (left, top + cell + 90), act)
+        left += act + 2 * gap
+    note = "Each overlay is divided by its own maximum. Hatched: cropped away, not seen."
+    draw.text((margin, 612), f"{note}  {weights_of(explanation)}", SOFT, font(14))
+    return canvas
+
+
+def describe(explanation: Explanation) -> str:
+    """The question in words."""
+    question = explanation.question
+    assert question.target is not None
+    asked = f"Evidence of the {question.head} head for {explanation.labels[question.target]}"
+    return asked if question.contrast is None else f"{asked} rather than {explanation.labels[question.contrast]}"
+
+
+def weights_of(explanation: Explanation) -> str:
+    """The weights in words: source, commit and SHA-256."""
+    weights = explanation.weights
+    revision = f"@{weights.revision[:12]}" if weights.revision else ""
+    return f"Weights: {weights.source}{revision}, SHA-256 {weights.sha256[:12]}"
+
+
+def draw_stage(
+    canvas: Image.Image, image: Image.Image, explanation: Explanation, stage: str, at: tuple[int, int], cell: int
+) -> None:
+    draw, (x, y) = ImageDraw.Draw(canvas), at
+    picture = overlay(image, explanation, stage, cell)
+    canvas.paste(picture, (x + (cell - picture.width) // 2, y + (cell - picture.height) // 2))
+    summary = explanation.summary(stage)
+    draw.text((x, y + cell + 6), f"{stage}  {summary.size[0]} x {summary.size[1]}", INK, font(14))
+    shares = "  ".join(f"{branch} {percent(summary.branches[branch])}" for branch in BRANCHES)
+    draw.text((x, y + cell + 26), shares, SOFT, font(11))
+
+
+def draw_head(draw: ImageDraw.ImageDraw, explanation: Explanation, head: str, at: tuple[int, int], width: int) -> None:
+    x, y = at
+    draw.text((x, y), f"{head}", INK, font(18))
+    draw.text((x + 70, y + 3), f"after {STAGES_BEFORE[head][-1]}", SOFT, font(14))
+    predictions = explanation.heads[head]
+    if predictions is None:
+        draw.text((x, y + 32), "These weights have no trained head here.", SOFT, font(14))
+        return
+    target, belief = explanation.question.target, explanation.belief[head]
+    assert target is not None
+    assert belief is not None
+    if all(prediction.index != target for prediction in predictions):
+        predictions = (*predictions, Prediction(target, explanation.labels[target], belief))
+    for row, prediction in enumerate(predictions):
+        asked = prediction.index == target
+        line = y + 32 + row * 28
+        draw.rounded_rectangle((x, line, x + max(6, width * prediction.probability), line + 24), 4, ACCENT if asked else BAR)
+        draw.text((x + 8, line + 4), prediction.label, INK, font(14))
+        draw.text((x + width - 8, line + 4), percent(prediction.probability), INK, font(14), anchor="ra")
+
+
+def percent(p: float) -> str:
+    """A share in per cent. Rounding never gives "100 %" or "0 %"."""
+    if p >= 0.995:
+        return "> 99 %"
+    if p < 0.001:
+        return "< 0.1 %"
+    return f"{p * 100:.0f} %" if p >= 0.0995 else f"{p * 100:.1f} %"
+
+
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,298 @@
+"""`Explainer`: pictures and questions in, Explanations out. The page, the command line and Python share it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from googlenet.checkpoints import LoadedModel, load
+from googlenet.checkpoints.config import ModelConfig
+from googlenet.concurrency.threads import in_order, threads
+from googlenet.explanation import Cell, Explanation, Question
+from googlenet.explanation.labels import Labels
+from googlenet.inference.answer import explanation_of
+from googlenet.inference.device import half_precision, lanes, pick_device
+from googlenet.inference.engine import Engine
+from googlenet.inference.passes import PassQueue
+from googlenet.inference.questions import check_question, check_stage
+from googlenet.inference.worker import keep_workers
+from googlenet.model.architecture import HEADS
+from googlenet.model.network import GoogLeNet
+from googlenet.pictures.images import ImageSource, open_image
+
+
+class Explainer:
+    """A model that answers questions about pictures. Any number of threads may call it.
+
+    Requests that wait at the same time share a pass through the network, each with its own question
+    (`googlenet.inference.passes`). On a CPU several passes run side by side: as many as the cores allow at torch's number of
+    threads for each. A program with many threads gets most answers a second after `torch.set_num_threads(1)`.
+
+    Args:
+        loaded: what `googlenet.load` gives.
+        device: `auto` (CUDA where there is a GPU, else the CPU), `cpu` or `cuda`.
+        bfloat16: whether the convolutions run in bfloat16; by default for float32 weights on a CPU with instructions for it.
+
+    Raises:
+        UserError: `device` is `cuda`, and there is no GPU.
+
+    Example:
+        >>> import googlenet
+        >>> explainer = googlenet.Explainer(googlenet.load("weights"), device="cpu")
+        >>> explainer.labels[291], explainer.grid_sizes["5b"]
+        ('lion', (7, 7))
+    """
+
+    def __init__(self, loaded: LoadedModel, device: str = "auto", *, bfloat16: bool | None = None) -> None:
+        self.config: ModelConfig = loaded.config
+        self.provenance = loaded.provenance
+        self.folder = loaded.folder
+        """the folder of the weights on this disk"""
+        self.classes = Labels(loaded.config.labels)
+        self.model = loaded.model.for_inference()
+        where = pick_device(device)
+        if bfloat16 is None:
+            bfloat16 = where.type == "cpu" and half_precision(where) and self.model.fc.weight.dtype == torch.float32
+        if bfloat16:
+            self.model.to_bfloat16()
+        self.to(where)
+        self.grid_sizes = self.engine.warm_up()
+        """stage → (rows, columns) of its map"""
+
+    def to(self, device: str | torch.device, *, graphs: bool | None = None) -> None:
+        """Move the model to a device. Its precision stays the same.
+
+        `graphs`: whether a GPU captures the pass (`Engine`). ZeroGPU runs each call in a new process, which would capture again.
+        """
+        self.device = torch.device(device)
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        twins = [self.model.twin() for _ in range(lanes(self.device) - 1)]
+        engines = [Engine(model, self.config.preprocess.crop, graphs=graphs) for model in (self.model, *twins)]
+        self.engine, self.passes = engines[0], PassQueue(engines)
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str = "weights", *, revision: str | None = None, device: str = "auto", bfloat16: bool | None = None
+    ) -> Explainer:
+        """Load weights and make an Explainer of them.
+
+        Args:
+            source: a folder, a file, `user/repo[@revision][:file]`, or `weights` for the built-in weights.
+            revision: a branch, tag or commit of a repository on the Hub.
+            device: `auto` (CUDA where there is a GPU, else the CPU), `cpu` or `cuda`.
+            bfloat16: whether the convolutions run in bfloat16; by default for float32 weights on a CPU with instructions for it.
+
+        Raises:
+            WeightsError: the weights cannot be found, fetched or read.
+            UserError: `device` is `cuda`, and there is no GPU.
+
+        Example:
+            >>> from googlenet import Explainer
+            >>> len(Explainer.from_pretrained("weights", device="cpu").labels)
+            1000
+        """
+        return cls(load(f"{source}@{revision}" if revision else source), device, bfloat16=bfloat16)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes' names, in the order of the logits."""
+        return self.config.labels
+
+    def preprocess(self, image: ImageSource) -> Tensor:
+        """Resize, crop and normalise a picture as the weights require.
+
+        Args:
+            image: a PIL image, the path of a file, or a file's bytes.
+
+        Returns:
+            Tensor: the network's input (1, 3, S, S) float32. S is `config.preprocess.crop`, in pixels.
+
+        Raises:
+            PictureError: the picture cannot be read.
+
+        Example:
+            >>> from PIL import Image
+            >>> from googlenet import Explainer
+            >>> Explainer.from_pretrained("weights", device="cpu").preprocess(Image.new("RGB", (320, 240))).shape
+            torch.Size([1, 3, 224, 224])
+        """
+        return self.config.preprocess(open_image(image))
+
+    def prepare(self, images: Sequence[Image.Image]) -> Tensor:
+        """RGB pictures → the network's input (N, 3, S, S) float32."""
+        return torch.cat([self.config.preprocess(image) for image in images])
+
+    def explain(
+        self,
+        image: ImageSource,
+        *,
+        head: str = "main",
+        target: str | int | None = None,
+        contrast: str | int | None = None,
+        channels: bool = False,
+        cell: tuple[str, int, int] | None = None,
+    ) -> Explanation:
+        """Explain one picture.
+
+        Args:
+            image: a PIL image, the path of a file, or a file's bytes.
+            head: the classifier to explain: `main`, `aux2` or `aux1`.
+            target: a class, by label or index; the head's top class by default.
+            contrast: a class, by label or index: explain the lead of the target's logit over this class's.
+            channels: also name the strongest channels of each stage.
+            cell: (stage, row, column): also name the strongest channels; those of this stage by their part of this cell.
+
+        Returns:
+            Explanation: the probabilities of all heads, and the signed maps of the stages that the head sees.
+
+        Raises:
+            PictureError: the picture cannot be read.
+            QuestionError: these weights have no such head or class, or the stage no such cell.
+
+        Source: Selvaraju et al., "Grad-CAM", 2017; Zhang et al., "Finer-CAM", 2025, for the contrast.
+
+        Example:
+            >>> from PIL import Image
+            >>> from googlenet import Explainer
+            >>> explainer = Explainer.from_pretrained("weights", device="cpu")
+            >>> explanation = explainer.explain(Image.new("RGB", (320, 240)), head="aux2", target=3)
+            >>> explanation.question.target, sorted(explanation.grids)
+            (3, ['3a', '3b', '4a', '4b', '4c', '4d'])
+            >>> explanation.maps["4c"].shape
+            (240, 320)
+        """
+        question = self.question(head, target, contrast, channels=channels, cell=cell)
+        image = open_image(image)
+        return self.explain_prepared(self.prepare([image]), [image.size], [question])[0]
+
+    def question(
+        self,
+        head: str = "main",
+        target: str | int | None = None,
+        contrast: str | int | None = None,
+        *,
+        channels: bool = False,
+        cell: tuple[str, int, int] | None = None,
+    ) -> Question:
+        """Make a question from names, and check it. The arguments are those of `explain`.
+
+        Returns:
+            Question: with classes as indices, for `explain_batch`, `explain_prepared` and `googlenet.examine`.
+
+        Raises:
+            QuestionError: these weights have no such head or class, the stage has no such cell, or a class is its own contrast.
+
+        Example:
+            >>> from googlenet import Explainer
+            >>> explainer = Explainer.from_pretrained("weights", device="cpu")
+            >>> question = explainer.question("aux2", "lion", "cougar")
+            >>> question.head, question.target, question.contrast
+            ('aux2', 291, 286)
+        """
+        question = Question(
+            head,
+            None if target in (None, "") else self.find_class(target),
+            None if contrast in (None, "") else self.find_class(contrast),
+            channels or cell is not None,
+            None if cell is None else Cell(*cell),
+        )
+        self.check(question)
+        return question
+
+    def check(self, question: Question) -> None:
+        """Raises QuestionError for a head or cell that these weights do not have, IndexError for a missing class index."""
+        check_question(question, self.config, self.provenance.source, self.grid_sizes)
+
+    check_stage = staticmethod(check_stage)
+    """Raises QuestionError for a stage that the head does not see."""
+
+    def find_class(self, name: str | int) -> int:
+        """A label or an index → index. Raises QuestionError where no class or several have the name (`Labels.find`)."""
+        return self.classes.find(name)
+
+    def explain_batch(self, images: Sequence[Image.Image], questions: Sequence[Question]) -> list[Explanation]:
+        """Explain many pictures, in as few passes as possible. The next pass's pictures are prepared while the model runs.
+
+        Args:
+            images: RGB pictures, upright (`googlenet.pictures.images.open_image`).
+            questions: one for each picture (`question`).
+
+        Returns:
+            list[Explanation]: in the order of the pictures.
+
+        Raises:
+            QuestionError: these weights have no such head or cell.
+
+        Example:
+            >>> from PIL import Image
+            >>> from googlenet import Explainer
+            >>> explainer = Explainer.from_pretrained("weights", device="cpu")
+            >>> images = [Image.new("RGB", (320, 240)), Image.new("RGB", (64, 64))]
+            >>> questions = [explainer.question(target="lion"), explainer.question("aux1")]
+            >>> [explanation.question.head for explanation in explainer.explain_batch(images, questions)]
+            ['main', 'aux1']
+        """
+        parts = self.passes.parts(len(images))
+        explanations: list[Explanation] = []
+        with threads(1) as pool:
+            prepared = in_order(pool, lambda part: self.prepare(images[part]), parts, ahead=1)
+            for part, x in zip(parts, prepared, strict=True):
+                explanations += self.explain_prepared(x, [image.size for image in images[part]], questions[part])
+        return explanations
+
+    def explain_prepared(self, x: Tensor, sizes: Sequence[tuple[int, int]], questions: Sequence[Question]) -> list[Explanation]:
+        """Explain pictures that are prepared already (`preprocess`).
+
+        Args:
+            x: (N, 3, S, S) float32.
+            sizes: (width, height) in pixels of each picture before its preparation.
+            questions: one for each picture (`question`).
+
+        Returns:
+            list[Explanation]: in the order of the pictures.
+        """
+        for question in questions:
+            self.check(question)
+        results = self.passes.run(x, questions)
+        return [
+            explanation_of(result, size, question, self.model, self.config, self.provenance)
+            for result, size, question in zip(results, sizes, questions, strict=True)
+        ]
+
+    def answer_in_workers(self) -> None:
+        """For a server on a CPU: run the passes in worker processes while requests have to wait."""
+        if self.device.type == "cpu":
+            keep_workers(self.passes, self.copied_model, self.config.preprocess.crop)
+
+    def copied_model(self) -> GoogLeNet:
+        """A copy of the network for other work. It waits for a free engine, so that the copy has none of a pass's hooks."""
+        with self.passes.engine() as engine:
+            return copy.deepcopy(engine.model)
+
+    def probabilities(self, x: Tensor) -> dict[str, NDArray[np.float32]]:
+        """Classify prepared pictures without maps. Other threads' passes may run between the batches.
+
+        Args:
+            x: (N, 3, S, S) float32 (`preprocess`).
+
+        Returns:
+            head → probabilities (N, classes) float32, for the heads that the weights have.
+        """
+        temperatures, found = self.config.temperatures or {}, []
+        for some in x.split(self.engine.largest):
+            with self.passes.engine() as engine, torch.no_grad():
+                logits = engine.model.heads(some.to(self.device, memory_format=torch.channels_last))
+            found.append(
+                {
+                    head: (values.float() / temperatures.get(head, 1.0)).softmax(dim=1).cpu().numpy()
+                    for head, values in zip(HEADS, logits, strict=True)
+                    if values is not None
+                }
+            )
+        return {head: np.concatenate([batch[head] for batch in found]) for head in found[0]}

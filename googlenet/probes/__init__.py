@@ -1,0 +1,1 @@
+"""Tests of maps on pictures, and pictures of what channels look for."""

@@ -1,0 +1,180 @@
+"""Draws what a channel looks for: a picture that is optimised to make the channel respond as much as possible.
+
+The method is that of Olah et al., "Feature Visualization", 2017. The picture's Fourier coefficients are optimised, so that large
+and small structures grow at the same pace. Its three colour axes are those of natural pictures, which are uncorrelated. At each
+step the picture is moved, turned and scaled: only structures that survive this grow. The objective is the channel's mean before
+its ReLU, since a channel that does not respond at the start has no gradient after it.
+
+Unlike in the article, the contrast is fixed: each step's picture is normalised to the contrast of a photograph. No picture then
+saturates or stays grey, and few steps suffice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from googlenet.model.convolution import ConvReLU
+from googlenet.model.network import FusedInception, GoogLeNet
+from googlenet.pictures.images import Preprocess
+
+SIDE = 112
+"""Side in pixels of the picture that is optimised."""
+TILE = 56
+"""Side in pixels of the picture that is kept."""
+STEPS = 40
+RATE = 0.02
+"""The largest learning rate of Adam on the Fourier coefficients. The rate rises over `WARM_UP` steps, then falls to 0."""
+WARM_UP = 8
+MARGIN = 12
+"""The largest shift of a picture in pixels, in each direction."""
+TURN, SCALE = 12.0, 0.15
+"""Largest rotation in degrees, largest change of size."""
+CONTRAST = 1.1
+"""Standard deviation of the brightness before the sigmoid, which makes the contrast that of a photograph."""
+FALL = 1.25
+"""A coefficient's scale falls with this power of its frequency. Photographs have about 1; a larger power makes less noise."""
+COLOURFUL = 0.65
+"""The largest standard deviation of the two colour axes, as a share of that of the brightness."""
+
+COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
+"""RGB of the three uncorrelated colour axes of natural pictures, brightness first (a constant of the library Lucid)."""
+
+Progress = Callable[[float], None]
+
+
+def visualise(
+    model: GoogLeNet,
+    preprocess: Preprocess,
+    stage: str,
+    channels: Sequence[int],
+    *,
+    steps: int = STEPS,
+    seed: int = 0,
+    progress: Progress = lambda share: None,
+) -> NDArray[np.uint8]:
+    """Make the pictures that channels of one stage respond to most, all in one batch.
+
+    Args:
+        model: as `GoogLeNet.for_inference` gives it, on the device to use. No other thread may use it at the same time.
+        preprocess: how the weights want their pictures normalised.
+        stage: one of `googlenet.model.architecture.STAGES`.
+        channels: indices among the stage's channels.
+        steps: of the optimisation.
+        seed: of the first picture and of its movements.
+        progress: called with the share of the work that is done, 0…1.
+
+    Returns:
+        (N, TILE, TILE, 3) uint8, RGB.
+
+    Source: Olah et al., "Feature Visualization", 2017.
+
+    Example:
+        >>> from googlenet import GoogLeNet
+        >>> from googlenet.pictures.images import Preprocess
+        >>> model = GoogLeNet(classes=10).for_inference()
+        >>> preprocess = Preprocess(224, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        >>> visualise(model, preprocess, "3a", [0, 5], steps=2).shape
+        (2, 56, 56, 3)
+    """
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(seed)
+    mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (preprocess.mean, preprocess.std))
+    waves = (torch.randn(len(channels), 3, SIDE, SIDE // 2 + 1, 2, generator=generator) * 0.01).to(device).requires_grad_()
+    optimizer = torch.optim.Adam([waves], lr=RATE)
+    asked = responding(model, stage, channels)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = RATE * min(1, (step + 1) / WARM_UP) * (1 - step / steps)
+        x = (moved(picture(waves), generator) - mean) / std
+        response = asked(x.to(memory_format=torch.channels_last))
+        optimizer.zero_grad()
+        (-response.sum()).backward()
+        optimizer.step()
+        progress((step + 1) / steps)
+    with torch.no_grad():
+        small = F.interpolate(picture(waves), (TILE, TILE), mode="area")
+    return (small * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def picture(waves: Tensor) -> Tensor:
+    """Fourier coefficients (N, 3, S, S // 2 + 1, 2) → RGB (N, 3, S, S) in 0…1, with a photograph's contrast."""
+    side = waves.shape[2]
+    rows, columns = torch.fft.fftfreq(side, device=waves.device), torch.fft.rfftfreq(side, device=waves.device)
+    frequency = (rows[:, None] ** 2 + columns**2).sqrt().clamp(min=1 / side)
+    values = torch.fft.irfft2(torch.view_as_complex(waves) / frequency**FALL, s=(side, side), norm="ortho")
+    values = values - values.mean(dim=(2, 3), keepdim=True)
+    spread = values.std(dim=(2, 3), keepdim=True)
+    bright, most = spread[:, :1], torch.tensor([1.0, COLOURFUL, COLOURFUL], device=waves.device)[:, None, None]
+    values = CONTRAST * most * values / spread.maximum(bright)
+    colours = COLOURS.to(waves.device) / COLOURS[:, 0].square().mean().sqrt()
+    return torch.einsum("nchw,kc->nkhw", values, colours).sigmoid()
+
+
+def moved(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Move, turn and scale each of (N, 3, S, S) pictures at random. The edges are mirrored."""
+    n, side = len(x), x.shape[-1]
+    turn, size, across, down = (torch.rand(4, n, generator=generator) * 2 - 1).to(x.device)
+    angle, scale = turn * math.radians(TURN), 1 + size * SCALE
+    shift = 2 * MARGIN / side
+    rows = torch.stack((angle.cos() / scale, -angle.sin() / scale, across * shift), 1)
+    more = torch.stack((angle.sin() / scale, angle.cos() / scale, down * shift), 1)
+    grid = F.affine_grid(torch.stack((rows, more), 1), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+
+
+def responding(model: GoogLeNet, stage: str, channels: Sequence[int]) -> Callable[[Tensor], Tensor]:
+    """A function from N normalised pictures (N, 3, S, S) to responses (N,): of picture i, that of channel i of `channels`.
+
+    A response is the mean over cells before the ReLU. Later stages are not computed, nor this stage's other channels.
+    """
+    copied = model.twin()
+    module = copied.stage(stage)
+    assert isinstance(module, FusedInception)
+    copied.set_submodule(f"inception{stage}", Responses(module, channels))
+    return lambda x: next(response for name, response in copied.stages(x) if name == stage)
+
+
+class Responses(nn.Module):
+    """Replaces a stage's module: (N, K, H, W) → (N,), the mean of channel i before its ReLU, for picture i."""
+
+    def __init__(self, module: FusedInception, channels: Sequence[int]) -> None:
+        super().__init__()
+        starts = np.cumsum((0, *module.splits))
+        branches = np.searchsorted(starts, channels, side="right") - 1
+        one, three, five = module.widths
+        filters = range(one, one + three), range(one + three, one + three + five)
+        before = nn.Identity(), *(reduced(module.reduce, rows) for rows in filters), module.branch4[0]
+        last: list[ConvReLU] = [module.reduce, module.three, module.five, module.branch4[1]]  # type: ignore[list-item]
+        self.before = nn.ModuleList(before)
+        self.kernels: list[tuple[int, NDArray[np.intp], Tensor, Tensor]] = []
+        """for each branch with some of the channels: its index, the pictures' indices, kernels (n, K, k, k), biases (n,)"""
+        for branch, conv in enumerate(last):
+            pictures = np.flatnonzero(branches == branch)
+            rows = np.asarray(channels)[pictures] - starts[branch]
+            if len(rows):
+                assert conv.bias is not None
+                self.kernels.append((branch, pictures, conv.weight[rows].float(), conv.bias[rows].float()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = x.new_zeros(len(x), dtype=torch.float32)
+        for branch, pictures, kernels, biases in self.kernels:
+            inputs = self.before[branch](x[pictures] if len(pictures) < len(x) else x).float()
+            border = kernels.shape[-1] // 2
+            # the mean over cells of a convolution is its kernel applied to the means of its shifted inputs
+            means = F.avg_pool2d(F.pad(inputs, (border,) * 4), inputs.shape[-2:], stride=1)
+            found = found.index_put((torch.from_numpy(pictures).to(x.device),), (means * kernels).sum(dim=(1, 2, 3)) + biases)
+        return found
+
+
+def reduced(conv: ConvReLU, rows: Sequence[int]) -> ConvReLU:
+    """A convolution with some of another's filters."""
+    part = nn.Conv2d(conv.in_channels, len(rows), 1, device="meta")
+    assert conv.bias is not None
+    part.weight, part.bias = (nn.Parameter(values[list(rows)], requires_grad=False) for values in (conv.weight, conv.bias))
+    return ConvReLU(part)

@@ -1,0 +1,253 @@
+"""`explain` on folders: what is found, how results are named, that nothing of the user's is overwritten, and the pipeline."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from googlenet.batch import files
+from googlenet.batch.files import Source, check_outputs, find_pictures, is_ours
+from googlenet.batch.folders import SIDE, explain_files
+from googlenet.batch.table import SCHEMA, TableWriter
+from googlenet.concurrency.threads import batched, in_order, threads
+from googlenet.errors import UserError
+from googlenet.explanation import Explanation, Question
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import STAGES
+from tests.helpers import explainer_of, random_image, random_model
+
+
+@pytest.fixture(scope="module")
+def explainer() -> Explainer:
+    return explainer_of(random_model())
+
+
+def make(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() in (".jpg", ".png", ".webp", ".gif", ".bmp", ".tif", ".jfif", ".jpe"):
+            random_image(64, 48).save(path, {".jfif": "JPEG", ".jpe": "JPEG"}.get(path.suffix.lower()))
+        else:
+            path.write_text("not a picture", "utf-8")
+
+
+def found_in(folder: Path, out: Path | None = None) -> list[str]:
+    return [source.path.relative_to(folder).as_posix() for source in find_pictures([folder], out)[0]]
+
+
+def run(explainer: Explainer, sources: list[Source], out: Path | None = None, *, full_size: bool = False) -> list[object]:
+    return [outcome for _, outcome in explain_files(explainer, Question(), sources, out, full_size=full_size)]
+
+
+def test_every_usual_suffix_counts(tmp_path: Path) -> None:
+    names = ["a.jpg", "b.JPG", "c.jpe", "d.jfif", "e.png", "f.webp", "g.gif", "h.bmp", "i.tif", "j/k.jpg"]
+    make(tmp_path, *names, "notes.txt", "z.heic", ".hidden.jpg", "._a.jpg", ".ipynb_checkpoints/a.jpg")
+    assert found_in(tmp_path) == names
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    make(tmp_path / "away", "a.jpg")
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "link").symlink_to(tmp_path / "away")
+    (top / "same").symlink_to(tmp_path / "away")
+    (tmp_path / "away" / "circle").symlink_to(top)
+    (top / "nowhere.jpg").symlink_to(tmp_path / "nowhere")
+    assert found_in(top) == ["link/a.jpg", "nowhere.jpg"]
+
+
+def test_a_folder_without_pictures_says_what_it_holds(tmp_path: Path) -> None:
+    make(tmp_path / "heic", "a.heic", "b.HEIC", "notes.txt", ".DS_Store")
+    (tmp_path / "empty" / "deep").mkdir(parents=True)
+    found, wrong = find_pictures([tmp_path / "heic", tmp_path / "empty"])
+    assert found == []
+    assert [str(each) for each in wrong] == [
+        f"The folder {tmp_path / 'heic'} holds no pictures of a known kind, only 2 × .heic, 1 × .DS_Store, 1 × .txt; "
+        "save them as JPEG or PNG.",
+        f"The folder {tmp_path / 'empty'} is empty; name one that holds pictures.",
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the administrator may read every folder")
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "shut/b.jpg")
+    (tmp_path / "shut").chmod(0)
+    found, wrong = find_pictures([tmp_path])
+    (tmp_path / "shut").chmod(0o700)
+    assert len(found) == 1
+    assert "shut cannot be read: access is denied" in str(wrong[0])
+
+
+def test_names_of_results(tmp_path: Path) -> None:
+    """Without the suffix, unless two pictures differ by nothing else."""
+    make(tmp_path, "a.jpg", "a.png", "b.jpg", "deep/a.jpg")
+    names = [source.name.as_posix() for source in find_pictures([tmp_path])[0]]
+    assert names == ["a.jpg", "a.png", "b", "deep/a"]
+
+
+def test_stems_that_differ_by_case_alone_keep_their_suffix(tmp_path: Path) -> None:
+    """On Windows and macOS `A-3a.png` and `a-3a.png` are one file."""
+    make(tmp_path, "A.jpg", "a.png", "b.jpg")
+    assert [source.name.as_posix() for source in find_pictures([tmp_path])[0]] == ["A.jpg", "a.png", "b"]
+
+
+def test_names_that_windows_reserves(tmp_path: Path, explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated: Windows would refuse to write to `a:b-3a.png`, `con.npz` and into `dot.`."""
+    monkeypatch.setattr(files, "WINDOWS", True)
+    pictures, out = tmp_path / "in", tmp_path / "out"
+    make(pictures, "a:b.jpg", "con.jpg", "NUL.tar.png", "com1/x.jpg", "dot./y.jpg", "space /z.jpg", "concert.jpg", 'q"<|>?*.jpg')
+    sources, _ = find_pictures([pictures], out)
+    names = {source.path.relative_to(pictures).as_posix(): source.name.as_posix() for source in sources}
+    assert names == {
+        "a:b.jpg": "a_b",
+        "con.jpg": "_con",
+        "NUL.tar.png": "_NUL.tar",
+        "com1/x.jpg": "_com1/x",
+        "dot./y.jpg": "dot_/y",
+        "space /z.jpg": "space_/z",
+        "concert.jpg": "concert",
+        'q"<|>?*.jpg': "q______",
+    }
+    check_outputs(sources, out)
+    run(explainer, sources[:1], out)
+    assert (out / f"{sources[0].name}-3a.png").exists()
+
+
+def test_results_go_where_they_belong(tmp_path: Path, explainer: Explainer) -> None:
+    pictures, out = tmp_path / "in", tmp_path / "out"
+    make(pictures, "a.jpg", "a.png", "deep/c.webp")
+    sources, _ = find_pictures([pictures], out)
+    check_outputs(sources, out)
+    run(explainer, sources, out)
+    written = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    names = ("a.jpg", "a.png", "deep/c")
+    assert written == {f"{n}{end}" for n in names for end in (*(f"-{stage}.png" for stage in STAGES), "-sheet.png", ".npz")}
+    with Image.open(out / "a.jpg-5b.png") as overlay:
+        assert overlay.size == (64, 48)
+    with np.load(out / "deep/c.npz") as file:
+        assert tuple(file["size"]) == (64, 48)
+
+
+def test_a_users_picture_is_never_overwritten(tmp_path: Path, explainer: Explainer) -> None:
+    make(tmp_path, "cat.jpg", "cat-sheet.png")
+    before = (tmp_path / "cat-sheet.png").read_bytes()
+    sources, _ = find_pictures([tmp_path], tmp_path)
+    assert len(sources) == 2
+    with pytest.raises(
+        UserError, match=r"cat-sheet\.png exists and was not written by this program; choose another output folder\."
+    ):
+        check_outputs(sources, tmp_path)
+    assert (tmp_path / "cat-sheet.png").read_bytes() == before
+
+
+def test_results_are_not_explained_and_may_be_written_again(tmp_path: Path, explainer: Explainer) -> None:
+    """`explain d --out d`, twice; and `explain d --out d/out`."""
+    make(tmp_path, "cat.jpg")
+    for _ in range(2):
+        sources, _ = find_pictures([tmp_path], tmp_path)
+        assert [source.path.name for source in sources] == ["cat.jpg"]
+        check_outputs(sources, tmp_path)
+        run(explainer, sources, tmp_path)
+    assert is_ours(tmp_path / "cat.npz")
+    assert not is_ours(tmp_path / "cat.jpg")
+    make(tmp_path / "out", "mine.jpg")
+    assert found_in(tmp_path, tmp_path / "out") == ["cat.jpg"]
+
+
+def test_outcomes_come_in_order_and_bad_files_are_skipped(tmp_path: Path, explainer: Explainer) -> None:
+    make(tmp_path, *(f"{i:02}.jpg" for i in range(20)), "20.webp")
+    for i in (3, 17):
+        (tmp_path / f"{i:02}.jpg").write_bytes(b"no picture")
+    os.mkfifo(tmp_path / "18b.jpg")
+    sources, _ = find_pictures([tmp_path])
+    outcomes = run(explainer, sources)
+    wrong = [source.path.name for source, each in zip(sources, outcomes, strict=True) if isinstance(each, UserError)]
+    assert wrong == ["03.jpg", "17.jpg", "18b.jpg"]
+    for source, outcome in zip(sources, outcomes, strict=True):
+        if isinstance(outcome, Explanation):
+            alone = explainer.explain(source.path)
+            assert np.allclose(outcome.probabilities["main"], alone.probabilities["main"], atol=1e-5)
+            assert np.allclose(outcome.grids["4c"], alone.grids["4c"], atol=1e-4)
+
+
+def test_a_picture_one_pixel_wide_is_explained(tmp_path: Path, explainer: Explainer) -> None:
+    """200 bytes that once took 9.7 GB, and one row that ended the command."""
+    Image.new("RGB", (1, 65535), (90, 60, 30)).save(tmp_path / "narrow.png")
+    Image.new("1", (20_000_000, 1)).save(tmp_path / "wide.png")
+    assert all(isinstance(outcome, Explanation) for outcome in run(explainer, find_pictures([tmp_path])[0]))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_reduced_picture_gives_the_whole_ones_answer(suffix: str, tmp_path: Path, explainer: Explainer) -> None:
+    """Pictures much larger than the network's input are decoded at a fraction of their size; positions are the whole one's."""
+    random_image(2400, 1600).save(tmp_path / f"a.{suffix}")
+    sources, _ = find_pictures([tmp_path])
+    (outcome,) = run(explainer, sources)
+    whole = explainer.explain(sources[0].path)
+    assert isinstance(outcome, Explanation)
+    assert outcome.size == (2400, 1600)
+    assert outcome.seen == whole.seen
+    assert np.allclose(outcome.probabilities["main"], whole.probabilities["main"], atol=0.01)  # type: ignore[arg-type]
+
+
+def test_overlays_have_a_bounded_side_or_the_pictures_own(tmp_path: Path, explainer: Explainer) -> None:
+    pictures = tmp_path / "in"
+    pictures.mkdir()
+    random_image(3000, 1200).save(pictures / "a.png", compress_level=1)
+    sources, _ = find_pictures([pictures])
+    for full_size, size in ((False, (SIDE, 819)), (True, (3000, 1200))):
+        (outcome,) = run(explainer, sources, tmp_path / "out", full_size=full_size)
+        assert isinstance(outcome, Explanation)
+        assert outcome.size == (3000, 1200)
+        with Image.open(tmp_path / "out" / "a-5b.png") as overlay:
+            assert overlay.size == size
+
+
+def test_a_reader_that_leaves_stops_the_work(tmp_path: Path, explainer: Explainer) -> None:
+    make(tmp_path, *(f"{i:02}.jpg" for i in range(40)))
+    before = sum(engine.passes for engine in explainer.passes.engines)
+    with closing(explain_files(explainer, Question(), find_pictures([tmp_path])[0])) as outcomes:
+        next(outcomes)
+    assert sum(engine.passes for engine in explainer.passes.engines) - before <= 4
+
+
+def test_in_order_runs_a_bounded_way_ahead() -> None:
+    begun: list[int] = []
+    with threads(2) as pool:
+        results = in_order(pool, lambda i: begun.append(i) or i, range(100), ahead=3)
+        assert next(results) == 0
+        assert len(begun) <= 4
+        assert list(results) == list(range(1, 100))
+    assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
+
+
+def test_a_table_holds_the_json_the_grids_and_the_errors(tmp_path: Path, explainer: Explainer) -> None:
+    make(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "b.jpg").write_bytes(b"no picture")
+    sources, _ = find_pictures([tmp_path])
+    outcomes = list(explain_files(explainer, explainer.question("aux2", "thing 3", "thing 4"), sources))
+    file = io.BytesIO()
+    with TableWriter(file) as table:
+        for source, outcome in outcomes:
+            table.write(str(source.path), outcome)
+    good, bad = pq.read_table(io.BytesIO(file.getvalue())).to_pylist()
+    explanation = outcomes[0][1]
+    assert isinstance(explanation, Explanation)
+    expected = json.loads(json.dumps(explanation.to_json(str(sources[0].path))))
+    assert {name: good[name] for name in expected} == expected
+    assert set(SCHEMA.names) == {*expected, "channels", "trust", "grids", "error"}
+    assert good["grids"]["5b"] is None  # behind aux2
+    grid = np.array(good["grids"]["4d"], np.float32).reshape(good["stages"][STAGES.index("4d")]["size"])
+    assert np.allclose(grid, explanation.grids["4d"], rtol=1e-3, atol=1e-3)
+    assert good["error"] is None
+    assert "b.jpg is not a picture that can be read" in bad["error"]
+    assert bad["heads"] is None

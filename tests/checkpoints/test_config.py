@@ -1,0 +1,211 @@
+"""config.json: what is written comes back, folders of before load, and each wrong field is named in one bounded sentence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from googlenet.checkpoints.config import CONFIG as CONFIG_FILE
+from googlenet.checkpoints.config import ModelConfig, dump_config, parse_config
+from googlenet.errors import UserError
+from googlenet.model.architecture import TORCHVISION
+from googlenet.pictures.images import Preprocess
+from googlenet.ui import texts
+from tests.helpers import CONFIG, TEMPERATURES
+
+
+def as_dict() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(dump_config(CONFIG))
+    return found
+
+
+def refusal(config: object) -> str:
+    """The one sentence with which a config is refused."""
+    with pytest.raises(UserError) as caught:
+        parse_config(config if isinstance(config, bytes) else json.dumps(config).encode(), "s")
+    said = texts.error(caught.value)
+    assert said["en"].endswith(".")
+    assert len(said["en"]) < 300
+    assert said["en"].isprintable()
+    assert said["ko"] != said["en"]
+    return said["en"]
+
+
+def changed(**values: Any) -> dict[str, Any]:
+    """The config with fields replaced, in its parts too."""
+    config = as_dict()
+    for name, value in values.items():
+        part = next(part for part in (config, config["architecture"], config["preprocess"], config["metrics"]) if name in part)
+        part[name] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    "config", [CONFIG, ModelConfig(TORCHVISION, ("a", "b"), Preprocess(32, 32, (0.5,) * 3, (0.5,) * 3))], ids=["full", "bare"]
+)
+def test_round_trip(config: ModelConfig) -> None:
+    assert parse_config(dump_config(config).encode(), "s") == config
+
+
+def test_what_is_written_says_its_format() -> None:
+    assert as_dict()["format"] == 1
+
+
+def test_a_folder_written_before_there_was_a_format_loads() -> None:
+    """The very text that the program wrote until then."""
+    before = """{
+ "architecture": {"norm": "batch", "branch3_kernel": 5, "maxpool4_kernel": 3, "aux_pool": "5x5/3", "aux_heads": true},
+ "labels": ["cat", "犬", "crane"],
+ "preprocess": {"resize": [72, 80], "crop": 64, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "interpolation": "bicubic"},
+ "temperatures": {"aux1": 1.5, "aux2": 2.0, "main": 0.75},
+ "metrics": {"dataset": "Three Things", "top1": {"aux1": 0.5, "aux2": 0.5, "main": 0.5},
+  "top5": {"aux1": 1.0, "aux2": 1, "main": 1.0}, "unlikely_below": 0.25}
+}"""
+    assert parse_config(before.encode(), "s") == CONFIG
+    without = json.loads(before) | {"temperatures": None, "metrics": None}
+    assert parse_config(json.dumps(without).encode(), "s") == replace(CONFIG, temperatures=None, metrics=None)
+
+
+def test_optional_fields_may_be_left_out() -> None:
+    config = as_dict()
+    for field in ("temperatures", "format"):
+        del config[field]
+    del config["preprocess"]["interpolation"], config["metrics"]["unlikely_below"]
+    read = parse_config(json.dumps(config).encode(), "s")
+    assert (read.temperatures, read.format, read.preprocess.interpolation) == (None, 1, "bilinear")
+    assert read.metrics
+    assert read.metrics.unlikely_below is None
+
+
+def test_a_newer_format_is_told_before_its_unknown_fields() -> None:
+    assert (
+        refusal(as_dict() | {"format": 2, "later": 1}) == "config.json of s is of a newer format; update the program to read it."
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b"9" * 10_000, b'{"labels": ["\\ud800"]}'])
+def test_what_is_no_json(data: bytes) -> None:
+    assert refusal(data) == "config.json of s is not valid JSON."
+
+
+@pytest.mark.parametrize("data", [b"[]", b"3", b"null", b'"text"'])
+def test_what_is_no_object(data: bytes) -> None:
+    assert refusal(data) == "config.json in config.json of s must be an object."
+
+
+@pytest.mark.parametrize(
+    "path", ["architecture", "labels", "preprocess", "preprocess.resize", "preprocess.crop", "preprocess.mean", "preprocess.std",
+             "metrics.dataset", "metrics.top1", "metrics.top5"]
+)  # fmt: skip
+def test_a_field_missing(path: str) -> None:
+    config = as_dict()
+    *parts, field = path.split(".")
+    del (config[parts[0]] if parts else config)[field]
+    assert refusal(config) == f"config.json of s lacks the field {path}."
+
+
+@pytest.mark.parametrize("part", [None, "architecture", "preprocess", "metrics"])
+def test_an_unknown_field(part: str | None) -> None:
+    config = as_dict()
+    (config[part] if part else config)["z\nz"] = 1
+    assert refusal(config) == f"config.json of s has an unknown field: {part + '.' if part else ''}z\\nz."
+
+
+WRONG: list[tuple[str, list[Any]]] = [
+    ("labels", [None, {}, "abc", [], ["a"], ["a", 1], ["a", None], ["a", ""], ["a", "x" * 301], ["a"] * 100_001]),
+    ("architecture", [None, [], "paper", 3]),
+    ("norm", [None, "none", 1, ["batch"]]),
+    ("branch3_kernel", [None, 4, "3", True]),
+    ("maxpool4_kernel", [None, 4]),
+    ("aux_pool", [None, "5x5", {}]),
+    ("aux_heads", [None, 0, 1, "true"]),
+    ("preprocess", [None, [], 224]),
+    ("resize", [None, 0, -1, 31, 1025, 10**400, 64.0, True, "64", [64], [64, 64, 64], [64, 31], [64, "64"]]),
+    ("crop", [None, 0, 31, 73, 1024, 10**9, 64.5, [64, 64], True]),
+    ("mean", [None, 0.5, [0.5], [0.5] * 4, [0.5, 0.5, None], [0.5, 0.5, 1.1], [-0.1, 0, 0], [float("nan")] * 3, [True] * 3]),
+    ("mean", [[10**400, 0, 0]]),
+    ("std", [None, [0, 1, 1], [1e-9] * 3, [float("inf")] * 3, ["1"] * 3]),
+    ("interpolation", [None, "lanczos", 2]),
+    (
+        "temperatures",
+        [3, [], {}, {"main": 1}, TEMPERATURES | {"aux3": 1}, TEMPERATURES | {"main": 0}, TEMPERATURES | {"main": "1"}],
+    ),
+    ("metrics", [3, [], "good"]),
+    ("dataset", [None, 3]),
+    ("top1", [None, {}, {"main": 0.5}, TEMPERATURES]),
+    ("top5", [None, dict.fromkeys(TEMPERATURES, -0.1), dict.fromkeys(TEMPERATURES, None)]),
+    ("unlikely_below", ["0.5", 1.5, float("nan"), True, []]),
+    ("format", [None, 0, "1", True, 1.0]),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG for value in values])
+def test_a_wrong_value_is_named(field: str, value: Any) -> None:
+    sentence = refusal(changed(**{field: value}))
+    assert f"{field}" in sentence
+    assert "must" in sentence or "lacks the field" in sentence
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"resize": [64, 31]}, "preprocess.resize.1 in config.json of s must be at least 32."),
+        ({"resize": "64"}, "preprocess.resize in config.json of s must be a whole number."),
+        ({"crop": 73}, "preprocess.crop in config.json of s must be at most as large as resize."),
+        ({"norm": "none"}, "architecture.norm in config.json of s must be one of 'batch', 'local_response'."),
+        ({"temperatures": TEMPERATURES | {"main": 1000}}, "temperatures.main in config.json of s must be at most 100."),
+        (
+            {"temperatures": {"main": 1}},
+            "temperatures in config.json of s must have a value for each trained head: aux1, aux2, main.",
+        ),
+        ({"aux_heads": False}, "temperatures in config.json of s must have a value for each trained head: main."),
+        ({"labels": ["a"]}, "labels in config.json of s must be a list of at least 2."),
+    ],
+)
+def test_the_sentence_says_what_belongs_there(values: dict[str, Any], sentence: str) -> None:
+    assert refusal(changed(**values)) == sentence
+
+
+def test_millions_of_wrong_fields_are_not_reported_one_by_one() -> None:
+    """Pydantic keeps about a kilobyte on each wrong field, and 16 MB hold millions."""
+    fields = b",".join(b'"%x":1' % i for i in range(1_000_000))
+    assert "more than 100 fields" in refusal(b"{" + fields + b"}")
+    assert "more than 100 fields" in refusal(json.dumps(changed(top1={"zzz": 1})).encode().replace(b'"zzz": 1', fields))
+    labels = changed(labels=[1] * 10_000)
+    assert refusal(labels) == "labels.0 in config.json of s must be text."
+    with pytest.raises(ValidationError) as caught:
+        CONFIG_FILE.validate_json(json.dumps(labels), strict=True)
+    assert caught.value.error_count() < 4
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=8), children, max_size=4),
+    max_leaves=8,
+)
+PATHS = [(name,) for name in as_dict()] + [
+    (part, name) for part, inner in as_dict().items() if isinstance(inner, dict) for name in inner
+]
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(path=st.sampled_from(PATHS), value=JSON, extra=st.dictionaries(st.text(max_size=8), JSON, max_size=1))
+def test_any_json_is_read_or_refused_in_a_sentence(path: tuple[str, ...], value: Any, extra: dict[str, Any]) -> None:
+    config = as_dict() | extra
+    part = config
+    for name in path[:-1]:
+        part = part[name] if isinstance(part.get(name), dict) else part
+    part[path[-1]] = value
+    data = json.dumps(config).encode()
+    try:
+        read = parse_config(data, "s")
+    except UserError:
+        refusal(data)
+    else:
+        assert parse_config(dump_config(read).encode(), "s") == read

@@ -1,0 +1,259 @@
+"""Covering, deletion and insertion, randomised weights: what each must do on pictures and networks whose answer is known."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from googlenet.errors import QuestionError
+from googlenet.explanation import Question
+from googlenet.explanation.verdict import Trust, area
+from googlenet.inference.explainer import Explainer
+from googlenet.pictures.frame import Box
+from googlenet.pictures.images import Preprocess
+from googlenet.probes.cover import cover, darkest, fill, in_picture, pixels
+from googlenet.probes.trust import curves, examine, order, randomise, rank_correlation
+from tests.helpers import explainer_of, random_image, random_model
+
+PREPROCESS = Preprocess(110, 96, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@pytest.fixture(scope="module")
+def explainer() -> Explainer:
+    return explainer_of(random_model(), PREPROCESS)
+
+
+def square(rows: slice, columns: slice, side: int = 64) -> torch.Tensor:
+    hidden = torch.zeros(1, side, side, dtype=torch.bool)
+    hidden[0, rows, columns] = True
+    return hidden
+
+
+def test_a_hidden_part_takes_the_mean_of_what_is_around_it() -> None:
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    hidden = square(slice(20, 30), slice(40, 50))
+    filled = fill(x, hidden)
+    assert torch.equal(filled[:, :, ~hidden[0]], x[:, :, ~hidden[0]])
+    at = torch.stack(torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij"), -1).double()
+    weights = (-((at - at[25, 45]) ** 2).sum(-1) / (2 * (64 / 8) ** 2)).exp() * ~hidden[0]
+    wanted = (x[0].double() * weights).sum((1, 2)) / weights.sum()  # pixel (25, 45), by the definition
+    torch.testing.assert_close(filled[0, :, 25, 45].double(), wanted, atol=1e-5, rtol=0)
+
+
+def test_what_is_hidden_cannot_be_told_from_the_filling() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 3, 64, 64, generator=generator)
+    hidden = square(slice(10, 50), slice(0, 64))
+    other = torch.where(hidden[:, None], torch.randn(1, 3, 64, 64, generator=generator) * 9, x)
+    assert torch.equal(fill(x, hidden), fill(other, hidden))
+    assert torch.equal(fill(x, torch.ones(1, 64, 64, dtype=torch.bool)), torch.zeros(1, 3, 64, 64))
+
+
+def test_a_box_in_the_picture_becomes_the_pixels_that_the_network_sees() -> None:
+    seen = Box(20, 0, 220, 200)
+    rows, columns = pixels(Box(120, 50, 220, 100), seen, 100)
+    assert (rows, columns) == (slice(25, 50), slice(50, 100))
+    assert in_picture((rows, columns), seen, 100) == Box(120, 50, 220, 100)
+    assert pixels(Box(0, 50, 120, 300), seen, 100) == (slice(25, 100), slice(0, 50))
+    rows, columns = pixels(Box(219.9, 0, 220, 0.1), seen, 100)
+    assert (rows, columns) == (slice(0, 1), slice(99, 100))  # the smallest box still covers a pixel
+
+
+def test_the_darkest_place_is_as_large_and_elsewhere() -> None:
+    heat = np.ones((40, 40), np.float32)
+    heat[30:, :10] = 0
+    either = heat.copy()
+    assert darkest(heat, either, slice(0, 10), slice(0, 10)) == (slice(30, 40), slice(0, 10))
+    heat[:10, 30:], either[:10, 30:] = 0, 5  # as little light, but much evidence against
+    assert darkest(heat, either, slice(0, 10), slice(0, 10)) == (slice(30, 40), slice(0, 10))
+    rows, columns = darkest(heat, either, slice(25, 40), slice(0, 15))
+    assert rows.stop <= 25 or columns.start >= 15  # never over the covered box while there is room
+    assert darkest(heat, either, slice(0, 40), slice(0, 40)) == (slice(0, 40), slice(0, 40))
+
+
+def test_covering_is_the_same_as_asking_about_the_covered_picture(explainer: Explainer) -> None:
+    image = random_image(200, 150)
+    found = cover(explainer, image, Question("main", 3), Box(60, 40, 120, 100), "4c")
+    seen = explainer.config.preprocess.seen(image.size)
+    assert found.box == Box(60, 40, 120, 100)
+    for box, after in ((found.box, found.after), (found.other, found.other_after)):
+        rows, columns = pixels(box, seen, 96)
+        x = fill(explainer.preprocess(image), square(rows, columns, 96))
+        logits = explainer.model.heads(x.to(memory_format=torch.channels_last))
+        for head, values in zip(("aux1", "aux2", "main"), logits, strict=True):
+            assert values is not None
+            assert after[head] == pytest.approx(float(values.softmax(1)[0, 3]), abs=1e-5)
+    assert found.before == pytest.approx(explainer.explain(image, target=3).belief)
+    assert found.after != pytest.approx(found.before, abs=1e-6)
+    assert found.other[2] - found.other[0] == pytest.approx(60, abs=200 / 96)
+    assert found.other[3] - found.other[1] == pytest.approx(60, abs=200 / 96)
+
+
+def test_a_box_is_cut_to_what_the_network_sees(explainer: Explainer) -> None:
+    image = random_image(300, 150)
+    seen = explainer.config.preprocess.seen(image.size)
+    found = cover(explainer, image, Question(), Box(0, 0, 150, 60), "5b")
+    assert found.box == Box(seen.x0, seen.y0, 150, 60)
+    with pytest.raises(QuestionError, match="inside what the crop kept"):
+        cover(explainer, image, Question(), Box(0, 0, seen.x0, 150), "5b")
+    with pytest.raises(QuestionError, match="sees no stage '5b'"):
+        cover(explainer, image, Question("aux1"), Box(100, 50, 150, 60), "5b")
+
+
+def test_the_brightest_pixels_come_first() -> None:
+    grid = np.array([[0.0, 1.0], [-2.0, 0.5]], np.float32)
+    place = order(grid, 8)
+    assert sorted(place.flatten().tolist()) == list(range(64))
+    assert sorted(place[:2, 6:].flatten().tolist()) == [0, 1, 2, 3]  # beyond the brightest cell's centre
+    assert sorted(place[6:, :2].flatten().tolist()) == [60, 61, 62, 63]
+
+
+def test_curves_begin_and_end_at_the_whole_picture_and_at_nothing(explainer: Explainer) -> None:
+    x = explainer.preprocess(random_image(150, 150))
+    orders = torch.stack([order(np.random.default_rng(i).standard_normal((6, 6)), 96) for i in range(2)])
+    done: list[float] = []
+    deletion, insertion = curves(explainer, x, 4, orders, 5, done.append)["aux2"]
+    assert deletion.shape == insertion.shape == (2, 6)
+    whole, nothing = (explainer.probabilities(picture)["aux2"][0, 4] for picture in (x, torch.zeros_like(x)))
+    for curve in (*deletion, *insertion[:, ::-1]):
+        assert curve[0] == pytest.approx(whole, abs=1e-6)
+        assert curve[-1] == pytest.approx(nothing, abs=1e-6)
+    hidden = orders[1] < round(96 * 96 * 2 / 5)
+    assert deletion[1, 2] == pytest.approx(explainer.probabilities(fill(x, hidden[None]))["aux2"][0, 4], abs=1e-6)
+    assert insertion[1, 2] == pytest.approx(explainer.probabilities(fill(x, ~hidden[None]))["aux2"][0, 4], abs=1e-6)
+    assert done == sorted(done)
+    assert done[-1] == 1
+
+
+def test_a_map_is_tested_by_curves_and_by_a_map_without_meaning(explainer: Explainer) -> None:
+    image = random_image(160, 120)
+    done: list[float] = []
+    question = explainer.question("aux2", 3)
+    explanation = examine(explainer, image, question, ["4b", "3a"], done.append)
+    assert explanation.trust is not None
+    assert list(explanation.trust) == ["4b", "3a"]
+    found = explanation.trust["4b"]
+    assert (found.head, found.label) == ("aux2", "thing 3")
+    assert len(found.steps) == len(found.deletion) == len(found.random_insertion) == 21
+    assert found.deletion[0] == found.random_deletion[0] == found.insertion[-1] == found.random_insertion[-1]
+    assert found.deletion[0] == pytest.approx(explanation.belief["aux2"], abs=1e-5)
+    assert found.randomised.shape == (4, *explainer.grid_sizes["4b"])
+    own = explainer.explain(image, head="aux2", target=3).grids["4b"]
+    assert found.correlation == pytest.approx(rank_correlation(own, found.randomised.sum(0)))
+    assert abs(found.correlation) < 0.9
+    assert done == sorted(done)
+    assert done[-1] == 1
+    again = examine(explainer, image, question, ["4b"]).trust
+    assert again is not None
+    assert again["4b"].random_deletion == found.random_deletion
+    np.testing.assert_array_equal(again["4b"].randomised, found.randomised)
+
+
+def test_the_last_stage_is_tested_where_none_is_named_and_one_behind_the_head_is_refused(explainer: Explainer) -> None:
+    file = io.BytesIO()
+    random_image(96, 96).save(file, "PNG")
+    assert list(examine(explainer, file.getvalue(), Question("aux1")).trust or ()) == ["4a"]
+    with pytest.raises(QuestionError, match="sees no stage '4b'"):
+        examine(explainer, file.getvalue(), Question("aux1"), ["4a", "4b"])
+
+
+def test_the_json_has_the_curves_their_areas_and_the_sentence(explainer: Explainer) -> None:
+    explanation = examine(explainer, random_image(96, 96), Question(), ["5a"])
+    assert explanation.trust is not None
+    found = explanation.trust["5a"]
+    told = json.loads(json.dumps(explanation.to_json("a.png")))["trust"]["5a"]
+    assert told["deletion"] == pytest.approx(found.deletion)
+    assert told["area"]["random_insertion"] == pytest.approx(area(found.random_insertion))
+    assert told["randomised_correlation"] == pytest.approx(found.correlation)
+    assert told["sentence"] == {"en": found.sentence("en"), "ko": found.sentence("ko")}
+    assert "trust" not in explainer.explain(random_image(96, 96)).to_json("a.png")
+
+
+def test_randomising_goes_from_the_heads_down_to_the_stage(explainer: Explainer) -> None:
+    model, x = explainer.model, torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    x = x.to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        own = dict(model.stages(x))
+        for stage in (None, "5b", "4d"):
+            copied = copy.deepcopy(model)
+            randomise(copied, stage)
+            changed = [name for name, values in copied.stages(x) if not torch.equal(values, own[name])]
+            stages = list(own)
+            assert changed == ([] if stage is None else stages[stages.index(stage) :])
+            assert not torch.allclose(copied.heads(x).main, model.heads(x).main)
+        twice = [copy.deepcopy(model) for _ in range(2)]
+        for copied in twice:
+            randomise(copied, "5a")
+        assert torch.equal(*(copied.heads(x).main for copied in twice))
+
+
+def test_area_and_rank_correlation() -> None:
+    assert area((1.0, 0.0, 0.0)) == pytest.approx(0.25)
+    a = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert rank_correlation(a, a**3) == pytest.approx(1)
+    assert rank_correlation(a, -a) == pytest.approx(-1)
+    assert rank_correlation(a, np.zeros((2, 2))) == 0
+    assert rank_correlation(np.array([1.0, 2, 2, 3]), np.array([1.0, 2, 3, 4])) == pytest.approx(0.9486833)  # as SciPy
+
+
+def made(deletion: float, insertion: float, random_deletion: float, random_insertion: float, correlation: float) -> Trust:
+    """Curves that fall from 0.9, or rise to it, through one value in between."""
+
+    def falling(value: float) -> tuple[float, ...]:
+        return (0.9, *[value] * 19, 0.0)
+
+    def rising(value: float) -> tuple[float, ...]:
+        return falling(value)[::-1]
+
+    steps = tuple(np.linspace(0, 1, 21).tolist())
+    curves = falling(deletion), rising(insertion), falling(random_deletion), rising(random_insertion)
+    return Trust("main", "lion", steps, *curves, np.zeros((4, 2, 2), np.float32), correlation)
+
+
+SENTENCES = [
+    (
+        made(0.29, 0.8, 0.86, 0.1, -0.12),
+        "Hiding the brightest tenth of the picture takes 61 points from lion in the main head (90 % to 29 %); hiding a random "
+        "tenth takes 4 points from it. The map beats chance when its bright places are hidden and when they alone are shown. "
+        "With randomised weights the map is a different one (rank correlation −0.12).",
+        "가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이 61%p 내려갑니다(90 % → 29 %). "
+        "무작위로 10분의 1을 가리면 4%p 내려갑니다. 밝은 곳을 가릴 때도, 그곳만 보여 줄 때도 지도가 무작위보다 낫습니다. "
+        "가중치를 무작위로 바꾸면 다른 지도가 됩니다(순위 상관 −0.12).",
+    ),
+    (
+        made(0.91, 0.2, 0.899, 0.2, 0.75),
+        "Hiding the brightest tenth of the picture adds 1 point to lion in the main head (90 % to 91 %); hiding a random tenth "
+        "takes less than a point from it. In both tests the map is no better than chance: do not rely on it for this picture. "
+        "With randomised weights the map stays alike (rank correlation 0.75): it shows the picture, not the class.",
+        "가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이 1%p 올라갑니다(90 % → 91 %). "
+        "무작위로 10분의 1을 가리면 1%p도 달라지지 않습니다. 두 시험 모두에서 지도가 무작위보다 낫지 않습니다. "
+        "이 사진에서는 이 지도를 믿지 마세요. 가중치를 무작위로 바꿔도 지도가 비슷합니다(순위 상관 0.75). "
+        "이 지도는 클래스가 아니라 사진 자체를 보여 줍니다.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("found", "english", "korean"), SENTENCES)
+def test_the_sentence_says_what_the_curves_say(found: Trust, english: str, korean: str) -> None:
+    assert found.sentence() == english
+    assert found.sentence("ko") == korean
+
+
+def test_half_a_success_is_said_as_half() -> None:
+    assert "but not when they alone are shown" in made(0.1, 0.5, 0.5, 0.5, 0).sentence()
+    assert "but not when they are hidden" in made(0.5, 0.5, 0.5, 0.1, 0).sentence()
+
+
+def test_no_correlation_has_no_sign() -> None:
+    assert "(rank correlation 0.00)" in made(0.5, 0.5, 0.5, 0.5, -0.004).sentence()
+
+
+def test_a_map_that_stays_in_part_is_said_to() -> None:
+    assert "part of the map stays (rank correlation 0.27)" in made(0.5, 0.5, 0.5, 0.5, 0.27).sentence()
+    assert "지도의 일부가 남습니다(순위 상관 0.27)" in made(0.5, 0.5, 0.5, 0.5, 0.27).sentence("ko")
+    assert "is a different one (rank correlation 0.19)" in made(0.5, 0.5, 0.5, 0.5, 0.19).sentence()
