@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,12 @@ from googlenet.explanation.verdict import Trust
 from googlenet.model.architecture import BRANCHES, STAGES
 from googlenet.pictures.frame import Box, enlarge, peak_of
 
+if TYPE_CHECKING:  # it imports torch
+    from googlenet.pictures.images import ImageSource
+
 
 METHODS = GRAD_CAM, LAYER_CAM = ("grad-cam", "layer-cam")
 """How a map is made of a stage's activation and its gradient (`googlenet.inference.gradcam`)."""
-
-
-PICTURE_SIDE = 512
-"""The most pixels a side of the photograph that an explanation keeps: 0.6 MB at 4:3."""
 
 
 class Cell(NamedTuple):
@@ -109,8 +108,8 @@ class Stage:
 class Channel:
     """One channel's part of a stage's evidence.
 
-    Grad-CAM: channel k's map is α_k A_k, and the maps of all channels sum to the stage's map. LayerCAM: a channel has a part of the
-    map, ReLU(∂y/∂A_k) ⊙ A_k, and a part of the evidence against. It may be strong in both and is then named twice.
+    Grad-CAM: channel k's map is α_k A_k, and the maps of all channels sum to the stage's map. LayerCAM: a channel has a part of
+    the map, ReLU(∂y/∂A_k) ⊙ A_k, and a part of the evidence against. It may be strong in both and is then named twice.
     """
 
     channel: int
@@ -121,7 +120,7 @@ class Channel:
     """−1…1: its share of the stage's evidence, or of the asked cell's. A share below 0 speaks against the class. The absolute
     shares of all channels of a stage sum to 1."""
     grid: NDArray[np.float32]
-    """its map (H, W) on the stage's cells, in logit units; signed for Grad-CAM; for LayerCAM ≥ 0 with a share above 0, else ≤ 0"""
+    """its map (H, W) on the stage's cells, in logit units; signed for Grad-CAM; for LayerCAM of the share's sign"""
     peak: tuple[float, float]
     """(x, y): the centre of the cell with the largest absolute value, in pixels of the picture"""
 
@@ -173,8 +172,8 @@ class Explanation:
     None: the classes are not ImageNet's and have no groups"""
     record: dict[str, Record | None] = field(default_factory=dict)
     """head → how many answers as sure as this one were right; None where it was not measured"""
-    picture: Image.Image | None = None
-    """the photograph, reduced to at most `PICTURE_SIDE` pixels, for `show` and `overlay`; None where only its input was given"""
+    picture: ImageSource | None = None
+    """what `Explainer.explain` was given, for `show`, `overlay` and notebooks; None where only the network's input was"""
 
     @property
     def grids(self) -> dict[str, NDArray[np.float32]]:
@@ -276,21 +275,21 @@ class Explanation:
         return {"index": asked, "label": self.labels[asked]}
 
     def show(self) -> Image.Image:
-        """The contact sheet (`googlenet.explanation.render.sheet`). Raises ValueError where the explanation keeps no picture."""
+        """The contact sheet (`googlenet.explanation.render.sheet`). Raises ValueError where the explanation has no picture."""
         from googlenet.explanation.render import sheet
 
-        return sheet(self.kept_picture(), self)
+        return sheet(self.photograph(), self)
 
-    def overlay(self, stage: str) -> Image.Image:
-        """A stage's map over the photograph, at most `PICTURE_SIDE` pixels wide and high.
-
-        `googlenet.explanation.render.overlay` draws it over the photograph in its own size.
+    def overlay(self, stage: str, side: int | None = 512) -> Image.Image:
+        """A stage's map over the photograph.
 
         Args:
             stage: a stage that the asked head sees.
+            side: the longer side of the result in pixels at most; None keeps the photograph's size.
 
         Raises:
-            ValueError: the explanation keeps no picture.
+            PictureError: the photograph's file cannot be read any more.
+            ValueError: the explanation has no picture.
 
         Example:
             >>> from PIL import Image
@@ -301,12 +300,15 @@ class Explanation:
         """
         from googlenet.explanation.render import overlay
 
-        return overlay(self.kept_picture(), self, stage)
+        return overlay(self.photograph(), self, stage, side)
 
-    def kept_picture(self) -> Image.Image:
+    def photograph(self) -> Image.Image:
+        """The picture that was explained, RGB. Raises PictureError, and ValueError where the explanation has none."""
+        from googlenet.pictures.images import open_image
+
         if self.picture is None:
             raise ValueError("This explanation was made without its picture; draw it with googlenet.explanation.render.")
-        return self.picture
+        return open_image(self.picture)
 
     def __repr__(self) -> str:
         question = self.question
@@ -320,9 +322,9 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """For notebooks: the photograph, the three heads and the overlays of the stages that the asked head sees."""
-        from googlenet.explanation.render import html
+        from googlenet.explanation.render import page
 
-        return html(self)
+        return page(self)
 
     def npz(self) -> bytes:
         """The arrays as a NumPy archive (`.npz`), for the stages that the asked head sees.

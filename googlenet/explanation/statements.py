@@ -7,8 +7,9 @@ CVPR 2012; Goren et al., "Hierarchical Selective Classification", NeurIPS 2024.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -38,65 +39,77 @@ class Statement:
     name: str
     """in English, without article: a group's name or a class's label"""
     korean: str
-    indices: tuple[int, ...]
+    indices: tuple[int, ...] = field(repr=False)
     """of its classes"""
     probability: float
     """0…1, summed over its classes"""
 
 
 class Speaker:
-    """Finds what to say for weights with some labels and a threshold."""
+    """Finds what to say for one set of weights.
 
-    def __init__(self, labels: tuple[str, ...], threshold: float) -> None:
-        self.groups = groups_of(labels)
-        """empty where the labels are not all ImageNet's: nothing is said then"""
-        self.labels, self.threshold = labels, threshold
+    Example:
+        >>> import numpy as np
+        >>> speaker = Speaker(("tabby", "Egyptian cat", "lion", "violin"))
+        >>> speaker.statements({"main": np.array([0.5, 0.4, 0.07, 0.03], np.float32)})["main"].name
+        'cat'
+    """
 
-    @cached_property
-    def members(self) -> NDArray[np.float32]:
-        """(classes, groups): 1 where a class belongs to a group."""
-        members = np.zeros((len(self.labels), len(self.groups)), np.float32)
+    def __init__(self, labels: tuple[str, ...], threshold: float | None = None) -> None:
+        """
+        Args:
+            labels: the classes' names in the order of the logits.
+            threshold: the least probability of what is said; `THRESHOLD` by default.
+        """
+        self.labels = labels
+        self.threshold = THRESHOLD if threshold is None else threshold
+        self.groups = groups_of(labels)[::-1]
+        """the most particular first; empty where a label is not one of ImageNet's: nothing is said then"""
+        self.members = np.zeros((len(labels) if self.groups else 0, len(self.groups)), np.float32)
+        """(classes, groups): 1 where a class belongs to a group"""
         for column, group in enumerate(self.groups):
-            members[list(group.indices), column] = 1
-        return members
+            self.members[list(group.indices), column] = 1
 
     def choose(self, probabilities: NDArray[np.floating]) -> list[tuple[int | Group, float] | None]:
         """What to say for each row of probabilities (N, classes): a class's index or a group, and its probability.
 
-        None where no group reaches the threshold. Of two groups with as many classes, the more probable one is said.
+        None where nothing reaches the threshold. Of groups with as many classes, the most probable one is said.
         """
-        best = probabilities.argmax(axis=1)
         sums = probabilities @ self.members
-        sizes = self.members.sum(axis=0)
-        rank = np.where(sums >= self.threshold, 1 - sizes + sums / 2, -np.inf)  # by size first: sums / 2 stay below 1
-        found: list[tuple[int | Group, float] | None] = []
-        for row, index in enumerate(best):
-            column = int(rank[row].argmax())
-            if probabilities[row, index] >= self.threshold:
-                found.append((int(index), float(probabilities[row, index])))
-            elif sums[row, column] >= self.threshold:
-                found.append((self.groups[column], float(sums[row, column])))
+        worth = np.where(sums >= self.threshold, sums / 2 - self.members.sum(axis=0), -np.inf)  # a class counts more than a sum
+        best, columns = probabilities.argmax(axis=1), worth.argmax(axis=1)
+        choices: list[tuple[int | Group, float] | None] = []
+        for p, total, index, column in zip(probabilities, sums, best, columns, strict=True):
+            if p[index] >= self.threshold:
+                choices.append((int(index), float(p[index])))
+            elif total[column] >= self.threshold:
+                choices.append((self.groups[column], float(total[column])))
             else:
-                found.append(None)
-        return found
+                choices.append(None)
+        return choices
 
-    def statements(self, probabilities: dict[str, NDArray[np.float32] | None]) -> dict[str, Statement | None] | None:
+    def statements(self, probabilities: Mapping[str, NDArray[np.float32] | None]) -> dict[str, Statement | None] | None:
         """head → what it can say; None for a head that the weights lack. None where the classes have no groups."""
         if not self.groups:
             return None
-        present = [head for head, p in probabilities.items() if p is not None]
-        rows = np.stack([probabilities[head] for head in present])  # type: ignore[misc]
-        said = dict(zip(present, map(self.statement, self.choose(rows)), strict=True))
+        present = {head: p for head, p in probabilities.items() if p is not None}
+        said = dict(zip(present, map(self.statement, self.choose(np.stack(list(present.values())))), strict=True))
         return {head: said.get(head) for head in probabilities}
 
     def statement(self, choice: tuple[int | Group, float] | None) -> Statement | None:
-        """A choice in words."""
+        """A choice with its names."""
         if choice is None:
             return None
         what, probability = choice
         if isinstance(what, Group):
             return Statement(what.name, what.korean, what.indices, probability)
-        return Statement(self.labels[what], korean_of(self.labels)[what], (what,), probability)
+        return Statement(self.labels[what], _korean()[self.labels[what]], (what,), probability)
+
+
+@cache
+def _korean() -> dict[str, str]:
+    """A class's English name → its Korean name."""
+    return {each.name: each.korean for each in imagenet_classes()}
 
 
 def bin_of(probability: float) -> int:

@@ -39,8 +39,8 @@ class ChannelMaps(NamedTuple):
     shares: Tensor
     """(N, FOR + AGAINST) float32 in −1…1: shares of the evidence. A wrong sign: the stage has no more such channels"""
     maps: Tensor
-    """(N, FOR + AGAINST, H, W) float32, signed, in logit units: α_k A_k; of LayerCAM the channel's part of the map, or the negative
-    of its part of the evidence against"""
+    """(N, FOR + AGAINST, H, W) float32, signed, in logit units: α_k A_k; of LayerCAM the channel's part of the map, or of the
+    evidence against, times −1"""
 
 
 class GradCamResult(NamedTuple):
