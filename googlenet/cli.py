@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0; 1 after an expected failure, which is one sentence on stderr; 130 after Ctrl-C; 141 where the reader
         of stdout has closed the pipe. argparse ends the process with 2 where the arguments are wrong.
     """
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # Xet keeps a second cache, outside the visitors' quota
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's matrix products are small here: idle threads would spin
     if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 in any locale; an undecodable byte of a file name becomes \udcXX
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -125,11 +126,13 @@ def parser() -> argparse.ArgumentParser:
         )
 
     imports = commands.add_parser("import", help="write any SOURCE as a folder in this program's layout")
-    imports.add_argument("source", metavar="SOURCE", help="folder, file or user/repo[@revision][:file]")
+    imports.add_argument("source", metavar="SOURCE", help="folder, file, user/repo[@revision][:file] or torchvision")
     imports.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write")
     imports.add_argument(
         "--normalise", choices=("imagenet", "half"), help="how pictures were normalised in training, where the file does not say"
     )
+    imports.add_argument("--labels", metavar="FILE", help="the classes' names: a line each, a JSON list, or a folder of folders")
+    imports.add_argument("--overwrite", action="store_true", help="replace what is there")
     imports.set_defaults(run=run_import)
 
     deploy = commands.add_parser("deploy", help="create or update a Hugging Face Space with this page")
@@ -268,7 +271,7 @@ def say_what_is_assumed(weights: Provenance) -> None:
 def run_import(options: argparse.Namespace) -> int:
     from googlenet.checkpoints import import_weights
 
-    loaded = import_weights(options.source, options.out, options.normalise)
+    loaded = import_weights(options.source, options.out, options.normalise, options.labels, options.overwrite)
     if options.normalise is None:
         say_what_is_assumed(loaded.provenance)
     heads = "aux1, aux2 and main" if loaded.config.architecture.aux_heads else "main alone"

@@ -7,14 +7,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from googlenet.checkpoints import load
-from googlenet.checkpoints.card import read_card
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, WEIGHTS_FILE
-from googlenet.checkpoints.hub import PLAIN_HTTP, HubAwayError, fetch_listing, short_reason
+from googlenet.checkpoints.hub import HubAwayError, fetch_listing, short_reason
 from googlenet.checkpoints.source import PACKAGE, Repository, choose, parse_repository, shipped
 from googlenet.errors import UserError
 
@@ -132,9 +131,10 @@ def weights_files(path: Path) -> dict[str, Path]:
 
 def readme(path: Path, repository: Repository | None) -> bytes:
     """README.md with its YAML header for Spaces, which also names the weights to fetch while the Space is built."""
-    card = read_card(path)
-    if card is None:
+    text = path.read_text("utf-8")
+    if not text.startswith("---\n"):
         raise UserError("{file} does not begin with the header of a Space.", file=path)
+    card = RepoCard(text)
     card.data.pop("preload_from_hub", None)
     if repository:
         card.data["models"] = list(dict.fromkeys([*card.data.get("models", []), repository.id]))
@@ -182,8 +182,7 @@ def upload(api: HfApi, repo_id: str, plan: Plan, hardware: str | None, private: 
         CommitOperationAdd(name, content) for name, content in plan.files.items()
     ]
     changes += [CommitOperationDelete(name) for name in sorted(there - set(plan.files))]
-    with PLAIN_HTTP:
-        return str(api.create_commit(repo_id, changes, commit_message="Bring up to date", repo_type="space").oid)
+    return str(api.create_commit(repo_id, changes, commit_message="Bring up to date", repo_type="space").oid)
 
 
 def wait(api: HfApi, repo_id: str, commit: str) -> None:
