@@ -113,7 +113,7 @@ BUILT_IN = "weights"
 
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
 _REPOSITORY = re.compile(
-    rf"({_NAME}/{_NAME})(?:@([A-Za-z0-9_][A-Za-z0-9_./-]{{0,99}}))?(?::([^:\\\0]{{1,200}}))?(?::([^:\0]{{1,200}}))?"
+    rf"({_NAME}/{_NAME})(?:@([A-Za-z0-9_][A-Za-z0-9_./-]{{0,99}}))?(?::([^:\\\0]{{1,200}}))?(?::([^:\\\0]{{1,200}}))?"
 )
 COMMIT = re.compile("[0-9a-f]{40}")
 _TRAINING_STATE = re.compile(

@@ -74,10 +74,7 @@ def test_where_it_cannot_be_fetched(published: Path, monkeypatch: pytest.MonkeyP
     published.unlink()
     assert refusal(OfflineWeightsError).startswith("torchvision's weights are not on this machine and cannot be fetched: ")
     monkeypatch.setattr(WEIGHTS.value, "url", f"http://127.0.0.1:9/{published.name}")
-    assert refusal(OfflineWeightsError) == (
-        "torchvision's weights are not on this machine and cannot be fetched: 127.0.0.1 cannot be reached; connect and try again, "
-        "or use the built-in weights."
-    )
+    assert "cannot be fetched: 127.0.0.1 cannot be reached; connect and try again" in refusal(OfflineWeightsError)
 
 
 def test_another_file_than_torchvisions(published: Path, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_classifier_in_a_sequential_and_without_a_bias(place: str, bias: bool,
     model = torchvision_model(transform_input=True)
     linear = nn.Linear(1024, CLASSES, bias=bias)
     nn.init.normal_(linear.weight)
-    model.fc = linear if place == "fc" else nn.Sequential(nn.Dropout(0.2), linear)
+    model.fc = linear if place == "fc" else nn.Sequential(nn.Dropout(0.2), linear).eval()
     torch.save(model.state_dict(), path)
     rgb = picture(96)
     with torch.no_grad():

@@ -281,7 +281,7 @@ def survey(data: bytes) -> tuple[int, set[str]]:
             for code, argument, _ in pickletools.genops(stream):
                 steps += 1
                 if code.name == "GLOBAL":
-                    named.add(str(argument).replace(" ", "."))
+                    named.add(str(argument).replace(" ", ".").replace("__builtin__.", "builtins.", 1))  # Python 2's name
                 if steps > MAX_STEPS:
                     return steps, named
     return steps, named
