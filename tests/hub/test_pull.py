@@ -171,6 +171,7 @@ def test_visitors_have_a_cache_of_their_own(hub: HubServer, start: Start, ours: 
 def endpoint(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> str:
     """This process talks to the Hub's stand-in."""
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     template = constants.HUGGINGFACE_CO_URL_TEMPLATE
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + template[template.index("/{repo_id}") :])
     return hub.url
@@ -397,6 +398,24 @@ def test_berkeleys_network_with_and_without_its_main_head(main: bool, hub: HubSe
         assert client.refusal(f"{source}:bvlc_googlenet.pth", visitor=True) == (
             "bvlc_googlenet.pth lacks the main head's classifier (loss3/classifier); give a file that holds the whole network."
         )
+
+
+def test_programs_tell_the_refusals_by_their_class(hub: HubServer, client: Client, ours: Files) -> None:
+    hub.model("kind/gated", ours, gated=True)
+    hub.model("kind/whole", ours)
+    hub.model("kind/damaged", ours)
+    hub.fail("GET /cdn/", "bytes", 1)
+    kinds = {
+        "kind/gated": "GatedWeightsError",
+        "kind/none": "MissingWeightsError",
+        "kind/whole@v9": "MissingWeightsError",
+        "kind/whole:b.onnx": "MissingWeightsError",
+        "no/such/path": "MissingWeightsError",
+        "kind/damaged": "DamagedWeightsError",
+    }
+    assert {source: client.ask(source, False, False).get("kind") for source in kinds} == kinds
+    hub.fail("GET /api/models", "500")
+    assert client.ask("kind/unseen", False, False)["kind"] == "OfflineWeightsError"
 
 
 def test_a_revoked_right_is_told(hub: HubServer, client: Client, ours: Files) -> None:
