@@ -13,6 +13,7 @@ from torch import Tensor
 
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.config import ModelConfig
+from googlenet.checkpoints.folder import trunk_sha256
 from googlenet.concurrency.threads import in_order, threads
 from googlenet.explanation import Cell, Explanation, Question
 from googlenet.explanation.labels import Labels
@@ -55,6 +56,7 @@ class Explainer:
         self.folder = loaded.folder
         """the folder of the weights on this disk"""
         self.classes = Labels(loaded.config.labels)
+        self.trunk_sha256 = trunk_sha256(loaded.model)
         self.model = loaded.model.for_inference()
         where = pick_device(device)
         if bfloat16 is None:
