@@ -1,7 +1,8 @@
 """An atlas: what all channels of a network look for, one sheet of pictures for each stage, beside its weights in `channels/`.
 
-`index.json` holds the SHA-256 of the network's trunk (`googlenet.checkpoints.folder.trunk_sha256`) and the number of channels of each stage. `<stage>.webp` holds `COLUMNS` tiles in a row.
-Some stages may be missing. An atlas may come from the Hub, so it is checked before use. An atlas of another trunk is not used.
+`index.json` holds the SHA-256 of the network's trunk (`googlenet.checkpoints.folder.trunk_sha256`) and the number of channels of
+each stage. `<stage>.webp` holds `COLUMNS` tiles in a row. Some stages may be missing. An atlas may come from the
+Hub, so it is checked before use. An atlas of another trunk is not used.
 """
 
 from __future__ import annotations

@@ -73,9 +73,8 @@ class Recipe:
     which the run draws them (`googlenet.training.balance`). Labelled pictures of unequal classes are drawn in balance: each class
     equally often. 0: neither"""
     prior_in_loss: bool = False
-    """With a teacher: the logarithm of the teacher's prior is added to the student's logits in the loss alone. Then the logits are
-    balanced all the time, and nothing is taken out at the end. For a start from balanced heads, which need not first become
-    unbalanced"""
+    """With a teacher: the logarithm of the teacher's prior is added to the student's logits in the loss alone. The logits are
+    then balanced all the time, and nothing is taken out at the end. It suits a start from balanced heads"""
     seed: int = 0
 
     def mistakes(self) -> list[UserError]:

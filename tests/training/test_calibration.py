@@ -9,10 +9,12 @@ import torch
 
 from googlenet.training.calibration import (
     ENOUGH,
+    SURELY_WRONG,
     TEMPERATURES,
     calibration_error,
     choose_temperature,
     confidences,
+    confidently_wrong,
     fit_temperature,
     unlikely_below,
 )
@@ -54,6 +56,16 @@ def drawn(temperature: float, count: int, seed: int = 0) -> tuple[torch.Tensor, 
 def test_a_temperature_that_helps_on_held_out_pictures_is_chosen(temperature: float) -> None:
     logits, labels = drawn(temperature, 680)
     assert choose_temperature(logits, labels) == fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.15)
+
+
+def test_a_temperature_makes_no_network_sure_that_is_often_wrong() -> None:
+    """The fitted one would show more wrong names as sure than `SURELY_WRONG`; 1 shows few."""
+    logits, labels = drawn(0.5, 2000)
+    logits, labels = logits / 2.5, labels
+    fitted, chosen = fit_temperature(logits, labels), choose_temperature(logits, labels)
+    assert fitted < chosen < 1
+    assert confidently_wrong(logits, labels, fitted) > SURELY_WRONG >= confidently_wrong(logits, labels, chosen)
+    assert confidently_wrong(logits, labels, chosen - 0.002) > SURELY_WRONG
 
 
 def test_a_temperature_that_may_be_chance_is_not_chosen() -> None:
