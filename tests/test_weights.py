@@ -30,7 +30,7 @@ def explainer(weights: Path) -> Explainer:
 
 def test_labels_are_imagenets(explainer: Explainer) -> None:
     assert explainer.labels == tuple(each.name for each in imagenet_classes())
-    assert [explainer.find_class(name) for name in ("Cardigan", "cardigan")] == [264, 474]
+    assert [explainer.find(name) for name in ("Cardigan", "cardigan")] == [264, 474]
 
 
 def test_each_example_shows_what_its_caption_says(explainer: Explainer) -> None:
