@@ -128,7 +128,7 @@ def trunk_sha256(model: GoogLeNet) -> str:
         if not name.startswith(("aux1.", "aux2.", "fc.")) and not name.endswith(".num_batches_tracked"):
             tensor = as_written(name, value)
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-            digest.update(tensor.numpy())
+            digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 
 
