@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from googlenet import __version__
 from googlenet.batch.files import KINDS
@@ -197,16 +197,13 @@ def run_serve(options: argparse.Namespace) -> int:
     from googlenet.checkpoints.source import default_source
     from googlenet.ui.server import serve
 
-    serve(
-        options.weights or default_source(),
-        options.device,
-        options.host,
-        options.port,
-        options.share,
-        labels=options.labels,
-        title=options.title or os.environ.get("GOOGLENET_TITLE"),
-        examples=options.examples or os.environ.get("GOOGLENET_EXAMPLES"),
-    )
+    own = {
+        "labels": options.labels,
+        "title": options.title or os.environ.get("GOOGLENET_TITLE"),
+        "examples": options.examples or os.environ.get("GOOGLENET_EXAMPLES"),
+    }
+    given: dict[str, Any] = {name: value for name, value in own.items() if value}
+    serve(options.weights or default_source(), options.device, options.host, options.port, options.share, **given)
     return 0
 
 

@@ -1,7 +1,7 @@
 """The same explanations on a Ray cluster, through Ray Data: files → prepared pictures → explanations → a Parquet table.
 
-Tasks read pictures, other tasks decode and prepare them. Actors explain batches of them: one actor for each GPU, or for each two
-CPU cores. Ray Data schedules the tasks, repeats those of a lost node, bounds the memory, and logs the progress. A file that
+Each task reads a file and decodes and prepares its pictures. Actors explain batches of them: one actor for each GPU, or for each
+two CPU cores. Ray Data schedules the tasks, repeats those of a lost node, bounds the memory, and logs the progress. A file that
 cannot be read becomes a row with an `error`. Every node needs Ray (the extra `ray`). Ray copies this package to the nodes.
 """
 
@@ -37,11 +37,11 @@ from googlenet.inference.explainer import Explainer
 from googlenet.pictures.decoding import SHARED
 from googlenet.pictures.images import Preprocess
 
-ACTOR, READER, PREPARATION, WRITER = 0.5, 0.1, 0.25, 0.15
-"""CPUs that Ray reserves for each actor and for each task that reads, prepares or writes.
+ACTOR, READER, WRITER = 0.5, 0.25, 0.25
+"""CPUs that Ray reserves for each actor, reading task and writing task.
 
-Actors keep their reserve to the end. The sum is 1: the tasks then find a free CPU beside an actor even on one core. An actor uses
-two cores. Its reserve is smaller, so that another node has room for it when its own is lost."""
+Actors keep their reserve to the end. The sum is 1: reading and writing then find a free CPU beside an actor even on one core. An
+actor uses two cores. Its reserve is smaller, so that another node has room for it when its own is lost."""
 ON_CPU, ON_GPU = 8, 256
 """Pictures in an actor's batch, without and with a GPU."""
 CONNECT_SECONDS = 10
@@ -72,9 +72,9 @@ def explain_on_cluster(
     Args:
         sources: pictures, folders, WebDataset tars, or Parquet files with a column of pictures' bytes (such as a Hub data set's):
             paths that every node can read, or addresses of object storage (`s3://…`, `gs://…`).
-        table: folder for Parquet files, or its address on object storage. Each picture has one row with the columns of
-            `googlenet.batch.table`. Its `image` is the file's name, `<tar>/<member>`, or `<file>#<row>` for a row of a Parquet
-            file.
+        table: folder for Parquet files: a path that every node can write, or an address of object storage. Each picture has one
+            row with the columns of `googlenet.batch.table`. Its `image` is the file's name, `<tar>/<member>`, or `<file>#<row>`
+            for a row of a Parquet file.
         loaded: the weights. Ray copies them to the nodes.
         question: asked about every picture; `Explainer.question` makes one.
         address: of a running cluster; None starts one on this machine and ends it with the job.
@@ -131,14 +131,12 @@ def plan(pieces: Sequence[Piece], done: Set[str], loaded: LoadedModel, question:
     """
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
-    tasks = ray.data.TaskPoolStrategy(size=max(1, cpus if gpus else cpus // 2))
-    read = ray.data.from_items([piece._asdict() for piece in pieces]).flat_map(
-        pictures,  # type: ignore[arg-type]
-        fn_args=(ray.put(done),),
+    prepared = ray.data.from_items([piece._asdict() for piece in pieces]).flat_map(
+        prepare,  # type: ignore[arg-type]
+        fn_args=(loaded.config.preprocess, ray.put(done)),
         num_cpus=READER,
-        compute=tasks,
+        compute=ray.data.TaskPoolStrategy(size=max(1, cpus if gpus else cpus // 2)),
     )
-    prepared = read.map(prepare, fn_args=(loaded.config.preprocess,), num_cpus=PREPARATION, compute=tasks)  # type: ignore[arg-type]
     return prepared.map_batches(
         Actor,
         fn_constructor_args=(ray.put(loaded), question),
@@ -150,23 +148,18 @@ def plan(pieces: Sequence[Piece], done: Set[str], loaded: LoadedModel, question:
     )
 
 
-def pictures(item: dict[str, Any], done: ray.ObjectRef[Set[str]]) -> Iterator[dict[str, Any]]:
-    """Read a piece's pictures. One that cannot be read has its sentence in `error`, else that is empty."""
+def prepare(item: dict[str, Any], preprocess: Preprocess, done: ray.ObjectRef[Set[str]]) -> Iterator[dict[str, Any]]:
+    """Read and prepare a piece's pictures. One that cannot be read has its sentence in `error`, else that is empty."""
     for name, data in contents(Piece(**item), ray.get(done)):
-        wrong = isinstance(data, PictureError)
-        yield {"image": name, "data": b"" if wrong else data, "error": str(data) if wrong else ""}
-
-
-def prepare(item: dict[str, Any], preprocess: Preprocess) -> dict[str, Any]:
-    """Decode and prepare a picture. `error` as in `pictures`."""
-    x, size, error = np.zeros((3, preprocess.crop, preprocess.crop), np.float32), (0, 0), item["error"]
-    if not error:
+        x, size, error = np.zeros((3, preprocess.crop, preprocess.crop), np.float32), (0, 0), ""
         try:
-            picture = SHARED.open_bytes(item["data"], item["image"], preprocess.enough)
+            if isinstance(data, PictureError):
+                raise data
+            picture = SHARED.open_bytes(data, name, preprocess.enough)
             x, size = preprocess(picture.image)[0].numpy(), picture.size
         except PictureError as unreadable:
             error = str(unreadable)
-    return {"image": item["image"], "x": x, "width": size[0], "height": size[1], "error": error}
+        yield {"image": name, "x": x, "width": size[0], "height": size[1], "error": error}
 
 
 class Actor:

@@ -115,7 +115,7 @@ def values(file: pq.ParquetFile, name: str, done: Set[str]) -> Iterator[tuple[st
     for group in range(file.num_row_groups):
         names = [f"{name}#{row + i}" for i in range(file.metadata.row_group(group).num_rows)]
         row += len(names)
-        if done.issuperset(map(same_name, names)):
+        if done >= set(map(same_name, names)):
             continue
         table = file.read_row_group(group, columns)
         cells = {column: bytes_in(table.column(column)) for column in columns}

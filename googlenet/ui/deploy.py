@@ -121,7 +121,7 @@ def make_plan(weights: str, title: str | None, examples: Path | None, package: P
         # an installed package holds the Space's own files inside; they are added above
         if parts[0] != "space" and not any(map(is_hidden, parts)) and not is_link(path, package):
             files["/".join(("googlenet", *parts))] = path
-    lacking = [name for name in (*TOP_LEVEL, "googlenet/cli.py") if name not in files or not Path(files[name]).is_file()]
+    lacking = [name for name in (*TOP_LEVEL, "googlenet/cli.py") if not (isinstance(files.get(name), Path) and files[name].is_file())]
     if lacking:
         raise UserError("{file} of the program is missing; install it anew, or deploy from a checkout.", file=lacking[0])
     variables = {TITLE: title} if title else {}
