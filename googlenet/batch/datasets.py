@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from googlenet.batch.files import SUFFIXES, is_hidden, same_name
 from googlenet.errors import PictureError, UserError, reason
-from googlenet.pictures.headers import MAX_BYTES
+from googlenet.pictures.pixels import MAX_BYTES
 
 TARS = (".tar", ".tar.gz", ".tgz")
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
