@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from googlenet import __version__
-from googlenet.batch.files import KINDS
 from googlenet.errors import UserError, missing_extra, reason
 from googlenet.errors.korean import in_locale
 from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
@@ -40,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0; 1 after an expected failure, which is one sentence on stderr; 130 after Ctrl-C; 141 where the reader
         of stdout has closed the pipe. Wrong arguments end the process with 2.
     """
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # Xet keeps a second cache, outside the visitors' quota
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's matrix products are small here: idle threads would spin
     if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 in any locale; an undecodable byte of a file name becomes \udcXX
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -125,8 +125,9 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     )
     explain.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
     explain.add_argument("--head", default="main", choices=HEADS[::-1], help="the classifier to explain; default: main")
-    explain.add_argument("--target", metavar="CLASS", help="label, index or WordNet number; default: the head's top class")
+    explain.add_argument("--target", metavar="CLASS", help="label, index, WordNet number or group; default: the top class")
     explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class")
+    explain.add_argument("--method", default="grad-cam", choices=("grad-cam", "layer-cam"), help="default: grad-cam")
     explain.add_argument(
         "--channels", action="store_true", help="also name the channels that speak most for and against the class"
     )
@@ -138,7 +139,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         help="with --trust: a stage to test; may be repeated; default: the head's last",
     )
     explain.add_argument("--out", metavar="FOLDER", help="also write overlays, a contact sheet and the maps as .npz there")
-    explain.add_argument("--only", choices=tuple(KINDS), help="with --out: write nothing but these")
+    explain.add_argument("--only", choices=("sheet", "overlays", "maps"), help="with --out: write nothing but these")
     explain.add_argument("--full-size", action="store_true", help="overlays as large as the picture, not 2,048 pixels at most")
     explain.add_argument(
         "--format", default="json", choices=("json", "csv", "parquet"), help="what stdout gets; default: JSON lines"
@@ -163,15 +164,18 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     channels.set_defaults(run=run_channels)
 
     imports = commands.add_parser("import", help="write any SOURCE as a folder in this program's layout")
-    imports.add_argument("source", metavar="SOURCE", help="folder, file or user/repo[@revision][:file]")
+    imports.add_argument("source", metavar="SOURCE", help="folder, file, user/repo[@revision][:file] or torchvision")
     imports.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write")
     imports.add_argument(
         "--normalise", choices=("imagenet", "half"), help="how pictures were normalised in training, where the file does not say"
     )
+    imports.add_argument("--overwrite", action="store_true", help="replace what is there")
     imports.set_defaults(run=run_import)
 
     for command in (serve, explain, imports):
-        command.add_argument("--labels", metavar="FILE", help="the classes' names: a text or JSON file, or a folder of classes")
+        command.add_argument(
+            "--labels", metavar="FILE", help="the classes' names: a line each, a JSON list, or a folder of folders"
+        )
     for command in (serve, explain, train, evaluate, channels):
         command.add_argument(
             "--device",
@@ -218,6 +222,7 @@ def run_explain(options: argparse.Namespace) -> int:
 
     from googlenet.batch.files import check_outputs, find_pictures
     from googlenet.batch.folders import explain_files
+    from googlenet.checkpoints import load
     from googlenet.checkpoints.source import default_source
     from googlenet.inference.explainer import Explainer
 
@@ -237,7 +242,7 @@ def run_explain(options: argparse.Namespace) -> int:
         check_outputs(sources, out, options.only)
     failed = bool(wrong)
     with output(options.format) as write:
-        explainer = Explainer.from_pretrained(options.weights or default_source(), device=options.device)
+        explainer = Explainer(load(options.weights or default_source(), labels=options.labels), options.device)
         say_what_is_assumed(explainer.provenance)
         question = question_of(explainer, options)
         tested = stages_to_test(explainer, options) if options.trust else ()
@@ -260,7 +265,7 @@ def question_of(explainer: Explainer, options: argparse.Namespace) -> Question:
     target, contrast = (
         names.get(name, name) if name and name not in explainer.labels else name for name in (options.target, options.contrast)
     )
-    return explainer.question(options.head, target, contrast, channels=options.channels)
+    return explainer.question(options.head, target, contrast, method=options.method, channels=options.channels)
 
 
 def stages_to_test(explainer: Explainer, options: argparse.Namespace) -> Sequence[str]:
@@ -280,7 +285,7 @@ def run_cluster(options: argparse.Namespace) -> int:
         raise UserError("--trust does not run on a cluster; leave out --cluster.")
     if not options.out:
         raise UserError("--cluster writes a Parquet table; name its folder with --out.")
-    loaded = load(options.weights or default_source())
+    loaded = load(options.weights or default_source(), labels=options.labels)
     question = question_of(Explainer(loaded, "cpu"), options)
     summary = explain_on_cluster(options.images, options.out, loaded, question, options.cluster or None)
     print(f"{options.out} holds {summary.pictures:,} pictures; {summary.unreadable:,} of them could not be read.")
@@ -333,7 +338,7 @@ def say_what_is_assumed(weights: Provenance) -> None:
 def run_import(options: argparse.Namespace) -> int:
     from googlenet.checkpoints import import_weights
 
-    loaded = import_weights(options.source, options.out, options.normalise)
+    loaded = import_weights(options.source, options.out, options.normalise, options.labels, options.overwrite)
     if options.normalise is None:
         say_what_is_assumed(loaded.provenance)
     heads = "aux1, aux2 and main" if loaded.config.architecture.aux_heads else "main alone"

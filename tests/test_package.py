@@ -50,7 +50,7 @@ def project() -> dict[str, Any]:
 def test_a_space_installs_what_the_package_asks_for(project: dict[str, Any]) -> None:
     lines = (ROOT / "requirements.txt").read_text("utf-8").split("\n")
     extras = project["optional-dependencies"]
-    assert sorted(filter(None, lines)) == sorted([*project["dependencies"], *extras["app"]])
+    assert sorted(filter(None, lines)) == sorted([*project["dependencies"], *extras["app"], *extras["onnx"]])
     header = (ROOT / "README.md").read_text("utf-8").split("---\n")[1]
     version = re.search(r"^sdk_version: (\d+\.\d+)", header, re.M)
     assert version

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 import googlenet
 from googlenet.batch.datasets import Piece, contents, file_system, pieces_of
-from googlenet.batch.files import same_name
 from googlenet.batch.table import ROWS, SCHEMA, row
 from googlenet.checkpoints import LoadedModel
+from googlenet.checkpoints.labels import nfc
 from googlenet.errors import PictureError, UserError
 from googlenet.explanation import Question
 from googlenet.inference.explainer import Explainer
@@ -89,7 +89,7 @@ def explain_on_cluster(
     mark = json.dumps({"weights": loaded.provenance.sha256, "question": repr(question)}).encode()
     done = finished(table, mark)
     found = [piece for source in sources for piece in pieces_of(source)]
-    pieces = [piece for piece in found if same_name(piece.name) not in done]
+    pieces = [piece for piece in found if nfc(piece.name) not in done]
     if pieces:
         with connected(address):
             rows = plan(pieces, done, loaded, question)
@@ -127,7 +127,7 @@ def connected(address: str | None) -> Iterator[None]:
 def plan(pieces: Sequence[Piece], done: Set[str], loaded: LoadedModel, question: Question) -> ray.data.Dataset:
     """Pieces → rows of the table. Ray Data runs nothing until the rows are asked for.
 
-    `done`: names of the pictures that the table holds already, by `same_name`.
+    `done`: names of the pictures that the table holds already, in NFC.
     """
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
@@ -207,5 +207,5 @@ def finished(table: str, mark: bytes) -> frozenset[str]:
             raise UserError(
                 "{table} holds explanations by other weights or of another question; choose another table.", table=table
             )
-        done.update(map(same_name, rows.column("image").to_pylist()))
+        done.update(map(nfc, rows.column("image").to_pylist()))
     return frozenset(done)

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from googlenet.batch.files import SUFFIXES, is_hidden, same_name
+from googlenet.batch.files import SUFFIXES, is_hidden
+from googlenet.checkpoints.labels import nfc
 from googlenet.errors import PictureError, UserError, reason
 from googlenet.pictures.pixels import MAX_BYTES
 
@@ -71,7 +72,7 @@ def pieces_of(source: str) -> list[Piece]:
 
 
 def contents(piece: Piece, done: Set[str]) -> Iterator[tuple[str, bytes | PictureError]]:
-    """(name, file's bytes) of each picture in a piece, without those in `done` (`files.same_name`).
+    """(name, file's bytes) of each picture in a piece, without those in `done` (in NFC).
 
     An error replaces bytes that cannot be read.
     """
@@ -97,7 +98,7 @@ def members(stream: pa.NativeFile, name: str, done: Set[str]) -> Iterator[tuple[
     with tarfile.open(fileobj=stream, mode="r|*") as tar:
         for member in tar:
             own, path = f"{name}/{member.name}", PurePosixPath(member.name)
-            wanted = path.suffix.lower() in SUFFIXES and not any(map(is_hidden, path.parts)) and same_name(own) not in done
+            wanted = path.suffix.lower() in SUFFIXES and not any(map(is_hidden, path.parts)) and nfc(own) not in done
             if wanted and (file := tar.extractfile(member)):
                 yield own, file.read(MAX_BYTES + 1)
 
@@ -115,13 +116,13 @@ def values(file: pq.ParquetFile, name: str, done: Set[str]) -> Iterator[tuple[st
     for group in range(file.num_row_groups):
         names = [f"{name}#{row + i}" for i in range(file.metadata.row_group(group).num_rows)]
         row += len(names)
-        if done >= set(map(same_name, names)):
+        if done >= set(map(nfc, names)):
             continue
         table = file.read_row_group(group, columns)
         cells = {column: bytes_in(table.column(column)) for column in columns}
         columns = [max(columns, key=lambda column: sum((data or b"").startswith(BEGINNINGS) for data in cells[column]))]
         for own, data in zip(names, cells[columns[0]], strict=True):
-            if same_name(own) not in done:
+            if nfc(own) not in done:
                 yield own, PictureError("{name} has no bytes of a picture.", name=own) if data is None else data
 
 

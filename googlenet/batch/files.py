@@ -6,12 +6,12 @@ import errno
 import os
 import re
 import stat
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from googlenet.checkpoints.labels import nfc
 from googlenet.errors import PictureError, UserError, reason
 from googlenet.model.architecture import STAGES
 
@@ -37,11 +37,6 @@ class Source:
 
     path: Path
     name: Path
-
-
-def same_name(name: str) -> str:
-    """A name in Unicode's form NFC: two names that look alike are then equal, whichever system wrote them."""
-    return unicodedata.normalize("NFC", name)
 
 
 def is_hidden(name: str) -> bool:
@@ -79,7 +74,7 @@ def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> t
             wrong.append(no_pictures(argument, passed))
     if WINDOWS:
         found = [(path, Path(*map(allowed_on_windows, name.parts))) for path, name in found]
-    stems = [same_name(str(name.with_suffix(""))).casefold() for _, name in found]  # Windows and macOS ignore case
+    stems = [nfc(str(name.with_suffix(""))).casefold() for _, name in found]  # Windows and macOS ignore case
     shared = Counter(stems)
     names = [name if shared[stem] > 1 else name.with_suffix("") for (_, name), stem in zip(found, stems, strict=True)]
     return [Source(path, name) for (path, _), name in zip(found, names, strict=True)], wrong
@@ -167,7 +162,7 @@ def check_outputs(sources: Sequence[Source], out: Path, only: str | None = None)
         UserError: two results would have the same name, a name is too long for the system, a link leads out of the folder, or a
             file that this program did not write has the name of a result.
     """
-    names = [os.path.normcase(same_name(str(source.name))) for source in sources]
+    names = [os.path.normcase(nfc(str(source.name))) for source in sources]
     shared = Counter(names)
     for source, name in zip(sources, names, strict=True):
         if shared[name] > 1:

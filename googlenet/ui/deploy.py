@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from googlenet.batch.files import SUFFIXES, is_hidden
 from googlenet.checkpoints import load
-from googlenet.checkpoints.card import read_card
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, WEIGHTS_FILE
-from googlenet.checkpoints.hub import PLAIN_HTTP, HubAwayError, fetch_listing, short_reason
-from googlenet.checkpoints.source import PACKAGE, Repository, choose, parse_repository, shipped
+from googlenet.checkpoints.hub import HubAwayError, fetch_listing, short_reason
+from googlenet.checkpoints.source import (
+    PACKAGE,
+    TORCHVISION,
+    File,
+    Folder,
+    Repository,
+    Torchvision,
+    choose,
+    parse_source,
+    shipped,
+)
 from googlenet.errors import PictureError, UserError, reason
 
 WEIGHTS, TITLE, EXAMPLES = VARIABLES = ("GOOGLENET_WEIGHTS", "GOOGLENET_TITLE", "GOOGLENET_EXAMPLES")
@@ -47,6 +55,8 @@ class Plan:
     files: dict[str, Path | bytes]
     """path in the Space → the content, or the file that holds it"""
     variables: dict[str, str]
+    repository: Repository | None
+    """that the Space fetches its weights from"""
 
 
 def deploy(
@@ -95,7 +105,8 @@ def deploy(
         raise UserError("There is no token on this machine; set HF_TOKEN to one that may write to {user}.", user=user)
     api = HfApi()
     try:
-        require(plan)
+        if plan.repository:
+            require(plan.repository)
         commit = upload(api, repo_id, plan, hardware, private)
         print(f"{repo_id} has the files (commit {commit}); waiting until it runs.")
         wait(api, repo_id, commit)
@@ -115,26 +126,31 @@ def deploy(
 
 def make_plan(weights: str, title: str | None, examples: Path | None, package: Path) -> Plan:
     """The files that the Space needs, and its variables. Raises UserError where a file is missing or a folder has no pictures."""
-    files: dict[str, Path | bytes] = {name: shipped(name, package) for name in TOP_LEVEL}
+    files: dict[str, Path | bytes] = {name: path for name in TOP_LEVEL if (path := shipped(name, package)).is_file()}
     for path in sorted(path for pattern in CONTENTS for path in package.glob(pattern)):
         parts = path.relative_to(package).parts
         # an installed package holds the Space's own files inside; they are added above
         if parts[0] != "space" and not any(map(is_hidden, parts)) and not is_link(path, package):
             files["/".join(("googlenet", *parts))] = path
-    lacking = [name for name in (*TOP_LEVEL, "googlenet/cli.py") if not (isinstance(files.get(name), Path) and files[name].is_file())]
-    if lacking:
-        raise UserError("{file} of the program is missing; install it anew, or deploy from a checkout.", file=lacking[0])
+    for name in (*TOP_LEVEL, "googlenet/cli.py"):
+        if name not in files:
+            raise UserError("{file} of the program is missing; install it anew, or deploy from a checkout.", file=name)
     variables = {TITLE: title} if title else {}
     if examples:
         files |= example_files(examples)
         variables[EXAMPLES] = "examples"
-    card = shipped("README.md", package)
-    if os.path.exists(weights):
-        load(weights)  # raises here what the Space would raise later
-        files |= {f"weights/{name}": path for name, path in weights_files(Path(weights)).items()}
-        return Plan(files | {"README.md": readme(card, title, None)}, variables)
-    repository = parse_repository(weights)
-    return Plan(files | {"README.md": readme(card, title, repository)}, {WEIGHTS: str(repository), **variables})
+    repository = None
+    match parse_source(weights):
+        case Folder(path) | File(path) as local:
+            load(local)  # raises here what the Space would raise later
+            files |= {f"weights/{name}": file for name, file in weights_files(path).items()}
+            if isinstance(local, File) and local.key:
+                variables[WEIGHTS] = f"weights/{path.name}:{local.key}"
+        case Repository() as repository:
+            variables[WEIGHTS] = str(repository)
+        case Torchvision():
+            variables[WEIGHTS] = TORCHVISION
+    return Plan(files | {"README.md": readme(shipped("README.md", package), title, repository)}, variables, repository)
 
 
 def example_files(folder: Path) -> dict[str, Path]:
@@ -155,20 +171,18 @@ def is_link(path: Path, folder: Path) -> bool:
     return path.resolve() != folder.resolve() / path.relative_to(folder)
 
 
-def require(plan: Plan) -> None:
+def require(repository: Repository) -> None:
     """Raises UserError where the Hub lacks the weights that the Space is to fetch."""
-    if WEIGHTS in plan.variables:
-        repository = parse_repository(plan.variables[WEIGHTS])
-        try:
-            names = [file.rfilename for file in fetch_listing(repository, None).siblings or []]
-        except HubAwayError as away:
-            raise UserError(
-                "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=away.why
-            ) from None
-        if repository.file is None:
-            choose(names, repository.id)
-        elif repository.file not in names:
-            raise UserError("{source} holds no file {file}.", source=repository.id, file=repository.file)
+    try:
+        names = [file.rfilename for file in fetch_listing(repository, None).siblings or []]
+    except HubAwayError as away:
+        raise UserError(
+            "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=away.why
+        ) from None
+    if repository.file is None:
+        choose(names, repository.id)
+    elif repository.file not in names:
+        raise UserError("{source} holds no file {file}.", source=repository.id, file=repository.file)
 
 
 def weights_files(path: Path) -> dict[str, Path]:
@@ -185,9 +199,10 @@ def readme(path: Path, title: str | None, repository: Repository | None) -> byte
 
     The header names the Space and the weights to fetch while it is built. It states no licence: the user chooses one.
     """
-    card = read_card(path)
-    if card is None:
+    text = path.read_text("utf-8")
+    if not text.startswith("---\n"):
         raise UserError("{file} does not begin with the header of a Space.", file=path)
+    card = RepoCard(text)
     for field in ("license", "models", "preload_from_hub"):
         card.data.pop(field, None)
     if title:
@@ -238,8 +253,7 @@ def upload(api: HfApi, repo_id: str, plan: Plan, hardware: str | None, private: 
         CommitOperationAdd(name, content) for name, content in plan.files.items()
     ]
     changes += [CommitOperationDelete(name) for name in sorted(there - set(plan.files))]
-    with PLAIN_HTTP:
-        return str(api.create_commit(repo_id, changes, commit_message="Bring up to date", repo_type="space").oid)
+    return str(api.create_commit(repo_id, changes, commit_message="Bring up to date", repo_type="space").oid)
 
 
 def wait(api: HfApi, repo_id: str, commit: str) -> None:

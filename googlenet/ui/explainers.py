@@ -13,9 +13,9 @@ from typing import Any
 from huggingface_hub import close_session
 from PIL import Image
 
+from googlenet.checkpoints import load_for_visitor
 from googlenet.checkpoints.checkpoint import Progress
-from googlenet.checkpoints.hub import pull_for_visitor
-from googlenet.checkpoints.source import parse_repository
+from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import UserError, WeightsError
 from googlenet.explanation import Explanation
 from googlenet.inference.explainer import Explainer
@@ -82,9 +82,9 @@ class ExplainerCache:
         with contextlib.suppress(NotLoadedError):
             return self.find(source)
         assert source is not None
-        repository = parse_repository(source)  # a visitor may name a repository, never a path of this machine
+        repository = parse_for_visitor(source)  # a visitor may name a repository, never a path of this machine
         with ended_after(LOAD_SECONDS, source):
-            loaded = pull_for_visitor(repository, progress)
+            loaded = load_for_visitor(repository, progress)
         explainer = Explainer(loaded, self.device)
         with self.guard:
             self.others[source] = explainer

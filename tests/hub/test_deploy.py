@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from huggingface_hub import constants
 
@@ -21,7 +22,7 @@ from googlenet.checkpoints.config import ModelConfig
 from googlenet.checkpoints.folder import write_folder
 from googlenet.checkpoints.source import shipped
 from googlenet.errors import UserError
-from googlenet.model.architecture import Architecture
+from googlenet.model.architecture import TORCHVISION, Architecture
 from googlenet.pictures.images import Preprocess
 from googlenet.ui.deploy import deploy
 from tests.helpers import ROOT, random_model
@@ -233,6 +234,15 @@ def test_the_preload_line(checkout: Path, source: str, preload: str, capsys: pyt
     assert "Space someone/dry, private, hardware as it is (cpu-basic when new)\n" in said
 
 
+def test_weights_that_need_a_name_are_named(checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """torchvision's, and one of several networks in a checkpoint."""
+    networks = {name: random_model(TORCHVISION, classes=3).state_dict() for name in ("model", "ema")}
+    torch.save(networks, tmp_path / "net.pth")
+    for source, variable in (("torchvision", "torchvision"), (f"{tmp_path}/net.pth:ema", "weights/net.pth:ema")):
+        deploy("a/b", weights=source, hardware=None, private=False, dry_run=True, package=checkout / "googlenet")
+        assert f"variable GOOGLENET_WEIGHTS={variable}\n" in capsys.readouterr().out
+
+
 def test_a_dry_run_sends_nothing(server: UploadServer, run: Run) -> None:
     before = len(server.log)
     said = run("someone/dry", dry_run=True)["said"]
@@ -323,7 +333,7 @@ def test_what_cannot_be_deployed_is_told(checkout: Path, tmp_path: Path, monkeyp
     )
     (tmp_path / "bad").mkdir()
     assert "holds no GoogLeNet" in refused("a/b", str(tmp_path / "bad"), checkout)
-    assert "is not the name of a repository" in refused("a/b", "nowhere", checkout)
+    assert "There is no folder or file nowhere" in refused("a/b", "nowhere", checkout)
     monkeypatch.setattr("googlenet.ui.deploy.get_token", lambda: None)  # this machine may have one, which must not be used
     assert "There is no token on this machine; set HF_TOKEN" in refused("a/b", "user/repo", checkout, dry_run=False)
 
