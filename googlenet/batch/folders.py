@@ -162,7 +162,7 @@ def checked(source: Source, explanation: Explanation) -> Outcome:
         "{name}: the {head} head's top class is {label}, the contrast itself; name a target, or another contrast.",
         name=source.path,
         head=question.head,
-        label=explanation.labels[question.contrast],
+        label=explanation.name_of(question.contrast),
     )
 
 

@@ -139,15 +139,15 @@ def make_plan(weights: str, title: str | None, examples: Path | None, package: P
     if examples:
         files |= example_files(examples)
         variables[EXAMPLES] = "examples"
-    repository = None
+    repository: Repository | None = None
     match parse_source(weights):
         case Folder(path) | File(path) as local:
             load(local)  # raises here what the Space would raise later
             files |= {f"weights/{name}": file for name, file in weights_files(path).items()}
             if isinstance(local, File) and local.key:
                 variables[WEIGHTS] = f"weights/{path.name}:{local.key}"
-        case Repository() as repository:
-            variables[WEIGHTS] = str(repository)
+        case Repository() as remote:
+            repository, variables[WEIGHTS] = remote, str(remote)
         case Torchvision():
             variables[WEIGHTS] = TORCHVISION
     return Plan(files | {"README.md": readme(shipped("README.md", package), title, repository)}, variables, repository)
