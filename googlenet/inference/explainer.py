@@ -14,6 +14,7 @@ from torch import Tensor
 
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.config import ModelConfig
+from googlenet.checkpoints.folder import trunk_sha256
 from googlenet.concurrency.threads import in_order, threads
 from googlenet.errors import QuestionError
 from googlenet.explanation import GRAD_CAM, Cell, Explanation, Group, Question
@@ -58,6 +59,7 @@ class Explainer:
         self.provenance = loaded.provenance
         self.folder = loaded.folder
         """the folder of the weights on this disk"""
+        self.trunk_sha256 = trunk_sha256(loaded.model)
         metrics = loaded.config.metrics
         self.speaker = Speaker(loaded.config.labels, metrics.statement_threshold if metrics else None)
         self.classes = Labels(loaded.config.labels, [group.name for group in self.speaker.groups])
