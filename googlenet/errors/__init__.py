@@ -105,6 +105,7 @@ REASONS = {
     errno.ENOENT: Reason("it does not exist"),
     errno.ENOTDIR: Reason("its folder is a file"),
     errno.EISDIR: Reason("it is a folder"),
+    errno.EEXIST: Reason("a file has that name"),
     errno.EACCES: Reason("access is denied"),
     errno.EPERM: Reason("the system does not allow it"),
     errno.EROFS: Reason("the disk is read-only"),

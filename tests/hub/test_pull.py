@@ -269,7 +269,7 @@ def test_files_come_over_http_though_the_hub_offers_xet(hub: HubServer, start: S
 
 
 def test_the_command_line_switches_xet_off() -> None:
-    code = "import os, googlenet.cli as cli; cli.parser = lambda: print(os.environ['HF_HUB_DISABLE_XET']) or exit(); cli.main()"
+    code = "import os, googlenet.cli as cli; cli.parse = lambda _: print(os.environ['HF_HUB_DISABLE_XET']) or exit(); cli.main()"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.endswith("1\n")
 
 
