@@ -28,6 +28,7 @@ from googlenet.inference.questions import check_question, check_stage
 from googlenet.inference.worker import keep_workers
 from googlenet.model.architecture import HEADS
 from googlenet.model.network import GoogLeNet
+from googlenet.model.settings import own_settings
 from googlenet.pictures.images import ImageSource, open_image
 
 
@@ -53,6 +54,7 @@ class Explainer:
         ('lion', (7, 7))
     """
 
+    @own_settings()
     def __init__(self, loaded: LoadedModel, device: str = "auto", *, bfloat16: bool | None = None) -> None:
         self.config: ModelConfig = loaded.config
         self.provenance = loaded.provenance
@@ -71,6 +73,7 @@ class Explainer:
         self.grid_sizes = self.engine.warm_up()
         """stage → (rows, columns) of its map"""
 
+    @own_settings()
     def to(self, device: str | torch.device, *, graphs: bool | None = None) -> None:
         """Move the model to a device. Its precision stays the same.
 
@@ -298,11 +301,13 @@ class Explainer:
         if self.device.type == "cpu":
             keep_workers(self.passes, self.copied_model, self.config.preprocess.crop)
 
+    @own_settings()
     def copied_model(self) -> GoogLeNet:
         """A copy of the network for other work. It waits for a free engine, so that the copy has none of a pass's hooks."""
         with self.passes.engine() as engine:
             return copy.deepcopy(engine.model)
 
+    @own_settings()
     def probabilities(self, x: Tensor) -> dict[str, NDArray[np.float32]]:
         """Classify prepared pictures without maps. Other threads' passes may run between the batches.
 
