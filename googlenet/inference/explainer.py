@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +39,10 @@ class Explainer:
     Requests that wait at the same time share a pass through the network, each with its own question
     (`googlenet.inference.passes`). On a CPU several passes run side by side: as many as the cores allow at torch's number of
     threads for each. A program with many threads gets most answers a second after `torch.set_num_threads(1)`.
+
+    It can be pickled and copied; a copy has its own network, and runs on the CPU where there is no GPU. A process that is forked
+    after torch has used several threads hangs in its first pass, as all of torch does: start processes with multiprocessing's
+    method `spawn`, or call `torch.set_num_threads(1)` before anything else.
 
     Args:
         loaded: what `googlenet.load` gives.
@@ -84,6 +89,16 @@ class Explainer:
         twins = [self.model.twin() for _ in range(lanes(self.device) - 1)]
         engines = [Engine(model, self.config.preprocess.crop, graphs=graphs) for model in (self.model, *twins)]
         self.engine, self.passes = engines[0], PassQueue(engines)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the engines, with the network on the CPU."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("engine", "passes")}
+        return kept | {"model": self.copied_model().cpu(), "device": self.device.type, "graphs": self.engine.graphs}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        graphs = state.pop("graphs")
+        vars(self).update(state)
+        self.to(pick_device("cpu" if state["device"] == "cpu" else "auto"), graphs=None if graphs else False)
 
     @classmethod
     def from_pretrained(
