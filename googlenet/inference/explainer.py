@@ -42,8 +42,8 @@ class Explainer:
     threads for each. A program with many threads gets most answers a second after `torch.set_num_threads(1)`.
 
     It can be pickled and copied; a copy has its own network, and runs on the CPU where there is no GPU. A process that is forked
-    after torch has used several threads hangs in its first pass, as all of torch does: start processes with multiprocessing's
-    method `spawn`, or call `torch.set_num_threads(1)` before anything else.
+    after torch has used several threads hangs in its first pass, as torch does: call `torch.set_num_threads(1)` in it first, or
+    start processes with multiprocessing's method `spawn`.
 
     Args:
         loaded: what `googlenet.load` gives.
