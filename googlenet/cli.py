@@ -82,8 +82,14 @@ def parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
     explain.add_argument("--head", default="main", choices=HEADS[::-1], help="the classifier to explain; default: main")
-    explain.add_argument("--target", metavar="CLASS", help="label or index; default: the head's top class")
-    explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class")
+    explain.add_argument("--target", metavar="CLASS", help="label, index or group (dog); default: the head's top class")
+    explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class or group")
+    explain.add_argument(
+        "--method",
+        default="grad-cam",
+        choices=("grad-cam", "layer-cam"),
+        help="how the map is made; layer-cam is sharper at early stages; default: %(default)s",
+    )
     explain.add_argument(
         "--channels", action="store_true", help="also name the channels that speak most for and against the class"
     )
@@ -181,7 +187,8 @@ def run_explain(options: argparse.Namespace) -> int:
     with output(options.format) as write:
         explainer = Explainer.from_pretrained(options.weights or default_source(), device=options.device)
         say_what_is_assumed(explainer.provenance)
-        question = explainer.question(options.head, options.target, options.contrast, channels=options.channels)
+        asked = options.head, options.target, options.contrast
+        question = explainer.question(*asked, method=options.method, channels=options.channels)
         tested = stages_to_test(explainer, options) if options.trust else ()
         outcomes = explain_files(explainer, question, sources, out, full_size=options.full_size, tested=tested)
         with closing(outcomes), tqdm(total=len(sources), unit="img", disable=len(sources) < 2) as bar:
@@ -213,7 +220,7 @@ def run_cluster(options: argparse.Namespace) -> int:
         raise UserError("--cluster writes a Parquet table; name its folder with --out.")
     loaded = load(options.weights or default_source())
     asked = options.head, options.target, options.contrast
-    question = Explainer(loaded, "cpu").question(*asked, channels=options.channels)
+    question = Explainer(loaded, "cpu").question(*asked, method=options.method, channels=options.channels)
     summary = explain_on_cluster(options.images, options.out, loaded, question, options.cluster or None)
     print(f"{options.out} holds {summary.pictures:,} pictures; {summary.unreadable:,} of them could not be read.")
     return int(summary.unreadable > 0)

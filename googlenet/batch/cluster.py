@@ -30,7 +30,7 @@ from googlenet.batch.datasets import Piece, contents, file_system, pieces_of
 from googlenet.batch.table import SCHEMA, row
 from googlenet.checkpoints import LoadedModel
 from googlenet.errors import PictureError, UserError
-from googlenet.explanation import Question
+from googlenet.explanation import Group, Question
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.decoding import SHARED
 from googlenet.pictures.images import Preprocess
@@ -206,13 +206,24 @@ def check_same(rows: pa.Table, table: str, loaded: LoadedModel, question: Questi
         if not weights.is_valid:
             continue  # a picture that could not be read
         found = asked.as_py()
-        target, contrast = found["target"]["index"], (found["contrast"] or {}).get("index")
-        same = found["head"] == question.head and contrast == question.contrast and question.target in (None, target)
+        target, contrast = (class_of(found[name]) for name in ("target", "contrast"))
+        same = (found["head"], contrast, found["method"]) == (question.head, asked_of(question.contrast), question.method)
+        same = same and asked_of(question.target) in (None, target)
         if not same or weights["sha256"].as_py() != loaded.provenance.sha256:
             raise UserError(
                 "{table} holds explanations by other weights or of another question; choose another table.", table=table
             )
         return  # one run wrote the whole file: its other rows are the same
+
+
+def class_of(found: dict[str, Any] | None) -> int | str | None:
+    """What a row's target or contrast names: a class's index, or a group's name."""
+    return None if found is None else found["label"] if found["index"] is None else found["index"]
+
+
+def asked_of(asked: int | Group | None) -> int | str | None:
+    """The same of a question."""
+    return asked.name if isinstance(asked, Group) else asked
 
 
 def absolute(table: str) -> str:
