@@ -207,7 +207,7 @@ def check_same(rows: pa.Table, table: str, loaded: LoadedModel, question: Questi
             continue  # a picture that could not be read
         found = asked.as_py()
         target, contrast = (class_of(found[name]) for name in ("target", "contrast"))
-        same = (found["head"], contrast, found["method"]) == (question.head, asked_of(question.contrast), question.method)
+        same = (found["head"], contrast, found.get("method")) == (question.head, asked_of(question.contrast), question.method)
         same = same and asked_of(question.target) in (None, target)
         if not same or weights["sha256"].as_py() != loaded.provenance.sha256:
             raise UserError(
