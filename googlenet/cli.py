@@ -127,7 +127,12 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     explain.add_argument("--head", default="main", choices=HEADS[::-1], help="the classifier to explain; default: main")
     explain.add_argument("--target", metavar="CLASS", help="label, index, WordNet number or group; default: the top class")
     explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class")
-    explain.add_argument("--method", default="grad-cam", choices=("grad-cam", "layer-cam"), help="default: grad-cam")
+    explain.add_argument(
+        "--method",
+        default="grad-cam",
+        choices=("grad-cam", "layer-cam"),
+        help="how the map is made; layer-cam is sharper at early stages; default: %(default)s",
+    )
     explain.add_argument(
         "--channels", action="store_true", help="also name the channels that speak most for and against the class"
     )
