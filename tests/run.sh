@@ -23,12 +23,8 @@ fi
 "$bin/ruff" format --check .
 "$bin/mypy"
 PYTHONPATH=. "$bin/lint-imports"
-if command -v npm >/dev/null; then
-  npm --prefix tests/browser install --no-package-lock --no-audit --no-fund --silent
-  npm --prefix tests/browser run --silent check
-else
-  echo "No npm here: the page's script is not checked."
-fi
+npm --prefix tests/browser install --no-package-lock --no-audit --no-fund --silent
+npm --prefix tests/browser run --silent check
 "$bin/python" -m tests.audit
 # Two processes, each with the files of a folder one after the other: they share its server and its browser.
 OMP_NUM_THREADS=1 "$bin/python" -X warn_default_encoding -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report term --durations 10 "$@"

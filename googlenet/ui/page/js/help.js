@@ -1,9 +1,11 @@
 // @ts-check
 // Small "?" marks beside the terms that need a sentence. All of them share one tab stop; arrow keys go from one to the next.
+import { $, $$, make } from "./page.js";
+import { say, words } from "./words.js";
 
 /** A mark and what it opens. @param {string} term the name of a text: `help_TERM` */
-function helpMark(term) {
-  const [, name, text] = words[`help_${term}`].match(/^(.+?): (.+)$/);
+export function helpMark(term) {
+  const [, name, text] = /** @type {any} */ (words[`help_${term}`].match(/^(.+?): (.+)$/));
   const id = `help-${term}`;
   const label = say("what_is", { term: name });
   const mark = make("button", { type: "button", class: "help", tabindex: -1, popovertarget: id, "aria-label": label }, "?");
