@@ -265,13 +265,14 @@ def packed(explanation: Explanation, ask: PageQuery, picture: str | None) -> Ans
 
 
 def by_depth(explanation: Explanation, others: int = 5) -> list[dict[str, Any]]:
-    """The asked class and the most probable others of any head, with the probability that each head gives to them."""
+    """The asked class, the one it is asked rather than, and the most probable others: what each head gives to them."""
     known = {head: p for head, p in explanation.probabilities.items() if p is not None}
     highest = np.max(list(known.values()), axis=0)
-    ranked = [int(i) for i in np.argsort(-highest, kind="stable")[: others + 1] if i != explanation.question.target]
+    question, ranked = explanation.question, [int(i) for i in np.argsort(-highest, kind="stable")]
+    asked = [question.target or 0, *([] if question.contrast is None else [question.contrast])]
     return [
         {"index": index, "label": explanation.labels[index], "belief": {head: float(p[index]) for head, p in known.items()}}
-        for index in [explanation.question.target or 0, *ranked[:others]]
+        for index in list(dict.fromkeys([*asked, *ranked]))[: others + 1]
     ]
 
 

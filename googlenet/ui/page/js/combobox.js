@@ -31,9 +31,13 @@ function combobox(root, none, choose) {
       .sort((a, b) => a.label.localeCompare(b.label));
     const barred = none ? question.target.index : null; // a class is not its own contrast
     const all = [...top, ...rest].filter(c => c.index !== barred && searched(c.index).includes(found));
-    const begins = (/** @type {any} */ c) =>
-      +c.label.toLowerCase().startsWith(found) * 2 + +c.label.toLowerCase().includes(found);
-    if (found) all.sort((a, b) => begins(b) - begins(a));
+    /** How well a class fits: what "car" means before what is called so, before what begins so. @param {Choice} c */
+    const fit = c => {
+      const [label, kinds] = [c.label.toLowerCase(), (state.weights.words?.[c.index ?? -1] ?? "").toLowerCase()];
+      const whole = [kinds, label].map(text => +` ${text} `.includes(` ${found} `));
+      return whole[0] * 8 + whole[1] * 4 + +label.startsWith(found) * 2 + +label.includes(found);
+    };
+    if (found) all.sort((a, b) => fit(b) - fit(a));
     return none && !found ? [{ index: null, label: none }, ...all] : all;
   }
   /** @param {string} text */

@@ -14,9 +14,9 @@ import { percent, say, words } from "./words.js";
 /** @type {number[] | null} */ let from = null; // where a drag began
 let dragged = false; // whether the pointer that went up last had drawn a box
 
-/** The square around the stage's strongest cell that holds the light: at least a fifth of what was seen. */
-function brightest() {
-  const { own } = cellFrames(state.answer.grids[state.stage].top);
+/** The square around a cell that holds the light: at least a quarter of what was seen, each way. @param {number} cell */
+function around(cell) {
+  const { own } = cellFrames(cell);
   const [x0, y0, x1, y1] = state.answer.result.seen;
   const [wide, high] = [Math.max(own[2] - own[0], (x1 - x0) / 4), Math.max(own[3] - own[1], (y1 - y0) / 4)];
   const left = Math.min(x1 - wide, Math.max(x0, (own[0] + own[2] - wide) / 2));
@@ -64,11 +64,24 @@ function coverSays() {
   return say("cover_both", figures);
 }
 
+/** On a narrow screen the tab lies far below the picture: what to do and what came of it stand under the picture. */
+function near() {
+  const text = covering ? coverSays() : covered ? words.working : words.cover_how;
+  $(".near").textContent = state.tab === "cover" ? text : "";
+}
+
 /** @param {any} root */
 function showCover(root) {
   const focused = root.contains(document.activeElement);
-  const button = make("button", { type: "button", class: "plain", onclick: () => cover(brightest()) }, words.cover_brightest);
-  const parts = [make("p", { class: "soft" }, words.cover_how, " ", helpMark("cover")), button];
+  const { touched } = state;
+  const { top } = state.answer.grids[state.stage];
+  const offer = (/** @type {string} */ text, /** @type {number} */ cell) =>
+    make("button", { type: "button", class: "plain", onclick: () => cover(around(cell)) }, text);
+  const buttons = [offer(words.cover_brightest, top), ...(touched === null ? [] : [offer(words.cover_touched, touched)])];
+  const at = focused ? [...root.querySelectorAll("button")].indexOf(document.activeElement) : 0;
+  const how = make("p", { class: "soft cover-how" }, words.cover_how, " ", helpMark("cover"));
+  const parts = [how, make("div", { class: "together" }, ...buttons)];
+  near();
   if (covered && !covering) parts.push(make("p", { role: "status" }, words.working));
   if (covering) {
     const heads = HEADS.filter(head => covering.before[head] !== null && covering.before[head] !== undefined);
@@ -79,7 +92,7 @@ function showCover(root) {
     );
   }
   root.replaceChildren(...parts);
-  if (focused) button.focus();
+  if (focused) root.querySelectorAll("button")[at]?.focus();
 }
 
 const big = $(".big");
@@ -118,6 +131,10 @@ addTab({
     return [{ box: covered, class: "covered" }, ...(covering ? [{ box: covering.other, class: "other" }] : [])];
   },
 });
-subscribe(["answer"], () => {
+subscribe(["answer", "stage"], () => {
   covered = covering = null;
+});
+subscribe(["tab"], () => {
+  $(".page").classList.toggle("covering", state.tab === "cover"); // a finger then draws, and does not scroll
+  if (state.tab !== "cover") $(".near").textContent = "";
 });

@@ -1,6 +1,7 @@
 // @ts-check
 // Taking it along.
 import { link } from "./address.js";
+import { askedName } from "./answer.js";
 import { request } from "./asking.js";
 import { overlay } from "./drawing.js";
 import { $, bytes, make } from "./page.js";
@@ -11,7 +12,8 @@ import { say, words } from "./words.js";
 /** @param {BlobPart} content @param {string} type @param {string} name */
 function save(content, type, name) {
   const url = URL.createObjectURL(new Blob([content], { type }));
-  make("a", { href: url, download: `${state.answer.result.image.replace(/\.[^.]*$/, "")}-${name}` }).click();
+  const about = [state.answer.result.image.replace(/\.[^.]*$/, ""), askedName().replace(/[^\p{L}\p{N}]+/gu, "-"), name];
+  make("a", { href: url, download: about.join("-") }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 /** @param {string} text */
@@ -54,12 +56,11 @@ const takes = {
   },
   link: () => {
     const url = link();
-    if (!url) tell(words.own_link);
-    else
-      navigator.clipboard.writeText(url).then(
-        () => tell(words.copied),
-        () => tell(url),
-      );
+    const copied = async () => url && navigator.clipboard.writeText(url); // there is no clipboard on plain http
+    copied().then(
+      () => tell(url ? words.copied : words.own_link),
+      () => tell(url ?? ""),
+    );
   },
 };
 $(".take").addEventListener("click", (/** @type {any} */ event) => {
