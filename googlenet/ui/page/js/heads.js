@@ -93,7 +93,7 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
   const classes = state.answer.by_depth;
   const size = parseFloat(getComputedStyle(root).fontSize); // of the page; the chart's names are a little smaller
   const [top, bottom] = [size * 1.1, height - size * 1.85];
-  const left = size * 2.6; // of the axis
+  const left = size * 3.2; // of the axis
   const column = (width - left) / HEADS.length;
   const x = (/** @type {string} */ head) => left + column * HEADS.indexOf(head);
   const y = (/** @type {number} */ p) => bottom - (bottom - top) * p;
