@@ -27,6 +27,8 @@ from googlenet.ui import texts
 
 LOAD_SECONDS = 600.0
 """How long the Hub may take to send the weights that a visitor chose."""
+LARGEST_CROP = 512
+"""The side in pixels of the network's input that visitors' weights may have: a pass costs as much as its pixels."""
 
 
 class NotLoadedError(UserError):
@@ -65,6 +67,14 @@ class ExplainerCache:
         repository = parse_repository(source)  # a visitor may name a repository, never a path of this machine
         with ended_after(LOAD_SECONDS, source):
             loaded = pull_for_visitor(repository, progress)
+        if (side := loaded.config.preprocess.crop) > LARGEST_CROP:
+            raise WeightsError(
+                "{source} takes pictures of {side} pixels a side, and this page weights of at most {most}; "
+                "run the program elsewhere.",
+                source=source,
+                side=side,
+                most=LARGEST_CROP,
+            )
         explainer = Explainer(loaded, self.device)
         with self.guard:
             self.others[source] = explainer
