@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from googlenet.explanation import GRAD_CAM, METHODS
 from googlenet.model.architecture import STAGES
 from googlenet.pictures.frame import Box
 
@@ -42,6 +43,7 @@ class PageQuery:
     head: str = "main"
     target: str | int | None = None
     contrast: str | int | None = None
+    method: str = GRAD_CAM
     weights: str | None = None
     """a Hub repository; None for the weights that the program was started with"""
     original: tuple[int, int] | None = None
@@ -84,6 +86,7 @@ class PageQuery:
             head=text("head") or "main",
             target=klass("target"),
             contrast=klass("contrast"),
+            method=one_of(data.get("method"), METHODS) or GRAD_CAM,
             weights=text("weights"),
             original=pair("original", 1),
             stage=one_of(data.get("stage"), STAGES),

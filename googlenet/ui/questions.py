@@ -15,7 +15,8 @@ import numpy as np
 
 import googlenet.probes.cover
 from googlenet.errors import UserError
-from googlenet.explanation import Explanation, Question
+from googlenet.explanation import Explanation, Question, classes_of
+from googlenet.explanation.groups import Group
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.worker import worker_count
 from googlenet.model.architecture import STAGES_BEFORE
@@ -134,7 +135,7 @@ class Desk:
     def question(self, ask: PageQuery, cell: tuple[str, int, int] | None = None, channels: bool = False) -> Question:
         """Raises UserError."""
         find = self.explainers.find(ask.weights)
-        return find.question(ask.head, ask.target, ask.contrast, channels=channels, cell=cell)
+        return find.question(ask.head, ask.target, ask.contrast, method=ask.method, channels=channels, cell=cell)
 
     def explanation(self, ask: PageQuery, picture: Picture) -> Explanation:
         """Raises UserError."""
@@ -245,15 +246,25 @@ def packed(explanation: Explanation, ask: PageQuery, picture: str | None) -> Ans
 
 
 def by_depth(explanation: Explanation, others: int = 5) -> list[dict[str, Any]]:
-    """The asked class, the one it is asked rather than, and the most probable others: what each head gives to them."""
+    """What is asked about and the most probable others of any head, with the probability that each head gives to them.
+
+    A group has its name as its label, and no index.
+    """
     known = {head: p for head, p in explanation.probabilities.items() if p is not None}
     highest = np.max(list(known.values()), axis=0)
-    question, ranked = explanation.question, [int(i) for i in np.argsort(-highest, kind="stable")]
-    asked = [question.target or 0, *([] if question.contrast is None else [question.contrast])]
-    return [
-        {"index": index, "label": explanation.labels[index], "belief": {head: float(p[index]) for head, p in known.items()}}
-        for index in list(dict.fromkeys([*asked, *ranked]))[: others + 1]
-    ]
+    asked = explanation.question.target
+    mine = classes_of(asked)
+    ranked = [int(i) for i in np.argsort(-highest, kind="stable")[: others + len(mine)] if i not in mine]
+    first = (
+        {"index": None, "label": asked.name}
+        if isinstance(asked, Group)
+        else {"index": mine[0], "label": explanation.labels[mine[0]]}
+    )
+    rows = [{**first, "belief": {head: p for head, p in explanation.belief.items() if p is not None}}]
+    for index in ranked[:others]:
+        belief = {head: float(p[index]) for head, p in known.items()}
+        rows.append({"index": index, "label": explanation.labels[index], "belief": belief})
+    return rows
 
 
 @cache

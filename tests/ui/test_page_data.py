@@ -17,6 +17,7 @@ from googlenet.pictures.frame import Box
 from googlenet.ui import texts
 from googlenet.ui.page import PAGE
 from googlenet.ui.uploads import EXAMPLES
+from googlenet.ui.weights import search_words
 
 LABELS = ("lion", "cougar", "bus")
 PACKAGE = Path(texts.__file__).parent.parent
@@ -220,3 +221,11 @@ def test_a_stage_is_compared_with_the_centre(pointing: Pointing, english: str, k
     trust = MapTrust("Tiny ImageNet", 376, 0.4309, {"aux2": {"4d": pointing}})
     assert texts.pointing_sentence(trust, "aux2", "4d").endswith(f"of them; the picture’s centre does in 43 %. {english}")
     assert texts.pointing_sentence(trust, "aux2", "4d", "ko").endswith(f"비율은 43 %입니다. {korean}")
+
+
+def test_the_search_knows_korean_names_and_groups() -> None:
+    assert search_words(["beagle", "kimono"]) == [
+        "비글, animal, 동물, mammal, 포유류, dog, 개, hound, 하운드, scent hound, 후각 하운드",
+        "기모노, man-made thing, 인공물, clothing, 의류, dress or robe, 드레스와 예복",
+    ]
+    assert search_words(["beagle", "a class of ours"]) == ["비글", ""]
