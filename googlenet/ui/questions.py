@@ -255,12 +255,9 @@ def by_depth(explanation: Explanation, others: int = 5) -> list[dict[str, Any]]:
     asked = explanation.question.target
     mine = classes_of(asked)
     ranked = [int(i) for i in np.argsort(-highest, kind="stable")[: others + len(mine)] if i not in mine]
-    first = (
-        {"index": None, "label": asked.name}
-        if isinstance(asked, Group)
-        else {"index": mine[0], "label": explanation.labels[mine[0]]}
-    )
-    rows = [{**first, "belief": {head: p for head, p in explanation.belief.items() if p is not None}}]
+    first = (None, asked.name) if isinstance(asked, Group) else (mine[0], explanation.labels[mine[0]])
+    belief = {head: p for head, p in explanation.belief.items() if p is not None}
+    rows: list[dict[str, Any]] = [{"index": first[0], "label": first[1], "belief": belief}]
     for index in ranked[:others]:
         belief = {head: float(p[index]) for head, p in known.items()}
         rows.append({"index": index, "label": explanation.labels[index], "belief": belief})
