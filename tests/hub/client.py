@@ -16,7 +16,7 @@ from huggingface_hub import file_download
 
 from googlenet.checkpoints import load, load_for_visitor, parse_for_visitor
 from googlenet.errors import UserError
-from googlenet.ui.explainers import LOAD_SECONDS, ended_after
+from googlenet.ui.weights import LOAD_SECONDS, ended_after
 
 
 def main() -> None:
