@@ -12,12 +12,15 @@ FLAGGED = 0.1
 """Share of pictures of known classes for which the page may say that no class looks likely."""
 ENOUGH = 100
 """The fewest pictures from which a temperature or a threshold is computed."""
-TEMPERATURES = (0.05, 20.0)
-"""The range that is searched for temperatures; `config.json` may state 0.01 to 100."""
+TEMPERATURES = (1.0, 20.0)
+"""The range that is searched for temperatures; `config.json` may state 0.01 to 100. None is below 1: it would make answers surer,
+wrong ones, too, and a network that is often wrong should rather look too unsure."""
 FOLDS = 10
 """Parts of the cross-validation."""
 CLEAR = 1.96
 """How many standard errors above 0 a temperature's mean gain on held-out pictures must be: its 95 % interval is above 0."""
+SURE = 0.5
+"""A wrong class with at least this probability counts as confidently wrong."""
 
 
 def calibration_error(logits: Tensor, labels: Tensor, temperature: float = 1.0, bins: int = 15) -> float:
@@ -82,6 +85,12 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 def losses(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """−log of the label's probability (N,)."""
     return F.cross_entropy(logits / temperature, labels, reduction="none")
+
+
+def confidently_wrong(logits: Tensor, labels: Tensor, temperature: float) -> float:
+    """Share of pictures that get a wrong class with a probability of `SURE` or more."""
+    confidence, predicted = (logits / temperature).softmax(dim=1).max(dim=1)
+    return ((confidence >= SURE) & (predicted != labels)).double().mean().item()
 
 
 def confidences(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,163 @@
+"""The named endpoints, for gradio_client, curl and MCP: they answer in the weights that the program was started with.
+
+Gradio shows a function's docstring and parameters to whoever calls it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from googlenet.errors import UserError
+from googlenet.explanation import Explanation, Question
+from googlenet.explanation.render import overlays
+from googlenet.model.architecture import STAGES_BEFORE
+from googlenet.pictures.pixels import Picture
+from googlenet.ui.messages import PageQuery
+from googlenet.ui.questions import Desk
+from googlenet.ui.turns import Progress, Turns, Visitor, own_address
+from googlenet.ui.uploads import SIDE, is_disk_full
+from googlenet.ui.weights import explain as explained
+
+File = dict[str, Any] | None
+"""A file as Gradio brings it, checked to be one that was uploaded: {path, orig_name, …}."""
+Json = dict[str, Any]
+
+
+def endpoints(desk: Desk) -> None:
+    """Add `/classify`, `/explain`, `/channels` and `/trust` to the Blocks being built."""
+    own = desk.explainers.own
+
+    async def in_turn(queue: Turns, request: gr.Request, image: File, answer: Callable[[Picture, Progress], Any]) -> Any:
+        """What `answer` makes of the picture; what it tells meanwhile ends it where the caller has left."""
+        visitor = Visitor(request.session_hash or secrets.token_hex(8), own_address(request))
+        desk.open += 1
+        try:
+            if not image:
+                raise UserError("There is no picture; send one as image.")
+            picture = await desk.opened(desk.pictures.find(image["path"]), visitor)
+            return await queue.run(visitor, lambda tell: answer(picture, tell))
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        finally:
+            desk.open -= 1
+
+    async def classify(image: File, request: gr.Request) -> Json:
+        """Classify a picture with GoogLeNet's three heads, in order of depth (aux1, aux2, main).
+
+        Args:
+            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
+
+        Returns:
+            For each head its five most probable classes with index, label and probability; null for a head that the weights lack.
+        """
+        return await in_turn(
+            desk.questions, request, image, lambda picture, _: explained(own, picture, own.question()).to_json("")["heads"]
+        )
+
+    async def explain(
+        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = ""
+    ) -> tuple[Json, list[tuple[str, str]]]:
+        """Explain where in a picture each of GoogLeNet's nine Inception stages finds evidence for a class (Grad-CAM).
+
+        Args:
+            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
+            head: The classifier to explain: main, aux2 or aux1.
+            target: The class to explain, by label or index; empty for the head's own top class.
+            contrast: Explain why target rather than this class, by label or index; empty for the class itself.
+
+        Returns:
+            The explanation as JSON (heads, belief, peaks and shares by stage), and one overlay for each stage that the head sees.
+        """
+
+        def with_overlays(picture: Picture, _: Progress) -> tuple[Json, list[tuple[str, str]]]:
+            explanation = explained(own, picture, asked(head, target, contrast))
+            return explanation.to_json(name_of(image)), saved(picture, explanation, desk.pictures.folder)
+
+        return await in_turn(desk.questions, request, image, with_overlays)
+
+    async def channels(image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "") -> Json:
+        """Name the channels of each of GoogLeNet's stages that speak most for a class in a picture, and those most against it.
+
+        Args:
+            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
+            head: The classifier to explain: main, aux2 or aux1.
+            target: The class to explain, by label or index; empty for the head's own top class.
+            contrast: Explain why target rather than this class, by label or index; empty for the class itself.
+
+        Returns:
+            The explanation as JSON. Its field channels has, by stage, each channel's number, branch, share and peak.
+        """
+
+        def named(picture: Picture, _: Progress) -> Json:
+            return explained(own, picture, asked(head, target, contrast, channels=True)).to_json(name_of(image))
+
+        return await in_turn(desk.questions, request, image, named)
+
+    async def trust(
+        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", stage: str = ""
+    ) -> Json:
+        """Test how far the map of one of GoogLeNet's stages can be trusted on a picture: deletion, insertion, random weights.
+
+        Args:
+            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
+            head: The classifier to explain: main, aux2 or aux1.
+            target: The class to explain, by label or index; empty for the head's own top class.
+            contrast: Explain why target rather than this class, by label or index; empty for the class itself.
+            stage: The stage whose map is tested, such as 4d; empty for the last one that the head sees.
+
+        Returns:
+            The explanation as JSON. Its field trust has, by stage, the curves, their areas, the rank correlation with the map of
+            the network with randomised weights, and a sentence. It takes seconds.
+        """
+
+        def tested(picture: Picture, tell: Progress) -> Json:
+            question = asked(head, target, contrast)
+            name = str(stage)[:20] or STAGES_BEFORE[question.head][-1]
+            return desk.tested(own, picture, question, name, tell).to_json(name_of(image))
+
+        return await in_turn(desk.long, request, image, tested)
+
+    def asked(head: object, target: object, contrast: object, *, channels: bool = False) -> Question:
+        """A question about the picture. Anything but text and numbers counts as not sent. Raises UserError."""
+        ask = PageQuery.from_browser({"head": head, "target": target, "contrast": contrast})
+        return own.question(ask.head, ask.target, ask.contrast, channels=channels)
+
+    image = gr.File(label="image", visible=False)  # not gr.Image, which decodes a file before `open_bounded` can check it
+    head = gr.Textbox("main", label="head", visible=False)
+    target, contrast, stage = (gr.Textbox("", label=label, visible=False) for label in ("target", "contrast", "stage"))
+    heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
+    gallery = gr.Gallery(label="overlays", format="jpeg", visible=False)
+    named: list[tuple[Callable[..., Any], list[Any], list[Any]]] = [
+        (classify, [image], [heads]),
+        (explain, [image, head, target, contrast], [result, gallery]),
+        (channels, [image, head, target, contrast], [result]),
+        (trust, [image, head, target, contrast, stage], [result]),
+    ]
+    for function, inputs, outputs in named:
+        # without `preprocess`, which leaves an empty file for every call
+        gr.Button(visible=False).click(function, inputs, outputs, api_name=function.__name__, preprocess=False)
+
+
+def name_of(image: File) -> str:
+    return Path(image["path"]).name if image else ""
+
+
+def saved(picture: Picture, explanation: Explanation, folder: Path) -> list[tuple[str, str]]:
+    """(file, stage) of each overlay, in the folder that is swept. Raises UserError where the disk is full."""
+    stages = list(explanation.branch_grids)
+    drawn = overlays(picture.image, explanation, stages, SIDE)
+    try:
+        place = Path(tempfile.mkdtemp(dir=folder))
+        for stage, overlay in zip(stages, drawn, strict=True):
+            overlay.save(place / f"{stage}.jpg", "JPEG", quality=85)
+    except OSError as error:
+        if is_disk_full(error):
+            raise UserError("The server's disk is full; try again later.") from None
+        raise
+    return [(str(place / f"{stage}.jpg"), stage) for stage in stages]
