@@ -1,7 +1,7 @@
-"""ImageNet's 1,000 classes: WordNet number, name and group words.
+"""ImageNet's 1,000 classes: WordNet number, name and Korean name.
 
 They name the classes of weights whose file has no labels. Evaluation matches data sets by them, and the page's search finds
-classes by their groups.
+classes by their Korean names too.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class ImageNetClass:
     """WordNet's identifier, such as n02129165: the name of the class's folder in ImageNet"""
     name: str
     """the label; the 1,000 are distinct, two of them only by case ("Cardigan", a dog, and "cardigan", a garment)"""
-    groups: tuple[str, ...]
-    """everyday words for the groups that the class belongs to, such as ("animal", "mammal", "big cat"); empty for many objects"""
+    korean: str
+    """the everyday Korean name; the 1,000 are distinct"""
 
 
 @functools.cache
@@ -29,8 +29,8 @@ def imagenet_classes() -> tuple[ImageNetClass, ...]:
     """The 1,000 classes in ImageNet's order, which is the order of the logits.
 
     Example:
-        >>> imagenet_classes()[291].name
-        'lion'
+        >>> imagenet_classes()[291]
+        ImageNetClass(wnid='n02129165', name='lion', korean='사자')
     """
     rows = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
-    return tuple(ImageNetClass(row["wnid"], row["name"], tuple(row["groups"])) for row in rows)
+    return tuple(ImageNetClass(**row) for row in rows)

@@ -12,11 +12,8 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from googlenet.errors import PictureError
 from googlenet.pictures.frame import Box
-from googlenet.pictures.headers import read_header
-from googlenet.pictures.pixels import decode, is_rgb, read_file, rgb_pixels
-from googlenet.pictures.tags import exif_orientation
+from googlenet.pictures.pixels import damaged, decode, is_rgb, orientation_of, read_file, rgb_pixels
 
 ImageSource = Image.Image | bytes | str | Path
 Pixels = Annotated[int, Field(ge=32, le=1024)]
@@ -37,25 +34,24 @@ def open_image(source: ImageSource) -> Image.Image:
         A picture of mode RGB, of the size that it has in its file.
 
     Raises:
-        PictureError: a missing file, more than 20 MB, more than 50 megapixels by the header, or not a picture of
-            `googlenet.pictures.headers.FORMATS`.
+        PictureError: a missing file, more than 20 MB, more than 50 megapixels, or not a picture of
+            `googlenet.pictures.pixels.FORMATS`.
     """
     if isinstance(source, Image.Image):
         return upright_rgb(source)
     name = "The picture" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else read_file(Path(source))
-    return decode(read_header(data, name), name).image
+    return decode(data, name).image
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Convert a PIL image of any mode, loaded or not, as `open_image` does."""
     try:
         image.load()
-        exif = image.info.get("exif")
-        orientation = exif_orientation(exif.removeprefix(b"Exif\0\0")) if isinstance(exif, bytes) else 1
+        orientation = orientation_of(image)
         return image if is_rgb(image) and orientation == 1 else Image.fromarray(rgb_pixels(image, orientation, 1))
     except Exception as error:  # for broken files, Pillow raises nearly every kind
-        raise PictureError("{name} is damaged or cut off; save it anew and try again.", name="The picture") from error
+        raise damaged("The picture") from error
 
 
 @dataclass(frozen=True)

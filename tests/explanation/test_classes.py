@@ -1,19 +1,15 @@
-"""The table of ImageNet's classes against torchvision's names and WordNet's numbers, and groups whose members are known."""
+"""The table of ImageNet's classes against torchvision's names and WordNet's numbers, and its Korean names."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
-import pytest
 from torchvision.models import GoogLeNet_Weights
 
 from googlenet.explanation.classes import imagenet_classes
 
 CLASSES = imagenet_classes()
-
-
-def members(group: str) -> list[str]:
-    return [each.name for each in CLASSES if group in each.groups]
 
 
 def test_names_are_imagenets_in_its_order() -> None:
@@ -28,29 +24,18 @@ def test_wnids_are_wordnets() -> None:
     assert [each.wnid for each in CLASSES] == sorted(each.wnid for each in CLASSES)  # ImageNet's order is WordNet's
 
 
-@pytest.mark.parametrize(
-    ("group", "count", "among", "not_among"),
-    [
-        ("dog", 118, "Cardigan", "cardigan"),
-        ("animal", 398, "puffer", "abacus"),
-        ("cat", 7, "tabby", "lion"),
-        ("big cat", 6, "lion", "tabby"),
-        ("bird", 59, "crane bird", "crane"),
-        ("snake", 17, "sidewinder", "Komodo dragon"),
-        ("bus", 3, "school bus", "passenger car"),
-        ("vehicle", 72, "warplane", "plane"),
-        ("musical instrument", 26, "upright", "pick"),
-        ("clothes", 35, "cardigan", "Cardigan"),
-        ("fruit", 10, "Granny Smith", "hip"),
-    ],
-)
-def test_groups(group: str, count: int, among: str, not_among: str) -> None:
-    found = members(group)
-    assert len(found) == count
-    assert among in found
-    assert not_among not in found
-
-
-def test_every_animal_of_a_narrower_kind_is_in_the_wider_one() -> None:
-    for narrow, wide in (("terrier", "dog"), ("dog", "mammal"), ("mammal", "animal"), ("snake", "reptile"), ("bird", "animal")):
-        assert set(members(narrow)) < set(members(wide))
+def test_every_class_has_a_korean_name_of_its_own() -> None:
+    names = [each.korean for each in CLASSES]
+    assert len(set(names)) == 1000
+    assert not [name for name in names if not re.fullmatch(r"\d?[가-힣]+( [가-힣]+)*", name)]
+    assert all(unicodedata.is_normalized("NFC", name) for name in names)
+    known = {
+        293: "치타",
+        207: "골든 리트리버",
+        264: "카디건 웰시 코기",
+        474: "카디건",
+        134: "두루미",
+        517: "크레인",
+        978: "바닷가",
+    }
+    assert {index: names[index] for index in known} == known

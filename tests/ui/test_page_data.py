@@ -396,6 +396,14 @@ def test_of_weights_that_nobody_measured_nothing_is_known(explainer: Explainer) 
     assert handlers.described(explainer, None)["trust"] == {}
 
 
+def test_the_search_knows_korean_names_and_groups() -> None:
+    assert handlers.search_words(["beagle", "kimono"]) == [
+        "비글, animal, 동물, mammal, 포유류, dog, 개, hound, 하운드, scent hound, 후각 하운드",
+        "기모노, man-made thing, 인공물, clothing, 의류, dress or robe, 드레스와 예복",
+    ]
+    assert handlers.search_words(["beagle", "a class of ours"]) == ["비글", ""]
+
+
 def test_a_lent_gpu_offers_no_other_weights(explainer: Explainer) -> None:
     def sources(page: layout.Page) -> list[object]:
         (walk,) = (c["props"] for c in page.demo.get_config_file()["components"] if c["props"].get("elem_id") == "walk")

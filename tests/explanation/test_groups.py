@@ -1,0 +1,153 @@
+"""The tree of everyday groups against WordNet 3.0, its words, and the groups over other weights' labels."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from googlenet.explanation import groups as module
+from googlenet.explanation.classes import imagenet_classes
+from googlenet.explanation.groups import Group, find_group, groups_of, imagenet_groups
+
+CLASSES = imagenet_classes()
+PLACE = {each.name: index for index, each in enumerate(CLASSES)}
+GROUPS = imagenet_groups()
+BY_NAME = {group.name: group for group in GROUPS}
+ROWS = {row["name"]: row for row in json.loads(Path(module.__file__).with_suffix(".json").read_text("utf-8"))["groups"]}
+PARENTS = json.loads((Path(__file__).parent / "wordnet.json").read_text("utf-8"))["parents"]
+"""Facts from WordNet 3.0: each synset at and above ImageNet's classes → the synsets directly above it."""
+
+WITHOUT_ARTICLE = {
+    "armour", "bathroom equipment", "bedding", "bread", "cattle", "clothing", "cookware", "fast food", "food", "footwear",
+    "fruit", "furniture", "gym equipment", "headgear", "kitchenware", "medical supplies", "military equipment", "music equipment",
+    "packaging", "photo equipment", "reading matter", "safety equipment", "sound equipment", "sports equipment", "stationery",
+    "swimwear", "tableware", "underwear or nightwear", "waterfowl", "work clothing",
+}  # fmt: skip
+
+
+def above(synset: str) -> set[str]:
+    """A synset and all that are above it."""
+    return {synset}.union(*(above(parent) for parent in PARENTS[synset].split()))
+
+
+ABOVE = [above(each.wnid) for each in CLASSES]
+
+
+def below(synsets: list[str]) -> set[int]:
+    """The classes below any of these synsets."""
+    return {index for index, found in enumerate(ABOVE) if found.intersection(synsets)}
+
+
+def level(group: Group) -> int:
+    return 1 + level(BY_NAME[group.parent]) if group.parent else 1
+
+
+def chains(label: str) -> list[str]:
+    return [group.name for group in GROUPS if PLACE[label] in group.indices]
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+def test_classes_are_those_below_the_synsets_but_for_the_listed_exceptions(group: Group) -> None:
+    row = ROWS[group.name]
+    without, more = ({PLACE[name] for name in row.get(key, ())} for key in ("except", "also"))
+    from_wordnet = below(row["synsets"])
+    of_children = {index for child in GROUPS if child.parent == group.name for index in child.indices}
+    assert set(group.indices) == (from_wordnet - without) | more | of_children
+    assert without <= from_wordnet
+    assert not more & from_wordnet
+    assert not without & set(group.indices)
+    assert bool(row.get("comment")) == bool(without | more)
+    assert not set(row["synsets"]) - PARENTS.keys()
+
+
+def test_the_tree() -> None:
+    assert len(GROUPS) == len(BY_NAME) >= 120
+    assert 3 <= max(map(level, GROUPS)) <= 5
+    count = Counter(index for group in GROUPS for index in group.indices)
+    assert min(count[index] for index in range(1000)) >= 2
+    for place, group in enumerate(GROUPS):
+        assert list(group.indices) == sorted(set(group.indices))
+        if group.parent:
+            assert BY_NAME[group.parent] in GROUPS[:place]
+            assert set(group.indices) < set(BY_NAME[group.parent].indices)
+
+
+def test_names_are_distinct_and_no_class_has_them() -> None:
+    english, korean = ({group.name for group in GROUPS}, {group.korean for group in GROUPS})
+    assert len(korean) == len(english) == len(GROUPS)
+    assert not english & {each.name.casefold() for each in CLASSES}
+    assert not korean & {each.korean for each in CLASSES}
+    assert all(re.search("[가-힣]", name) and unicodedata.is_normalized("NFC", name) for name in korean)
+    assert all(name == name.strip().casefold() for name in english)
+
+
+def test_articles() -> None:
+    assert {group.name for group in GROUPS if not group.article} == WITHOUT_ARTICLE
+    for group in GROUPS:
+        if group.article:
+            assert group.article == ("an" if group.name[0] in "aeiou" else "a"), group.name
+    assert [BY_NAME[name].phrase for name in ("ape", "dog", "headgear")] == ["an ape", "a dog", "headgear"]
+
+
+@pytest.mark.parametrize(
+    ("label", "names"),
+    [
+        ("redbone", ["animal", "mammal", "dog", "hound", "scent hound"]),
+        ("tabby", ["animal", "mammal", "feline", "cat"]),
+        ("ambulance", ["man-made thing", "vehicle", "motor vehicle", "car", "van"]),
+        ("burrito", ["food", "dish", "fast food"]),
+        ("seashore", ["landscape", "place at the water"]),
+        ("violin", ["man-made thing", "music equipment", "musical instrument", "stringed instrument", "bowed instrument"]),
+        ("laptop", ["man-made thing", "electronic device", "computer", "portable computer"]),
+    ],
+)
+def test_a_class_lies_in_ever_narrower_groups(label: str, names: list[str]) -> None:
+    assert chains(label) == names
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "among", "not_among"),
+    [
+        ("dog", 118, "Cardigan", "cardigan"),
+        ("animal", 398, "puffer", "abacus"),
+        ("bird", 59, "crane bird", "crane"),
+        ("snake", 17, "sidewinder", "Komodo dragon"),
+        ("car", 10, "cab", "passenger car"),
+        ("aircraft", 5, "warplane", "plane"),
+        ("musical instrument", 26, "upright", "pick"),
+        ("fruit", 10, "Granny Smith", "hip"),
+    ],
+)
+def test_labels_of_two_senses_are_in_the_right_group(name: str, count: int, among: str, not_among: str) -> None:
+    indices = BY_NAME[name].indices
+    assert len(indices) == count
+    assert PLACE[among] in indices
+    assert PLACE[not_among] not in indices
+
+
+def test_groups_of_other_labels_keep_the_classes_that_are_there() -> None:
+    labels = [each.name for each in reversed(CLASSES[100:300])]
+    found = groups_of(labels)
+    assert groups_of([each.name for each in CLASSES]) == GROUPS
+    assert groups_of(["lion", "violin", "a cat of ours"]) == groups_of([]) == ()
+    names = [group.name for group in found]
+    assert "dog" in names
+    assert "car" not in names
+    for place, group in enumerate(found):
+        assert [labels[index] for index in reversed(group.indices)] == [
+            CLASSES[index].name for index in BY_NAME[group.name].indices if 100 <= index < 300
+        ]
+        assert group.parent is None or group.parent in names[:place]
+
+
+def test_a_group_is_found_by_its_name_its_phrase_and_its_korean_name() -> None:
+    for group in GROUPS:
+        for text in (group.name, group.phrase.upper(), f" {group.korean} ", unicodedata.normalize("NFD", group.korean)):
+            assert find_group(text, GROUPS) is group
+    for text in ("an dog", "a headgear", "dogs", "lion", ""):
+        assert find_group(text, GROUPS) is None
