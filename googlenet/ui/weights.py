@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import close_session
-from PIL import Image
 
 from googlenet.checkpoints.checkpoint import Progress
+from googlenet.checkpoints.config import MapTrust
 from googlenet.checkpoints.hub import pull_for_visitor
 from googlenet.checkpoints.source import parse_repository
 from googlenet.errors import UserError, WeightsError
-from googlenet.explanation import Explanation
+from googlenet.explanation import Explanation, Question
+from googlenet.explanation.classes import imagenet_classes
 from googlenet.inference.explainer import Explainer
-from googlenet.pictures.frame import Box
+from googlenet.model.architecture import HEADS, receptive_fields
 from googlenet.pictures.pixels import Picture
-from googlenet.ui.query import PageQuery
+from googlenet.ui import texts
 
 LOAD_SECONDS = 600.0
 """How long the Hub may take to send the weights that a visitor chose."""
-
-Task = Callable[[Explainer], Any]
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class NotLoadedError(UserError):
@@ -35,29 +34,12 @@ class NotLoadedError(UserError):
 
 
 class ExplainerCache:
-    """The weights that the program was started with, which stay, and the few others that visitors chose last.
+    """The weights that the program was started with, which stay, and the few others that visitors chose last."""
 
-    `gpu` is what decorates the function that runs the model where a GPU is lent for each call (a Space with ZeroGPU): the
-    function then runs in a process of its own with copies of its arguments, and only the weights of the start are there.
-    """
-
-    def __init__(self, own: Explainer, device: str = "auto", keep: int = 2, gpu: Decorator | None = None) -> None:
-        self.own, self.device, self.keep, self.lent = own, device, keep, gpu is not None
+    def __init__(self, own: Explainer, device: str = "auto", keep: int = 2) -> None:
+        self.own, self.device, self.keep = own, device, keep
         self.others: OrderedDict[str, Explainer] = OrderedDict()
         self.guard = threading.Lock()
-
-        def lend(task: Task) -> Any:
-            return task(own)
-
-        self.lend: Callable[[Task], Any] = gpu(lend) if gpu else lend
-
-    def explain(self, picture: Picture, ask: PageQuery) -> Explanation:
-        """The answer of the weights that the question names, in pixels of the whole picture. Raises UserError."""
-        return of_whole(self.apply(ask, partial(explained, image=picture.image, ask=ask)), picture)
-
-    def apply(self, ask: PageQuery, task: Task) -> Any:
-        """What a task makes with the Explainer that the question names. Where a GPU is lent, the task travels by pickle."""
-        return self.lend(task) if ask.weights is None else task(self.find(ask.weights))
 
     def find(self, source: str | None) -> Explainer:
         """The loaded Explainer of a Hub repository; None for the program's own. Raises NotLoadedError.
@@ -77,8 +59,6 @@ class ExplainerCache:
 
         One call at a time; a second one would need the memory of both.
         """
-        if self.lent and source is not None:
-            raise UserError("This Space runs its own weights alone; start the program elsewhere to choose others.")
         with contextlib.suppress(NotLoadedError):
             return self.find(source)
         assert source is not None
@@ -91,18 +71,6 @@ class ExplainerCache:
             while len(self.others) > self.keep:
                 self.others.popitem(last=False)
         return explainer
-
-
-def explained(explainer: Explainer, image: Image.Image, ask: PageQuery) -> Explanation:
-    return explainer.explain(image, head=ask.head, target=ask.target, contrast=ask.contrast, channels=ask.channels)
-
-
-def of_whole(explanation: Explanation, picture: Picture) -> Explanation:
-    """An Explanation of a reduced copy, in pixels of the whole picture."""
-    (width, height), box = explanation.size, explanation.seen
-    across, down = picture.size[0] / width, picture.size[1] / height
-    seen = Box(box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down)
-    return replace(explanation, size=picture.size, seen=seen)
 
 
 @contextlib.contextmanager
@@ -129,3 +97,46 @@ def ended_after(seconds: float, source: str) -> Iterator[None]:
         raise
     finally:
         done.set()
+
+
+def explain(explainer: Explainer, picture: Picture, question: Question) -> Explanation:
+    """The answer about a picture, in pixels of the whole one."""
+    return explainer.explain_prepared(explainer.prepare([picture.image]), [picture.size], [question])[0]
+
+
+def described(explainer: Explainer, chosen: str | None) -> dict[str, Any]:
+    """What the page says of a set of weights, and the labels that the class search looks through."""
+    provenance, metrics = explainer.provenance, explainer.config.metrics
+    return {
+        "chosen": chosen,
+        "source": provenance.source if chosen else Path(provenance.source).name or provenance.source,
+        "revision": provenance.revision,
+        "sha256": provenance.sha256,
+        "license": provenance.license,
+        "offline": provenance.offline,
+        "assumed": provenance.assumed,
+        "dataset": metrics and metrics.dataset,
+        "top1": {head: share for head in HEADS if metrics and (share := metrics.top1.get(head)) and math.isfinite(share)},
+        "labels": explainer.labels,
+        "words": group_words(explainer.labels),
+        "trust": known_trust(explainer.config.trust),
+        "aux": explainer.config.architecture.aux_heads,
+        "side": explainer.config.preprocess.crop,
+        "fields": {stage: asdict(field) for stage, field in receptive_fields(explainer.config.architecture).items()},
+    }
+
+
+def group_words(labels: Sequence[str]) -> list[str]:
+    """For each label the everyday words that the search finds it by too ("dog" finds "Labrador retriever")."""
+    known = {each.name: " ".join(each.groups) for each in imagenet_classes()}
+    return [known.get(label, "") for label in labels]
+
+
+def known_trust(trust: MapTrust | None) -> dict[str, Any]:
+    """head → stage → language → what was measured of that map; nothing where nobody measured these weights."""
+    if trust is None:
+        return {}
+    return {
+        head: {stage: {each: texts.pointing_sentence(trust, head, stage, each) for each in texts.LANGUAGES} for stage in stages}
+        for head, stages in trust.pointing.items()
+    }
