@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from googlenet.explanation import Question
+from googlenet.explanation import LAYER_CAM, Question, classes_of
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import forward
 
@@ -32,7 +32,7 @@ class ChannelGroup:
     """Channels that speak for the class at the same places."""
 
     share: float
-    """0…1: of the stage's evidence. The groups' shares and that of the evidence against the class sum to 1"""
+    """0…1: of the stage's evidence. The groups' shares and that of `rest` sum to 1"""
     grid: NDArray[np.float32]
     """its map (H, W) on the stage's cells, not negative, in logit units"""
     channels: tuple[int, ...]
@@ -47,7 +47,7 @@ class ChannelGroups:
     groups: tuple[ChannelGroup, ...]
     """by their share, the largest first; none where no channel speaks for the class"""
     rest: NDArray[np.float32]
-    """(H, W), not positive: the evidence against the class"""
+    """(H, W), not positive: the evidence against the class; 0 for LayerCAM, whose map holds none"""
 
 
 def channel_groups(explainer: Explainer, image: Image.Image, question: Question, stage: str) -> ChannelGroups:
@@ -78,19 +78,20 @@ def channel_groups(explainer: Explainer, image: Image.Image, question: Question,
 
 
 def channel_maps(explainer: Explainer, x: Tensor, question: Question, stage: str) -> NDArray[np.float32]:
-    """The maps (K, H, W) of all channels of a stage for one prepared picture x (1, 3, S, S): α_k A_k."""
+    """All channels' parts (K, H, W) of a stage's map, for one prepared picture x (1, 3, S, S)."""
     activations: dict[str, Tensor] = {}
 
     def score(x: Tensor) -> Tensor:
         y = getattr(forward(engine.model, x, (question.head,), activations), question.head)
-        own = y[:, y.argmax() if question.target is None else question.target]
-        return own if question.contrast is None else own - y[:, question.contrast]
+        own = list(classes_of(question.target)) or [int(y.argmax())]
+        lead = y[:, list(classes_of(question.contrast))].logsumexp(dim=1) if question.contrast is not None else 0
+        return y[:, own].logsumexp(dim=1) - lead
 
     with explainer.passes.engine() as engine:
         x = x.to(explainer.device, memory_format=torch.channels_last)
-        gradient = LayerGradientXActivation(score, engine.model.stage(stage), multiply_by_inputs=False).attribute(x)
-        alpha = gradient.float().mean(dim=(2, 3), keepdim=True)
-        maps: NDArray[np.float32] = (alpha * activations[stage].float())[0].cpu().numpy()
+        gradient = LayerGradientXActivation(score, engine.model.stage(stage), multiply_by_inputs=False).attribute(x).float()
+        weight = gradient.clamp(min=0) if question.method == LAYER_CAM else gradient.mean(dim=(2, 3), keepdim=True)
+        maps: NDArray[np.float32] = (weight * activations[stage].float())[0].cpu().numpy()
     return maps
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from googlenet.errors import QuestionError
-from googlenet.explanation import Prediction, Question
+from googlenet.explanation import Group, Prediction, Question, classes_of
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.frame import Box, enlarge
 
@@ -37,8 +37,8 @@ Part = tuple[slice, slice]
 class Change:
     """A probability in one head before and after a part of the picture was covered."""
 
-    asked: int | tuple[int, ...]
-    """the class, or a group's classes"""
+    asked: int | Group
+    """class index or group"""
     before: float
     after: float
 
@@ -174,9 +174,9 @@ def covered(explainer: Explainer, x: Tensor, parts: Sequence[Part]) -> dict[str,
     return explainer.probabilities(fill(x, hidden))
 
 
-def probability(p: NDArray[np.float32], asked: int | tuple[int, ...]) -> NDArray[np.float32]:
+def probability(p: NDArray[np.float32], asked: int | Group) -> NDArray[np.float32]:
     """Probabilities (…, classes) → (…) of a class, or of a group's classes together."""
-    return np.asarray(p[..., np.atleast_1d(asked)].sum(axis=-1))
+    return np.asarray(p[..., list(classes_of(asked))].sum(axis=-1))
 
 
 def pixels(box: Box, seen: Box, side: int) -> Part:
@@ -229,4 +229,6 @@ def random_parts(part: Part, side: int, count: int = CONTROLS) -> list[Part]:
     overlap = shared(part[0], height)[:, None] * shared(part[1], width)
     rows, columns = np.nonzero(overlap <= OVERLAP * height * width)
     chosen = np.random.default_rng(0).permutation(len(rows))[:count]
-    return [(slice(r, r + height), slice(c, c + width)) for r, c in zip(rows[chosen].tolist(), columns[chosen].tolist(), strict=True)]
+    return [
+        (slice(r, r + height), slice(c, c + width)) for r, c in zip(rows[chosen].tolist(), columns[chosen].tolist(), strict=True)
+    ]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from googlenet.explanation import Prediction, Question
+from googlenet.explanation import Explanation, Group, Prediction, Question
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.frame import Box
 from googlenet.probes.cover import Change, Part, covered, in_picture, probability
@@ -22,8 +22,8 @@ SIDE = 2 / 7
 class Tipping:
     """What spoke for an answer and for its rival at one stage, and what happens without what tipped it."""
 
-    question: Question
-    """head, answered class, and the rival as its contrast"""
+    explanation: Explanation
+    """of the answered class alone"""
     stage: str
     maps: NDArray[np.float32]
     """(3, H, W), signed, in logit units: for the answered class, for the rival, for the first rather than the second"""
@@ -84,15 +84,17 @@ def tipping(explainer: Explainer, image: Image.Image, question: Question, stage:
         box = in_picture(part, own.seen, x.shape[-1])
         after = covered(explainer, x, [part])[question.head][0]
 
-    def change(asked: int | tuple[int, ...]) -> Change:
+    def change(asked: int | Group) -> Change:
         return Change(asked, float(probability(before, asked)), float(probability(after, asked)))
 
-    return Tipping(question, stage, maps, box, change(target), change(rival), own.top(before)[0], own.top(after)[0])
+    return Tipping(own, stage, maps, box, change(target), change(rival), own.top(before)[0], own.top(after)[0])
 
 
 def around(grid: NDArray[np.floating], side: int) -> Part:
     """The square of `SIDE` around a map's strongest cell, moved into the network's input where it would reach beyond its edge."""
     size = round(SIDE * side)
     cell = np.unravel_index(int(grid.argmax()), grid.shape)
-    low = [min(max(round((at + 0.5) / cells * side - size / 2), 0), side - size) for at, cells in zip(cell, grid.shape, strict=True)]
+    low = [
+        min(max(round((at + 0.5) / cells * side - size / 2), 0), side - size) for at, cells in zip(cell, grid.shape, strict=True)
+    ]
     return slice(low[0], low[0] + size), slice(low[1], low[1] + size)

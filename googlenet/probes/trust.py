@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from googlenet.concurrency.threads import in_order, threads
-from googlenet.explanation import Explanation, Question
+from googlenet.explanation import Explanation, Group, Question
 from googlenet.explanation.verdict import Trust
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
 from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import ImageSource, open_image
-from googlenet.probes.cover import fill, light
+from googlenet.probes.cover import fill, light, probability
 
 STEPS = 20
 """Steps of a deletion or insertion curve."""
@@ -103,7 +103,7 @@ def trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: s
     deletion, insertion = (tuple(tuple(curve) for curve in both.tolist()) for both in found)
     return Trust(
         question.head,
-        explanation.labels[question.target],
+        explanation.name_of(question.target),
         tuple(np.linspace(0, 1, STEPS + 1).tolist()),
         deletion[0],
         insertion[0],
@@ -121,14 +121,14 @@ def order(grid: NDArray[np.floating], side: int) -> Tensor:
 
 
 def curves(
-    explainer: Explainer, x: Tensor, target: int, orders: Tensor, steps: int, progress: Progress = lambda share: None
+    explainer: Explainer, x: Tensor, target: int | Group, orders: Tensor, steps: int, progress: Progress = lambda share: None
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Measure deletion and insertion curves of one prepared picture.
 
     Args:
         explainer: classifies the pictures.
         x: (1, 3, S, S) float32.
-        target: the class, as an index.
+        target: class index or group.
         orders: (M, S, S) int64, M orders of the pixels (`order`).
         steps: of a curve.
         progress: called with the share of the work that is done, 0…1.
@@ -146,7 +146,7 @@ def curves(
         asked = in_order(pool, lambda some: explainer.probabilities(fill(x, some)), batches, ahead=lanes)
         for number, probabilities in enumerate(asked, 1):
             for head, p in probabilities.items():
-                found.setdefault(head, []).append(p[:, target])
+                found.setdefault(head, []).append(probability(p, target))
             progress(number / len(batches))
 
     def taken_apart(parts: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -9,7 +9,7 @@ from googlenet.errors import UserError
 from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.frame import Box
 from googlenet.probes.trust import examine
-from googlenet.ui import texts
+from googlenet.ui import outcomes, texts
 from googlenet.ui.explainers import ExplainerCache
 from googlenet.ui.handlers import Message, packed_grid, picture
 from googlenet.ui.query import PageQuery
@@ -17,17 +17,17 @@ from googlenet.ui.tickets import Tell
 
 
 def cover(ask: PageQuery, cache: ExplainerCache) -> Message:
-    """The event `edit`: {cover: {box, other, before, after, other_after}}, boxes in pixels of the original. Raises UserError."""
+    """The event `edit`: {cover: …} (`outcomes.cover_message`), boxes in pixels of the original. Raises UserError."""
     shown = picture(ask)
     image = shown.image
-    question = cache.find(ask.weights).question(ask.head, ask.target, ask.contrast)
+    explainer = cache.find(ask.weights)
+    question = explainer.question(ask.head, ask.target, ask.contrast)
     if ask.box is None:
         raise UserError("There is no box to cover; draw one on the enlarged picture.")
     scale = image.width / shown.size[0]
     box = Box(*(edge * scale for edge in ask.box))
     found = cache.apply(ask, partial(googlenet.probes.cover.cover, image=image, question=question, box=box, stage=stage_of(ask)))
-    boxes = {name: [edge / scale for edge in part] for name, part in (("box", found.box), ("other", found.other))}
-    return {"cover": {**vars(found), **boxes}}
+    return {"cover": outcomes.cover_message(found, explainer.labels, 1 / scale)}
 
 
 def trust(ask: PageQuery, cache: ExplainerCache, tell: Tell) -> None:

@@ -28,7 +28,7 @@ from googlenet.model.architecture import HEADS, receptive_fields
 from googlenet.pictures.decoding import open_bounded
 from googlenet.pictures.images import open_image
 from googlenet.pictures.pixels import Picture
-from googlenet.ui import texts
+from googlenet.ui import sentences, texts
 from googlenet.ui.explainers import ExplainerCache, NotLoadedError
 from googlenet.ui.fairqueue import FairQueue
 from googlenet.ui.query import PageQuery
@@ -142,18 +142,18 @@ def answer(ask: PageQuery, explainers: ExplainerCache) -> Message:
     found = picture(ask)
     explanation = explainers.explain(found, ask)
     url = None if ask.known else example_url(ask.example) if ask.example else data_url(found.image, SIDE)
-    return {"answer": packed(explanation, ask, url)}
+    return {"answer": packed(explanation, ask, url, explainers.find(ask.weights).config.trust)}
 
 
-def packed(explanation: Explanation, ask: PageQuery, picture: str | None) -> Message:
-    """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, the sentence, the picture."""
+def packed(explanation: Explanation, ask: PageQuery, picture: str | None, trust: MapTrust | None) -> Message:
+    """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, the words, the picture."""
     return {
         "result": explanation.to_json(ask.example or Path(ask.path or "").name),
         "size": explanation.size,
         "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
         "by_depth": by_depth(explanation),
         "unlikely": explanation.unlikely,
-        "say": {language: texts.sentence(explanation, language) for language in texts.LANGUAGES},
+        "words": {language: asdict(sentences.words(explanation, trust, language)) for language in texts.LANGUAGES},
         "picture": picture,
     }
 
@@ -217,7 +217,9 @@ def known_trust(trust: MapTrust | None) -> Message:
     if trust is None:
         return {}
     return {
-        head: {stage: {each: texts.pointing_sentence(trust, head, stage, each) for each in texts.LANGUAGES} for stage in stages}
+        head: {
+            stage: {each: sentences.pointing_sentence(trust, head, stage, each) for each in texts.LANGUAGES} for stage in stages
+        }
         for head, stages in trust.pointing.items()
     }
 
