@@ -14,6 +14,7 @@ from pydantic import FailFast, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from googlenet.errors import Reason, WeightsError
+from googlenet.explanation import LAYER_CAM
 from googlenet.model.architecture import HEADS, Architecture
 from googlenet.pictures.images import Preprocess
 
@@ -29,6 +30,22 @@ Label = Annotated[str, Field(min_length=1, max_length=300)]
 Labels = Annotated[tuple[Label, ...], Field(min_length=2, max_length=100_000), FailFast()]
 
 
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Counts = tuple[Count, Count, Count, Count, Count]
+
+
+@dataclass(frozen=True)
+class Records:
+    """How many of a head's answers were right, in five bins of the top class's probability.
+
+    The bins begin at 0 and at `googlenet.explanation.statements.BINS`.
+    """
+
+    right: Counts
+    of: Counts
+    """how many pictures were in each bin"""
+
+
 @dataclass(frozen=True)
 class Metrics:
     """Measured accuracies, as shares in 0…1."""
@@ -40,6 +57,10 @@ class Metrics:
     """by head"""
     unlikely_below: Share | None = None
     """The page says that no class looks likely where the main head's best probability is below this. None: not measured."""
+    statement_threshold: Share | None = None
+    """the least probability of what a head says is true (`googlenet.explanation.statements`); None: that module's default"""
+    records: dict[str, Records] | None = None
+    """by head; None: not measured"""
 
 
 @dataclass(frozen=True)
@@ -63,9 +84,15 @@ class MapTrust:
     centre: Share
     """share of the pictures whose centre lies in the object's box"""
     pointing: dict[str, dict[str, Pointing]]
-    """by head and stage"""
+    """Grad-CAM's, by head and stage"""
     sha256: str | None = None
     """of the measured weights file; None in older folders"""
+    layer_cam: dict[str, dict[str, Pointing]] | None = None
+    """LayerCAM's, by head and stage; None: not measured"""
+
+    def of(self, method: str) -> dict[str, dict[str, Pointing]] | None:
+        """A method's measurements by head and stage; None where it was not measured. `method`: one of `METHODS`."""
+        return self.layer_cam if method == LAYER_CAM else self.pointing
 
 
 @dataclass(frozen=True)
@@ -131,9 +158,9 @@ def check_heads(config: ModelConfig, source: str) -> None:
     heads = set(HEADS if config.architecture.aux_heads else ("main",))
     stated: dict[str, Mapping[str, object] | None] = {"temperatures": config.temperatures}
     if config.metrics:
-        stated |= {"metrics.top1": config.metrics.top1, "metrics.top5": config.metrics.top5}
+        stated |= {f"metrics.{name}": getattr(config.metrics, name) for name in ("top1", "top5", "records")}
     if config.trust:
-        stated |= {"trust.pointing": config.trust.pointing}
+        stated |= {f"trust.{name}": getattr(config.trust, name) for name in ("pointing", "layer_cam")}
     for field, values in stated.items():
         if values is not None and set(values) != heads:
             raise WeightsError(

@@ -7,22 +7,28 @@ formula.
 
 from __future__ import annotations
 
+import base64
+import html
+import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import matplotlib
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
-from googlenet.explanation import Explanation, Prediction
+from googlenet.explanation import LAYER_CAM, Explanation
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.pictures.frame import Box, enlarge
 from googlenet.pictures.levels import tiles
 
-MAGMA: NDArray[np.float32] = matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3].astype(np.float32) * 255
-"""(256, 3) RGB in 0…255"""
+MAGMA: NDArray[np.float32] = np.array(
+    [list(bytes.fromhex(colour)) for colour in json.loads(Path(__file__).with_name("magma.json").read_text("utf-8"))], np.float32
+)
+"""(256, 3) RGB in 0…255: the colour map by Smith and van der Walt, which they gave into the public domain (CC0)"""
 
 BLUES: NDArray[np.float32] = np.stack(
     [np.interp(np.linspace(0, 1, 256), (0, 0.5, 1), channel) for channel in ((2, 20, 140), (6, 96, 215), (23, 205, 255))], axis=1
@@ -60,7 +66,7 @@ PAPER, INK, SOFT, ACCENT, BAR = "#faf8f4", "#1c1a17", "#6b655d", "#f0c3b0", "#e4
 
 
 def overlay(image: Image.Image, explanation: Explanation, stage: str, side: int | None = None) -> Image.Image:
-    """Draw a stage's Grad-CAM over the picture. The map is divided by its own maximum.
+    """Draw a stage's map over the picture. The map is divided by its own maximum.
 
     Args:
         image: the picture, RGB.
@@ -177,8 +183,10 @@ def describe(explanation: Explanation) -> str:
     """The question in words."""
     question = explanation.question
     assert question.target is not None
-    asked = f"Evidence of the {question.head} head for {explanation.labels[question.target]}"
-    return asked if question.contrast is None else f"{asked} rather than {explanation.labels[question.contrast]}"
+    asked = f"Evidence of the {question.head} head for {explanation.name_of(question.target)}"
+    if question.contrast is not None:
+        asked += f" rather than {explanation.name_of(question.contrast)}"
+    return f"{asked}, by LayerCAM" if question.method == LAYER_CAM else asked
 
 
 def weights_of(explanation: Explanation) -> str:
@@ -204,21 +212,57 @@ def draw_head(draw: ImageDraw.ImageDraw, explanation: Explanation, head: str, at
     x, y = at
     draw.text((x, y), f"{head}", INK, font(18))
     draw.text((x + 70, y + 3), f"after {STAGES_BEFORE[head][-1]}", SOFT, font(14))
-    predictions = explanation.heads[head]
-    if predictions is None:
+    if explanation.probabilities[head] is None:
         draw.text((x, y + 32), "These weights have no trained head here.", SOFT, font(14))
         return
+    for row, (label, probability, asked) in enumerate(rows_of(explanation, head)):
+        line = y + 32 + row * 28
+        draw.rounded_rectangle((x, line, x + max(6, width * probability), line + 24), 4, ACCENT if asked else BAR)
+        draw.text((x + 8, line + 4), label, INK, font(14))
+        draw.text((x + width - 8, line + 4), percent(probability), INK, font(14), anchor="ra")
+
+
+def rows_of(explanation: Explanation, head: str) -> list[tuple[str, float, bool]]:
+    """A head's five best classes and the asked class or group: (name, probability, whether it is the asked one)."""
     target, belief = explanation.question.target, explanation.belief[head]
     assert target is not None
     assert belief is not None
-    if all(prediction.index != target for prediction in predictions):
-        predictions = (*predictions, Prediction(target, explanation.labels[target], belief))
-    for row, prediction in enumerate(predictions):
-        asked = prediction.index == target
-        line = y + 32 + row * 28
-        draw.rounded_rectangle((x, line, x + max(6, width * prediction.probability), line + 24), 4, ACCENT if asked else BAR)
-        draw.text((x + 8, line + 4), prediction.label, INK, font(14))
-        draw.text((x + width - 8, line + 4), percent(prediction.probability), INK, font(14), anchor="ra")
+    rows = [(p.label, p.probability, p.index == target) for p in explanation.heads[head] or ()]
+    return rows if any(asked for *_, asked in rows) else [*rows, (explanation.name_of(target), belief, True)]
+
+
+def page(explanation: Explanation) -> str:
+    """HTML for a notebook: the photograph, the overlays of the stages that the asked head sees, and the heads; at most 300 KB.
+
+    Without the photograph: the heads alone.
+    """
+    pictures = []
+    if explanation.picture is not None:
+        photograph = ImageOps.contain(explanation.photograph(), (320, 320))
+        drawn = overlays(photograph, explanation, list(explanation.branch_grids), 160)
+        pictures = [("photograph", photograph), *zip(explanation.branch_grids, drawn, strict=True)]
+    figures = [f'<figure {BESIDE}><img alt="{n}" src="{data_url(p)}"><figcaption>{n}</figcaption></figure>' for n, p in pictures]
+    tables = [
+        f"<table {BESIDE}><caption>{head}</caption>{''.join(map(table_row, rows_of(explanation, head)))}</table>"
+        for head, p in explanation.probabilities.items()
+        if p is not None
+    ]
+    return f"<p>{html.escape(describe(explanation))}</p>{''.join(figures)}<br>{''.join(tables)}"
+
+
+BESIDE = 'style="display: inline-table; margin: 4px"'
+
+
+def table_row(row: tuple[str, float, bool]) -> str:
+    label, probability, asked = row
+    name, share = html.escape(label[:80]), html.escape(percent(probability))
+    return f"<tr><th>{name}</th><th>{share}</th></tr>" if asked else f"<tr><td>{name}</td><td>{share}</td></tr>"
+
+
+def data_url(picture: Image.Image) -> str:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def percent(p: float) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from googlenet.checkpoints.config import ModelConfig
-from googlenet.explanation import Channel, Explanation, Provenance, Question
+from googlenet.explanation import LAYER_CAM, Channel, Explanation, Provenance, Question
+from googlenet.explanation.statements import Record, Speaker, bin_of
 from googlenet.inference.engine import PictureResult
 from googlenet.inference.gradcam import FOR, ChannelMaps
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES_BEFORE
@@ -23,6 +24,7 @@ def explanation_of(
     model: GoogLeNet,
     config: ModelConfig,
     provenance: Provenance,
+    speaker: Speaker,
 ) -> Explanation:
     """Make the Explanation of one picture.
 
@@ -33,12 +35,15 @@ def explanation_of(
         model: the network, for the number of channels of each branch.
         config: of the weights.
         provenance: of the weights.
+        speaker: of the weights.
     """
     result = result.copy()  # else one picture would keep its whole batch in memory
-    question = replace(question, target=int(result["target"]))
+    if question.target is None:
+        question = replace(question, target=int(result["target"]))
     temperatures = config.temperatures or {}
     probabilities = {head: softmax(result.get(head), temperatures.get(head, 1.0)) for head in HEADS}
     stages = STAGES_BEFORE[question.head]
+    layer_cam = question.method == LAYER_CAM
     seen = config.preprocess.seen(size)
     threshold = config.metrics.unlikely_below if config.metrics else None
     return Explanation(
@@ -51,7 +56,18 @@ def explanation_of(
         weights=provenance,
         unlikely=threshold is not None and float(probabilities["main"].max()) < threshold,  # type: ignore[union-attr]
         channels={stage: channels(stage, result, seen, model) for stage in stages} if question.channels else None,
+        against_grids={stage: result[f"{stage} against"] for stage in stages} if layer_cam else None,
+        statements=speaker.statements(probabilities),
+        record={head: None if p is None else record(head, float(p.max()), config) for head, p in probabilities.items()},
     )
+
+
+def record(head: str, probability: float, config: ModelConfig) -> Record | None:
+    """How many answers with about this probability were right; None where it was not measured, or no answer had it."""
+    if config.metrics is None or config.metrics.records is None:
+        return None
+    measured, number = config.metrics.records[head], bin_of(probability)
+    return Record(measured.right[number], measured.of[number]) if measured.of[number] else None
 
 
 def channels(stage: str, result: PictureResult, seen: Box, model: GoogLeNet) -> tuple[Channel, ...]:

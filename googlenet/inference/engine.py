@@ -2,8 +2,9 @@
 
 A CPU runs the pass as it is. On a GPU, launching its thousand kernels takes several times as long as a small batch's computation.
 So the pass, still Captum's, is captured once in a CUDA graph for each batch size of `SIZES`, and replayed. The numbers are the
-same. A graph reads from fixed addresses on the device: pictures, and questions as numbers. Its results are one tensor, which is
-copied to the host at once.
+same. A graph reads from fixed addresses on the device: pictures, and questions as tensors. Its results are one tensor, which is
+copied to the host at once. Where a graph cannot be captured, or its first replay does not give what the pass gave, the engine
+says so once in the log and goes on without graphs.
 
 A GPU computes in float32, its convolutions with TF32, as torch does by default: bfloat16 gains little there and changes the maps.
 `bash benchmarks/gpu.sh` measures both choices: the rows "no graph" and "bfloat16".
@@ -12,7 +13,7 @@ A GPU computes in float32, its convolutions with TF32, as torch does by default:
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from googlenet.errors import UserError
 from googlenet.explanation import Question
-from googlenet.inference.gradcam import GradCamResult, as_tensor, one_pass
+from googlenet.inference.gradcam import Asked, GradCamResult, Parts, one_pass
 from googlenet.model.architecture import HEADS, STAGES
 from googlenet.model.network import GoogLeNet
 
@@ -33,6 +34,9 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 FIRST = (8, 1)
 """The batch sizes that are captured at the start, for one visitor and for a few. The others are captured at their first use."""
+
+ROUNDING = 1e-2
+"""The relative difference by which a graph's first replay may differ from the pass: TF32 keeps 10 bits, about 1e-3 in a layer."""
 
 LARGEST_ON_CPU = 8
 """The most pictures of one pass on a CPU. Larger passes delay every request in them; smaller ones cost more a picture."""
@@ -52,8 +56,8 @@ class PictureResult:
     layout: Layout
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
-        """`target` (), a head's logits (classes,), a stage's branch maps (4, H, W), and with channels `<stage> indices` (8,),
-        `<stage> shares` (8,) and `<stage> maps` (8, H, W), as `GradCamResult` describes them."""
+        """`target` (), a head's logits (classes,), a stage's branch maps (4, H, W), with LayerCAM `<stage> against` (4, H, W),
+        and with channels `<stage> indices` (8,), `<stage> shares` (8,) and `<stage> maps` (8, H, W): see `GradCamResult`."""
         where, shape = self.layout[name]
         return self.row[where].reshape(shape)
 
@@ -71,6 +75,7 @@ def pack(result: GradCamResult) -> tuple[Tensor, Layout]:
     named = {"target": result.targets}
     named |= {head: logits for head, logits in zip(HEADS, result.logits, strict=True) if logits is not None}
     named |= result.branch_maps
+    named |= {f"{stage} against": maps for stage, maps in result.against.items()}
     for stage, channels in result.channels.items():
         named |= {f"{stage} {name}": values for name, values in channels._asdict().items()}
     layout: Layout = {}
@@ -101,7 +106,7 @@ class Engine:
         self.heads = HEADS if model.aux1 is not None else HEADS[-1:]
         self.passes = 0
         """how many passes have run"""
-        self.plans: dict[tuple[int, tuple[str, ...], bool], Plan] = {}
+        self.plans: dict[tuple[int, Parts], Plan] = {}
         self.inputs: Inputs | None = None
 
     def warm_up(self) -> dict[str, tuple[int, int]]:
@@ -130,7 +135,7 @@ class Engine:
             try:
                 results += self.run(x[some], questions[some])
             except (torch.OutOfMemoryError, torch.AcceleratorError) as error:
-                if not any(isinstance(e, torch.OutOfMemoryError) for e in (error, error.__context__)):
+                if not is_out_of_memory(error):
                     raise lost(error) from None
                 self.halve(len(x[some]))
         return results
@@ -147,35 +152,46 @@ class Engine:
     def run(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]:
         """One pass over at most `largest` pictures."""
         self.passes += 1
-        heads = tuple(head for head in HEADS if any(q.head == head for q in questions))
-        channels = any(q.channels for q in questions)
-        asked = as_tensor(questions)
-        if self.graphs:
-            plan = self.plan(len(x), heads, channels)
+        parts = Parts.of(questions)
+        asked = Asked.of(questions, self.model.fc.out_features)
+        plan = self.plan(x, asked, parts) if self.graphs else None
+        if plan is not None:
             flat, layout = plan.replay(x, asked), plan.layout
         else:
             x = x.to(self.device, memory_format=torch.channels_last)
-            flat, layout = pack(one_pass(self.model, x, asked.to(self.device), heads, channels=channels))
+            flat, layout = pack(one_pass(self.model, x, asked.to(self.device), parts))
         host = flat.to("cpu", non_blocking=True)
         if self.device.type == "cuda":
             torch.cuda.current_stream(self.device).synchronize()
         return [PictureResult(row, layout) for row in host.numpy()]
 
-    def plan(self, n: int, heads: tuple[str, ...], channels: bool) -> Plan:
-        """The plan for n pictures, made at first use.
+    def plan(self, x: Tensor, asked: Asked, parts: Parts) -> Plan | None:
+        """The plan for so many pictures, made at first use. None where it cannot be made: then there are no graphs any more.
 
-        A batch size has two plans, for the main head alone and for all heads, which costs little more (`benchmarks.explain`).
+        A batch size has a plan for the main head alone and one for all heads, which costs little more (`benchmarks.explain`), and
+        each of them with and without channels and LayerCAM.
         """
-        key = next(size for size in SIZES if size >= n), heads if heads == HEADS[-1:] else self.heads, channels
-        plan = self.plans.get(key)
-        if plan is None:
+        parts = parts if parts.heads == HEADS[-1:] else parts._replace(heads=self.heads)
+        key = next(size for size in SIZES if size >= len(x)), parts
+        if key not in self.plans:
             if self.inputs is None:
-                self.inputs = Inputs.on(self.device, next(size for size in SIZES if size >= self.largest), self.size)
-            plan = self.plans[key] = Plan(self.model, self.inputs.first(key[0]), *key[1:])
+                most = next(size for size in SIZES if size >= self.largest)
+                self.inputs = Inputs.on(self.device, most, self.size, self.model.fc.out_features)
+            inputs = self.inputs.first(key[0])
+            inputs.take(x, asked)
+            try:
+                self.plans[key] = Plan(self.model, inputs, parts)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                logger.warning("The GPU cannot capture the pass; going on without CUDA graphs.", exc_info=error)
+                self.graphs, self.inputs = False, None
+                self.plans.clear()
+                return None
             if self.device.type == "cuda":
                 reserved = torch.cuda.memory_reserved(self.device) / 2**20
-                logger.info("Captured %d pictures, %s: %.0f MB of the GPU are in use.", key[0], "+".join(key[1]), reserved)
-        return plan
+                logger.info("Captured %d pictures, %s: %.0f MB of the GPU are in use.", key[0], "+".join(parts.heads), reserved)
+        return self.plans[key]
 
 
 class Inputs(NamedTuple):
@@ -183,65 +199,97 @@ class Inputs(NamedTuple):
 
     x: Tensor
     """(N, 3, S, S) float32, channels last"""
-    questions: Tensor
-    """(N, 6) int64, as `gradcam.as_tensor` makes them"""
+    asked: Asked
     pool: Any
     """the memory that all graphs share: one runs at a time, and its results are copied before the next"""
 
     @classmethod
-    def on(cls, device: torch.device, n: int, size: int) -> Inputs:
-        """Inputs for n pictures of `size` pixels a side."""
+    def on(cls, device: torch.device, n: int, size: int, classes: int) -> Inputs:
+        """Inputs for n pictures of `size` pixels a side and questions about so many classes."""
         x = torch.zeros(n, 3, size, size, device=device).to(memory_format=torch.channels_last)
-        questions = as_tensor([Question()] * n).to(device)
-        return cls(x, questions, torch.cuda.graph_pool_handle() if device.type == "cuda" else None)
+        asked = Asked.of([Question()] * n, classes).to(device)
+        return cls(x, asked, torch.cuda.graph_pool_handle() if device.type == "cuda" else None)
 
     def first(self, n: int) -> Inputs:
         """The first n pictures' part, at the same addresses."""
-        return Inputs(self.x[:n], self.questions[:n], self.pool)
+        return Inputs(self.x[:n], Asked(self.asked.numbers[:n], self.asked.classes[:n]), self.pool)
+
+    def take(self, x: Tensor, asked: Asked) -> None:
+        """Copy pictures and their questions to the first places."""
+        for place, values in zip((self.x, *self.asked), (x, *asked), strict=True):
+            if place.is_cuda:
+                place[: len(values)].copy_(values.pin_memory(), non_blocking=True)
+            else:
+                place[: len(values)] = values
 
 
 class Plan:
-    """The pass for one batch size and set of heads, from inputs at fixed addresses to one tensor of results."""
+    """The pass for one batch size and set of parts, from inputs at fixed addresses to one tensor of results."""
 
-    def __init__(self, model: GoogLeNet, inputs: Inputs, heads: tuple[str, ...], channels: bool) -> None:
-        self.model, self.inputs, self.heads, self.channels = model, inputs, heads, channels
-        self.graph: torch.cuda.CUDAGraph | None = None
-        if inputs.x.device.type == "cuda":
-            self.capture()
-        else:
-            self.flat, self.layout = self.compute()
+    def __init__(self, model: GoogLeNet, inputs: Inputs, parts: Parts) -> None:
+        """Run the pass on what the inputs hold, capture it, and compare its first replay with the pass.
+
+        Raises:
+            RuntimeError: the replay differs from the pass, or whatever the capture raises.
+        """
+        self.model, self.inputs, self.parts = model, inputs, parts
+        plain, self.layout = self.warm_up()
+        self.flat = plain
+        self.repeat = self.capture()
+        self.repeat()
+        self.compare(plain)
 
     def compute(self) -> tuple[Tensor, Layout]:
         """Run the pass on the inputs."""
-        return pack(one_pass(self.model, self.inputs.x, self.inputs.questions, self.heads, channels=self.channels))
+        return pack(one_pass(self.model, self.inputs.x, self.inputs.asked, self.parts))
 
-    def capture(self) -> None:
-        """Capture the pass. It first runs three times: cuDNN then chooses its kernels, and a lack of memory raises."""
+    def recompute(self) -> None:
+        """Run the pass again, in place of a graph."""
+        self.flat, _ = self.compute()
+
+    def warm_up(self) -> tuple[Tensor, Layout]:
+        """Run the pass; on a GPU three times: cuDNN then chooses its kernels, and a lack of memory raises."""
+        if not self.inputs.x.is_cuda:
+            return self.compute()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side), fastest_kernels():
             for _ in range(3):
-                self.compute()
+                flat, layout = self.compute()
         side.synchronize()
+        return flat, layout
+
+    def capture(self) -> Callable[[], None]:
+        """Capture the pass. Returns its replay, which leaves the results in `flat`; on a CPU, `recompute`."""
+        if not self.inputs.x.is_cuda:
+            return self.recompute
         torch.cuda.empty_cache()  # the graph has memory of its own: free that of the three passes
         graph = torch.cuda.CUDAGraph()
+        side = torch.cuda.Stream()
         # thread_local: other threads may prepare pictures or load other weights to this GPU at the same time
         recording = torch.cuda.graph(graph, pool=self.inputs.pool, stream=side, capture_error_mode="thread_local")
         with fastest_kernels(), recording:
-            self.flat, self.layout = self.compute()
-        self.graph = graph
-
-    def replay(self, x: Tensor, questions: Tensor) -> Tensor:
-        """Results (n, numbers) for n pictures, at most the plan's size. They are valid until the next replay of any plan."""
-        n, inputs = len(x), self.inputs
-        if self.graph is None:
-            inputs.x[:n], inputs.questions[:n] = x, questions
             self.flat, _ = self.compute()
-        else:
-            inputs.x[:n].copy_(x.pin_memory(), non_blocking=True)
-            inputs.questions[:n].copy_(questions.pin_memory(), non_blocking=True)
-            self.graph.replay()
-        return self.flat[:n]
+        return graph.replay  # it keeps the graph
+
+    def compare(self, plain: Tensor) -> None:
+        """Raise RuntimeError where the logits and maps of the replay differ from the pass's by more than `ROUNDING`."""
+        columns = [where for name, (where, _) in self.layout.items() if name in (*HEADS, *STAGES)]
+        wanted, found = (torch.cat([flat[:, where] for where in columns], dim=1) for flat in (plain, self.flat))
+        difference = float((found - wanted).norm() / wanted.norm())
+        if not difference <= ROUNDING:  # so written, since it may be NaN
+            raise RuntimeError(f"a graph's results differ from the pass's: |a − b| / |b| is {difference:.1e}")
+
+    def replay(self, x: Tensor, asked: Asked) -> Tensor:
+        """Results (n, numbers) for n pictures, at most the plan's size. They are valid until the next replay of any plan."""
+        self.inputs.take(x, asked)
+        self.repeat()
+        return self.flat[: len(x)]
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """A capture that memory ended fails once more when it is closed: the first error is then the second's context."""
+    return any(isinstance(each, torch.OutOfMemoryError) for each in (error, error.__context__))
 
 
 def lost(error: RuntimeError) -> UserError:

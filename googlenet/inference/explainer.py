@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,8 +15,11 @@ from torch import Tensor
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.config import ModelConfig
 from googlenet.concurrency.threads import in_order, threads
-from googlenet.explanation import Cell, Explanation, Question
+from googlenet.errors import QuestionError
+from googlenet.explanation import GRAD_CAM, Cell, Explanation, Group, Question
+from googlenet.explanation.groups import find_group
 from googlenet.explanation.labels import Labels
+from googlenet.explanation.statements import Speaker
 from googlenet.inference.answer import explanation_of
 from googlenet.inference.device import half_precision, lanes, pick_device
 from googlenet.inference.engine import Engine
@@ -55,6 +59,8 @@ class Explainer:
         self.folder = loaded.folder
         """the folder of the weights on this disk"""
         self.classes = Labels(loaded.config.labels)
+        metrics = loaded.config.metrics
+        self.speaker = Speaker(loaded.config.labels, metrics.statement_threshold if metrics else None)
         self.model = loaded.model.for_inference()
         where = pick_device(device)
         if bfloat16 is None:
@@ -108,7 +114,7 @@ class Explainer:
         """Resize, crop and normalise a picture as the weights require.
 
         Args:
-            image: a PIL image, the path of a file, or a file's bytes.
+            image: a PIL image, a file's path, its bytes or the open file, or an array (`googlenet.pictures.images.open_image`).
 
         Returns:
             Tensor: the network's input (1, 3, S, S) float32. S is `config.preprocess.crop`, in pixels.
@@ -133,18 +139,20 @@ class Explainer:
         image: ImageSource,
         *,
         head: str = "main",
-        target: str | int | None = None,
-        contrast: str | int | None = None,
+        target: str | int | Group | None = None,
+        contrast: str | int | Group | None = None,
+        method: str = GRAD_CAM,
         channels: bool = False,
         cell: tuple[str, int, int] | None = None,
     ) -> Explanation:
         """Explain one picture.
 
         Args:
-            image: a PIL image, the path of a file, or a file's bytes.
+            image: a PIL image, a file's path, its bytes or the open file, or an array (`googlenet.pictures.images.open_image`).
             head: the classifier to explain: `main`, `aux2` or `aux1`.
-            target: a class, by label or index; the head's top class by default.
-            contrast: a class, by label or index: explain the lead of the target's logit over this class's.
+            target: a class, by label or index, or a group of classes, by name ("dog", "a dog"); the head's top class by default.
+            contrast: a class or group: explain the lead of the target's score over its score.
+            method: `grad-cam` or `layer-cam`, which is sharper at early stages.
             channels: also name the strongest channels of each stage.
             cell: (stage, row, column): also name the strongest channels; those of this stage by their part of this cell.
 
@@ -153,9 +161,10 @@ class Explainer:
 
         Raises:
             PictureError: the picture cannot be read.
-            QuestionError: these weights have no such head or class, or the stage no such cell.
+            QuestionError: these weights have no such head, class or group, or the stage no such cell.
 
-        Source: Selvaraju et al., "Grad-CAM", 2017; Zhang et al., "Finer-CAM", 2025, for the contrast.
+        Source: Selvaraju et al., "Grad-CAM", 2017; Jiang et al., "LayerCAM", 2021; Zhang et al., "Finer-CAM", 2025, for the
+        contrast.
 
         Example:
             >>> from PIL import Image
@@ -166,41 +175,49 @@ class Explainer:
             (3, ['3a', '3b', '4a', '4b', '4c', '4d'])
             >>> explanation.maps["4c"].shape
             (240, 320)
+            >>> explanation = explainer.explain(Image.new("RGB", (320, 240)), target="dog", contrast="cat", method="layer-cam")
+            >>> len(explanation.question.target.indices), explanation.grids["3a"].min() >= 0
+            (118, True)
         """
-        question = self.question(head, target, contrast, channels=channels, cell=cell)
-        image = open_image(image)
-        return self.explain_prepared(self.prepare([image]), [image.size], [question])[0]
+        question = self.question(head, target, contrast, method=method, channels=channels, cell=cell)
+        opened = open_image(image)
+        (explanation,) = self.explain_prepared(self.prepare([opened]), [opened.size], [question])
+        # an open file gives its bytes only once
+        return replace(explanation, picture=opened if hasattr(image, "read") else image)
 
     def question(
         self,
         head: str = "main",
-        target: str | int | None = None,
-        contrast: str | int | None = None,
+        target: str | int | Group | None = None,
+        contrast: str | int | Group | None = None,
         *,
+        method: str = GRAD_CAM,
         channels: bool = False,
         cell: tuple[str, int, int] | None = None,
     ) -> Question:
         """Make a question from names, and check it. The arguments are those of `explain`.
 
         Returns:
-            Question: with classes as indices, for `explain_batch`, `explain_prepared` and `googlenet.examine`.
+            Question: with classes as indices and groups as `Group`, for `explain_batch`, `explain_prepared`, `googlenet.examine`.
 
         Raises:
-            QuestionError: these weights have no such head or class, the stage has no such cell, or a class is its own contrast.
+            QuestionError: these weights have no such head, class or group, the stage has no such cell, or a class is its own
+                contrast.
 
         Example:
             >>> from googlenet import Explainer
             >>> explainer = Explainer.from_pretrained("weights", device="cpu")
-            >>> question = explainer.question("aux2", "lion", "cougar")
-            >>> question.head, question.target, question.contrast
-            ('aux2', 291, 286)
+            >>> question = explainer.question("aux2", "lion", "a dog")
+            >>> question.head, question.target, question.contrast.name
+            ('aux2', 291, 'dog')
         """
         question = Question(
             head,
-            None if target in (None, "") else self.find_class(target),
-            None if contrast in (None, "") else self.find_class(contrast),
+            None if target in (None, "") else self.find(target),
+            None if contrast in (None, "") else self.find(contrast),
             channels or cell is not None,
             None if cell is None else Cell(*cell),
+            method,
         )
         self.check(question)
         return question
@@ -212,9 +229,20 @@ class Explainer:
     check_stage = staticmethod(check_stage)
     """Raises QuestionError for a stage that the head does not see."""
 
-    def find_class(self, name: str | int) -> int:
-        """A label or an index → index. Raises QuestionError where no class or several have the name (`Labels.find`)."""
-        return self.classes.find(name)
+    def find(self, name: str | int | Group) -> int | Group:
+        """What a person names: a label, else an index, else a group, in English or Korean.
+
+        Raises QuestionError where no class or group or several classes have the name (`Labels.find`).
+        """
+        if isinstance(name, Group):
+            return name
+        try:
+            return self.classes.find(name)
+        except QuestionError:
+            group = find_group(name, self.speaker.groups) if isinstance(name, str) else None
+            if group is None:
+                raise
+            return group
 
     def explain_batch(self, images: Sequence[Image.Image], questions: Sequence[Question]) -> list[Explanation]:
         """Explain many pictures, in as few passes as possible. The next pass's pictures are prepared while the model runs.
@@ -261,7 +289,7 @@ class Explainer:
             self.check(question)
         results = self.passes.run(x, questions)
         return [
-            explanation_of(result, size, question, self.model, self.config, self.provenance)
+            explanation_of(result, size, question, self.model, self.config, self.provenance, self.speaker)
             for result, size, question in zip(results, sizes, questions, strict=True)
         ]
 

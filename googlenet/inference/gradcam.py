@@ -1,8 +1,14 @@
-"""Grad-CAM for all nine Inception stages and their four branches, in one forward and one backward pass, on Captum.
+"""Grad-CAM and LayerCAM for all nine Inception stages and their four branches, in one forward and one backward pass, on Captum.
 
-Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks", 2017. For head h, class c and stage s with activation
-A (K×H×W): α_k is the mean over positions of ∂y_c/∂A_k, the map is Σ_k α_k A_k, signed and in logit units. A stage's output is
+Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks", 2017. For head h, score y and stage s with activation
+A (K×H×W): α_k is the mean over positions of ∂y/∂A_k, the map is Σ_k α_k A_k, signed and in logit units. A stage's output is
 the concatenation of its four branches, so the sum over one branch's channels is that branch's part of the map, exactly.
+
+Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", 2021. The map is Σ_k ReLU(∂y/∂A_k) ⊙ A_k.
+The evidence against is a map of its own, Σ_k ReLU(−∂y/∂A_k) ⊙ A_k: in one cell some channels speak for the class and others
+against it. Both are sums over channels, so branches and channels are exact parts of them, too.
+
+The score y is a class's logit, or the logsumexp of a group's logits: the logit of "one of these classes".
 """
 
 from __future__ import annotations
@@ -11,14 +17,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from captum.attr import LayerGradientXActivation
 from torch import Tensor
 
-from googlenet.explanation import Question
+from googlenet.explanation import METHODS, Question, classes_of
 from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet, HeadLogits
 
+LAYER_CAM = "layer-cam"
 FOR, AGAINST = 5, 3
 """How many channels of a stage are named: with the most evidence for the class, and with the most against it."""
 
@@ -31,7 +39,8 @@ class ChannelMaps(NamedTuple):
     shares: Tensor
     """(N, FOR + AGAINST) float32 in −1…1: shares of the evidence. A wrong sign: the stage has no more such channels"""
     maps: Tensor
-    """(N, FOR + AGAINST, H, W) float32, signed, in logit units: α_k A_k"""
+    """(N, FOR + AGAINST, H, W) float32, signed, in logit units: α_k A_k; of LayerCAM the channel's part of the map, or of the
+    evidence against, times −1"""
 
 
 class GradCamResult(NamedTuple):
@@ -40,19 +49,65 @@ class GradCamResult(NamedTuple):
     logits: HeadLogits
     """(N, classes) float32 of each head, detached"""
     targets: Tensor
-    """(N,) int64: the asked classes; the head's top class where a question names none"""
+    """(N,) int64: the asked classes; a group's most probable class; the head's top class where a question names none"""
     branch_maps: dict[str, Tensor]
-    """stage → (N, 4, H, W) float32, signed, in logit units, in the order of `BRANCHES`, for the stages that the deepest asked
-    head sees. A stage behind an image's own head is zero for that image."""
+    """stage → (N, 4, H, W) float32, in logit units, in the order of `BRANCHES`, for the stages that the deepest asked head sees:
+    signed for Grad-CAM, ≥ 0 for LayerCAM. A stage behind an image's own head is zero for that image."""
+    against: dict[str, Tensor]
+    """stage → (N, 4, H, W) float32 ≥ 0: LayerCAM's evidence against the class, 0 for Grad-CAM; empty where no question asks for
+    LayerCAM"""
     channels: dict[str, ChannelMaps]
     """stage → its strongest channels; empty where no question asks for them"""
+
+
+class Asked(NamedTuple):
+    """Questions as tensors, which a CUDA graph can read at fixed addresses."""
+
+    numbers: Tensor
+    """(N, 5) int64: head in `HEADS`, method in `METHODS`, and the cell's stage in `STAGES`, row, column; −1 for None"""
+    classes: Tensor
+    """(N, 2, classes) bool: the target's classes and the contrast's. None for the head's top class, or for no contrast"""
+
+    @classmethod
+    def of(cls, questions: Sequence[Question], classes: int) -> Asked:
+        """Questions about so many classes → tensors on the CPU."""
+        numbers = []
+        masks = np.zeros((len(questions), 2, classes), np.bool_)
+        for mask, q in zip(masks, questions, strict=True):
+            cell = (-1, -1, -1) if q.cell is None else (STAGES.index(q.cell.stage), q.cell.row, q.cell.column)
+            numbers.append((HEADS.index(q.head), METHODS.index(q.method), *cell))
+            for own, asked in zip(mask, (q.target, q.contrast), strict=True):
+                own[list(classes_of(asked))] = True
+        return cls(torch.tensor(numbers, dtype=torch.int64).reshape(-1, 5), torch.from_numpy(masks))
+
+    def to(self, device: torch.device) -> Asked:
+        """The same on another device."""
+        return Asked(self.numbers.to(device), self.classes.to(device))
+
+
+class Parts(NamedTuple):
+    """What a pass computes besides the logits and the main maps. Each part costs its share of the pass."""
+
+    heads: tuple[str, ...]
+    """the heads that the questions name, in order of depth"""
+    channels: bool
+    """whether to find the strongest channels"""
+    layer_cam: bool
+    """whether a question asks for LayerCAM"""
+
+    @classmethod
+    def of(cls, questions: Sequence[Question]) -> Parts:
+        """Those that these questions need."""
+        heads = tuple(head for head in HEADS if any(q.head == head for q in questions))
+        return cls(heads, any(q.channels for q in questions), any(q.method == LAYER_CAM for q in questions))
 
 
 def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> GradCamResult:
     """Answer one question for each image of a batch, in one forward and one backward pass for all.
 
     For head h, class c and stage s with activation A (K×H×W): α_k = 1/(H·W) Σ_ij ∂y_c/∂A_kij, map_ij = Σ_k α_k A_kij. With a
-    contrast d, y_c − y_d stands for y_c.
+    contrast d, y_c − y_d stands for y_c. A group's y is the logsumexp of its classes' logits. For LayerCAM,
+    map_ij = Σ_k ReLU(∂y_c/∂A_kij) A_kij.
 
     It does not work under `torch.inference_mode`. Only one call at a time may use a model, since hooks on a module see every
     input that runs through it. `googlenet.Explainer` ensures this.
@@ -66,7 +121,8 @@ def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> Grad
     Returns:
         GradCamResult: logits, classes and signed maps, on the model's device.
 
-    Source: Selvaraju et al., "Grad-CAM", 2017, equations 1 and 2, without the ReLU.
+    Source: Selvaraju et al., "Grad-CAM", 2017, equations 1 and 2, without the ReLU; Jiang et al., "LayerCAM", 2021, equations 5
+    and 6.
 
     Example:
         >>> import torch
@@ -76,61 +132,71 @@ def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> Grad
         >>> result.branch_maps["4c"].shape
         torch.Size([2, 4, 6, 6])
     """
-    heads = tuple(head for head in HEADS if any(q.head == head for q in questions))
-    if model.aux1 is None and heads != ("main",):
+    parts = Parts.of(questions)
+    if model.aux1 is None and parts.heads != ("main",):
         raise ValueError("This model has no auxiliary heads.")
-    return one_pass(model, x, as_tensor(questions).to(x.device), heads, channels=any(q.channels for q in questions))
+    return one_pass(model, x, Asked.of(questions, model.fc.out_features).to(x.device), parts)
 
 
-def as_tensor(questions: Sequence[Question]) -> Tensor:
-    """Questions → (N, 6) int64: head in `HEADS`, target, contrast, and the cell's stage in `STAGES`, row, column; −1 for None."""
-    rows = []
-    for q in questions:
-        cell = (-1, -1, -1) if q.cell is None else (STAGES.index(q.cell.stage), q.cell.row, q.cell.column)
-        rows.append((HEADS.index(q.head), -1 if q.target is None else q.target, -1 if q.contrast is None else q.contrast, *cell))
-    return torch.tensor(rows, dtype=torch.int64)
-
-
-def one_pass(model: GoogLeNet, x: Tensor, questions: Tensor, heads: tuple[str, ...], *, channels: bool) -> GradCamResult:
-    """`grad_cam` with its questions as a tensor, without synchronisation with the device, so that a CUDA graph can capture it.
+def one_pass(model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts) -> GradCamResult:
+    """`grad_cam` with its questions as tensors, without synchronisation with the device, so that a CUDA graph can capture it.
 
     Args:
         model: as for `grad_cam`.
         x: as for `grad_cam`.
-        questions: (N, 6) int64 on the model's device (`as_tensor`).
-        heads: all heads that the questions name, in order of depth. Each costs its part of the backward pass.
-        channels: whether to find the strongest channels.
+        asked: the questions, on the model's device.
+        parts: at least those that the questions need.
     """
-    head, target, contrast, *cell = questions.unbind(1)
+    head, method, *cell = asked.numbers.unbind(1)
+    layer_cam = method == METHODS.index(LAYER_CAM)
     seen: dict[str, Tensor] = {}
     activations: dict[str, Tensor] = {}
 
     def score(x: Tensor) -> Tensor:
         """The asked quantity of each image, (N,)."""
-        logits = forward(model, x, heads, activations)
+        logits = forward(model, x, parts.heads, activations)
         present = {name: value for name, value in zip(HEADS, logits, strict=True) if value is not None}
         seen.update({name: value.detach().float() for name, value in present.items()})
         place = head - len(HEADS) + len(present)  # a model without auxiliary heads has only the main one
         own = torch.stack(list(present.values()))[place, torch.arange(len(x), device=x.device)]  # (N, classes)
-        targets = torch.where(target < 0, own.argmax(dim=1), target)
-        seen["targets"] = targets
-        y, rival = (own.gather(1, index[:, None]).squeeze(1) for index in (targets, contrast.clamp(min=0)))
-        return y - rival * (contrast >= 0)
+        target, contrast = asked.classes.unbind(1)
+        seen["targets"] = among(own.detach(), target).argmax(dim=1)
+        target = target.scatter(1, seen["targets"][:, None], True)
+        lead = among(own, contrast).logsumexp(dim=1) * contrast.any(dim=1)
+        return among(own, target).logsumexp(dim=1) - lead
 
-    stages = STAGES_BEFORE[heads[-1]]
+    stages = STAGES_BEFORE[parts.heads[-1]]
     layers = [model.stage(stage) for stage in stages]
     gradients = LayerGradientXActivation(score, layers, multiply_by_inputs=False).attribute(x)
-    maps, strongest = {}, {}
+    maps, against, strongest = {}, {}, {}
     for stage, gradient in zip(stages, gradients, strict=True):
-        height, width = gradient.shape[2:]
+        size = gradient.shape[2:]
+        splits = model.stage(stage).splits
+        cells = cells_of(activations[stage])
         alpha = gradient.mean(dim=(2, 3), dtype=torch.float32)  # (N, K)
-        cells = activations[stage].flatten(2).transpose(1, 2).float()  # (N, H·W, K): a view where x is float32 and channels last
-        maps[stage] = branch_maps(cells, alpha, model.stage(stage).splits).unflatten(2, (height, width))
-        if channels:
-            position = torch.where(cell[0] == STAGES.index(stage), cell[1] * width + cell[2], -1)
-            found = strongest_channels(cells, alpha, position)
-            strongest[stage] = found._replace(maps=found.maps.unflatten(2, (height, width)))
-    return GradCamResult(HeadLogits(seen.get("aux1"), seen.get("aux2"), seen["main"]), seen["targets"], maps, strongest)
+        maps[stage] = branch_maps(cells, alpha, splits).unflatten(2, size)
+        evidence = None
+        if parts.layer_cam:
+            evidence = Evidence.of(cells, cells_of(gradient), layer_cam)
+            pro, contra = (branch_sums(part, splits).unflatten(2, size) for part in (evidence.pro, evidence.contra))
+            chosen = layer_cam[:, None, None, None]
+            maps[stage], against[stage] = torch.where(chosen, pro, maps[stage]), contra * chosen
+        if parts.channels:
+            position = torch.where(cell[0] == STAGES.index(stage), cell[1] * size[1] + cell[2], -1)
+            found = strongest_channels(cells, alpha, position, evidence)
+            strongest[stage] = found._replace(maps=found.maps.unflatten(2, size))
+    logits = HeadLogits(seen.get("aux1"), seen.get("aux2"), seen["main"])
+    return GradCamResult(logits, seen["targets"], maps, against, strongest)
+
+
+def among(logits: Tensor, classes: Tensor) -> Tensor:
+    """Logits (N, classes), −∞ outside each row's classes (N, classes) bool; all of them where a row names none."""
+    return logits.masked_fill(~classes & classes.any(dim=1, keepdim=True), -torch.inf)
+
+
+def cells_of(values: Tensor) -> Tensor:
+    """(N, K, H, W) → (N, H·W, K) float32: a view where it is float32 and channels last."""
+    return values.flatten(2).transpose(1, 2).float()
 
 
 def forward(model: GoogLeNet, x: Tensor, heads: Sequence[str], activations: dict[str, Tensor]) -> HeadLogits:
@@ -159,6 +225,11 @@ def branch_maps(cells: Tensor, alpha: Tensor, splits: tuple[int, ...]) -> Tensor
     return (alpha[:, None] * channels_of(splits, alpha.device)) @ cells.transpose(1, 2)
 
 
+def branch_sums(parts: Tensor, splits: tuple[int, ...]) -> Tensor:
+    """Parts (N, H·W, K) of a map → the sums over each branch's channels (N, 4, H·W) float32."""
+    return channels_of(splits, parts.device) @ parts.transpose(1, 2)
+
+
 @cache
 def channels_of(splits: tuple[int, ...], device: torch.device) -> Tensor:
     """(4, K): 1 where a channel belongs to a branch."""
@@ -166,22 +237,58 @@ def channels_of(splits: tuple[int, ...], device: torch.device) -> Tensor:
     return torch.nn.functional.one_hot(branch, 4).T.float().contiguous().to(device)
 
 
-def strongest_channels(cells: Tensor, alpha: Tensor, position: Tensor) -> ChannelMaps:
-    """Find the channels with the largest and the smallest sum in the stage's map.
+class Evidence(NamedTuple):
+    """Every channel's part of LayerCAM's two maps for one stage, (N, H·W, K) float32 ≥ 0."""
+
+    pro: Tensor
+    """ReLU(∂y/∂A_k) ⊙ A_k"""
+    contra: Tensor
+    """ReLU(−∂y/∂A_k) ⊙ A_k"""
+    asked: Tensor
+    """(N,) bool: which images' questions ask for LayerCAM"""
+
+    @classmethod
+    def of(cls, cells: Tensor, gradient: Tensor, asked: Tensor) -> Evidence:
+        """From activation and gradient, (N, H·W, K) each."""
+        return cls(gradient.clamp(min=0) * cells, (-gradient).clamp(min=0) * cells, asked)
+
+
+def strongest_channels(cells: Tensor, alpha: Tensor, position: Tensor, evidence: Evidence | None) -> ChannelMaps:
+    """Find the channels that speak most for the class, and those that speak most against it.
+
+    Grad-CAM ranks them by the largest and the smallest sum in the stage's map, LayerCAM by their sums in its two maps.
 
     Args:
         cells: the activation (N, H·W, K).
         alpha: (N, K).
         position: (N,) int64: rank by this cell; by the sum over all cells where it is −1.
+        evidence: LayerCAM's; None where no question asks for it.
 
     Returns:
         ChannelMaps: with maps (N, FOR + AGAINST, H·W).
     """
     images = torch.arange(len(cells), device=cells.device)
-    inside = cells[images, position.clamp(min=0)]  # (N, K)
-    parts = alpha * torch.where(position[:, None] < 0, cells.sum(dim=1), inside)
-    most, least = parts.topk(FOR, dim=1), parts.topk(AGAINST, dim=1, largest=False)
+
+    def sums(values: Tensor) -> Tensor:
+        """(N, H·W, K) → (N, K): in the asked cell, or over all."""
+        return torch.where(position[:, None] < 0, values.sum(dim=1), values[images, position.clamp(min=0)])
+
+    high = low = alpha * sums(cells)
+    total = high.abs().sum(dim=1, keepdim=True)
+    if evidence is not None:
+        layer_cam, pro, contra = evidence.asked[:, None], sums(evidence.pro), sums(evidence.contra)
+        high, low = torch.where(layer_cam, pro, high), torch.where(layer_cam, -contra, low)
+        total = torch.where(layer_cam, (pro + contra).sum(dim=1, keepdim=True), total)
+    most, least = high.topk(FOR, dim=1), low.topk(AGAINST, dim=1, largest=False)
     indices = torch.cat((most.indices, least.indices), dim=1)
-    shares = torch.cat((most.values, least.values), dim=1) / parts.abs().sum(dim=1, keepdim=True).clamp(min=1e-30)
-    own = cells.gather(2, indices[:, None].expand(-1, cells.shape[1], -1))  # (N, H·W, FOR + AGAINST)
-    return ChannelMaps(indices, shares, (own * alpha.gather(1, indices)[:, None]).transpose(1, 2))
+    shares = torch.cat((most.values, least.values), dim=1) / total.clamp(min=1e-30)
+
+    def own(values: Tensor, channels: Tensor) -> Tensor:
+        """(N, H·W, K) → (N, H·W, channels)."""
+        return values.gather(2, channels[:, None].expand(-1, values.shape[1], -1))
+
+    maps = own(cells, indices) * alpha.gather(1, indices)[:, None]
+    if evidence is not None:
+        signed = torch.cat((own(evidence.pro, most.indices), -own(evidence.contra, least.indices)), dim=2)
+        maps = torch.where(evidence.asked[:, None, None], signed, maps)
+    return ChannelMaps(indices, shares, maps.transpose(1, 2))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from googlenet.checkpoints.config import ModelConfig
 from googlenet.errors import QuestionError
-from googlenet.explanation import Cell, Question
+from googlenet.explanation import METHODS, Cell, Group, Question, classes_of
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
 
 
@@ -31,13 +31,16 @@ def check_question(question: Question, config: ModelConfig, source: str, grid_si
         )
     if question.cell is not None:
         check_cell(question.head, question.cell, grid_sizes)
-    for index in (question.target, question.contrast):
-        if index is not None and not 0 <= index < len(config.labels):
+    if question.method not in METHODS:
+        raise QuestionError("There is no method {method}; choose grad-cam or layer-cam.", method=repr(question.method))
+    target, contrast = classes_of(question.target), classes_of(question.contrast)
+    for index in (*target, *contrast):
+        if not 0 <= index < len(config.labels):
             raise IndexError(f"class {index} of {len(config.labels)}")
-    if question.target is not None and question.target == question.contrast:
+    if target and set(target) == set(contrast):
         raise QuestionError(
             "The class and its contrast are both {label}; name two different classes, or no contrast.",
-            label=config.labels[question.target],
+            label=question.target.name if isinstance(question.target, Group) else config.labels[target[0]],
         )
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import IO, Annotated, Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
 from googlenet.errors import PictureError
 from googlenet.pictures.frame import Box
-from googlenet.pictures.headers import read_header
+from googlenet.pictures.headers import MAX_BYTES, read_header
 from googlenet.pictures.pixels import decode, is_rgb, read_file, rgb_pixels
 from googlenet.pictures.tags import exif_orientation
 
-ImageSource = Image.Image | bytes | str | Path
+ImageSource = Image.Image | bytes | str | Path | IO[bytes] | NDArray[Any]
 Pixels = Annotated[int, Field(ge=32, le=1024)]
 Mean = Annotated[float, Field(ge=0, le=1)]
 Deviation = Annotated[float, Field(ge=1e-4, le=1)]
@@ -31,20 +32,46 @@ def open_image(source: ImageSource) -> Image.Image:
     files from strangers, `googlenet.pictures.decoding.open_bounded` also bounds time and memory.
 
     Args:
-        source: a PIL image, a file's path, or a file's bytes.
+        source: a PIL image, a file's path, a file's bytes, a file that is open for reading bytes, or an array (H, W, 3) of RGB:
+            uint8 in 0…255, or float in 0…1.
 
     Returns:
         A picture of mode RGB, of the size that it has in its file.
 
     Raises:
-        PictureError: a missing file, more than 20 MB, more than 50 megapixels by the header, or not a picture of
-            `googlenet.pictures.headers.FORMATS`.
+        PictureError: a missing file, more than 20 MB, more than 50 megapixels by the header, not a picture of
+            `googlenet.pictures.headers.FORMATS`, or an array of another shape or range.
     """
     if isinstance(source, Image.Image):
         return upright_rgb(source)
-    name = "The picture" if isinstance(source, bytes) else str(source)
-    data = source if isinstance(source, bytes) else read_file(Path(source))
-    return decode(read_header(data, name), name).image
+    if isinstance(source, np.ndarray):
+        return array_image(source)
+    if isinstance(source, str | Path):
+        return decode(read_header(read_file(Path(source)), str(source)), str(source)).image
+    data = source if isinstance(source, bytes) else read_open_file(source)
+    return decode(read_header(data, "The picture"), "The picture").image
+
+
+def array_image(array: NDArray[Any]) -> Image.Image:
+    """An array as a picture. Raises PictureError for one that is not RGB."""
+    shaped = array.ndim == 3 and array.shape[2] == 3 and array.size > 0
+    if shaped and array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1:  # both are false for NaN
+        array = (array * 255).round().astype(np.uint8)
+    if not shaped or array.dtype != np.uint8:
+        raise PictureError("An array must be height × width × 3, RGB as uint8 or as float in 0…1.")
+    return Image.fromarray(array)
+
+
+def read_open_file(source: object) -> bytes:
+    """The bytes of an open file, from where it stands. Raises PictureError."""
+    read = getattr(source, "read", None)
+    data = read(MAX_BYTES + 1) if callable(read) else None
+    if not isinstance(data, bytes):
+        raise PictureError(
+            "{kind} is no picture; give a PIL image, a path, bytes, a file open in mode rb, or an array.",
+            kind=type(source).__name__,
+        )
+    return data
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from googlenet.concurrency.threads import in_order, threads
-from googlenet.explanation import Explanation, Group, Question
+from googlenet.explanation import Explanation, Group, Question, classes_of
 from googlenet.explanation.verdict import Trust
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
 from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import ImageSource, open_image
-from googlenet.probes.cover import fill, light, probability
+from googlenet.probes.cover import fill, light
 
 STEPS = 20
 """Steps of a deletion or insertion curve."""
@@ -44,8 +44,8 @@ def examine(
 
     Args:
         explainer: answers the questions. Other threads' passes may run between the batches.
-        image: a PIL image, the path of a file, or a file's bytes.
-        question: head, class, contrast (`Explainer.question`).
+        image: as for `Explainer.explain`.
+        question: head, class or group, contrast, method (`Explainer.question`).
         stages: those to test; by default the last one that the head sees.
         progress: called with the share of the work that is done, 0…1.
 
@@ -73,6 +73,7 @@ def examine(
     image = open_image(image)
     x = explainer.prepare([image])
     (explanation,) = explainer.explain_prepared(x, [image.size], [question])
+    explanation = replace(explanation, picture=image)
     return examine_prepared(explainer, x, explanation, stages, progress)
 
 
@@ -128,14 +129,15 @@ def curves(
     Args:
         explainer: classifies the pictures.
         x: (1, 3, S, S) float32.
-        target: class index or group.
+        target: the class, as an index, or the group.
         orders: (M, S, S) int64, M orders of the pixels (`order`).
         steps: of a curve.
         progress: called with the share of the work that is done, 0…1.
 
     Returns:
-        head → deletion and insertion, (M, steps + 1) each: the class's probability from nothing to everything hidden (shown).
+        head → deletion and insertion, (M, steps + 1) each: the probability from nothing to everything hidden (shown).
     """
+    classes = list(classes_of(target))
     side, count = x.shape[-1], len(orders)
     counts = torch.linspace(0, side * side, steps + 1).round()[1:-1]
     first = (orders[:, None] < counts[None, :, None, None]).flatten(0, 1)  # (M · (steps − 1), S, S)
@@ -146,7 +148,7 @@ def curves(
         asked = in_order(pool, lambda some: explainer.probabilities(fill(x, some)), batches, ahead=lanes)
         for number, probabilities in enumerate(asked, 1):
             for head, p in probabilities.items():
-                found.setdefault(head, []).append(probability(p, target))
+                found.setdefault(head, []).append(p[:, classes].sum(axis=1))
             progress(number / len(batches))
 
     def taken_apart(parts: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
