@@ -20,6 +20,7 @@ from googlenet.checkpoints.source import parse_repository
 from googlenet.errors import UserError, WeightsError
 from googlenet.explanation import Explanation, Question
 from googlenet.explanation.classes import imagenet_classes
+from googlenet.explanation.groups import groups_of
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, receptive_fields
 from googlenet.pictures.pixels import Picture
@@ -118,7 +119,7 @@ def described(explainer: Explainer, chosen: str | None) -> dict[str, Any]:
         "dataset": metrics and metrics.dataset,
         "top1": {head: share for head in HEADS if metrics and (share := metrics.top1.get(head)) and math.isfinite(share)},
         "labels": explainer.labels,
-        "words": group_words(explainer.labels),
+        "words": search_words(explainer.labels),
         "trust": known_trust(explainer.config.trust),
         "aux": explainer.config.architecture.aux_heads,
         "side": explainer.config.preprocess.crop,
@@ -126,10 +127,14 @@ def described(explainer: Explainer, chosen: str | None) -> dict[str, Any]:
     }
 
 
-def group_words(labels: Sequence[str]) -> list[str]:
-    """For each label the everyday words that the search finds it by too ("dog" finds "Labrador retriever")."""
-    known = {each.name: " ".join(each.groups) for each in imagenet_classes()}
-    return [known.get(label, "") for label in labels]
+def search_words(labels: Sequence[str]) -> list[str]:
+    """For each label the other words that the search finds it by: Korean name and groups ("dog" and "개" find "beagle")."""
+    korean = {each.name: each.korean for each in imagenet_classes()}
+    words = [[korean.get(label, "")] for label in labels]
+    for group in groups_of(labels):
+        for index in group.indices:
+            words[index] += [group.name, group.korean]
+    return [", ".join(each) for each in words]
 
 
 def known_trust(trust: MapTrust | None) -> dict[str, Any]:
