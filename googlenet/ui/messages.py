@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from googlenet.explanation import GRAD_CAM, METHODS
 from googlenet.model.architecture import STAGES
 from googlenet.pictures.frame import Box
 
@@ -41,7 +42,12 @@ class PageQuery:
     """whether the browser has this picture already"""
     head: str = "main"
     target: str | int | None = None
+    """a class or, by its name, a group"""
     contrast: str | int | None = None
+    method: str = GRAD_CAM
+    """one of `googlenet.explanation.METHODS`"""
+    rival: str | int | None = None
+    """what the visitor says is right"""
     weights: str | None = None
     """a Hub repository; None for the weights that the program was started with"""
     original: tuple[int, int] | None = None
@@ -53,7 +59,7 @@ class PageQuery:
     channel: int | None = None
     """index among the stage's channels, where one alone is asked about"""
     box: Box | None = None
-    """a part to cover, in pixels of the original picture"""
+    """a part to cover, or where the visitor says that the object is, in pixels of the original picture"""
 
     @classmethod
     def from_browser(cls, sent: object) -> PageQuery:
@@ -84,6 +90,8 @@ class PageQuery:
             head=text("head") or "main",
             target=klass("target"),
             contrast=klass("contrast"),
+            method=one_of(data.get("method"), METHODS) or GRAD_CAM,
+            rival=klass("rival"),
             weights=text("weights"),
             original=pair("original", 1),
             stage=one_of(data.get("stage"), STAGES),
@@ -133,19 +141,47 @@ class Answer(TypedDict):
     grids: dict[str, Grid]
     by_depth: list[dict[str, Any]]
     unlikely: bool
-    say: Said
+    words: dict[str, dict[str, Any]]
+    """language → `sentences.Words`"""
+    standing: str
+    """the stage that stands enlarged after the walk"""
     picture: str | None
     """what the browser draws on, as a `data:` URL; None where it has it already"""
 
 
 class Covered(TypedDict):
-    """Boxes are in pixels of the whole picture; the others are head → probability of the asked class."""
+    """What covering a part has shown. Boxes are in pixels of the whole picture; a head has its probability of the asked class."""
 
+    stage: str
     box: Sequence[float]
-    other: Sequence[float]
+    controls: Sequence[Sequence[float]]
+    """random parts of the same size"""
     before: dict[str, float]
     after: dict[str, float]
-    other_after: dict[str, float]
+    control_after: dict[str, float]
+    """the median of the random parts; no heads where there is no room for them"""
+    say: Said
+
+
+class Tipped(TypedDict):
+    """What tipped an answer (`googlenet.probes.tipping`)."""
+
+    stage: str
+    maps: Sequence[Grid]
+    """what spoke for the answered class, for its rival, for the first rather than the second"""
+    scale: float
+    """the value by which the three are divided"""
+    box: Sequence[float] | None
+    """the part that was covered"""
+    before: Sequence[float]
+    """probabilities of the answered class and of its rival"""
+    after: Sequence[float]
+    top: dict[str, Any]
+    """the top class without that part"""
+    turns: bool
+    say: Said
+    why: dict[str, str | None]
+    """why the answer may be wrong, as far as the numbers support it"""
 
 
 Channels = TypedDict("Channels", {"stage": str, "missing": int, "for": list[dict[str, Any]], "against": list[dict[str, Any]]})
@@ -179,6 +215,7 @@ class Reply(TypedDict, total=False):
     npz: str
     """a NumPy archive in base64"""
     cover: Covered
+    tip: Tipped
     channels: Channels
     firing: Firing
     trust: dict[str, Any]
@@ -196,6 +233,7 @@ REPLIES = {
     "explain": "answer",
     "maps": "npz",
     "cover": "cover",
+    "tip": "tip",
     "channels": "channels",
     "draw": "channels",
     "firing": "firing",

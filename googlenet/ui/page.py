@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-import googlenet.probes.cover
+from googlenet.checkpoints.config import MapTrust
 from googlenet.checkpoints.source import KNOWN_SOURCES
 from googlenet.errors import UserError
 from googlenet.explanation import Explanation, Question
@@ -28,8 +28,10 @@ from googlenet.inference.worker import worker_count
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.pictures.frame import Box
 from googlenet.pictures.pixels import Picture
+from googlenet.probes.cover import cover, probability
+from googlenet.probes.tipping import tipping
 from googlenet.probes.trust import examine_prepared
-from googlenet.ui import channels, texts
+from googlenet.ui import channels, sentences, texts
 from googlenet.ui.api import endpoints
 from googlenet.ui.channels import ChannelPictures
 from googlenet.ui.messages import (
@@ -41,13 +43,15 @@ from googlenet.ui.messages import (
     PageQuery,
     Refusal,
     Reply,
+    Tipped,
     data_url,
     packed_grid,
     packed_map,
 )
+from googlenet.ui.outcomes import cover_message, tipping_message
 from googlenet.ui.turns import BusyError, Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
 from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, KEPT_SECONDS, SIDE, PictureGoneError, Pictures, example
-from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain
+from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
 
 PAGE = Path(__file__).parent / "page"
 CARD = Path(__file__).with_name("card.jpg")
@@ -108,6 +112,7 @@ class Desk:
             "explain": (self.questions, self.explain),
             "maps": (self.questions, self.maps),
             "cover": (self.questions, self.cover),
+            "tip": (self.questions, self.tip),
             "channels": (self.questions, self.channels),
             "draw": (self.drawings, self.draw),
             "firing": (self.questions, self.firing),
@@ -153,8 +158,8 @@ class Desk:
 
     def question(self, ask: PageQuery, cell: tuple[str, int, int] | None = None, channels: bool = False) -> Question:
         """Raises UserError."""
-        find = self.explainers.find(ask.weights)
-        return find.question(ask.head, ask.target, ask.contrast, channels=channels, cell=cell)
+        explainer = self.explainers.find(ask.weights)
+        return explainer.question(ask.head, ask.target, ask.contrast, method=ask.method, channels=channels, cell=cell)
 
     def explanation(self, ask: PageQuery, picture: Picture) -> Explanation:
         """Raises UserError."""
@@ -163,7 +168,7 @@ class Desk:
     def explain(self, ask: PageQuery, picture: Picture, _: Progress) -> Answer:
         explanation = self.explanation(ask, picture)
         shown = None if ask.known else example_url(ask.example) if ask.example else data_url(picture.image, SIDE)
-        return packed(explanation, ask, shown)
+        return packed(explanation, trust_in(self.explainers.find(ask.weights), ask.method), ask, shown)
 
     def maps(self, ask: PageQuery, picture: Picture, _: Progress) -> str:
         return base64.b64encode(self.explanation(ask, picture).npz()).decode()
@@ -171,11 +176,19 @@ class Desk:
     def cover(self, ask: PageQuery, picture: Picture, _: Progress) -> Covered:
         if ask.box is None:
             raise UserError("There is no box to cover; draw one on the enlarged picture.")
-        explainer, scale = self.explainers.find(ask.weights), picture.image.width / picture.size[0]
-        box = Box(*(edge * scale for edge in ask.box))
-        found = googlenet.probes.cover.cover(explainer, picture.image, self.question(ask), box, stage_of(ask))
-        boxes = {name: [edge / scale for edge in part] for name, part in (("box", found.box), ("other", found.other))}
-        return {**vars(found), **boxes}  # type: ignore[typeddict-item]
+        explainer = self.explainers.find(ask.weights)
+        found = cover(explainer, picture.image, self.question(ask), in_copy(picture, ask.box), stage_of(ask))
+        return cover_message(found, explainer.labels, picture.size[0] / picture.image.width)  # type: ignore[return-value]
+
+    def tip(self, ask: PageQuery, picture: Picture, _: Progress) -> Tipped:
+        if ask.target is None or ask.rival is None:
+            raise UserError("Name the class that was answered, and the one that is right.")
+        explainer = self.explainers.find(ask.weights)
+        question = explainer.question(ask.head, ask.target, ask.rival, method=ask.method)
+        found = tipping(explainer, picture.image, question, stage_of(ask))
+        box = None if ask.box is None else in_copy(picture, ask.box)
+        message = tipping_message(found, box, picture.size[0] / picture.image.width)
+        return {**message, "maps": [packed_map(grid) for grid in found.maps]}  # type: ignore[typeddict-item]
 
     def channels(self, ask: PageQuery, picture: Picture, _: Progress) -> Channels:
         stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
@@ -246,32 +259,43 @@ def in_original(picture: Picture, original: tuple[int, int]) -> Picture:
     return Picture(picture.image, original)
 
 
+def in_copy(picture: Picture, box: Box) -> Box:
+    """A box in pixels of the original → in pixels of the copy that is explained."""
+    scale = picture.image.width / picture.size[0]
+    return Box(*(edge * scale for edge in box))
+
+
 def stage_of(ask: PageQuery) -> str:
     """The stage that is asked about: by default the last one that the head sees."""
     return ask.stage or STAGES_BEFORE[ask.head][-1]
 
 
-def packed(explanation: Explanation, ask: PageQuery, picture: str | None) -> Answer:
-    """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, the sentence, the picture."""
+def packed(explanation: Explanation, trust: MapTrust | None, ask: PageQuery, picture: str | None) -> Answer:
+    """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, what it says in words, the picture.
+
+    `trust`: how well the maps of the question's method find objects; None where nobody measured it.
+    """
     return {
         "result": explanation.to_json(ask.example or Path(ask.path or "").name),
         "size": explanation.size,
         "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
         "by_depth": by_depth(explanation),
         "unlikely": explanation.unlikely,
-        "say": {language: texts.sentence(explanation, language) for language in texts.LANGUAGES},
+        "words": {language: vars(sentences.words(explanation, trust, language)) for language in texts.LANGUAGES},
+        "standing": sentences.standing_stage(trust, explanation.question.head),
         "picture": picture,
     }
 
 
 def by_depth(explanation: Explanation, others: int = 5) -> list[dict[str, Any]]:
-    """The asked class and the most probable others of any head, with the probability that each head gives to them."""
+    """What is asked, what it is asked rather than, and the most probable others of any head, by the heads' probabilities."""
     known = {head: p for head, p in explanation.probabilities.items() if p is not None}
-    highest = np.max(list(known.values()), axis=0)
-    ranked = [int(i) for i in np.argsort(-highest, kind="stable")[: others + 1] if i != explanation.question.target]
+    ranked = np.argsort(-np.max(list(known.values()), axis=0), kind="stable")[: others + 2].tolist()
+    question = explanation.question
+    asked = [each for each in (question.target, question.contrast) if each is not None]
+    rows = [*asked, *[index for index in ranked if index not in asked]][: others + 1]
     return [
-        {"index": index, "label": explanation.labels[index], "belief": {head: float(p[index]) for head, p in known.items()}}
-        for index in [explanation.question.target or 0, *ranked[:others]]
+        {**explanation.asked_json(row), "belief": {head: float(probability(p, row)) for head, p in known.items()}} for row in rows
     ]
 
 
