@@ -140,6 +140,8 @@ class Answer(TypedDict):
     """(width, height) in pixels of the whole picture"""
     grids: dict[str, Grid]
     by_depth: list[dict[str, Any]]
+    likeliest: list[dict[str, Any]]
+    """the asked head's ten most probable classes"""
     unlikely: bool
     words: dict[str, dict[str, Any]]
     """language → `sentences.Words`"""

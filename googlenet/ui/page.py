@@ -21,7 +21,7 @@ from PIL import Image
 from googlenet.checkpoints.config import MapTrust
 from googlenet.checkpoints.source import KNOWN_SOURCES
 from googlenet.errors import UserError
-from googlenet.explanation import Explanation, Question
+from googlenet.explanation import Explanation, Prediction, Question
 from googlenet.explanation.render import BLUES, MAGMA, SPOTLIGHT
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.worker import worker_count
@@ -50,7 +50,7 @@ from googlenet.ui.messages import (
 )
 from googlenet.ui.outcomes import cover_message, tipping_message
 from googlenet.ui.turns import BusyError, Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
-from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, KEPT_SECONDS, SIDE, PictureGoneError, Pictures, example
+from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, KEPT_SECONDS, SIDE, TRUTHS, PictureGoneError, Pictures, example
 from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
 
 PAGE = Path(__file__).parent / "page"
@@ -280,11 +280,20 @@ def packed(explanation: Explanation, trust: MapTrust | None, ask: PageQuery, pic
         "size": explanation.size,
         "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
         "by_depth": by_depth(explanation),
+        "likeliest": [vars(each) for each in likeliest(explanation)],
         "unlikely": explanation.unlikely,
         "words": {language: vars(sentences.words(explanation, trust, language)) for language in texts.LANGUAGES},
         "standing": sentences.standing_stage(trust, explanation.question.head),
         "picture": picture,
     }
+
+
+def likeliest(explanation: Explanation, count: int = 10) -> list[Prediction]:
+    """The asked head's most probable classes."""
+    p = explanation.probabilities[explanation.question.head]
+    assert p is not None
+    best = np.argsort(-p, kind="stable")[:count].tolist()
+    return [Prediction(index, explanation.labels[index], float(p[index])) for index in best]
 
 
 def by_depth(explanation: Explanation, others: int = 5) -> list[dict[str, Any]]:
@@ -326,7 +335,7 @@ def build(explainer: Explainer, uploads: Path, device: str = "auto") -> tuple[gr
             space=space_page(),
             magma=colours(MAGMA),
             blues=colours(BLUES),
-            examples=[{"name": name, "thumb": thumb(example(name).image)} for name in EXAMPLES],
+            examples=[{"name": name, "thumb": thumb(example(name).image), "truth": TRUTHS.get(name)} for name in EXAMPLES],
             sources=[vars(known) for known in KNOWN_SOURCES],
         )
         endpoints(desk)

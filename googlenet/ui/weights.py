@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from googlenet.checkpoints.hub import pull_for_visitor
 from googlenet.checkpoints.source import parse_repository
 from googlenet.errors import UserError, WeightsError
 from googlenet.explanation import METHODS, Explanation, Question
-from googlenet.explanation.classes import imagenet_classes
 from googlenet.explanation.groups import groups_of
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, receptive_fields
@@ -121,23 +120,15 @@ def described(explainer: Explainer, chosen: str | None) -> dict[str, Any]:
         "top1": {head: share for head in HEADS if metrics and (share := metrics.top1.get(head)) and math.isfinite(share)},
         "labels": explainer.labels,
         "korean": [class_name(label, "ko") for label in explainer.labels],
-        "groups": [{"label": each.name, "phrase": each.phrase, "korean": each.korean} for each in groups_of(explainer.labels)],
-        "words": search_words(explainer.labels),
+        "groups": [
+            {"label": each.name, "phrase": each.phrase, "korean": each.korean, "indices": each.indices}
+            for each in groups_of(explainer.labels)
+        ],
         "trust": known_trust(explainer),
         "aux": explainer.config.architecture.aux_heads,
         "side": explainer.config.preprocess.crop,
         "fields": {stage: asdict(field) for stage, field in receptive_fields(explainer.config.architecture).items()},
     }
-
-
-def search_words(labels: Sequence[str]) -> list[str]:
-    """For each label the other words that the search finds it by: Korean name and groups ("dog" and "개" find "beagle")."""
-    korean = {each.name: each.korean for each in imagenet_classes()}
-    words = [[korean.get(label, "")] for label in labels]
-    for group in groups_of(labels):
-        for index in group.indices:
-            words[index] += [group.name, group.korean]
-    return [", ".join(each) for each in words]
 
 
 def trust_in(explainer: Explainer, method: str) -> MapTrust | None:

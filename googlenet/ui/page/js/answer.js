@@ -1,12 +1,11 @@
 // @ts-check
-// Painting an answer: what it says in words, the photograph, and everything else anew when the window or a control changes.
+// Painting an answer: the photograph, and everything else anew when the window or a control changes.
 import { mark, paintPhoto } from "./drawing.js";
-import { helpMark } from "./help.js";
 import { remember } from "./memory.js";
-import { $, $$, draw, make, rove, still } from "./page.js";
+import { nameOf } from "./names.js";
+import { $, $$, draw, rove, still } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { suggest } from "./weights.js";
-import { proseOf, say, words } from "./words.js";
+import { rounded, say, words } from "./words.js";
 
 $(".take").setAttribute("aria-label", words.take);
 rove($(".take"));
@@ -16,9 +15,9 @@ export function summary(name) {
   return state.answer.result.stages.find(each => each.name === name);
 }
 /** What is asked, with what it is rather than. @param {Kept} of */
-export function askedName({ answer } = state) {
+export function askedName({ answer, weights } = state) {
   const { target, contrast } = answer.result.question;
-  return contrast ? `${target.label} − ${contrast.label}` : target.label;
+  return contrast ? `${nameOf(target, weights)} − ${nameOf(contrast, weights)}` : nameOf(target, weights);
 }
 /** A position in the picture in per cent. @param {number[]} peak @param {Kept} of */
 export function place(peak, { answer } = state) {
@@ -45,22 +44,6 @@ function drawPhoto() {
   $(".photo").title = cropped ? words.crop : "";
 }
 
-export function sentence() {
-  const { label } = state.answer.result.question.target;
-  const parts = proseOf(state.answer.say).split(label);
-  /** @type {(string | Node)[]} */ const out = [];
-  parts.forEach((part, i) => {
-    out.push(part);
-    if (i === parts.length - 1) return;
-    const whole = !/[\p{L}\p{N}]$/u.test(part) && !/^[a-z0-9]/i.test(parts[i + 1]); // "ring", and not the end of "spring"
-    out.push(whole ? make("b", { class: "asked" }, label) : label);
-  });
-  $(".say").replaceChildren(...out);
-  if (!state.answer.unlikely) return;
-  $(".say").append(" ", helpMark("unlikely"));
-  suggest($(".say"));
-}
-
 /** who draws in pixels @type {(() => void)[]} */ const painters = [drawPhoto];
 /** Paint with each answer, and again when the page's size or look changes. @param {() => void} act */
 export function painted(act) {
@@ -77,7 +60,6 @@ export function repaint() {
   });
 }
 subscribe(["answer"], () => {
-  sentence();
   draws();
   if (still.matches) return;
   $$(".strip .stage, .rows").forEach((node, i) => {
@@ -94,7 +76,7 @@ for (const control of $$(".looks input")) {
 }
 /** A slider speaks its value in per cent. @param {any} control */
 function spoken(control) {
-  if (control.type === "range") control.setAttribute("aria-valuetext", `${Math.round(control.value * 100)} %`);
+  if (control.type === "range") control.setAttribute("aria-valuetext", rounded(control.value));
 }
 const sizes = new ResizeObserver(repaint);
 for (const selector of [".big", ".photo", ".strip"]) sizes.observe($(selector));

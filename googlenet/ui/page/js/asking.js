@@ -4,8 +4,9 @@ import { call, Refusal, SLOW } from "./call.js";
 import { unpack } from "./drawing.js";
 import { cancelLoad, carried, load, sourceName } from "./loading.js";
 import { kept, whereabouts } from "./memory.js";
+import { keyOf } from "./names.js";
 import { busy, complain, notice, working } from "./notices.js";
-import { $, LAST, pause, props } from "./page.js";
+import { $, pause, props } from "./page.js";
 import { set, state } from "./store.js";
 import { deliver } from "./uploading.js";
 import { say, words } from "./words.js";
@@ -129,12 +130,12 @@ export async function show(packed, question, signal) {
   }
   const grids = Object.fromEntries(Object.entries(packed.grids).map(([name, grid]) => [name, unpack(grid)]));
   const { head, target, contrast } = packed.result.question;
-  const asked = { ...question, head, target: target.index, contrast: contrast?.index ?? null };
+  const asked = { ...question, head, target: keyOf(target), contrast: contrast && keyOf(contrast) };
   busy("");
   notice(confirmed);
   confirmed = "";
   $(".take-say").textContent = question.original ? words.reduced : "";
-  const stage = grids[state.stage] ? state.stage : LAST[head];
+  const stage = state.chosen && grids[state.stage] ? state.stage : packed.standing;
   set({ answer: { ...packed, grids, asked, picture: pictureOf(question) }, photo, wanted: asked, stage, touched: null });
 }
 /** Back to the last good answer, with the reason. @param {string} text */

@@ -8,11 +8,15 @@ import { shareCard, sheet } from "./sheet.js";
 import { state } from "./store.js";
 import { say, words } from "./words.js";
 
-/** @param {BlobPart} content @param {string} type @param {string} name */
-function save(content, type, name) {
+/** @param {BlobPart} content @param {string} type @param {string} name of the file */
+export function download(content, type, name) {
   const url = URL.createObjectURL(new Blob([content], { type }));
-  make("a", { href: url, download: `${state.answer.result.image.replace(/\.[^.]*$/, "")}-${name}` }).click();
+  make("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+/** Save something of the painted answer. @param {BlobPart} content @param {string} type @param {string} name */
+function save(content, type, name) {
+  download(content, type, `${state.answer.result.image.replace(/\.[^.]*$/, "")}-${name}`);
 }
 /** @param {string} text */
 function tell(text) {

@@ -3,9 +3,10 @@
 import { painted, repaint } from "./answer.js";
 import { ask } from "./asking.js";
 import { helpMark } from "./help.js";
+import { bothNames, keyOf, nameOf } from "./names.js";
 import { $, $$, draw, HEADS, LAST, make, rove } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { percent, say, words } from "./words.js";
+import { language, percent, prose, say, words } from "./words.js";
 
 for (const head of HEADS) {
   const radio = make("input", { type: "radio", name: "head", value: head, onchange: () => ask({ ...state.wanted, head }) });
@@ -16,7 +17,15 @@ for (const head of HEADS) {
     head === "aux1" ? make("span", { class: "first" }, words[head], helpMark("probability")) : words[head],
     make("span", { class: "soft" }, `${head} · ${say("after", { stage: LAST[head] })}`),
   );
-  $(".cards").append(make("div", { class: "card", "data-head": head }, title, make("ul", { class: "rows" })));
+  $(".cards").append(
+    make(
+      "div",
+      { class: "card", "data-head": head },
+      title,
+      make("ul", { class: "rows" }),
+      make("p", { class: "statement soft small" }),
+    ),
+  );
 }
 
 /** A head's four or five most probable classes and the asked one. @param {string} head */
@@ -24,15 +33,16 @@ function card(head) {
   const node = $(`.card[data-head="${head}"]`);
   const rows = node.querySelector(".rows");
   const predictions = state.answer.result.heads[head];
-  const { target, contrast, head: asking } = state.answer.result.question;
+  const { target, head: asking } = state.answer.result.question;
   node.classList.toggle("asking", asking === head);
   if (!predictions) {
     rows.replaceChildren(make("li", { class: "absent soft" }, say("absent", { head })));
-    return;
+    return statement(node, head);
   }
-  const known = predictions.some(p => p.index === target.index);
+  const said = state.answer.result.statements?.[head]?.name;
+  const known = predictions.some(p => p.index === target.index) || (target.index === null && target.label === said);
   const probability = state.answer.result.belief[head];
-  /** @type {(Prediction & {beyond?: boolean})[]} */
+  /** @type {(Klass & {probability: number, beyond?: boolean})[]} */
   const shown = known ? predictions : [...predictions.slice(0, 4), { ...target, probability, beyond: true }];
   const focused = rows.contains(document.activeElement) ? /** @type {any} */ (document.activeElement).dataset.class : null;
   rows.replaceChildren(
@@ -45,18 +55,12 @@ function card(head) {
           {
             type: "button",
             class: "row",
-            "data-class": p.index,
+            "data-class": keyOf(p),
             "aria-pressed": p.index === target.index,
-            onclick: () =>
-              ask({
-                ...state.wanted,
-                head,
-                target: p.index,
-                contrast: contrast?.index === p.index ? null : state.wanted.contrast,
-              }),
+            onclick: () => explain(head, p),
           },
           make("i", { style: `--share:${p.probability}` }),
-          make("span", {}, p.label),
+          make("span", {}, ...bothNames(p)),
           make("u", {}, percent(p.probability)),
         ),
       ),
@@ -64,6 +68,32 @@ function card(head) {
   );
   rove(rows, rows.querySelector("[aria-pressed=true]"));
   if (focused) (rows.querySelector(`[data-class="${focused}"]`) || rows.querySelector("button"))?.focus({ preventScroll: true });
+  statement(node, head);
+}
+/** Show the maps of a class or group for a head. @param {string} head @param {Klass} asked */
+function explain(head, asked) {
+  const target = keyOf(asked);
+  ask({ ...state.wanted, head, target, contrast: state.wanted.contrast === target ? null : state.wanted.contrast });
+}
+/** What a head can say truthfully, under its card: the most particular group or class that is probably right. A press shows its
+ * maps. @param {any} node @param {string} head */
+function statement(node, head) {
+  const text = state.answer.words[language].cards[head];
+  const said = state.answer.result.statements?.[head];
+  const line = node.querySelector(".statement");
+  const focused = line.contains(document.activeElement);
+  if (!text || !said) {
+    line.replaceChildren(state.answer.result.heads[head] && state.answer.result.statements ? words.nothing_sure : "");
+    return;
+  }
+  const [best] = state.answer.result.heads[head] ?? [];
+  const asked = said.classes === 1 ? best : { index: null, label: said.name };
+  const { target, head: asking } = state.answer.result.question;
+  const pressed = asking === head && keyOf(target) === keyOf(asked);
+  line.replaceChildren(
+    make("button", { type: "button", "aria-pressed": pressed, onclick: () => explain(head, asked) }, prose(text)),
+  );
+  if (focused) line.firstChild.focus({ preventScroll: true });
 }
 
 /** Move labels apart that would overlap, in place; they keep their order. @param {{y: number}[]} labels @param {number} least
@@ -102,10 +132,10 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
     svg.append(draw("line", { class: "depth", x1: x(head), x2: x(head), y1: top - 6, y2: bottom + 4 }));
     svg.append(draw("text", { class: "head", x: x(head) - 5, y: height - 4 }, words[head]));
   }
-  const asked = state.answer.result.question.target.index;
-  for (const { index, belief } of [...classes].reverse()) {
+  const asked = state.answer.result.question.target.label;
+  for (const { label, belief } of [...classes].reverse()) {
     const points = heads.map(head => `${x(head)},${y(belief[head])}`).join(" ");
-    const name = index === asked ? "asked" : "";
+    const name = label === asked ? "asked" : "";
     svg.append(draw("polyline", { class: name, points }));
     for (const head of heads) svg.append(draw("circle", { class: name, cx: x(head), cy: y(belief[head]), r: name ? 5 : 3 }));
   }
@@ -114,11 +144,11 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
   for (const head of heads) {
     const labels = classes
       .map(c => ({ ...c, p: c.belief[head], y: y(c.belief[head]) + 4 }))
-      .filter(c => c.index === asked || c.p > Math.max(0.02, highest * 0.04));
+      .filter(c => c.label === asked || c.p > Math.max(0.02, highest * 0.04));
     spread(labels, size * 1.08, bottom + 4);
-    for (const { index, label, p, y: at } of labels) {
-      const figure = percent(p);
-      const text = draw("text", { class: index === asked ? "asked" : "", x: x(head) + 10, y: at }, `${label} ${figure}`);
+    for (const { index, label: english, p, y: at } of labels) {
+      const [figure, label] = [percent(p), nameOf({ index, label: english })];
+      const text = draw("text", { class: english === asked ? "asked" : "", x: x(head) + 10, y: at }, `${label} ${figure}`);
       svg.append(text);
       shorten(text, label, figure, column - 16);
       text.append(draw("title", {}, `${label} ${figure}`));
@@ -126,7 +156,7 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
       text.before(draw("rect", { x: box.x - 2, y: box.y, width: box.width + 4, height: box.height }));
     }
   }
-  const told = classes.map(c => `${c.label}: ${heads.map(head => `${head} ${percent(c.belief[head])}`).join(", ")}`);
+  const told = classes.map(c => `${nameOf(c)}: ${heads.map(head => `${head} ${percent(c.belief[head])}`).join(", ")}`);
   svg.setAttribute("aria-label", `${words.by_depth}. ${told.join("; ")}`);
 }
 

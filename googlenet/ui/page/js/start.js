@@ -2,6 +2,10 @@
 // The page: its modules in the order in which they build it and draw, and the first answer.
 import "./strip.js";
 import "./heads.js";
+import "./verdict.js";
+import "./truths.js";
+import "./right.js";
+import "./tipping.js";
 import "./evidence.js";
 import "./cover.js";
 import "./channels.js";

@@ -54,8 +54,8 @@ export function step(key) {
 /** Enlarge a stage that a person chose, which ends the playing. @param {string} name */
 function choose(name) {
   set({ playing: false });
-  if (name === state.stage) return;
-  set({ stage: name, touched: null });
+  if (name === state.stage) return set({ chosen: true });
+  set({ stage: name, chosen: true, touched: null });
   $(".announce").textContent = stageAlt(name);
 }
 

@@ -12,9 +12,9 @@ import { percent, proseOf, rounded, say, words } from "./words.js";
 /** What is being measured @type {{answer: Answer, stage: string, share: number, place: number} | null} */ let measuring = null;
 
 async function measureTrust() {
+  set({ playing: false });
   const { answer, stage } = state;
   const mine = { answer, stage, share: 0, place: 0 };
-  set({ playing: false });
   measuring = mine;
   showTab();
   const reply = await request("trust", { stage }, told => {
@@ -32,7 +32,8 @@ async function measureTrust() {
 
 /** What was measured once for these weights, of the enlarged stage and the asked head. */
 export function knownTrust() {
-  const said = state.weights.trust[state.answer.result.question.head]?.[state.stage];
+  const { head, method } = state.answer.result.question;
+  const said = state.weights.trust[method]?.[head]?.[state.stage];
   return said ? proseOf(said) : words.trust_unknown;
 }
 

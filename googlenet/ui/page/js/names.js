@@ -1,0 +1,36 @@
+// @ts-check
+// What classes and groups are called in the visitor's language, and by which words the search finds them.
+import { make } from "./page.js";
+import { state } from "./store.js";
+import { language } from "./words.js";
+
+/** What a class or a group is called; a group with its article. @param {Klass} asked @param {Weights} weights */
+export function nameOf({ index, label }, weights = state.weights) {
+  const group = index === null && weights.groups.find(each => each.label === label);
+  if (group) return language === "ko" ? group.korean : group.phrase;
+  return (language === "ko" && index !== null && weights.korean[index]) || label;
+}
+/** The same and, where it is not the label, the label in brackets. @param {Klass} asked @returns {(string | Node)[]} */
+export function bothNames(asked) {
+  const name = nameOf(asked);
+  if (language !== "ko" || name === asked.label || asked.index === null) return [name];
+  return [name, make("span", { class: "soft" }, `(${asked.label})`)];
+}
+/** What a question calls a class or group: a class's index, a group's name. @param {Klass} asked */
+export function keyOf({ index, label }) {
+  return index ?? label;
+}
+
+/** weights → class → all the words that find it @type {WeakMap<Weights, string[]>} */ const found = new WeakMap();
+/** A class's label, its Korean name and its groups, for the search: "dog" and "개" find "beagle". @param {number} index */
+export function searchWords(index) {
+  const { weights } = state;
+  let all = found.get(weights);
+  if (!all) {
+    all = weights.labels.map((label, i) => `${label}, ${weights.korean[i]}`);
+    for (const { label, korean, indices } of weights.groups) for (const i of indices) all[i] += `, ${label}, ${korean}`;
+    all = all.map(words => words.toLowerCase());
+    found.set(weights, all);
+  }
+  return all[index];
+}
