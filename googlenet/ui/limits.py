@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from googlenet.ui.messages import SESSION_CHARACTERS
@@ -48,9 +49,19 @@ ROUTES = (
     Route("GET", r"/gradio_api/call/(v2/)?\w+/\w+"),
     Route("POST", r"/gradio_api/(component_server/|queue/join|call/(v2/)?\w+|cancel|reset)", QUESTION),
     Route("POST", r"/gradio_api/upload", 25 * MEGABYTE),
-    Route("GET POST DELETE", r"/gradio_api/mcp(/.*)?", 28 * MEGABYTE),  # brings pictures of up to 20 MB as `data:` URLs
+    Route("GET POST DELETE", r"/gradio_api/mcp(/.*)?", 4 * MEGABYTE),  # the most that the package `mcp` takes
 )
 """What the page, gradio_client, plain HTTP calls and, where it is installed, MCP use. Everything else is 404."""
+
+GRADIOS = (
+    ("GET", "/config"),
+    ("GET", "/assets/x.js"),
+    ("GET", "/gradio_api/file=x"),
+    ("POST", "/gradio_api/upload"),
+    ("POST", "/gradio_api/queue/join"),
+    ("POST", "/gradio_api/component_server/"),
+)
+"""Routes of Gradio that it does not document and the page needs. Where a later Gradio has others, every route is open."""
 
 POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -72,6 +83,8 @@ class Limits:
         """
         self.app, self.uploads, self.hosts = app, uploads, hosts
         self.open = self.held = 0
+        self.listed: bool | None = None
+        """whether `ROUTES` are those of this Gradio; None before the first request"""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -101,9 +114,15 @@ class Limits:
     async def check(self, scope: Scope, exchange: Exchange) -> Scope:
         """The request as Gradio gets it. Raises HTTPException for one that it does not get."""
         path, headers = scope["path"], Headers(scope=scope)
+        if self.listed is None:
+            self.listed = are_there(scope)
         route = next((r for r in ROUTES if scope["method"] in r.methods.split() and re.fullmatch(r.path, path)), None)
         if route is None:
-            raise HTTPException(404, "This page has no such route.")
+            if self.listed:
+                raise HTTPException(404, "This page has no such route.")
+            route = Route("", "", MEGABYTE)
+        if {"cookie", "authorization"} & set(headers) and "origin" in headers and headers.get("sec-fetch-site") == "cross-site":
+            raise HTTPException(403, "Another site's page may not use what a proxy in front of this one knows a visitor by.")
         for name, value in (("Host", headers.get("host", "")), ("Origin", headers.get("origin"))):
             if value is not None and not self.is_own(value):
                 raise HTTPException(
@@ -196,6 +215,16 @@ class Exchange:
         if self.started:
             raise error
         await response(scope, self.inner_receive, self.send)
+
+
+def are_there(scope: Scope) -> bool:
+    """Whether the app that a request is for has the routes in `GRADIOS`."""
+    for method, path in GRADIOS:
+        asked = {"type": "http", "method": method, "path": path, "headers": []}
+        if not any(route.matches(asked)[0] == Match.FULL for route in scope["app"].routes):
+            logging.warning("This Gradio has no route %s: the list of routes does not fit it, and every route is open.", path)
+            return False
+    return True
 
 
 def too_large(limit: int) -> HTTPException:

@@ -33,8 +33,8 @@ TRUTHS = {"portrait": "cheetah"}
 """example → the class that it shows, where the page says so from the beginning, since the answer is wrong"""
 SIDE = 720
 """Longer side in pixels of the picture that the browser draws on. What a visitor sends is reduced to it."""
-DECODED = 32
-"""Pictures that stay decoded, at most 1.6 MB each: most questions are about the picture of the question before."""
+DECODED = 64 * 1024**2
+"""Bytes of the pictures that stay decoded, those that were asked about last: most questions are about the one before's."""
 BYTES_A_SECOND = 7_000_000
 """Of a file, where its decoding takes long: a progressive JPEG."""
 
@@ -88,7 +88,7 @@ class Pictures:
             raise UserError(error.template, **{**error.values, "name": path.name}) from None
         with self.guard:
             self.decoded[path] = picture
-            while len(self.decoded) > DECODED:
+            while sum(3 * each.image.width * each.image.height for each in self.decoded.values()) > DECODED:
                 self.decoded.popitem(last=False)
         return picture
 

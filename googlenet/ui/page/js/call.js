@@ -7,7 +7,7 @@ import { language, words } from "./words.js";
 export const SLOW = 8000; // milliseconds without word after which the page says that it still waits
 const LOST = 60000; // and after which it gives up
 const RETRY = 1000; // milliseconds between two looks, and between two tries where no answer comes through
-let count = 0;
+let count = Date.now(); // a reload of the tab goes on counting
 
 /** What Python refuses, in the visitor's language. `kind`: see the replies of `questions.py`. */
 export class Refusal extends Error {

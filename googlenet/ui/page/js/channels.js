@@ -68,6 +68,10 @@ function askChannelsSoon() {
   timer = setTimeout(wait, 200);
 }
 
+/** @param {any} found */
+function wayOf(found) {
+  return found.share > 0 ? words.channel_for : words.channel_against;
+}
 /** A channel as a sentence. @param {any} found */
 function channelText(found) {
   return say("channel_alt", {
@@ -75,7 +79,7 @@ function channelText(found) {
     channel: found.channel,
     branch: branchName(found.branch),
     share: percent(Math.abs(found.share), true),
-    way: found.share > 0 ? words.channel_for : words.channel_against,
+    way: wayOf(found),
     class: askedName(),
     ...place(found.peak),
   });
@@ -93,13 +97,15 @@ function paintChannel(canvas, found) {
 function channelTile(found) {
   const canvas = make("canvas", { "aria-hidden": "true" });
   const share = `${found.share < 0 ? "−" : ""}${percent(Math.abs(found.share))}`;
+  const name = `${share} ${branchName(found.branch)} #${found.channel}`;
+  const label = say("channel_label", { name, way: wayOf(found), class: askedName(), ...place(found.peak) });
   const node = make(
     "button",
     {
       type: "button",
       class: "channel",
       "data-channel": found.channel,
-      "aria-label": channelText(found),
+      "aria-label": label,
       onclick: () => openChannel(found),
     },
     channelPicture(found),

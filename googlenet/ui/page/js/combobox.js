@@ -1,7 +1,7 @@
 // @ts-check
 // The class search: a combobox with a list box, after the ARIA pattern.
 import { ask } from "./asking.js";
-import { bothNames, keyOf, nameOf, searchWords } from "./names.js";
+import { bothNames, keyOf, nameOf, kindsOf } from "./names.js";
 import { $, make } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { percent, say, words } from "./words.js";
@@ -29,11 +29,17 @@ export function combobox(root, none, choose, barred) {
       .filter(c => !known.has(c.index))
       .sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
     const out = barred();
-    const all = [...top, ...rest].filter(c => c.index !== out?.index && searchWords(c.index).includes(found));
+    const all = [...top, ...rest].filter(
+      c => c.index !== out?.index && `${c.label}, ${kindsOf(c.index)}`.toLowerCase().includes(found),
+    );
     if (!found) return none ? [{ index: null, label: "" }, ...all] : all;
-    const begins = (/** @type {any} */ c) =>
-      Math.max(...[c.label.toLowerCase(), nameOf(c)].map(name => +name.startsWith(found) * 2 + +name.includes(found)));
-    all.sort((a, b) => begins(b) - begins(a));
+    /** How well a class fits: what "car" means before what is called so, before what begins so. @param {Klass & {index: number}} c */
+    const fit = c => {
+      const [label, kinds] = [c.label.toLowerCase(), kindsOf(c.index)];
+      const whole = [kinds, label].map(text => +` ${text} `.includes(` ${found} `));
+      return whole[0] * 8 + whole[1] * 4 + +[label, nameOf(c)].some(name => name.startsWith(found)) * 2 + +label.includes(found);
+    };
+    all.sort((a, b) => fit(b) - fit(a));
     const named = groups.filter(group => [group.label, group.phrase, group.korean].includes(found) && group.label !== out?.label);
     return [
       ...named.map(({ label, indices }) => ({ index: null, label, note: say("weights_count", { count: indices.length }) })),

@@ -1,22 +1,21 @@
 // @ts-check
 // The tab "Cover": a part of the picture is covered, and the network is asked again. The page's only test of a cause.
-import { askedName } from "./answer.js";
 import { request } from "./asking.js";
 import { cellFrames, markCell, pointed } from "./enlarged.js";
 import { helpMark } from "./help.js";
 import { $, HEADS, make } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { addTab, showTab } from "./tabs.js";
-import { percent, say, words } from "./words.js";
+import { percent, proseOf, say, words } from "./words.js";
 
 /** @type {number[] | null} */ let covered = null; // the box, in pixels of the picture
 /** @type {any} */ let covering = null; // what Python answered about it
 /** @type {number[] | null} */ let from = null; // where a drag began
 let dragged = false; // whether the pointer that went up last had drawn a box
 
-/** The square around the stage's strongest cell that holds the light: at least a fifth of what was seen. */
-function brightest() {
-  const { own } = cellFrames(state.answer.grids[state.stage].top);
+/** The square around a cell that holds the light: at least a quarter of what was seen, each way. @param {number} cell */
+function around(cell) {
+  const { own } = cellFrames(cell);
   const [x0, y0, x1, y1] = state.answer.result.seen;
   const [wide, high] = [Math.max(own[2] - own[0], (x1 - x0) / 4), Math.max(own[3] - own[1], (y1 - y0) / 4)];
   const left = Math.min(x1 - wide, Math.max(x0, (own[0] + own[2] - wide) / 2));
@@ -41,45 +40,48 @@ async function cover(box) {
 
 /** A head's probability before and after. @param {string} head */
 function coverRow(head) {
-  const { before, after, other_after } = covering;
-  const bars = [before, after, other_after].map((p, i) =>
+  const { before, after, control_after: random } = covering;
+  const bars = [before, after, random].map((p, i) =>
     make(
       "td",
       {},
-      make("span", { class: "bar" }, make("i", { style: `width:${p[head] * 100}%`, class: i === 1 ? "asked" : "" })),
-      percent(p[head]),
+      make("span", { class: "bar" }, make("i", { style: `width:${(p[head] ?? 0) * 100}%`, class: i === 1 ? "asked" : "" })),
+      head in p ? percent(p[head]) : "",
     ),
   );
   return make("tr", {}, make("th", { scope: "row" }, words[head]), ...bars);
 }
 
-/** What the covering shows, in one sentence. */
-function coverSays() {
-  const { head } = state.answer.result.question;
-  const values = { class: askedName(), head: words[head] };
-  const [before, after, other] = [covering.before[head], covering.after[head], covering.other_after[head]];
-  const figures = { ...values, before: percent(before, true), after: percent(after, true), other: percent(other, true) };
-  if (before - after > 2 * Math.abs(before - other) && before - after > 0.02) return say("cover_matters", figures);
-  if (Math.abs(before - after) < 0.02) return say("cover_same", figures);
-  return say("cover_both", figures);
+/** On a narrow screen the tab lies far below the picture: what to do and what came of it stand under the picture. */
+function near() {
+  const text = covering ? proseOf(covering.say) : covered ? words.working : words.cover_how;
+  $(".near").textContent = state.tab === "cover" ? text : "";
 }
 
 /** @param {any} root */
 function showCover(root) {
   const focused = root.contains(document.activeElement);
-  const button = make("button", { type: "button", class: "plain", onclick: () => cover(brightest()) }, words.cover_brightest);
-  const parts = [make("p", { class: "soft" }, words.cover_how, " ", helpMark("cover")), button];
+  const { touched } = state;
+  const { top } = state.answer.grids[state.stage];
+  const offer = (/** @type {string} */ text, /** @type {number} */ cell) =>
+    make("button", { type: "button", class: "plain", onclick: () => cover(around(cell)) }, text);
+  const buttons = [offer(words.cover_brightest, top), ...(touched === null ? [] : [offer(words.cover_touched, touched)])];
+  const at = focused ? [...root.querySelectorAll("button")].indexOf(document.activeElement) : 0;
+  const how = make("p", { class: "soft cover-how" }, words.cover_how, " ", helpMark("cover"));
+  const parts = [how, make("div", { class: "together" }, ...buttons)];
+  near();
   if (covered && !covering) parts.push(make("p", { role: "status" }, words.working));
   if (covering) {
-    const heads = HEADS.filter(head => covering.before[head] !== null && covering.before[head] !== undefined);
-    const titles = [words.cover_before, words.cover_after, words.cover_other].map(text => make("th", { scope: "col" }, text));
+    const heads = HEADS.filter(head => head in covering.before);
+    const random = say("cover_random", { count: covering.controls.length });
+    const titles = [words.cover_before, words.cover_after, random].map(text => make("th", { scope: "col" }, text));
     parts.push(
-      make("p", { class: "cover-say", role: "status" }, coverSays()),
+      make("p", { class: "cover-say", role: "status" }, proseOf(covering.say)),
       make("table", {}, make("thead", {}, make("tr", {}, make("td"), ...titles)), make("tbody", {}, ...heads.map(coverRow))),
     );
   }
   root.replaceChildren(...parts);
-  if (focused) button.focus();
+  if (focused) root.querySelectorAll("button")[at]?.focus();
 }
 
 const big = $(".big");
@@ -115,9 +117,16 @@ addTab({
   show: showCover,
   frames() {
     if (!covered) return [];
-    return [{ box: covered, class: "covered" }, ...(covering ? [{ box: covering.other, class: "other" }] : [])];
+    return [
+      { box: covered, class: "covered" },
+      ...(covering?.controls ?? []).map((/** @type {number[]} */ box) => ({ box, class: "other" })),
+    ];
   },
 });
-subscribe(["answer"], () => {
+subscribe(["answer", "stage"], () => {
   covered = covering = null;
+});
+subscribe(["tab"], () => {
+  $(".page").classList.toggle("covering", state.tab === "cover"); // a finger then draws, and does not scroll
+  if (state.tab !== "cover") $(".near").textContent = "";
 });

@@ -1,6 +1,7 @@
 // @ts-check
 // Taking it along.
 import { link } from "./address.js";
+import { askedName } from "./answer.js";
 import { request } from "./asking.js";
 import { overlay } from "./drawing.js";
 import { $, bytes, make } from "./page.js";
@@ -16,7 +17,8 @@ export function download(content, type, name) {
 }
 /** Save something of the painted answer. @param {BlobPart} content @param {string} type @param {string} name */
 function save(content, type, name) {
-  download(content, type, `${state.answer.result.image.replace(/\.[^.]*$/, "")}-${name}`);
+  const about = [state.answer.result.image.replace(/\.[^.]*$/, ""), askedName().replace(/[^\p{L}\p{N}]+/gu, "-"), name];
+  download(content, type, about.join("-"));
 }
 /** @param {string} text */
 function tell(text) {
@@ -58,12 +60,11 @@ const takes = {
   },
   link: () => {
     const url = link();
-    if (!url) tell(words.own_link);
-    else
-      navigator.clipboard.writeText(url).then(
-        () => tell(words.copied),
-        () => tell(url),
-      );
+    const copied = async () => url && navigator.clipboard.writeText(url); // there is no clipboard on plain http
+    copied().then(
+      () => tell(url ? words.copied : words.own_link),
+      () => tell(url ?? ""),
+    );
   },
 };
 $(".take").addEventListener("click", (/** @type {any} */ event) => {

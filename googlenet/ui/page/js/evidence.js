@@ -4,10 +4,9 @@ import { askedName, place, summary } from "./answer.js";
 import { paint, scaleOf } from "./drawing.js";
 import { cellFrames } from "./enlarged.js";
 import { $, BRANCHES, make } from "./page.js";
-import { state } from "./store.js";
+import { state, subscribe } from "./store.js";
 import { addTab } from "./tabs.js";
-import { knownTrust } from "./trust.js";
-import { branchName, percent, say, words } from "./words.js";
+import { branchName, percent, proseOf, say, words } from "./words.js";
 
 for (const branch of BRANCHES) {
   $(".four").append(
@@ -45,6 +44,13 @@ export function addends(grid, cell) {
   return `${terms.join(" + ").replaceAll("+ −", "− ")} = ${figure(grid.sum[cell], grid)}`;
 }
 
+/** What was measured once for these weights, of the enlarged stage and the asked head. */
+export function knownTrust() {
+  const { head, method } = state.answer.result.question;
+  const said = state.weights.trust[method]?.[head]?.[state.stage];
+  return said ? proseOf(said) : words.trust_unknown;
+}
+
 function cellText() {
   const { touched } = state;
   if (touched === null) return words.touch;
@@ -75,4 +81,7 @@ function showEvidence(_, stage) {
   });
 }
 
+subscribe(["touched"], () => {
+  if (state.touched !== null) $(".announce").textContent = cellText();
+});
 addTab({ name: "evidence", title: words.tab_evidence, show: showEvidence });

@@ -6,7 +6,7 @@ import { helpMark } from "./help.js";
 import { bothNames, keyOf, nameOf } from "./names.js";
 import { $, $$, draw, HEADS, LAST, make, rove } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { language, percent, prose, say, words } from "./words.js";
+import { language, percent, prose, rounded, say, words } from "./words.js";
 
 for (const head of HEADS) {
   const radio = make("input", { type: "radio", name: "head", value: head, onchange: () => ask({ ...state.wanted, head }) });
@@ -121,34 +121,40 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
   const root = $(".slope");
   const heads = HEADS.filter(head => state.answer.result.heads[head]);
   const classes = state.answer.by_depth;
-  const highest = Math.max(...classes.flatMap(c => heads.map(head => c.belief[head])));
   const size = parseFloat(getComputedStyle(root).fontSize); // of the page; the chart's names are a little smaller
   const [top, bottom] = [size * 1.1, height - size * 1.85];
-  const column = (width - 6) / HEADS.length;
-  const x = (/** @type {string} */ head) => 6 + column * HEADS.indexOf(head);
-  const y = (/** @type {number} */ p) => bottom - (bottom - top) * (p / highest);
+  const left = size * 3.2; // of the axis
+  const column = (width - left) / HEADS.length;
+  const x = (/** @type {string} */ head) => left + column * HEADS.indexOf(head);
+  const y = (/** @type {number} */ p) => bottom - (bottom - top) * p;
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
   for (const head of heads) {
     svg.append(draw("line", { class: "depth", x1: x(head), x2: x(head), y1: top - 6, y2: bottom + 4 }));
     svg.append(draw("text", { class: "head", x: x(head) - 5, y: height - 4 }, words[head]));
   }
-  const asked = state.answer.result.question.target.label;
-  for (const { label, belief } of [...classes].reverse()) {
-    const points = heads.map(head => `${x(head)},${y(belief[head])}`).join(" ");
-    const name = label === asked ? "asked" : "";
+  for (const p of [0, 0.5, 1]) {
+    svg.append(draw("line", { class: "level", x1: left, x2: width, y1: y(p), y2: y(p) }));
+    svg.append(draw("text", { class: "level", x: left - 8, y: y(p) + 4, "text-anchor": "end" }, rounded(p)));
+  }
+  const { target, contrast } = state.answer.result.question;
+  const role = (/** @type {Klass} */ c) =>
+    keyOf(c) === keyOf(target) ? "asked" : contrast && keyOf(c) === keyOf(contrast) ? "rather" : "";
+  for (const each of [...classes].reverse()) {
+    const points = heads.map(head => `${x(head)},${y(each.belief[head])}`).join(" ");
+    const name = role(each);
     svg.append(draw("polyline", { class: name, points }));
-    for (const head of heads) svg.append(draw("circle", { class: name, cx: x(head), cy: y(belief[head]), r: name ? 5 : 3 }));
+    for (const head of heads)
+      svg.append(draw("circle", { class: name, cx: x(head), cy: y(each.belief[head]), r: name === "asked" ? 5 : 3 }));
   }
   const [help] = root.querySelectorAll(".helped");
   root.replaceChildren(svg, help ?? helpMark("depth"));
   for (const head of heads) {
-    const labels = classes
-      .map(c => ({ ...c, p: c.belief[head], y: y(c.belief[head]) + 4 }))
-      .filter(c => c.label === asked || c.p > Math.max(0.02, highest * 0.04));
+    const labels = classes.map(c => ({ ...c, p: c.belief[head], y: y(c.belief[head]) + 4 })).filter(c => role(c) || c.p > 0.04);
     spread(labels, size * 1.08, bottom + 4);
-    for (const { index, label: english, p, y: at } of labels) {
-      const [figure, label] = [percent(p), nameOf({ index, label: english })];
-      const text = draw("text", { class: english === asked ? "asked" : "", x: x(head) + 10, y: at }, `${label} ${figure}`);
+    for (const each of labels) {
+      const { p, y: at } = each;
+      const [figure, label] = [percent(p), nameOf(each)];
+      const text = draw("text", { class: role(each), x: x(head) + 10, y: at }, `${label} ${figure}`);
       svg.append(text);
       shorten(text, label, figure, column - 16);
       text.append(draw("title", {}, `${label} ${figure}`));

@@ -21,16 +21,16 @@ export function keyOf({ index, label }) {
   return index ?? label;
 }
 
-/** weights → class → all the words that find it @type {WeakMap<Weights, string[]>} */ const found = new WeakMap();
-/** A class's label, its Korean name and its groups, for the search: "dog" and "개" find "beagle". @param {number} index */
-export function searchWords(index) {
+/** weights → class → its kinds @type {WeakMap<Weights, string[]>} */ const kinds = new WeakMap();
+/** A class's Korean name and its groups, by which the search finds it, too: "dog" and "개" find "beagle". @param {number} index */
+export function kindsOf(index) {
   const { weights } = state;
-  let all = found.get(weights);
+  let all = kinds.get(weights);
   if (!all) {
-    all = weights.labels.map((label, i) => `${label}, ${weights.korean[i]}`);
-    for (const { label, korean, indices } of weights.groups) for (const i of indices) all[i] += `, ${label}, ${korean}`;
-    all = all.map(words => words.toLowerCase());
-    found.set(weights, all);
+    const words = weights.korean.map(name => [name]);
+    for (const { label, korean, indices } of weights.groups) for (const i of indices) words[i].push(label, korean);
+    all = words.map(each => each.join(" , ").toLowerCase());
+    kinds.set(weights, all);
   }
   return all[index];
 }

@@ -104,22 +104,30 @@ $(".file").addEventListener("change", (/** @type {any} */ event) => {
 window.addEventListener("paste", event => {
   const data = event.clipboardData;
   const field = /** @type {any} */ (event.target)?.closest?.("input, textarea");
-  if (!data?.files.length || (field && data.types.includes("text/plain"))) return; // in a field, text wins over a bitmap of it
+  if (field && data?.types.includes("text/plain")) return; // in a field, text wins over a bitmap of it
+  if (!data?.files.length) return refuseLink(data);
   event.preventDefault();
   bring(data.files[0]);
 });
-const bringsFiles = (/** @type {DragEvent} */ event) => [...(event.dataTransfer?.types || [])].includes("Files");
+/** @param {DataTransfer | null} data */
+function refuseLink(data) {
+  if (/^(https?|data|blob|file):/i.test(data?.getData("text/uri-list") || data?.getData("text/plain") || ""))
+    complain(words.no_link);
+}
+const brings = (/** @type {DragEvent} */ event, /** @type {string[]} */ ...types) =>
+  types.some(type => event.dataTransfer?.types.includes(type));
 window.addEventListener("dragover", event => {
-  if (!bringsFiles(event)) return;
+  if (!brings(event, "Files", "text/uri-list")) return;
   event.preventDefault();
-  $(".drop").hidden = false;
+  $(".drop").hidden = !brings(event, "Files");
 });
 window.addEventListener("dragleave", event => {
   if (!event.relatedTarget) $(".drop").hidden = true;
 });
 window.addEventListener("drop", event => {
   $(".drop").hidden = true;
-  if (!bringsFiles(event)) return;
+  if (!brings(event, "Files", "text/uri-list")) return;
   event.preventDefault();
-  bring(event.dataTransfer?.files[0]);
+  if (brings(event, "Files")) bring(event.dataTransfer?.files[0]);
+  else refuseLink(event.dataTransfer);
 });

@@ -5,6 +5,7 @@ import { $ } from "./page.js";
 import { playOrStop } from "./play.js";
 import { state } from "./store.js";
 import { step } from "./strip.js";
+import { words } from "./words.js";
 
 const presents = () => $(".page").classList.contains("presenting");
 
@@ -12,6 +13,7 @@ const presents = () => $(".page").classList.contains("presenting");
 function presenting(on) {
   $(".page").classList.toggle("presenting", on);
   $(".present").setAttribute("aria-pressed", on);
+  $(".present").textContent = on ? words.present_leave : words.present;
   repaint();
 }
 $(".present").addEventListener("click", () => {

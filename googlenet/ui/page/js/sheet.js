@@ -119,7 +119,9 @@ function sheetStage(p, name, x, y, cell) {
   const { size, branches } = summary(name);
   p.write(name, x, y + cell + 20, 14, "ink", "700");
   p.write(size.join("×"), x + 26, y + cell + 20, 14, "soft");
-  p.write(BRANCHES.map(b => `${branchName(b)} ${percent(branches[b])}`).join("  "), x, y + cell + 38, 10.5, "soft");
+  const shares = BRANCHES.map(b => `${branchName(b)} ${percent(branches[b])}`);
+  p.write(shares.slice(0, 2).join("  "), x, y + cell + 38, 12, "soft"); // four in one line run into the next stage
+  p.write(shares.slice(2).join("  "), x, y + cell + 54, 12, "soft");
 }
 
 /** @param {ReturnType<typeof pen>} p @param {string} head @param {number} x @param {number} y @param {number} width */

@@ -3,6 +3,7 @@
 import { askedName } from "./answer.js";
 import { request } from "./asking.js";
 import { paint, scaleOf, unpack } from "./drawing.js";
+import { knownTrust } from "./evidence.js";
 import { draw, make } from "./page.js";
 import { set, state } from "./store.js";
 import { addTab, showTab } from "./tabs.js";
@@ -28,13 +29,6 @@ async function measureTrust() {
     measured.set(answer, { ...measured.get(answer), [trust.stage]: { ...trust, grid: unpack(trust.randomised) } });
   }
   showTab("trust");
-}
-
-/** What was measured once for these weights, of the enlarged stage and the asked head. */
-export function knownTrust() {
-  const { head, method } = state.answer.result.question;
-  const said = state.weights.trust[method]?.[head]?.[state.stage];
-  return said ? proseOf(said) : words.trust_unknown;
 }
 
 /** The area under a curve over evenly spaced steps. @param {number[]} curve */
