@@ -75,18 +75,19 @@ def words(explanation: Explanation, trust: MapTrust | None, language: str) -> Wo
         trust: how well the maps of the question's method find objects; None where nobody measured it.
         language: one of `texts.LANGUAGES`.
     """
+    cards = {
+        head: f"{said_name(said, language)}, {percent(said.probability, language)}"
+        for head, said in (explanation.statements or {}).items()
+        if said is not None
+    }
     if explanation.unlikely:
-        return Words(_unlikely(explanation, language), None, None, None, {})
+        return Words(_unlikely(explanation, language), None, None, None, cards)
     return Words(
         _headline(explanation, language),
         _record(explanation, language),
         _heads(explanation, language),
         _place(explanation, trust, language),
-        {
-            head: f"{said_name(said, language)}, {percent(said.probability, language)}"
-            for head, said in (explanation.statements or {}).items()
-            if said is not None
-        },
+        cards,
     )
 
 

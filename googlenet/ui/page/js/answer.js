@@ -25,6 +25,7 @@ export function place(peak, { answer } = state) {
 }
 /** A stage's map in words. @param {string} name */
 export function stageAlt(name) {
+  if (state.guessing) return say("stage_title", { stage: name });
   const { peak } = summary(name);
   const about = { stage: name, head: state.answer.result.question.head, class: askedName() };
   return peak ? say("stage_alt", { ...about, ...place(peak) }) : say("stage_alt_none", about);
@@ -36,7 +37,7 @@ function drawPhoto() {
   const [width, height] = size;
   const [x0, y0, x1, y1] = result.seen;
   paintPhoto($(".picture"), state.photo);
-  $(".picture").setAttribute("aria-label", say("photo_alt", { name: result.image }));
+  $(".picture").setAttribute("aria-label", say("photo_alt", { name: state.guessing ? "?" : result.image }));
   const cropped = x0 > 1 || y0 > 1 || x1 < width - 1 || y1 < height - 1;
   mark($(".photo"), [0, 0, width, height], cropped ? [{ box: result.seen, class: "crop" }] : []);
   const outside = `M0 0H${width}V${height}H0ZM${x0} ${y0}V${y1}H${x1}V${y0}Z`; // the frame's other way round leaves a hole

@@ -87,11 +87,16 @@ function statement(node, head) {
     return;
   }
   const [best] = state.answer.result.heads[head] ?? [];
-  const asked = said.classes === 1 ? best : { index: null, label: said.name };
+  const single = said.classes === 1; // the card's first row, whose probability stands there
+  const asked = single ? best : { index: null, label: said.name };
   const { target, head: asking } = state.answer.result.question;
   const pressed = asking === head && keyOf(target) === keyOf(asked);
   line.replaceChildren(
-    make("button", { type: "button", "aria-pressed": pressed, onclick: () => explain(head, asked) }, prose(text)),
+    make(
+      "button",
+      { type: "button", "aria-pressed": pressed, onclick: () => explain(head, asked) },
+      single ? nameOf(best) : prose(text),
+    ),
   );
   if (focused) line.firstChild.focus({ preventScroll: true });
 }

@@ -14,6 +14,7 @@ import "./trust.js";
 import "./compare.js";
 import "./lesson.js";
 import "./present.js";
+import "./predict.js";
 import "./downloads.js";
 import "./combobox.js";
 import "./camera.js";

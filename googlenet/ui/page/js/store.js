@@ -12,6 +12,7 @@
  * @property {boolean} chosen whether the visitor chose it
  * @property {number | null} touched the index of the touched cell on the stage's grid
  * @property {string | undefined} truth what the picture shows, by a class's label; "" for none of the classes; undefined where nobody said
+ * @property {boolean} guessing whether names and numbers are hidden until they are guessed
  * @property {string} tab the tab that is open
  * @property {boolean} playing
  * @property {{source: string | null, share?: number, place?: number, error?: string} | null} load the weights that are being loaded
@@ -19,7 +20,17 @@
 /** @type {State} */
 export const state = {
   .../** @type {any} */ ({ answer: null, photo: null, weights: null, wanted: null }),
-  ...{ back: true, stage: "", chosen: false, touched: null, truth: undefined, tab: "evidence", playing: false, load: null },
+  ...{
+    back: true,
+    stage: "",
+    chosen: false,
+    touched: null,
+    truth: undefined,
+    guessing: false,
+    tab: "evidence",
+    playing: false,
+    load: null,
+  },
 };
 /** @type {{keys: string[], act: () => void}[]} */ const subscribers = [];
 
