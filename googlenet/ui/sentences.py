@@ -240,7 +240,7 @@ def _place(explanation: Explanation, trust: MapTrust | None, language: str) -> s
         if region is None:
             return f"Stage {stage} holds no evidence for {what}."
         return f"Stage {stage} finds the strongest evidence for {what} {region}."
-    what = f"‘{target}’ 클래스의 근거" if contrast is None else f"‘{contrast}’ 대신 ‘{target}’ 클래스라고 볼 근거"
+    what = f"‘{target}’의 근거" if contrast is None else f"‘{contrast}’ 대신 ‘{target}’ 쪽으로 볼 근거"
     if region is None:
         return f"{stage} 단계에는 {what}가 없습니다."
     return f"{what}가 {stage} 단계에서 가장 강한 곳은 {region}입니다."

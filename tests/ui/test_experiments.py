@@ -41,7 +41,7 @@ def test_covering_is_answered_in_pixels_of_the_original(explainer: Explainer, ca
     large = replace(LION, original=(image.width * 3, image.height * 3), box=Box(600, 300, 1200, 900))
     found = experiments.cover(large, cache)["cover"]
     assert found["box"] == pytest.approx([3 * edge for edge in wanted.box])
-    assert found["other"] == pytest.approx([3 * edge for edge in wanted.other])
+    assert found["controls"][0] == pytest.approx([3 * edge for edge in wanted.controls[0]])
     assert found["after"] == pytest.approx(wanted.after)
 
 
