@@ -252,7 +252,7 @@ def there(decoder: Decoder, path: Path) -> tuple[str, float, int]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN), cpu_of(decoder)
     outcome = outcome_of(lambda: decoder.open(path, 1024))
     ended = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before[0].ru_utime
-    memory = memory_of(str(decoder.process.pid), "VmHWM") if decoder.process else 0
+    memory = memory_of(str(decoder.child.process.pid), "VmHWM") if decoder.child else 0
     return outcome, ended or cpu_of(decoder) - before[1], memory
 
 
@@ -274,9 +274,9 @@ def memory_of(process: str, field: str) -> int:
 
 
 def cpu_of(decoder: Decoder) -> float:
-    if decoder.process is None:
+    if decoder.child is None:
         return 0.0
-    fields = Path(f"/proc/{decoder.process.pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()
+    fields = Path(f"/proc/{decoder.child.process.pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

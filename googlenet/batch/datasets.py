@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from googlenet.batch.files import SUFFIXES
 from googlenet.errors import PictureError, UserError, reason
-from googlenet.pictures.headers import MAX_BYTES
+from googlenet.pictures.pixels import MAX_BYTES
 
 TARS = (".tar", ".tar.gz", ".tgz")
 

@@ -14,12 +14,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from googlenet.concurrency.child import ChildEndedError
 from googlenet.explanation import Question
 from googlenet.inference.engine import Engine, PictureResult
-
-
-class RunnerEndedError(Exception):
-    """Who ran a pass has ended before the results came: a worker's process was killed."""
 
 
 @dataclass
@@ -78,7 +75,7 @@ class PassQueue:
             runner, batch = next_pass
             try:
                 run_pass(runner, batch)
-            except RunnerEndedError:
+            except ChildEndedError:
                 self.take_back(batch)
             finally:
                 self.give_back(runner)
@@ -162,13 +159,13 @@ class PassQueue:
 
 
 def run_pass(runner: Runner, batch: Sequence[Request]) -> None:
-    """Answer requests in one pass. An error of the pass becomes theirs. Raises RunnerEndedError, which does not."""
+    """Answer requests in one pass. An error of the pass becomes theirs. Raises ChildEndedError, which does not."""
     try:
         x = batch[0].x if len(batch) == 1 else torch.cat([request.x for request in batch])
         results = iter(runner(x, [question for request in batch for question in request.questions]))
         for request in batch:
             request.results.set_result(list(islice(results, len(request.questions))))
-    except RunnerEndedError:
+    except ChildEndedError:
         raise
     except BaseException as error:
         for request in batch:

@@ -10,25 +10,24 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from googlenet.concurrency.child import Child, ChildEndedError
 from googlenet.explanation import Question
 from googlenet.inference.device import cores
 from googlenet.inference.engine import Engine, PictureResult
-from googlenet.inference.passes import PassQueue, RunnerEndedError
+from googlenet.inference.passes import PassQueue
 from googlenet.model.network import GoogLeNet
 
 MOST = 4
@@ -62,30 +61,18 @@ class Worker:
             threads: for each pass.
 
         Raises:
-            RunnerEndedError: the process ended before it was ready.
+            ChildEndedError: the process ended before it was ready.
             OSError: it could not be started.
         """
-        self.lock = threading.Lock()
-        """held by who talks to the process or ends it"""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-            start_new_session=True,  # Ctrl-C goes to the program alone
-        )
-        self.asked: float | None = None
-        """when the message was sent whose reply is awaited, in seconds of the monotonic clock"""
-        threading.Thread(target=self.watch, name="watch", daemon=True).start()
+        self.child = Child(__name__, WALL_SECONDS, {**os.environ, "OMP_NUM_THREADS": str(threads)})
         try:
             self.largest: int = self.exchange((model, size))
-        except RunnerEndedError:
+        except ChildEndedError:
             self.end()
             raise
 
     def __call__(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]:
-        """`Engine`'s. Raises RunnerEndedError where the process has ended."""
+        """`Engine`'s. Raises ChildEndedError where the process has ended."""
         found = self.exchange((x.numpy(), list(questions)))
         if isinstance(found, Exception):
             raise found
@@ -93,36 +80,21 @@ class Worker:
         return results
 
     def exchange(self, message: object) -> Any:
-        """Send one message and get the reply. Raises RunnerEndedError."""
-        assert self.process.stdin
-        assert self.process.stdout
-        with self.lock:
-            self.asked = time.monotonic()
-            try:
-                pickle.dump(message, self.process.stdin, pickle.HIGHEST_PROTOCOL)
-                self.process.stdin.flush()
-                return pickle.load(self.process.stdout)
-            except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:  # ValueError: the pipe is closed
-                raise RunnerEndedError from error
-            finally:
-                self.asked = None
+        """Send one message and get the reply. Raises ChildEndedError."""
 
-    def watch(self) -> None:
-        """Kill the process when it does not reply. One thread for all messages: starting one for each delays it."""
-        while self.process.poll() is None:
-            asked = self.asked
-            if asked is not None and time.monotonic() - asked > WALL_SECONDS:
-                self.process.kill()
-            time.sleep(WALL_SECONDS / 20)
+        def talk(stdin: IO[bytes], stdout: IO[bytes]) -> Any:
+            pickle.dump(message, stdin, pickle.HIGHEST_PROTOCOL)
+            stdin.flush()
+            try:
+                return pickle.load(stdout)
+            except pickle.UnpicklingError:  # cut off
+                raise EOFError from None
+
+        return self.child.exchange(talk)
 
     def end(self) -> None:
-        """End the process, after its pass where it runs one."""
-        with self.lock:
-            for pipe in (self.process.stdin, self.process.stdout):
-                with suppress(OSError):  # closing sends what is left, and nobody may read it any more
-                    pipe.close()  # type: ignore[union-attr]
-            self.process.kill()
-            self.process.wait()
+        """End the process."""
+        self.child.end()
 
 
 def worker_count() -> int:

@@ -1,9 +1,8 @@
 """A stranger's file → an upright RGB picture, within limits of memory and time.
 
-`open_bounded` decodes a plain JPEG or PNG of modest size in the calling process. It hands any other file to a process of its
-own (`python -m googlenet.pictures.decoding`). The operating system ends that process after 2 s of CPU time and gives it at most
-400 MB. The process imports neither PyTorch nor the rest of the package. None of its environment variables could hold a secret.
-Windows has no such limits: there, the process is ended after `WALL_SECONDS`.
+`open_bounded` hands the file to a process of its own (`python -m googlenet.pictures.decoding`). The operating system ends that
+process after 2 s of CPU time and gives it at most 400 MB. The process imports neither PyTorch nor the rest of the package. None
+of its environment variables could hold a secret. Windows has no such limits: there, the process is ended after `WALL_SECONDS`.
 """
 
 from __future__ import annotations
@@ -17,15 +16,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from PIL import Image
 
+from googlenet.concurrency.child import Child, ChildEndedError
 from googlenet.errors import PictureError
-from googlenet.pictures.headers import Header, read_header
-from googlenet.pictures.pixels import Picture, decode, read_file
+from googlenet.pictures.pixels import Picture, damaged, decode, read_file
 
 CPU_SECONDS = 2.0
 """Seconds of CPU time that the decoding process may take for a picture."""
@@ -33,34 +31,19 @@ WALL_SECONDS = 20.0
 """Seconds after which it is ended, however little CPU time it got: on a busy machine it gets little."""
 MORE_MEMORY = 400_000_000
 """Bytes of address space that the decoding process may take beyond what it has after its imports."""
-PLAIN = (b"\xff\xd8", b"\x89PNG")
-"""How a JPEG and a PNG begin."""
-PLAIN_PIXELS, PLAIN_BYTES, PLAIN_PARTS, PLAIN_PASSES = 4_000_000, 8_000_000, 1_000, 20
-"""Limits up to which a JPEG or PNG is decoded in the calling process."""
-
-
-def plain_header(data: bytes, name: str) -> Header | None:
-    """The header of a JPEG or PNG that takes little time and memory to decode; None for any other file."""
-    if not data.startswith(PLAIN):
-        return None
-    try:
-        header = read_header(data, name, PLAIN_PARTS)
-    except PictureError:
-        return None  # the decoding process says what is wrong
-    modest = header.size[0] * header.size[1] <= PLAIN_PIXELS and len(data) <= PLAIN_BYTES and header.passes <= PLAIN_PASSES
-    return header if modest else None
+ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
+"""The variables that the decoding process gets."""
 
 
 class Decoder:
-    """Opens pictures. Starts a decoding process when one is first needed, and a new one when that one has ended.
+    """Opens pictures in a decoding process, which starts with the first one. One that has ended is replaced.
 
     Safe for threads: the decoding process has one picture at a time.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.process: subprocess.Popen[bytes] | None = None
-        self.owner = os.getpid()
+        self.child: Child | None = None
 
     def open(self, path: str | Path, least: int | None = None) -> Picture:
         """A file → a picture, reduced as `decode` says. Raises PictureError."""
@@ -68,77 +51,47 @@ class Decoder:
 
     def open_bytes(self, data: bytes, name: str, least: int | None = None) -> Picture:
         """A file's bytes → a picture, reduced as `decode` says. Errors use `name`. Raises PictureError."""
-        header = plain_header(data, name)
-        return decode(header, name, least) if header else self.decode(data, name, least)
-
-    def decode(self, data: bytes, name: str, least: int | None) -> Picture:
-        """Decode in the decoding process. Raises PictureError."""
         with self.lock:
-            process = self.started()
-            alarm = threading.Timer(WALL_SECONDS, process.kill)
-            alarm.start()
-            try:
-                return ask(process, data, name, least)
-            except (OSError, EOFError):
-                code = process.wait()
+            if self.child is None or not self.child.usable:
                 self.stop()
-                self.started()  # now, so that the next picture need not wait for it
-                raise ended(code, name) from None
+                self.child = start()
+            try:
+                return self.child.exchange(lambda stdin, stdout: ask(stdin, stdout, data, name, least))
+            except ChildEndedError as error:
+                self.stop()
+                self.child = start()  # now, so that the next picture need not wait for it
+                raise ended(error.code, name) from None
             except PictureError:
                 raise
             except BaseException:  # such as Ctrl-C: the next picture must not get this one's pixels
                 self.stop()
                 raise
-            finally:
-                alarm.cancel()
-
-    def started(self) -> subprocess.Popen[bytes]:
-        if self.process is None or self.process.poll() is not None or self.owner != os.getpid():  # a fork shares the pipes
-            self.stop()
-            self.process, self.owner = start(), os.getpid()
-        return self.process
 
     def stop(self) -> None:
         """End the decoding process."""
-        if self.process is None:
-            return
-        if self.owner == os.getpid():
-            self.process.kill()
-            self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            with suppress(OSError):  # closing flushes what is buffered, and the process has ended
-                pipe.close()  # type: ignore[union-attr]
-        self.process = None
+        if self.child is not None:
+            self.child.end()
+            self.child = None
 
 
-def start() -> subprocess.Popen[bytes]:
-    kept = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", __spec__.name if __spec__ else __name__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=Path(__file__).parents[2],
-        env={**environment, "OPENBLAS_NUM_THREADS": "1"},  # the buffers of more threads would count as memory
-        start_new_session=True,  # Ctrl-C goes to the program alone, which ends this process
-    )
+def start() -> Child:
+    environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    environment["OPENBLAS_NUM_THREADS"] = "1"  # the buffers of more threads would count as memory
+    return Child("googlenet.pictures.decoding", WALL_SECONDS, environment, subprocess.DEVNULL)
 
 
-def ask(process: subprocess.Popen[bytes], data: bytes, name: str, least: int | None) -> Picture:
+def ask(stdin: IO[bytes], stdout: IO[bytes], data: bytes, name: str, least: int | None) -> Picture:
     """Send a picture to the decoding process and read the result. Raises PictureError, OSError and EOFError."""
-    assert process.stdin
-    assert process.stdout
-    process.stdin.write(struct.pack("<II", len(data), least or 0))
-    process.stdin.write(data)
-    process.stdin.flush()
-    found = json.loads(exactly(process.stdout, struct.unpack("<I", exactly(process.stdout, 4))[0]))
+    stdin.write(struct.pack("<II", len(data), least or 0))
+    stdin.write(data)
+    stdin.flush()
+    found = json.loads(exactly(stdout, struct.unpack("<I", exactly(stdout, 4))[0]))
     if "error" in found:
         raise PictureError(found["error"], name=name)
     image = Image.new("RGB", found["reduced"])
     for box in rows(image.size):
         size = box[2], box[3] - box[1]
-        image.paste(Image.frombytes("RGB", size, exactly(process.stdout, 3 * size[0] * size[1])), box)
+        image.paste(Image.frombytes("RGB", size, exactly(stdout, 3 * size[0] * size[1])), box)
     return Picture(image, tuple(found["size"]))
 
 
@@ -161,7 +114,7 @@ def ended(code: int, name: str) -> PictureError:
         return PictureError(
             "{name} takes longer than 2 seconds to decode; save it smaller or as a plain JPEG and try again.", name=name
         )
-    return PictureError("{name} is damaged or cut off; save it anew and try again.", name=name)
+    return damaged(name)
 
 
 def main() -> None:
@@ -173,7 +126,7 @@ def main() -> None:
         data = source.read(length)
         clock(CPU_SECONDS)
         try:
-            picture = decode(read_header(data, ""), "", least or None)
+            picture = decode(data, "", least or None)
             del data
         except PictureError as error:
             send(sink, {"error": error.template})

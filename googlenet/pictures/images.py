@@ -15,9 +15,7 @@ from torch import Tensor
 
 from googlenet.errors import PictureError
 from googlenet.pictures.frame import Box
-from googlenet.pictures.headers import MAX_BYTES, read_header
-from googlenet.pictures.pixels import decode, is_rgb, read_file, rgb_pixels
-from googlenet.pictures.tags import exif_orientation
+from googlenet.pictures.pixels import MAX_BYTES, damaged, decode, is_rgb, orientation_of, read_file, rgb_pixels
 
 ImageSource = Image.Image | bytes | str | Path | IO[bytes] | NDArray[Any]
 Pixels = Annotated[int, Field(ge=32, le=1024)]
@@ -39,17 +37,17 @@ def open_image(source: ImageSource) -> Image.Image:
         A picture of mode RGB, of the size that it has in its file.
 
     Raises:
-        PictureError: a missing file, more than 20 MB, more than 50 megapixels by the header, not a picture of
-            `googlenet.pictures.headers.FORMATS`, or an array of another shape or range.
+        PictureError: a missing file, more than 20 MB, more than 50 megapixels, not a picture of
+            `googlenet.pictures.pixels.FORMATS`, or an array of another shape or range.
     """
     if isinstance(source, Image.Image):
         return upright_rgb(source)
     if isinstance(source, np.ndarray):
         return array_image(source)
     if isinstance(source, str | Path):
-        return decode(read_header(read_file(Path(source)), str(source)), str(source)).image
+        return decode(read_file(Path(source)), str(source)).image
     data = source if isinstance(source, bytes) else read_open_file(source)
-    return decode(read_header(data, "The picture"), "The picture").image
+    return decode(data, "The picture").image
 
 
 def array_image(array: NDArray[Any]) -> Image.Image:
@@ -78,11 +76,10 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     """Convert a PIL image of any mode, loaded or not, as `open_image` does."""
     try:
         image.load()
-        exif = image.info.get("exif")
-        orientation = exif_orientation(exif.removeprefix(b"Exif\0\0")) if isinstance(exif, bytes) else 1
+        orientation = orientation_of(image)
         return image if is_rgb(image) and orientation == 1 else Image.fromarray(rgb_pixels(image, orientation, 1))
     except Exception as error:  # for broken files, Pillow raises nearly every kind
-        raise PictureError("{name} is damaged or cut off; save it anew and try again.", name="The picture") from error
+        raise damaged("The picture") from error
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,32 @@ import io
 import os
 import stat
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, TiffImagePlugin, WebPImagePlugin  # noqa: F401  (else Pillow imports all of its formats at the first WebP)
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE, ROWSPERSTRIP, TiffImageFile
 
 from googlenet.errors import REASONS, PictureError, reason
-from googlenet.pictures.headers import MAX_BYTES, MAX_MEMORY, Header
 from googlenet.pictures.levels import TILE, levels, low_tiles, narrow, need_low_bytes, tiles
 
+MAX_BYTES = 20 * 1024 * 1024
+MAX_PIXELS = 50_000_000
+MAX_MEMORY = 350_000_000
+"""Bytes that decoding may take, estimated before it. The decoding process (`pictures/decoding.py`) gets 400 MB."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""The formats that may be read. No other decoder of Pillow gets a visitor's file."""
+BYTES_PER_PIXEL = {"JPEG": 7, "MPO": 7, "PNG": 7, "WEBP": 20, "GIF": 5, "BMP": 7, "TIFF": 7}
+"""Upper estimates of the memory that Pillow takes at its peak, the RGB result of 3 bytes included. MPO is a JPEG with a second
+picture behind it, as phones write."""
+BYTES_OF_RUN_LENGTHS = 70
+"""For a BMP with run-length coding, which Pillow expands in Python."""
 BYTES_DECODED_TWICE = 9
-"""Bytes of memory for a pixel where the low bytes are decoded, too: 38 megapixels fit into `MAX_MEMORY`."""
+"""Where the low bytes of 16-bit colours are decoded, too: 38 megapixels fit into `MAX_MEMORY`."""
+
+PngImagePlugin.MAX_TEXT_CHUNK = MAX_BYTES  # a long text or colour profile is no damage
 
 TURNS = {
     1: (False, 1, 1),
@@ -61,49 +75,118 @@ def without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def decode(header: Header, name: str, least: int | None = None) -> Picture:
+def decode(data: bytes, name: str, least: int | None = None) -> Picture:
     """Decode a picture in this process.
 
     Args:
-        header: what `read_header` gives; its limits bound the memory.
+        data: the whole file.
         name: what to call it in an error.
         least: a length in pixels. A picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by
             2, 4 or 8); its shorter side stays at least this long. None for the whole picture.
 
     Raises:
-        PictureError: it cannot be decoded.
+        PictureError: not a picture of `FORMATS`, more than 20 MB, more than 50 megapixels, more memory than `MAX_MEMORY`, or
+            damaged.
     """
+    image = opened(data, name)
+    size = image.size
     try:
-        image: Image.Image = opened(header)
-        if image.size != header.size:
-            raise ValueError(f"{image.size} pixels where the header says {header.size}")
-        if least and header.format == "JPEG":
-            image.draft(None, (least, least))  # decodes at a half, a quarter or an eighth
+        if least:
+            image.draft(None, (least, least))  # a JPEG is decoded at a half, a quarter or an eighth
         factor = max(1, min(image.size) // least) if least else 1
         tiles_of_low = low_tiles(image)
         image.load()
         if tiles_of_low and need_low_bytes(image):
             if image.width * image.height * BYTES_DECODED_TWICE > MAX_MEMORY:
                 raise MemoryError
-            low = opened(header)
+            low = opened(data, name)
             low.tile = tiles_of_low
             narrow(image, low)
             low.close()
-        if not is_rgb(image) or header.orientation != 1 or factor != 1:
-            pixels = rgb_pixels(image, header.orientation, factor)
+        orientation = orientation_of(image)  # after loading: Pillow turns a TIFF upright itself, and a PNG may end with its EXIF
+        picture: Image.Image = image
+        if not is_rgb(image) or orientation != 1 or factor != 1:
+            pixels = rgb_pixels(image, orientation, factor)
             image.close()  # frees its memory before the result is made
-            image = Image.fromarray(pixels)
-        return Picture(image, header.upright_size)
+            picture = Image.fromarray(pixels)
+        return Picture(picture, size if orientation < 5 else (size[1], size[0]))
     except MemoryError as error:
-        raise PictureError(
-            "{name} takes too much memory to decode; save it smaller or as a JPEG and try again.", name=name
-        ) from error
+        raise too_large_for_memory(name) from error
     except Exception as error:  # for broken files, Pillow raises nearly every kind
-        raise PictureError("{name} is damaged or cut off; save it anew and try again.", name=name) from error
+        raise damaged(name) from error
 
 
-def opened(header: Header) -> ImageFile.ImageFile:
-    return Image.open(io.BytesIO(header.data), formats=(header.format,))
+def size_of_file(data: bytes, name: str) -> tuple[int, int]:
+    """(width, height) in pixels as stored, read from the file's header. Raises PictureError as `decode` does."""
+    return opened(data, name).size
+
+
+def opened(data: bytes, name: str) -> ImageFile.ImageFile:
+    """A picture whose header is read and within the limits. Raises PictureError."""
+    if len(data) > MAX_BYTES:
+        raise PictureError("{name} is larger than 20 MB; save it smaller and try again.", name=name)
+    too_large = PictureError("{name} has more than 50 megapixels; save it smaller and try again.", name=name)
+    try:
+        if data.startswith(b"RIFF") and prod(webp_size(data)) * BYTES_PER_PIXEL["WEBP"] > MAX_MEMORY:
+            raise too_large_for_memory(name)  # Pillow takes a WebP's memory when it opens the file
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except PictureError:
+        raise
+    except UnidentifiedImageError:
+        raise PictureError(
+            "{name} is not a picture that can be read; use JPEG, PNG, WebP, GIF, BMP or TIFF.", name=name
+        ) from None
+    except Image.DecompressionBombError:
+        raise too_large from None
+    except MemoryError as error:
+        raise too_large_for_memory(name) from error
+    except Exception as error:  # for broken files, Pillow raises nearly every kind
+        raise damaged(name) from error
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise too_large
+    if pixels * bytes_per_pixel(image) > MAX_MEMORY:
+        raise too_large_for_memory(name)
+    return image
+
+
+def webp_size(data: bytes) -> tuple[int, int]:
+    """(width, height) in pixels of a WebP's canvas, which its first chunk states (RFC 9649); no pixels for any other file."""
+    kind, body = data[12:16], data[20:30].ljust(10, b"\0")
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+    bits = int.from_bytes(body[1:5], "little") if kind == b"VP8L" else int.from_bytes(body[6:10], "little")
+    if kind == b"VP8L":
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    return (bits & 0x3FFF, bits >> 16 & 0x3FFF) if kind == b"VP8 " else (0, 0)
+
+
+def bytes_per_pixel(image: ImageFile.ImageFile) -> float:
+    """An upper estimate of the memory that decoding takes at its peak."""
+    if image.format == "BMP" and image.info.get("compression") in (1, 2):
+        return BYTES_OF_RUN_LENGTHS
+    raw = 0.0
+    if isinstance(image, TiffImageFile):  # libtiff holds a strip, which may be the whole picture
+        bits, rows = image.tag_v2.get(BITSPERSAMPLE, (1,)), image.tag_v2.get(ROWSPERSTRIP, image.height)
+        raw = sum(bits) / 8 * min(1, rows / image.height)
+    return BYTES_PER_PIXEL[image.format or ""] + raw
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where none can be read: damage in EXIF data is common and harmless."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # for broken data, Pillow raises nearly every kind
+        return 1
+    return orientation if orientation in TURNS else 1
+
+
+def damaged(name: str) -> PictureError:
+    return PictureError("{name} is damaged or cut off; save it anew and try again.", name=name)
+
+
+def too_large_for_memory(name: str) -> PictureError:
+    return PictureError("{name} takes too much memory to decode; save it smaller or as a JPEG and try again.", name=name)
 
 
 def is_rgb(image: Image.Image) -> bool:

@@ -22,9 +22,8 @@ from tqdm import tqdm
 from googlenet.concurrency.threads import batched, in_order, threads
 from googlenet.errors import ListedError, UserError
 from googlenet.errors.korean import in_locale
-from googlenet.pictures.headers import Header, read_header
 from googlenet.pictures.pixels import decode as decode_file
-from googlenet.pictures.pixels import read_file
+from googlenet.pictures.pixels import read_file, size_of_file
 from googlenet.training.data import Picture, Split, encoded
 
 T = TypeVar("T")
@@ -44,23 +43,23 @@ def in_threads(function: Callable[[Picture], T], pictures: Iterable[Picture], wo
             yield from done
 
 
-def header(picture: Picture) -> Header:
-    """A picture file's header, without decoding a pixel. Raises PictureError."""
+def contents(picture: Picture) -> bytes:
+    """A picture's file. Raises PictureError."""
     source = encoded(picture)
-    return read_header(read_file(source) if isinstance(source, Path) else source, str(picture))
+    return read_file(source) if isinstance(source, Path) else source
 
 
 def size_of(picture: Picture) -> tuple[int, int] | UserError:
     """(width, height) in pixels, or the error where the picture cannot be read."""
     try:
-        return header(picture).upright_size
+        return size_of_file(contents(picture), str(picture))
     except UserError as error:
         return error
 
 
 def opened(picture: Picture) -> Image.Image:
     """The picture as `open_image` gives it."""
-    return decode_file(header(picture), str(picture)).image
+    return decode_file(contents(picture), str(picture)).image
 
 
 def without_broken(split: Split, wrong: dict[int, UserError], skip_broken: bool) -> Split:
@@ -95,7 +94,7 @@ class Decoded(NamedTuple):
 def decode(picture: Picture, side: int) -> Decoded | UserError:
     """A picture resized to a square, with its aspect ratio; the error where the picture cannot be read."""
     try:
-        found = decode_file(header(picture), str(picture), least=side)
+        found = decode_file(contents(picture), str(picture), least=side)
     except UserError as error:
         return error
     image = found.image if found.image.size == (side, side) else found.image.resize((side, side), Image.Resampling.BICUBIC)

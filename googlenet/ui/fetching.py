@@ -17,7 +17,7 @@ from gradio.utils import get_upload_folder
 from gradio_client.utils import is_http_url_like, strip_invalid_filename_characters
 
 from googlenet.errors import UserError
-from googlenet.pictures.headers import MAX_BYTES
+from googlenet.pictures.pixels import MAX_BYTES
 from googlenet.ui.uploads import is_disk_full
 
 SECONDS = 20.0

@@ -13,11 +13,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from googlenet.concurrency.child import ChildEndedError
 from googlenet.explanation import Question
 from googlenet.inference import device
 from googlenet.inference.device import cores, lanes
 from googlenet.inference.engine import Engine, PictureResult
-from googlenet.inference.passes import PassQueue, Request, RunnerEndedError
+from googlenet.inference.passes import PassQueue, Request
 from tests.helpers import explainer_of, random_image, random_model
 
 SIDE = 96
@@ -79,7 +80,7 @@ class Lost:
     largest = 8
 
     def __call__(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]:
-        raise RunnerEndedError
+        raise ChildEndedError(0)
 
 
 def test_passes_that_were_handed_over_leave_the_engines_to_other_work() -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from googlenet.concurrency.child import ChildEndedError
 from googlenet.explanation import Question
 from googlenet.inference import worker as worker_room
 from googlenet.inference.engine import Engine
-from googlenet.inference.passes import RunnerEndedError
 from googlenet.inference.worker import PICTURES, Worker
 from googlenet.model.network import GoogLeNet
 from tests.helpers import ROOT, explainer_of, is_running, random_image, random_model, until
@@ -57,32 +57,32 @@ def test_a_worker_answers_as_the_engine_does(worker: Worker) -> None:
 
 
 def test_an_error_of_a_pass_comes_back_and_the_worker_goes_on(worker: Worker) -> None:
-    before = worker.process.pid
+    before = worker.child.process.pid
     with pytest.raises((RuntimeError, IndexError)):
         worker(torch.zeros(1, 5, SIDE, SIDE), [Question()])
     check(worker)
-    assert worker.process.pid == before
+    assert worker.child.process.pid == before
 
 
-@pytest.mark.parametrize("end", [Worker.end, lambda worker: os.kill(worker.process.pid, signal.SIGKILL)])
+@pytest.mark.parametrize("end", [Worker.end, lambda worker: os.kill(worker.child.process.pid, signal.SIGKILL)])
 def test_a_worker_that_has_ended_says_so(end: Callable[[Worker], None]) -> None:
     worker = Worker(model(), SIDE, threads=1)
     end(worker)
-    with pytest.raises(RunnerEndedError):
+    with pytest.raises(ChildEndedError):
         worker(*batch())
     worker.end()
-    assert worker.process.returncode in (0, -signal.SIGKILL)  # it also ends by itself where its pipe is closed
+    assert worker.child.process.returncode in (0, -signal.SIGKILL)  # it also ends by itself where its pipe is closed
 
 
 def test_a_worker_that_does_not_reply_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else its questions would wait for ever, and their places in the queue with them."""
     worker = Worker(model(), SIDE, threads=1)
     monkeypatch.setattr(worker_room, "WALL_SECONDS", 0.2)
-    os.kill(worker.process.pid, signal.SIGSTOP)
-    with pytest.raises(RunnerEndedError):
+    os.kill(worker.child.process.pid, signal.SIGSTOP)
+    with pytest.raises(ChildEndedError):
         worker(*batch())
     worker.end()
-    assert worker.process.returncode == -signal.SIGKILL
+    assert worker.child.process.returncode == -signal.SIGKILL
 
 
 def test_a_worker_that_cannot_start_leaves_none(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -106,7 +106,7 @@ def test_a_worker_ends_with_its_program(tmp_path: Path) -> None:
         "import time\n"
         "from googlenet.inference.worker import Worker\n"
         "from tests.helpers import random_model\n"
-        f"print(Worker(random_model().for_inference(), {SIDE}, 1).process.pid, flush=True)\n"
+        f"print(Worker(random_model().for_inference(), {SIDE}, 1).child.process.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
     program = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -149,12 +149,12 @@ def test_workers_take_over_while_questions_wait(monkeypatch: pytest.MonkeyPatch)
     explainer.explain(image)
     assert not passes.others  # one question at a time starts none
     first = in_worker()
-    os.kill(first.process.pid, signal.SIGKILL)
+    os.kill(first.child.process.pid, signal.SIGKILL)
     assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
-    os.kill(in_worker().process.pid, signal.SIGKILL)
+    os.kill(in_worker().child.process.pid, signal.SIGKILL)
     explainer.explain(image)
     monkeypatch.setattr(worker_room, "QUIET", 0.2)
     passes.crowded.set()
-    until(lambda: len(made) == 3 and made[2].process.poll() is not None)
+    until(lambda: len(made) == 3 and made[2].child.process.poll() is not None)
     assert not passes.others
     assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)

@@ -8,9 +8,8 @@ import struct
 import tracemalloc
 import warnings
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -20,10 +19,9 @@ from PIL import Image, ImageOps, PngImagePlugin
 from torchvision.transforms import InterpolationMode, v2
 
 from googlenet.errors import UserError
-from googlenet.pictures import tags
 from googlenet.pictures.frame import Box
-from googlenet.pictures.headers import MAX_BYTES
 from googlenet.pictures.images import Preprocess, open_image
+from googlenet.pictures.pixels import MAX_BYTES
 from tests.helpers import random_image
 
 STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -99,34 +97,6 @@ def test_one_bad_exif_value_does_not_matter(bad: bytes, kind: str) -> None:
     upright = open_image(encoded(image, kind, exif=exif))
     assert upright.size == (20, 40)
     assert upright.getpixel((10, 2)) > (200, 200, 200)
-
-
-def many_tags(count: int, orientation: int) -> bytes:
-    """EXIF data with the orientation behind that many other tags."""
-    entries = struct.pack("<HHII", 1, 3, 1, 5) * count + struct.pack("<HHII", 0x0112, 3, 1, orientation)
-    return b"II*\0" + struct.pack("<IH", 8, count + 1) + entries + bytes(4)
-
-
-def test_exif_is_read_once_and_its_first_thousand_tags(monkeypatch: pytest.MonkeyPatch) -> None:
-    """20 MB of EXIF data took a second of the server's Python."""
-    read: list[int] = []
-    true = tags.directory
-
-    def watched(*arguments: Any, **named: Any) -> Iterator[tags.Tag]:
-        for tag in true(*arguments, **named):
-            read.append(tag.number)
-            yield tag
-
-    monkeypatch.setattr(tags, "directory", watched)
-    plain = encoded(Image.new("RGB", (40, 20)), "JPEG")
-    parts = [many_tags(9, 6), *[many_tags(5000, 3)] * 20]
-    segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 8) + b"Exif\0\0" + part for part in parts)
-    assert open_image(plain[:2] + segments + plain[2:]).size == (20, 40)
-    assert len(read) == 10
-    png = encoded(Image.new("RGB", (40, 20)), "PNG")
-    chunks = b"".join(struct.pack(">I4s", len(part), b"eXIf") + part + bytes(4) for part in parts[1:])
-    assert open_image(png[:33] + chunks + png[33:]).size == (40, 20)
-    assert len(read) == 10 + tags.MAX_TAGS
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
