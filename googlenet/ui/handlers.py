@@ -147,13 +147,15 @@ def answer(ask: PageQuery, explainers: ExplainerCache) -> Message:
 
 def packed(explanation: Explanation, ask: PageQuery, picture: str | None, trust: MapTrust | None) -> Message:
     """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, the words, the picture."""
+    words = {language: sentences.words(explanation, trust, language) for language in texts.LANGUAGES}
     return {
         "result": explanation.to_json(ask.example or Path(ask.path or "").name),
         "size": explanation.size,
         "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
         "by_depth": by_depth(explanation),
         "unlikely": explanation.unlikely,
-        "words": {language: asdict(sentences.words(explanation, trust, language)) for language in texts.LANGUAGES},
+"say": {language: each.text for language, each in words.items()},
+        "words": {language: asdict(each) for language, each in words.items()},
         "picture": picture,
     }
 

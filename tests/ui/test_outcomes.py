@@ -54,15 +54,15 @@ COVERED = [
     ),
     (
         covering(0.5, 0.7, [0.5] * 14 + [0.8], rival=Change(BEAGLE, 0.2, 0.2)),
-        "Without this part, redbone rises from 50 to 70 % and beagle stays at 20 %. It speaks against redbone: 15 random parts of "
-        "its size leave 50 % (median), and 1 of them raises it as much.",
+        "Without this part, redbone rises from 50 to 70 % and beagle stays at 20 %. It speaks against redbone: 15 random parts "
+        "of its size leave 50 % (median), and 1 of them raises it as much.",
         "이 부분을 가리면 ‘레드본 쿤하운드’ 50% → 70%, ‘비글’ 20% 그대로입니다. 이 부분은 ‘레드본 쿤하운드’에 반대하는 "
         "근거입니다. 같은 크기의 무작위 15곳을 가리면 중앙값이 50%이고, 그중 이만큼 올리는 곳은 1곳입니다.",
     ),
     (
         covering(0.5, 0.3, [0.2] * 8 + [0.4] * 7),
-        "Without this part, redbone falls from 50 to 30 %. It is not special: 15 random parts of its size leave 20 % (median), and "
-        "8 of them lower it as much.",
+        "Without this part, redbone falls from 50 to 30 %. It is not special: 15 random parts of its size leave 20 % (median), "
+        "and 8 of them lower it as much.",
         "이 부분이 특별한 것은 아닙니다",
     ),
     (
