@@ -154,7 +154,7 @@ def packed(explanation: Explanation, ask: PageQuery, picture: str | None, trust:
         "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
         "by_depth": by_depth(explanation),
         "unlikely": explanation.unlikely,
-"say": {language: each.text for language, each in words.items()},
+        "say": {language: each.text for language, each in words.items()},
         "words": {language: asdict(each) for language, each in words.items()},
         "picture": picture,
     }

@@ -117,26 +117,18 @@ def said_name(said: Statement, language: str) -> str:
 
 
 def _unlikely(explanation: Explanation, language: str) -> tuple[str, ...]:
-    """The headline where no class is likely: a group may be."""
+    """The headline where no class is likely. Its group may be sure all the same."""
     p = explanation.probabilities["main"]
     assert p is not None
     best, said = percent(float(p.max()), language), (explanation.statements or {}).get("main")
-    if said is not None:
-        name, surely = said_name(said, language), said.probability >= SURE
+    if said is None or said.probability < SURE:
         if language == "en":
-            return (
-                "",
-                f"{'Surely' if surely else 'Probably'} {name}",
-                f"; the network does not recognise which: its best guess has {best}.",
-            )
-        return (
-            "",
-            f"{'거의 확실히' if surely else '아마'} ‘{name}’",
-            f"에 속하지만, 그중 무엇인지 알아보지 못했습니다. 가장 높은 확률이 {best}뿐입니다.",
-        )
+            return (f"The network does not recognise this; its best guess has {best}.",)
+        return (f"신경망이 이 사진을 알아보지 못했습니다. {len(p):,}개 클래스 가운데 가장 높은 확률이 {best}뿐입니다.",)
+    name = said_name(said, language)
     if language == "en":
-        return (f"The network does not recognise this; its best guess has {best}.",)
-    return (f"신경망이 이 사진을 알아보지 못했습니다. {len(p):,}개 클래스 가운데 가장 높은 확률이 {best}뿐입니다.",)
+        return ("", f"Surely {name}", f"; the network does not recognise which: its best guess has {best}.")
+    return ("", f"거의 확실히 ‘{name}’", f"에 속하지만, 그중 무엇인지는 알아보지 못했습니다. 가장 높은 확률이 {best}뿐입니다.")
 
 
 def _headline(explanation: Explanation, language: str) -> tuple[str, ...]:
@@ -183,8 +175,8 @@ def _sureness(explanation: Explanation, language: str) -> str:
 
 def _which(said: Statement) -> str:
     """What is a guess where only a group is sure."""
-    pets = (find_group(name, imagenet_groups()) for name in ("dog", "cat"))
-    return "the breed" if any(group and set(said.indices) <= set(group.indices) for group in pets) else "which one"
+    dog = find_group("dog", imagenet_groups())
+    return "the breed" if dog and set(said.indices) <= set(dog.indices) else "which one"
 
 
 def _record(explanation: Explanation, language: str) -> str | None:
