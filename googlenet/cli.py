@@ -247,8 +247,8 @@ def run_channels(options: argparse.Namespace) -> int:
     explainer = Explainer.from_pretrained(options.weights, device=options.device)
     stages = [options.stage] if options.stage else list(STAGES)
     with tqdm(desc="channels", unit="channel") as bar:
-        sha256 = explainer.provenance.sha256
-        write_atlas(explainer.model, explainer.config.preprocess, sha256, options.out, stages, progress=bar.update)
+        trunk = explainer.trunk_sha256
+        write_atlas(explainer.model, explainer.config.preprocess, trunk, options.out, stages, progress=bar.update)
     return 0
 
 

@@ -116,6 +116,21 @@ def write_folder(
         raise WeightsError("The folder {folder} cannot be written: {error}.", folder=folder, error=reason(error)) from None
 
 
+def trunk_sha256(model: GoogLeNet) -> str:
+    """SHA-256 (hex) of the trunk, which is all layers up to 5b without the heads: new heads do not change it.
+
+    The tensors are hashed in the order of their names, each as its name, data type and shape, then its values in the form in
+    which they are written. BatchNorm's counters are left out.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        if not name.startswith(("aux1.", "aux2.", "fc.")) and not name.endswith(".num_batches_tracked"):
+            tensor = as_written(name, value)
+            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+            digest.update(tensor.numpy())
+    return digest.hexdigest()
+
+
 def as_written(name: str, value: Tensor) -> Tensor:
     """A tensor as it is written: in half precision; unchanged for BatchNorm and for values that half precision cannot hold."""
     value = value.cpu().contiguous()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.config import ModelConfig
+from googlenet.checkpoints.folder import trunk_sha256
 from googlenet.concurrency.threads import in_order, threads
 from googlenet.errors import QuestionError
 from googlenet.explanation import GRAD_CAM, Cell, Explanation, Group, Question
@@ -59,6 +60,7 @@ class Explainer:
         self.folder = loaded.folder
         """the folder of the weights on this disk"""
         self.classes = Labels(loaded.config.labels)
+        self.trunk_sha256 = trunk_sha256(loaded.model)
         metrics = loaded.config.metrics
         self.speaker = Speaker(loaded.config.labels, metrics.statement_threshold if metrics else None)
         self.model = loaded.model.for_inference()

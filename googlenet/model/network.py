@@ -223,6 +223,11 @@ class GoogLeNet(nn.Module):
         """The Inception module of a stage by its name in `STAGES`."""
         return self.get_submodule(f"inception{name}")  # type: ignore[return-value]
 
+    def last_layers(self) -> dict[str, nn.Linear]:
+        """Head → the linear layer that gives its logits."""
+        aux = {name: head.fc2 for name, head in (("aux1", self.aux1), ("aux2", self.aux2)) if head is not None}
+        return {**aux, "main": self.fc}
+
     def for_inference(self) -> GoogLeNet:
         """A copy for inference: eval mode, BatchNorm folded, kernels fused, no parameter needs a gradient."""
         copied = copy.deepcopy(self).eval()
@@ -246,8 +251,9 @@ class GoogLeNet(nn.Module):
 
     def to_bfloat16(self) -> GoogLeNet:
         """Convert the parameters to bfloat16, in place, except the three last linear layers, so that no logit is rounded."""
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d | nn.Linear) and name not in ("fc", "aux1.fc2", "aux2.fc2"):
+        last = self.last_layers().values()
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear) and module not in last:
                 module.bfloat16()
         return self
 

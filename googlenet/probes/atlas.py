@@ -1,7 +1,8 @@
 """An atlas: what all channels of a network look for, one sheet of pictures for each stage, beside its weights in `channels/`.
 
-`index.json` holds the weights' SHA-256 and the number of channels of each stage. `<stage>.webp` holds `COLUMNS` tiles in a row.
-Some stages may be missing. An atlas may come from the Hub, so it is checked before use. An atlas of other weights is not used.
+`index.json` holds the SHA-256 of the network's trunk (`googlenet.checkpoints.folder.trunk_sha256`) and the number of channels of
+each stage. `<stage>.webp` holds `COLUMNS` tiles in a row. Some stages may be missing. An atlas may come from the
+Hub, so it is checked before use. An atlas of another trunk is not used.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Index(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    """of the weights"""
+    trunk: str = Field(pattern="^[0-9a-f]{64}$")
+    """its SHA-256"""
     tile: Literal[56] = 56
     columns: Literal[32] = 32
     channels: dict[Literal[STAGES], int] = {}  # type: ignore[valid-type]
@@ -80,12 +81,12 @@ class Atlas:
         return {channel: grid[channel // COLUMNS, :, channel % COLUMNS] for channel in channels}
 
 
-def read_atlas(folder: Path, sha256: str, counts: Mapping[str, int]) -> Atlas | None:
+def read_atlas(folder: Path, trunk: str, counts: Mapping[str, int]) -> Atlas | None:
     """Read the index of an atlas.
 
     Args:
         folder: may hold an `index.json`.
-        sha256: of the weights.
+        trunk: SHA-256 of the network's trunk.
         counts: stage → number of its channels in these weights.
 
     Returns:
@@ -95,7 +96,7 @@ def read_atlas(folder: Path, sha256: str, counts: Mapping[str, int]) -> Atlas | 
         return None
     try:
         index = read_index(folder)
-        if index.sha256 != sha256:
+        if index.trunk != trunk:
             raise Reason("they belong to other weights")
         if any(counts[stage] != count for stage, count in index.channels.items()):
             raise Reason("a stage has another number of channels")
@@ -116,7 +117,7 @@ def read_index(folder: Path) -> Index:
 def write_atlas(
     model: GoogLeNet,
     preprocess: Preprocess,
-    sha256: str,
+    trunk: str,
     folder: Path,
     stages: Sequence[str],
     *,
@@ -131,7 +132,7 @@ def write_atlas(
     Args:
         model: as `GoogLeNet.for_inference` gives it.
         preprocess: how the weights want their pictures normalised.
-        sha256: of the weights; `index.json` names it.
+        trunk: SHA-256 of the model's trunk; `index.json` names it.
         folder: where the atlas is or will be.
         stages: those to draw.
         batch: channels in one optimisation.
@@ -143,8 +144,8 @@ def write_atlas(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        index = read_index(folder) if (folder / INDEX).exists() else Index(sha256=sha256)
-        if index.sha256 != sha256:
+        index = read_index(folder) if (folder / INDEX).exists() else Index(trunk=trunk)
+        if index.trunk != trunk:
             raise UserError("{folder} holds the channels of other weights; choose another folder.", folder=folder)
         index.write(folder)
         for stage in stages:

@@ -37,8 +37,8 @@ class Tipping:
 
     @property
     def scale(self) -> float:
-        """The three maps' strongest cell, by which all of them are divided when they are drawn."""
-        return float(self.maps.max())
+        """The three maps' strongest cell, by which all of them are divided when they are drawn; 0 where none is positive."""
+        return max(float(self.maps.max()), 0.0)
 
 
 def tipping(explainer: Explainer, image: Image.Image, question: Question, stage: str) -> Tipping:

@@ -11,10 +11,11 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from googlenet.checkpoints.config import ModelConfig
 from googlenet.explanation.classes import imagenet_classes
-from googlenet.training.calibration import FLAGGED, confidences
+from googlenet.training.balance import has_prior
+from googlenet.training.calibration import FLAGGED, SURE, confidences
 from googlenet.training.check import Checked, Options
 from googlenet.training.classes import weights_classes
-from googlenet.training.evaluate import SURE, Answers, HeadReport, confusions, table
+from googlenet.training.evaluate import Answers, HeadReport, confusions, table
 from googlenet.training.loop import Run
 from googlenet.training.recipe import Recipe
 
@@ -66,6 +67,8 @@ def command_of(options: Options, recipe: Recipe) -> str:
         words += ["--minutes", f"{recipe.minutes:g}"]
     words += ["--batch-size", recipe.batch_size, "--learning-rate", f"{recipe.learning_rate:g}"]
     words += ["--weight-decay", f"{recipe.weight_decay:g}", "--seed", recipe.seed]
+    if not recipe.balance:
+        words.append("--no-balance")
     if options.input_size:
         words += ["--input-size", options.input_size]
     if options.skip_broken:
@@ -90,6 +93,12 @@ def story_of(run: Run, checked: Checked, options: Options) -> str:
         )
     else:
         goal = f"The targets were the labels, smoothed by {recipe.label_smoothing:g}."
+    if any(source.drawn_labels is not None for source in run.material.sources):
+        goal += " Labelled classes were drawn equally often."
+    if run.log_prior is not None:
+        goal += " The logarithm of the teacher's mean probabilities was added to the logits in the loss alone."
+    if has_prior(run):
+        goal += f" At the end the classes' frequencies were taken out of the last layers' biases (τ = {recipe.balance:g})."
     return (
         f"The run began {start} and learnt from {sets}: {run.step * recipe.batch_size:,} views in {run.step:,} steps and "
         f"{run.seconds / 60:.1f} minutes on {device}. {goal} SGD with Nesterov momentum 0.9; the learning rate rose over "

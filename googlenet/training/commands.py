@@ -40,6 +40,11 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
     train.add_argument(
         "--weight-decay", type=float, default=5e-4, metavar="X", help="of all but biases and BatchNorm; default: %(default)s"
     )
+    train.add_argument(
+        "--no-balance",
+        action="store_true",
+        help="draw classes as often as they have pictures, and leave their frequencies in the heads",
+    )
     train.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers; default: %(default)s")
     train.add_argument("--resume", action="store_true", help="go on from FOLDER's checkpoint")
     train.set_defaults(run=run_train)
@@ -93,6 +98,7 @@ def run_train(options: argparse.Namespace) -> int:
         options.batch_size,
         options.learning_rate,
         options.weight_decay,
+        balance=0.0 if options.no_balance else 1.0,
         seed=options.seed,
     )
     asked = Options(

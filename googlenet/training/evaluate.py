@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -16,14 +16,12 @@ from googlenet.concurrency.threads import batched
 from googlenet.model.architecture import HEADS
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
-from googlenet.training.calibration import calibration_error
+from googlenet.training.calibration import SURE, calibration_error, confidently_wrong
 from googlenet.training.classes import weights_classes
 from googlenet.training.data import Picture, Split
 from googlenet.training.pictures import check_pictures, in_threads, opened
 
 BATCH = 64
-SURE = 0.5
-"""A wrong class with at least this probability counts as confidently wrong."""
 
 Rows = Literal["all", "even", "odd"]
 
@@ -57,7 +55,7 @@ def prepare(split: Split, config: ModelConfig, *, rows: Rows = "all", workers: i
 
 
 def predict(model: GoogLeNet, preprocess: Preprocess, split: Split, device: torch.device, workers: int) -> Answers:
-    """Run every picture through the network in float32.
+    """Run every picture through the network in float32, and keep all logits.
 
     Args:
         model: any GoogLeNet; it is not changed.
@@ -66,20 +64,25 @@ def predict(model: GoogLeNet, preprocess: Preprocess, split: Split, device: torc
         device: where the network runs.
         workers: threads that decode.
     """
+    batches = list(answers_of(model, preprocess, split.pictures, device, workers))
+    return Answers({head: torch.cat([batch[head] for batch in batches]) for head in batches[0]}, torch.tensor(split.labels))
+
+
+@torch.inference_mode()
+def answers_of(
+    model: GoogLeNet, preprocess: Preprocess, pictures: Sequence[Picture], device: torch.device, workers: int
+) -> Iterator[dict[str, Tensor]]:
+    """The logits of all pictures, batch by batch: head → (N, classes) float32 on the CPU, for the heads that the model has."""
     network = model.for_inference().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    found: dict[str, list[Tensor]] = {head: [] for head in HEADS}
 
     def prepared(picture: Picture) -> Tensor:
         return preprocess(opened(picture))
 
-    with tqdm(total=len(split.pictures), desc="evaluate", unit="img", mininterval=2) as bar, torch.inference_mode():
-        for batch in batched(in_threads(prepared, split.pictures, workers), BATCH):
+    with tqdm(total=len(pictures), desc="evaluate", unit="img", mininterval=2) as bar:
+        for batch in batched(in_threads(prepared, pictures, workers), BATCH):
             heads = network.heads(torch.cat(batch).to(device, memory_format=torch.channels_last))
-            for head, logits in zip(HEADS, heads, strict=True):
-                if logits is not None:
-                    found[head].append(logits.cpu())
+            yield {head: logits.cpu() for head, logits in zip(HEADS, heads, strict=True) if logits is not None}
             bar.update(len(batch))
-    return Answers({head: torch.cat(parts) for head, parts in found.items() if parts}, torch.tensor(split.labels))
 
 
 def accuracy(logits: Tensor, labels: Tensor, k: int) -> float:
@@ -91,12 +94,6 @@ def accuracy_among(logits: Tensor, labels: Tensor, classes: Iterable[int]) -> fl
     """Share of pictures whose label has the highest logit of these classes alone."""
     kept = torch.tensor(sorted(classes))
     return (kept[logits[:, kept].argmax(dim=1)] == labels).double().mean().item()
-
-
-def confidently_wrong(logits: Tensor, labels: Tensor, temperature: float) -> float:
-    """Share of pictures that get a wrong class with a probability of `SURE` or more."""
-    confidence, predicted = (logits / temperature).softmax(dim=1).max(dim=1)
-    return ((confidence >= SURE) & (predicted != labels)).double().mean().item()
 
 
 def confusions(answers: Answers, names: tuple[str, ...], count: int = 10) -> list[tuple[str, str, int]]:

@@ -36,15 +36,17 @@ LOOK_EVERY = 50
 """Steps from one reading of the loss to the next: reading it makes the host wait for the GPU."""
 
 
-def loss_of(heads: HeadLogits, target: Tensor, temperature: float = 1.0) -> Tensor:
+def loss_of(heads: HeadLogits, target: Tensor, temperature: float = 1.0, log_prior: Tensor | None = None) -> Tensor:
     """Cross-entropy of the main head plus 0.3 times that of each auxiliary head.
 
     Args:
         heads: logits (N, classes) of each head.
         target: (N, classes) target probabilities.
         temperature: divides the logits and multiplies the loss, so that gradients keep their size.
+        log_prior: (classes,) added to the logits of each head (Menon et al., 2021); the logits without it become balanced.
     """
-    losses = [temperature * F.cross_entropy(head.float() / temperature, target) for head in heads if head is not None]
+    logits = [head.float() if log_prior is None else head.float() + log_prior for head in heads if head is not None]
+    losses = [temperature * F.cross_entropy(head / temperature, target) for head in logits]
     return losses[-1] + AUX_WEIGHT * sum(losses[:-1])
 
 
@@ -74,6 +76,8 @@ class Run:
     ) -> None:
         self.material, self.recipe, self.teacher, self.device = material, recipe, teacher, device
         self.path = path
+        self.log_prior: Tensor | None = None
+        """(classes,) added to the logits in the loss (`Recipe.prior_in_loss`)"""
         self.identity = {"settings": repr(asdict(recipe)), **identity}
         self.mean, self.std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (preprocess.mean, preprocess.std))
         self.model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -158,7 +162,8 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * factor
         batch = self.draw(size)
-        loss = loss_of(self.heads(batch.views), batch.target, recipe.teacher_temperature if self.teacher else 1.0)
+        temperature = recipe.teacher_temperature if self.teacher else 1.0
+        loss = loss_of(self.heads(batch.views), batch.target, temperature, self.log_prior)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from googlenet.training import views
@@ -26,19 +28,32 @@ class Batch(NamedTuple):
     """(N, classes) float32: target probabilities"""
 
 
-class Source:
-    """One data set: each epoch shows each of its pictures once, in random order, `per_batch` of them in a step."""
+UNEQUAL = 1.5
+"""Classes are unequal where the largest has more than this many times the pictures of the smallest."""
 
-    def __init__(self, split: Split, pixels: Pixels, per_batch: int, seed: Sequence[int]) -> None:
+
+class Source:
+    """One data set: `per_batch` pictures of it in a step.
+
+    An epoch shows each picture once, in random order. Of unequal classes, where `balanced` asks for it, an epoch of as many
+    pictures shows each class equally often.
+    """
+
+    def __init__(self, split: Split, pixels: Pixels, per_batch: int, seed: Sequence[int], balanced: bool = False) -> None:
         self.pixels, self.per_batch, self.seed = pixels, per_batch, list(seed)
         self.count = len(split.pictures)
+        counts = Counter(split.labels).values()
+        self.unequal = split.labelled and max(counts) > UNEQUAL * min(counts)
+        self.drawn_labels = np.array(split.labels) if balanced and self.unequal else None
         self.labels = torch.tensor(split.labels, device=pixels.home)
         self.orders: dict[int, Tensor] = {}
 
     def order(self, epoch: int) -> Tensor:
         """The rows of an epoch in their order, on the device that holds the pixels."""
         if epoch not in self.orders:
-            shuffled = np.random.default_rng([*self.seed, epoch]).permutation(self.count)
+            generator = np.random.default_rng([*self.seed, epoch])
+            labels = self.drawn_labels
+            shuffled = generator.permutation(self.count) if labels is None else draw_evenly(labels, generator)
             self.orders = {kept: rows for kept, rows in self.orders.items() if kept == epoch - 1}
             self.orders[epoch] = torch.from_numpy(shuffled).to(self.pixels.home)
         return self.orders[epoch]
@@ -57,6 +72,16 @@ class Source:
         rows = self.rows(step)
         taken = self.pixels.batch(rows, later=[self.rows(step + 1 + i) for i in range(self.pixels.ahead)])
         return taken.pixels, taken.aspects, self.labels[taken.rows].to(device, non_blocking=True)
+
+
+def draw_evenly(labels: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """As many rows as there are labels, in random order: each class equally often, or once more. A row is drawn again only where
+    its class has no other left."""
+    rows = generator.permutation(len(labels))
+    classes = [rows[labels[rows] == label] for label in np.unique(labels)]
+    each, left = divmod(len(labels), len(classes))
+    more = generator.permutation(len(classes)) < left
+    return generator.permutation(np.concatenate([np.resize(c, each + one) for c, one in zip(classes, more, strict=True)]))
 
 
 class Material:

@@ -144,7 +144,8 @@ class DecodedPixels:
     def __init__(self, split: Split, side: int, device: torch.device, workers: int, skip_broken: bool) -> None:
         self.split, self.side, self.device, self.skip_broken = split, side, device, skip_broken
         self.pool = ThreadPoolExecutor(max(1, workers))
-        self.waiting: dict[int, list[Future[list[Decoded | UserError]]]] = {}
+        self.waiting: dict[int, tuple[Tensor, list[Future[list[Decoded | UserError]]]]] = {}
+        """place in the order of the batches → its rows and their pictures"""
         self.asked = 0
 
     def decode(self, rows: list[int]) -> list[Decoded | UserError]:
@@ -152,9 +153,9 @@ class DecodedPixels:
 
     def batch(self, rows: Tensor, later: list[Tensor]) -> Taken:
         for place, some in enumerate([rows, *later], self.asked):
-            if place not in self.waiting:
-                self.waiting[place] = [self.pool.submit(self.decode, part.tolist()) for part in some.split(CHUNK)]
-        decoded = [each for future in self.waiting.pop(self.asked) for each in future.result()]
+            if place not in self.waiting or not torch.equal(self.waiting[place][0], some):  # a run that begins again
+                self.waiting[place] = some, [self.pool.submit(self.decode, part.tolist()) for part in some.split(CHUNK)]
+        decoded = [each for future in self.waiting.pop(self.asked)[1] for each in future.result()]
         self.asked += 1
         good = [i for i, each in enumerate(decoded) if not isinstance(each, UserError)]
         for each in decoded:

@@ -68,6 +68,13 @@ class Recipe:
     """share of the batches that the student sees blurred while the teacher sees them sharp"""
     dropout: tuple[float, float] = (0.1, 0.3)
     """before the last layer of the main head and of the auxiliary heads. The paper's 0.4 and 0.7 suit many more epochs"""
+    balance: float = 1.0
+    """τ: how much of the classes' frequencies is taken out of the heads at the end, by the prior on the pictures in the shares in
+    which the run draws them (`googlenet.training.balance`). Labelled pictures of unequal classes are drawn in balance: each class
+    equally often. 0: neither"""
+    prior_in_loss: bool = False
+    """With a teacher: the logarithm of the teacher's prior is added to the student's logits in the loss alone. The logits are
+    then balanced all the time, and nothing is taken out at the end. It suits a start from balanced heads"""
     seed: int = 0
 
     def mistakes(self) -> list[UserError]:

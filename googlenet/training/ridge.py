@@ -23,7 +23,7 @@ def fit_last_layers(run: Run) -> None:
     """
     assert run.teacher is not None
     model, size = run.model.eval(), run.recipe.schedule[0].size
-    layers = [head.fc2 for head in (model.aux1, model.aux2) if head is not None] + [model.fc]
+    layers = list(model.last_layers().values())
     seen: dict[nn.Linear, Tensor] = {}
     hooks = [layer.register_forward_pre_hook(lambda module, inputs: seen.update({module: inputs[0]})) for layer in layers]
     squares = {layer: torch.zeros(1025, 1025, device=run.device) for layer in layers}
@@ -35,6 +35,8 @@ def fit_last_layers(run: Run) -> None:
         run.heads(batch.views)
         logits = run.recipe.teacher_temperature * batch.target.clamp(min=1e-8).log()
         logits -= logits.mean(dim=1, keepdim=True)  # a constant does not change the softmax
+        if run.log_prior is not None:
+            logits -= run.log_prior
         for layer in layers:
             features = nn.functional.pad(seen[layer].float(), (0, 1), value=1.0)
             squares[layer] += features.T @ features

@@ -17,6 +17,7 @@ from googlenet.checkpoints.folder import write_folder
 from googlenet.model.architecture import PAPER
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
+from googlenet.training.balance import has_prior, put_prior_into_loss, take_out_prior
 from googlenet.training.calibration import choose_temperature, unlikely_below
 from googlenet.training.card import Made, write_card
 from googlenet.training.check import Checked, Options, check
@@ -55,11 +56,15 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
     material = read_material(checked, options, recipe, device)
     path = options.out / "checkpoint.pt"
     run = Run(model, material, preprocess, recipe, checked.teacher, device, path, identity(checked))
+    if recipe.prior_in_loss and checked.teacher is not None:
+        put_prior_into_loss(run)
     if options.resume:
         run.resume()
     elif checked.teacher is not None and checked.start is not None and new_layers:
         fit_last_layers(run)
     run.train()
+    if has_prior(run):
+        take_out_prior(run)
     size = options.input_size or recipe.schedule[-1].size
     labels = tuple(row.name for row in checked.classes)
     config = ModelConfig(model.architecture, labels, brought_to(preprocess, size), temperatures=None, metrics=None)
@@ -99,7 +104,7 @@ def read_material(checked: Checked, options: Options, recipe: Recipe, device: to
     sources = []
     for number, (split, side) in enumerate(zip(checked.splits, checked.sides, strict=True)):
         kept, pixels = read_pixels(split, side, device, options.workers, options.skip_broken)
-        sources.append(Source(kept, pixels, checked.per_batch[number], (recipe.seed, number)))
+        sources.append(Source(kept, pixels, checked.per_batch[number], (recipe.seed, number), recipe.balance > 0))
     return Material(sources, len(checked.classes), device)
 
 

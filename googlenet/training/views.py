@@ -41,6 +41,13 @@ def draw_crops(aspects: Tensor, least_area: float) -> Tensor:
     return torch.stack([torch.stack([width * flip, zero, x], 1), torch.stack([zero, height, y], 1)], 1)
 
 
+def middle_squares(aspects: Tensor) -> Tensor:
+    """The middle square of each picture, as `draw_crops` gives crops. aspects: (N,) float32, width / height."""
+    zero = torch.zeros_like(aspects)
+    width, height = (1 / aspects).clamp(max=1), aspects.clamp(max=1)
+    return torch.stack([torch.stack([width, zero, zero], 1), torch.stack([zero, height, zero], 1)], 1)
+
+
 def take(pixels: Tensor, crops: Tensor, size: int) -> Tensor:
     """The crops of pictures (N, side, side, 3) uint8 as (N, 3, size, size) float32 in 0…1."""
     images = pixels.permute(0, 3, 1, 2).float().div_(255)

@@ -61,40 +61,40 @@ class ChannelPictures:
     def __init__(self, cache: Cache = VISITORS) -> None:
         self.cache = cache
         self.urls: OrderedDict[tuple[str, str, int], str] = OrderedDict()
-        """by the weights' SHA-256, stage and channel; the last `KEPT` that were asked for"""
+        """by the trunk's SHA-256, stage and channel; the last `KEPT` that were asked for"""
         self.atlases: dict[str, Atlas | None] = {}
         self.guard, self.drawing = threading.Lock(), threading.Lock()
 
     def known(self, explainer: Explainer, stage: str, channels: Sequence[int]) -> dict[int, str]:
         """Channel → picture, of those that need not be drawn."""
-        sha256 = explainer.provenance.sha256
+        trunk = explainer.trunk_sha256
         with self.guard:
-            found = {c: self.urls[sha256, stage, c] for c in channels if (sha256, stage, c) in self.urls}
+            found = {c: self.urls[trunk, stage, c] for c in channels if (trunk, stage, c) in self.urls}
         missing = [c for c in channels if c not in found]
         data = self.from_disk(explainer, stage, missing)
-        found |= self.keep(sha256, stage, data)
+        found |= self.keep(trunk, stage, data)
         return found
 
     def from_disk(self, explainer: Explainer, stage: str, channels: Sequence[int]) -> dict[int, bytes]:
         """Channel → WebP, from the atlas or the cache."""
-        sha256 = explainer.provenance.sha256
-        if sha256 not in self.atlases:
+        trunk = explainer.trunk_sha256
+        if trunk not in self.atlases:
             counts = {name: sum(explainer.model.stage(name).splits) for name in STAGES}
             folder = explainer.folder
-            self.atlases[sha256] = None if folder is None else read_atlas(folder / "channels", sha256, counts)
-        atlas = self.atlases[sha256]
+            self.atlases[trunk] = None if folder is None else read_atlas(folder / "channels", trunk, counts)
+        atlas = self.atlases[trunk]
         tiles = atlas.tiles(stage, channels) if atlas else {}
         found = {channel: webp(tile, 90) for channel, tile in tiles.items()}
         for channel in channels:
             if channel not in found:
                 with contextlib.suppress(Reason):
-                    found[channel] = read_beginning(self.cache.channel_picture(sha256, stage, channel), 1 << 16)
+                    found[channel] = read_beginning(self.cache.channel_picture(trunk, stage, channel), 1 << 16)
         return found
 
-    def keep(self, sha256: str, stage: str, data: dict[int, bytes]) -> dict[int, str]:
+    def keep(self, trunk: str, stage: str, data: dict[int, bytes]) -> dict[int, str]:
         urls = {channel: "data:image/webp;base64," + base64.b64encode(each).decode() for channel, each in data.items()}
         with self.guard:
-            self.urls |= {(sha256, stage, channel): url for channel, url in urls.items()}
+            self.urls |= {(trunk, stage, channel): url for channel, url in urls.items()}
             while len(self.urls) > self.KEPT:
                 self.urls.popitem(last=False)
         return urls
@@ -107,8 +107,8 @@ class ChannelPictures:
             if not missing:
                 return
             tiles = visualise(explainer.copied_model(), explainer.config.preprocess, stage, missing, progress=progress)
-            sha256 = explainer.provenance.sha256
+            trunk = explainer.trunk_sha256
             data = {channel: webp(tile, 80) for channel, tile in zip(missing, tiles, strict=True)}
-            self.keep(sha256, stage, data)
+            self.keep(trunk, stage, data)
             for channel, each in data.items():
-                self.cache.keep_channel_picture(sha256, stage, channel, each)
+                self.cache.keep_channel_picture(trunk, stage, channel, each)

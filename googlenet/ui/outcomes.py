@@ -235,13 +235,14 @@ def _reason(tipping: Tipping, box: Box | None, language: str) -> tuple[str, dict
     (width, height), seen, head = explanation.size, explanation.seen, explanation.question.head
     if box is not None and (hidden := 1 - _area(_common(box, seen)) / _area(box)) > 1 / 2:
         return "outside", {"share": percent(hidden, language)}
-    right = classes_of(tipping.rival.asked)
+    own, right = (set(classes_of(each.asked)) for each in (tipping.answered, tipping.rival))
+    if own & right:
+        return None  # the answer is of the group that the visitor names
     for earlier in HEADS[: HEADS.index(head)]:
         p = explanation.probabilities[earlier]
         if p is not None and int(p.argmax()) in right:
             return "earlier", {"head": ANSWERS[language][earlier], "share": percent(float(p.max()), language)}
-    both = {*classes_of(tipping.answered.asked), *right}
-    kinds = [group for group in groups_of(explanation.labels) if both <= set(group.indices)]
+    kinds = [group for group in groups_of(explanation.labels) if own | right <= set(group.indices)]
     kind = min(kinds, key=lambda group: len(group.indices), default=None)
     p = explanation.probabilities[head]
     if kind is not None and len(kind.indices) <= SIBLINGS and p is not None:

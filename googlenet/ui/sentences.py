@@ -118,26 +118,18 @@ def said_name(said: Statement, language: str) -> str:
 
 
 def _unlikely(explanation: Explanation, language: str) -> tuple[str, ...]:
-    """The headline where no class is likely: a group may be."""
+    """The headline where no class is likely. Its group may be sure all the same."""
     p = explanation.probabilities["main"]
     assert p is not None
     best, said = percent(float(p.max()), language), (explanation.statements or {}).get("main")
-    if said is not None:
-        name, surely = said_name(said, language), said.probability >= SURE
+    if said is None or said.probability < SURE:
         if language == "en":
-            return (
-                "",
-                f"{'Surely' if surely else 'Probably'} {name}",
-                f"; the network does not recognise which: its best guess has {best}.",
-            )
-        return (
-            "",
-            f"{'거의 확실히' if surely else '아마'} ‘{name}’",
-            f"에 속하지만, 그중 무엇인지 알아보지 못했습니다. 가장 높은 확률이 {best}뿐입니다.",
-        )
+            return (f"The network does not recognise this; its best guess has {best}.",)
+        return (f"신경망이 이 사진을 알아보지 못했습니다. {len(p):,}개 클래스 가운데 가장 높은 확률이 {best}뿐입니다.",)
+    name = said_name(said, language)
     if language == "en":
-        return (f"The network does not recognise this; its best guess has {best}.",)
-    return (f"신경망이 이 사진을 알아보지 못했습니다. {len(p):,}개 클래스 가운데 가장 높은 확률이 {best}뿐입니다.",)
+        return ("", f"Surely {name}", f"; the network does not recognise which: its best guess has {best}.")
+    return ("", f"거의 확실히 ‘{name}’", f"에 속하지만, 그중 무엇인지는 알아보지 못했습니다. 가장 높은 확률이 {best}뿐입니다.")
 
 
 def _headline(explanation: Explanation, language: str) -> tuple[str, ...]:
@@ -184,8 +176,8 @@ def _sureness(explanation: Explanation, language: str) -> str:
 
 def _which(said: Statement) -> str:
     """What is a guess where only a group is sure."""
-    pets = (find_group(name, imagenet_groups()) for name in ("dog", "cat"))
-    return "the breed" if any(group and set(said.indices) <= set(group.indices) for group in pets) else "which one"
+    dog = find_group("dog", imagenet_groups())
+    return "the breed" if dog and set(said.indices) <= set(dog.indices) else "which one"
 
 
 def _record(explanation: Explanation, language: str) -> str | None:
@@ -241,7 +233,7 @@ def _place(explanation: Explanation, trust: MapTrust | None, language: str) -> s
         if region is None:
             return f"Stage {stage} holds no evidence for {what}."
         return f"Stage {stage} finds the strongest evidence for {what} {region}."
-    what = f"‘{target}’ 클래스의 근거" if contrast is None else f"‘{contrast}’ 대신 ‘{target}’ 클래스라고 볼 근거"
+    what = f"‘{target}’의 근거" if contrast is None else f"‘{contrast}’ 대신 ‘{target}’ 쪽으로 볼 근거"
     if region is None:
         return f"{stage} 단계에는 {what}가 없습니다."
     return f"{what}가 {stage} 단계에서 가장 강한 곳은 {region}입니다."

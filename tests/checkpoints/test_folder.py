@@ -24,7 +24,7 @@ from googlenet.checkpoints import import_weights, load, save
 from googlenet.checkpoints.card import license_of
 from googlenet.checkpoints.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.config import ModelConfig, dump_config
-from googlenet.checkpoints.folder import labels_of, write_folder
+from googlenet.checkpoints.folder import labels_of, trunk_sha256, write_folder
 from googlenet.checkpoints.readers import SUFFIXES
 from googlenet.checkpoints.source import KNOWN_SOURCES, Repository, choose, default_source, parse_repository, shipped
 from googlenet.errors import UserError
@@ -526,3 +526,16 @@ def test_a_pickle_does_not_run(protocol: int, zipped: bool, tmp_path: Path) -> N
     assert not mark.exists()
     torch.load(tmp_path / "net.pth", weights_only=False) if zipped else pickle.loads((tmp_path / "net.pth").read_bytes())
     assert mark.exists()  # it would have run
+
+
+def test_new_heads_do_not_change_the_trunks_digest(saved: Path) -> None:
+    model = load(str(saved)).model
+    digest = trunk_sha256(model)
+    assert digest == trunk_sha256(random_model(classes=3))  # in half precision on disk
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if name.startswith(("aux1.", "aux2.", "fc.")):
+                value.add_(1)
+        assert trunk_sha256(model) == digest
+        model.get_parameter("inception5b.branch4.1.conv.weight").add_(1)
+    assert trunk_sha256(model) != digest

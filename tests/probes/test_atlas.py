@@ -64,7 +64,7 @@ def tiles_of(count: int) -> np.ndarray:
 
 @pytest.fixture
 def atlas(tmp_path: Path) -> Path:
-    Index(sha256="a" * 64, channels={"3a": 256}).write(tmp_path)
+    Index(trunk="a" * 64, channels={"3a": 256}).write(tmp_path)
     (tmp_path / "3a.webp").write_bytes(sheet_of(tiles_of(256)))
     return tmp_path
 
@@ -86,11 +86,11 @@ def test_an_atlas_gives_the_tiles_of_the_stages_that_it_has(atlas: Path, tmp_pat
 @pytest.mark.parametrize(
     ("index", "why"),
     [
-        ('{"sha256": "%s", "channels": {"3a": 256}}' % ("b" * 64), "they belong to other weights"),
-        ('{"sha256": "%s", "channels": {"3a": 10000000}}' % ("a" * 64), "a stage has another number of channels"),
-        ('{"sha256": "%s", "channels": {"../3a": 256}}' % ("a" * 64), "index.json is not that of an atlas"),
-        ('{"sha256": "%s", "tile": 100000}' % ("a" * 64), "index.json is not that of an atlas"),
-        ('{"sha256": "%s", "channels": {"3a": true}}' % ("a" * 64), "index.json is not that of an atlas"),
+        ('{"trunk": "%s", "channels": {"3a": 256}}' % ("b" * 64), "they belong to other weights"),
+        ('{"trunk": "%s", "channels": {"3a": 10000000}}' % ("a" * 64), "a stage has another number of channels"),
+        ('{"trunk": "%s", "channels": {"../3a": 256}}' % ("a" * 64), "index.json is not that of an atlas"),
+        ('{"trunk": "%s", "tile": 100000}' % ("a" * 64), "index.json is not that of an atlas"),
+        ('{"trunk": "%s", "channels": {"3a": true}}' % ("a" * 64), "index.json is not that of an atlas"),
         ("[" * 100_000, "index.json is not that of an atlas"),
         ("", "index.json is not that of an atlas"),
     ],

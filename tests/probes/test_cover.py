@@ -120,9 +120,8 @@ def test_a_box_is_cut_to_what_the_network_sees(explainer: Explainer) -> None:
 
 
 def test_what_tipped_an_answer_is_covered_and_asked_again(explainer: Explainer) -> None:
-    question = explainer.question("aux2", 3, 5)
-    found = tipping(explainer, IMAGE, question, "4c")
-    for grid, asked in zip(found.maps, ((3, None), (5, None), (3, 5)), strict=True):
+    found = tipping(explainer, IMAGE, explainer.question("aux2", 5, 3), "4c")
+    for grid, asked in zip(found.maps, ((5, None), (3, None), (5, 3)), strict=True):
         own = explainer.explain(IMAGE, head="aux2", target=asked[0], contrast=asked[1]).grids["4c"]
         np.testing.assert_allclose(grid, own, atol=1e-6)
     np.testing.assert_allclose(found.maps[2], found.maps[0] - found.maps[1], atol=1e-6)
@@ -137,6 +136,14 @@ def test_what_tipped_an_answer_is_covered_and_asked_again(explainer: Explainer) 
         assert change.before == pytest.approx(float(before[change.asked]), abs=1e-5)
         assert change.after == pytest.approx(float(after[change.asked]), abs=1e-5)
     assert (found.top_before.index, found.top_after.index) == (int(before.argmax()), int(after.argmax()))
+
+
+def test_where_nothing_speaks_more_for_the_answer_nothing_is_covered(explainer: Explainer) -> None:
+    found = tipping(explainer, IMAGE, explainer.question("aux2", 3, 5), "4c")
+    assert found.maps[2].max() <= 0
+    assert found.box is None
+    assert found.answered.after == found.answered.before
+    assert found.top_after == found.top_before
 
 
 def test_what_cannot_be_compared_is_refused(explainer: Explainer) -> None:

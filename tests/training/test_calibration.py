@@ -9,10 +9,12 @@ import torch
 
 from googlenet.training.calibration import (
     ENOUGH,
+    SURELY_WRONG,
     TEMPERATURES,
     calibration_error,
     choose_temperature,
     confidences,
+    confidently_wrong,
     fit_temperature,
     unlikely_below,
 )
@@ -43,17 +45,25 @@ def test_a_temperature_stays_within_what_can_be_written() -> None:
     assert fit_temperature(right, (torch.arange(300) + 1) % 3) == pytest.approx(TEMPERATURES[1], rel=1e-3)
 
 
-def drawn(temperature: float, count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits, and labels drawn from softmax(logits / temperature)."""
+def drawn(temperature: float, count: int, seed: int = 0, spread: float = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits of this standard deviation, and labels drawn from softmax(logits / temperature)."""
     generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(count, 20, generator=generator) * 3
+    logits = torch.randn(count, 20, generator=generator) * spread
     return logits, torch.multinomial((logits / temperature).softmax(1), 1, generator=generator)[:, 0]
 
 
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_a_temperature_that_helps_on_held_out_pictures_is_chosen(temperature: float) -> None:
-    logits, labels = drawn(temperature, 680)
+    logits, labels = drawn(temperature, 680, spread=12)
     assert choose_temperature(logits, labels) == fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.15)
+
+
+def test_a_temperature_makes_no_network_sure_that_is_often_wrong() -> None:
+    """With the fitted one, more wrong names would look sure than `SURELY_WRONG`."""
+    logits, labels = drawn(0.5, 2000, spread=2)
+    fitted, chosen = fit_temperature(logits, labels), choose_temperature(logits, labels)
+    assert fitted < chosen < 1
+    assert confidently_wrong(logits, labels, chosen - 0.002) > SURELY_WRONG >= confidently_wrong(logits, labels, chosen)
 
 
 def test_a_temperature_that_may_be_chance_is_not_chosen() -> None:

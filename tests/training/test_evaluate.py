@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from googlenet.training.calibration import confidently_wrong
 from googlenet.training.evaluate import (
     Answers,
     accuracy,
     accuracy_among,
-    confidently_wrong,
     confusions,
     report,
     table,

@@ -125,7 +125,7 @@ def test_a_shipped_atlas_comes_first_and_the_rest_is_drawn(
     folder = tmp_path / "weights/channels"
     folder.mkdir(parents=True)
     counts = {name: sum(explainer.model.stage(name).splits) for name in STAGES}
-    Index(sha256=explainer.provenance.sha256, channels={"4c": counts["4c"]}).write(folder)
+    Index(trunk=explainer.trunk_sha256, channels={"4c": counts["4c"]}).write(folder)
     (folder / "4c.webp").write_bytes(sheet_of(np.zeros((counts["4c"], TILE, TILE, 3), np.uint8)))
     explainer.folder = tmp_path / "weights"
     try:
