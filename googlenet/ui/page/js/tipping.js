@@ -68,7 +68,7 @@ function show(own, right) {
   const figures = captions.map((caption, i) => {
     const parts = [
       make("span", { class: "cell" }, make("canvas", { "aria-hidden": "true" })),
-      make("span", { class: "caption" }, caption),
+      make("span", { class: "tip-name" }, caption),
     ];
     if (i === 3) return make("figure", { class: "tip" }, ...parts);
     const [asked, than] = asks[i];
