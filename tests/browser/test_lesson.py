@@ -51,8 +51,8 @@ def test_a_phone_shows_the_chosen_stage_without_scrolling(visit: Visit, width: i
     chip = page.locator(".chip")
     assert chip.inner_text() == "ImageNet"
     assert chip.evaluate("n => n.scrollWidth <= n.clientWidth")
-    question, say = box(page, ".question"), box(page, ".say")
-    assert 0 < question["y"] - say["y"] - say["height"] < 40
+    question, verdict = box(page, ".question"), box(page, ".verdict")
+    assert 0 < question["y"] - verdict["y"] - verdict["height"] < 40
     right = page.locator(".slope text").evaluate_all("all => Math.max(...all.map(n => n.getBoundingClientRect().right))")
     assert right <= width
     page.evaluate(

@@ -147,7 +147,7 @@ def test_where_no_class_looks_likely_berkeleys_network_is_one_click_away(visit: 
     berkeley = parse_repository(KNOWN_SOURCES[0].source)
     hub.model(berkeley.id, {str(berkeley.file): berkeley_pth(main=False)})
     page = visit("?example=astronaut")
-    expect(page.locator(".say")).to_contain_text("None of the 1000 classes looks likely here")
+    expect(page.locator(".say")).to_contain_text("The network does not recognise this")
     before = page.locator(".say").inner_text()
     page.locator(".suggest").click()
     expect(page.locator(".panel .load")).to_have_text(
@@ -169,7 +169,7 @@ def test_where_a_space_runs_its_own_weights_alone_no_others_are_offered(visit: V
 
     page.route(re.compile(re.escape(url) + r"(config|\?example=astronaut)?$"), alone)
     page.goto(url + "?example=astronaut")
-    expect(page.locator(".say")).to_contain_text("None of the 1000 classes looks likely here")
+    expect(page.locator(".say")).to_contain_text("The network does not recognise this")
     assert page.locator(".suggest").count() == 0
     page.locator(".weights summary").click()
     expect(page.locator(".facts")).to_be_visible()
