@@ -27,7 +27,7 @@ def test_a_visitors_weights_are_that_visitors_alone(visit: Visit) -> None:
     expect(one.locator(".chip")).to_have_text("user/three, 3 classes")
     expect(one.locator('.card[data-head="aux1"]')).to_contain_text("no trained aux1 head")
     expect(one.locator('.card[data-head="main"] .row')).to_have_count(3)
-    expect(one.locator('.seg input[value="aux1"]')).to_be_disabled()
+    expect(one.locator('.card[data-head="aux1"] .ask')).to_be_disabled()
     one.locator(".weights summary").click()
     expect(one.locator(".facts")).to_contain_text("mit")
     assert re.search("[0-9a-f]{12}", one.locator(".facts").inner_text())
@@ -85,11 +85,11 @@ def test_new_weights_keep_the_class_the_contrast_and_the_head_that_they_know(vis
     expect(page.locator(".chip")).to_have_text("user/heads, 3 classes")
     settled(page)
     assert (chosen(page), page.locator("#contrast").input_value()) == ("tiger", "cougar")
-    expect(page.locator('.seg input[value="aux2"]')).to_be_checked()
+    expect(page.locator(".card.asking")).to_have_attribute("data-head", "aux2")
     load(page, "user/three")  # no tiger, no auxiliary heads
     expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
     settled(page)
-    expect(page.locator('.seg input[value="main"]')).to_be_checked()
+    expect(page.locator(".card.asking")).to_have_attribute("data-head", "main")
     own = chosen(page)
     assert own == page.locator('.card[data-head="main"] .row >> nth=0 >> span').inner_text()
     assert page.locator("#contrast").input_value() == ""

@@ -7,8 +7,8 @@ import { $, $$, draw, rove, still } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { rounded, say, words } from "./words.js";
 
-$(".take").setAttribute("aria-label", words.take);
-rove($(".take"));
+$(".takes").setAttribute("aria-label", words.take);
+rove($(".takes"));
 
 /** A stage of the answer's JSON. @param {string} name @returns {any} */
 export function summary(name) {

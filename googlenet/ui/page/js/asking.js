@@ -11,7 +11,7 @@ import { set, state } from "./store.js";
 import { deliver } from "./uploading.js";
 import { say, words } from "./words.js";
 
-const PLAIN = { head: "main", target: null, contrast: null, example: null, path: null, original: null };
+const PLAIN = { head: "main", target: null, contrast: null, example: null, path: null, original: null, method: "grad-cam" };
 let newest = new AbortController(); // of what was begun last: what is aborted is never painted
 let sent = new AbortController(); // of the question that Python works on
 /** @type {Promise<unknown>} */ let running = Promise.resolve(); // until it is answered
@@ -50,12 +50,16 @@ export async function request(name, fields, told, of = state.answer) {
   }
 }
 
+/** The method that was chosen last. */
+function method() {
+  return state.wanted && { method: state.wanted.method };
+}
 /** Ask for an answer. @param {Partial<Question>} question what differs from a plain question about the main head's own class
  * @param {boolean} back whether it comes from the browser's Back */
 export async function ask(question, back = false) {
   const signal = begin(words.working);
   const { chosen } = state.weights;
-  /** @type {Question} */ const wanted = { ...PLAIN, ...question, weights: chosen };
+  /** @type {Question} */ const wanted = { ...PLAIN, ...method(), ...question, weights: chosen };
   if (wanted.target !== null && wanted.target === wanted.contrast) wanted.contrast = null; // "lion rather than lion" asks nothing
   set({ wanted, back });
   await Promise.race([running, pause(SLOW)]);
@@ -86,7 +90,7 @@ function wait(told) {
 export async function askWith(question, source) {
   const signal = begin(say("loading", { source: sourceName(source) }));
   const before = state.weights;
-  set({ wanted: { ...PLAIN, ...question, weights: source } });
+  set({ wanted: { ...PLAIN, ...method(), ...question, weights: source } });
   try {
     await load(source);
     confirm();

@@ -155,9 +155,13 @@ const contrast = combobox(
   chosen => ask({ ...state.wanted, contrast: chosen && keyOf(chosen) }),
   () => state.answer.result.question.target, // a class is not its own contrast
 );
+$("#target").setAttribute("aria-label", words.why_label);
+$("#contrast").setAttribute("aria-label", words.why_not_label);
 $(".question").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
 subscribe(["answer"], () => {
   const { question } = state.answer.result;
   target.set(question.target);
   contrast.set(question.contrast);
+  $(".shared-drops").hidden = !question.contrast;
+  $(".shared-drops").textContent = words.shared_drops;
 });

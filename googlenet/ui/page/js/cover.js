@@ -1,11 +1,11 @@
 // @ts-check
-// The tab "Cover": a part of the picture is covered, and the network is asked again. The page's only test of a cause.
+// In the tab "Test": a part of the picture is covered, and the network is asked again. The page's only test of a cause.
 import { request } from "./asking.js";
 import { cellFrames, markCell, pointed } from "./enlarged.js";
 import { helpMark } from "./help.js";
 import { $, HEADS, make } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { addTab, showTab } from "./tabs.js";
+import { showTab } from "./tabs.js";
 import { percent, proseOf, say, words } from "./words.js";
 
 /** @type {number[] | null} */ let covered = null; // the box, in pixels of the picture
@@ -35,7 +35,7 @@ async function cover(box) {
   if (reply) covering = reply.cover;
   else covered = null;
   markCell();
-  showTab("cover");
+  showTab("test");
 }
 
 /** A head's probability before and after. @param {string} head */
@@ -55,11 +55,11 @@ function coverRow(head) {
 /** On a narrow screen the tab lies far below the picture: what to do and what came of it stand under the picture. */
 function near() {
   const text = covering ? proseOf(covering.say) : covered ? words.working : words.cover_how;
-  $(".near").textContent = state.tab === "cover" ? text : "";
+  $(".near").textContent = state.tab === "test" ? text : "";
 }
 
 /** @param {any} root */
-function showCover(root) {
+export function showCover(root) {
   const focused = root.contains(document.activeElement);
   const { touched } = state;
   const { top } = state.answer.grids[state.stage];
@@ -87,7 +87,7 @@ function showCover(root) {
 const big = $(".big");
 big.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
   dragged = false;
-  if (state.tab !== "cover" || !state.answer || event.button) return;
+  if (state.tab !== "test" || !state.answer || event.button) return;
   from = pointed(event);
   big.setPointerCapture(event.pointerId);
 });
@@ -111,22 +111,18 @@ big.addEventListener("pointercancel", () => {
 // a drag ends with a click, which touches no cell
 big.addEventListener("click", (/** @type {MouseEvent} */ event) => dragged && event.preventDefault(), true);
 
-addTab({
-  name: "cover",
-  title: words.tab_cover,
-  show: showCover,
-  frames() {
-    if (!covered) return [];
-    return [
-      { box: covered, class: "covered" },
-      ...(covering?.controls ?? []).map((/** @type {number[]} */ box) => ({ box, class: "other" })),
-    ];
-  },
-});
+/** What it draws on the enlarged stage. @returns {Cell[]} */
+export function coverFrames() {
+  if (!covered) return [];
+  return [
+    { box: covered, class: "covered" },
+    ...(covering?.controls ?? []).map((/** @type {number[]} */ box) => ({ box, class: "other" })),
+  ];
+}
 subscribe(["answer", "stage"], () => {
   covered = covering = null;
 });
 subscribe(["tab"], () => {
-  $(".page").classList.toggle("covering", state.tab === "cover"); // a finger then draws, and does not scroll
-  if (state.tab !== "cover") $(".near").textContent = "";
+  $(".page").classList.toggle("covering", state.tab === "test"); // a finger then draws, and does not scroll
+  if (state.tab !== "test") $(".near").textContent = "";
 });

@@ -67,9 +67,10 @@ const takes = {
     );
   },
 };
-$(".take").addEventListener("click", (/** @type {any} */ event) => {
+$(".takes").addEventListener("click", (/** @type {any} */ event) => {
   const kind = event.target.dataset.take;
   if (!kind || !state.answer) return;
   tell("");
+  $(".take details").open = false;
   takes[kind]();
 });

@@ -22,7 +22,6 @@ export function unpack(packed) {
 export function looks() {
   return {
     strength: +$(".looks .overlay").value,
-    hidden: +$(".looks .threshold").value,
     smooth: !$(".looks .cells").checked,
     against: $(".looks .against").checked,
   };
@@ -158,7 +157,7 @@ function light(image, p, grid, values, scale) {
   const { dim, keep, add } = SPOTLIGHT;
   const [red, green, blue] = SPOTLIGHT.luminance;
   const [from, range] = SPOTLIGHT.tint;
-  const { strength, hidden, smooth, against } = looks();
+  const { strength, smooth, against } = looks();
   const across = axis(width, grid.w, smooth);
   const down = axis(height, grid.h, smooth);
   const lowest = against ? -1 : 0;
@@ -174,7 +173,6 @@ function light(image, p, grid, values, scale) {
       let v = (heat[a + l] * (1 - s) + heat[a + r] * s) * (1 - t) + (heat[b + l] * (1 - s) + heat[b + r] * s) * t;
       const colours = v < 0 ? blues : magma;
       v = Math.abs(v);
-      if (v < hidden) v = 0;
       const soft = v * v * (3 - 2 * v);
       const tint = (((from + range * v) * 255) | 0) * 3;
       const grey = (red * p[k] + green * p[k + 1] + blue * p[k + 2]) * dim * (1 - soft);

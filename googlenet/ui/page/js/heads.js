@@ -2,30 +2,39 @@
 // What the three heads say: a card for each, and the classes' probabilities by depth.
 import { painted, repaint } from "./answer.js";
 import { ask } from "./asking.js";
-import { helpMark } from "./help.js";
 import { bothNames, keyOf, nameOf } from "./names.js";
-import { $, $$, draw, HEADS, LAST, make, rove } from "./page.js";
+import { $, draw, HEADS, LAST, make, rove } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { language, percent, prose, rounded, say, words } from "./words.js";
 
 for (const head of HEADS) {
-  const radio = make("input", { type: "radio", name: "head", value: head, onchange: () => ask({ ...state.wanted, head }) });
-  $(".seg").append(make("label", {}, radio, make("span", {}, words[head], make("small", {}, head))));
-  const title = make(
-    "h2",
-    {},
-    head === "aux1" ? make("span", { class: "first" }, words[head], helpMark("probability")) : words[head],
+  const name = make(
+    "button",
+    { type: "button", class: "ask" },
+    make("span", {}, words[head]),
     make("span", { class: "soft" }, `${head} · ${say("after", { stage: LAST[head] })}`),
   );
   $(".cards").append(
     make(
       "div",
-      { class: "card", "data-head": head },
-      title,
+      { class: "card", "data-head": head, onclick: (/** @type {any} */ event) => press(head, event.target) },
+      make("h2", {}, name),
       make("ul", { class: "rows" }),
       make("p", { class: "statement soft small" }),
     ),
   );
+}
+
+/** A press on a card asks its head: about the class or group that was pressed, else about the class that is asked now.
+ * @param {string} head @param {Element} node */
+function press(head, node) {
+  const { answer, wanted } = state;
+  const name = $(`.card[data-head="${head}"] .ask`);
+  const { klass } = /** @type {any} */ (node.closest("[data-class]")) ?? {};
+  if (!answer?.result.heads[head] || (name.disabled && !klass)) return;
+  if (!name.disabled) name.focus({ preventScroll: true });
+  const target = klass ? keyOf(klass) : wanted.target;
+  ask({ ...wanted, head, target, contrast: wanted.contrast === target ? null : wanted.contrast });
 }
 
 /** A head's four or five most probable classes and the asked one. @param {string} head */
@@ -35,6 +44,9 @@ function card(head) {
   const predictions = state.answer.result.heads[head];
   const { target, head: asking } = state.answer.result.question;
   node.classList.toggle("asking", asking === head);
+  const name = node.querySelector(".ask");
+  const pressed = name === document.activeElement;
+  name.disabled = asking === head || !predictions;
   if (!predictions) {
     rows.replaceChildren(make("li", { class: "absent soft" }, say("absent", { head })));
     return statement(node, head);
@@ -46,34 +58,24 @@ function card(head) {
   const shown = known ? predictions : [...predictions.slice(0, 4), { ...target, probability, beyond: true }];
   const focused = rows.contains(document.activeElement) ? /** @type {any} */ (document.activeElement).dataset.class : null;
   rows.replaceChildren(
-    ...shown.map(p =>
-      make(
-        "li",
-        { class: p.beyond ? "beyond" : null },
-        make(
-          "button",
-          {
-            type: "button",
-            class: "row",
-            "data-class": keyOf(p),
-            "aria-pressed": p.index === target.index,
-            onclick: () => explain(head, p),
-          },
-          make("i", { style: `--share:${p.probability}` }),
-          make("span", {}, ...bothNames(p)),
-          make("u", {}, percent(p.probability)),
-        ),
-      ),
-    ),
+    ...shown.map(p => make("li", { class: p.beyond ? "beyond" : null }, row(p, asking === head, keyOf(p) === keyOf(target)))),
   );
-  rove(rows, rows.querySelector("[aria-pressed=true]"));
-  if (focused) (rows.querySelector(`[data-class="${focused}"]`) || rows.querySelector("button"))?.focus({ preventScroll: true });
+  const first = rows.querySelector("button");
+  if (first) rove(rows);
+  if (focused || pressed) (rows.querySelector(`button[data-class="${focused}"]`) || first)?.focus({ preventScroll: true });
   statement(node, head);
 }
-/** Show the maps of a class or group for a head. @param {string} head @param {Klass} asked */
-function explain(head, asked) {
-  const target = keyOf(asked);
-  ask({ ...state.wanted, head, target, contrast: state.wanted.contrast === target ? null : state.wanted.contrast });
+/** A class and its probability; a button on the card of the asked head, but for the class whose maps are shown.
+ * @param {Klass & {probability: number}} p @param {boolean} asking @param {boolean} shown */
+function row(p, asking, shown) {
+  const parts = [
+    make("i", { style: `--share:${p.probability}` }),
+    make("span", {}, ...bothNames(p)),
+    make("u", {}, percent(p.probability)),
+  ];
+  const about = { class: "row", "data-class": keyOf(p), "aria-current": shown ? "true" : null };
+  const made = asking && !shown ? make("button", { ...about, type: "button" }, ...parts) : make("span", about, ...parts);
+  return Object.assign(made, { klass: asking && shown ? null : p });
 }
 /** What a head can say truthfully, under its card: the most particular group or class that is probably right. A press shows its
  * maps. @param {any} node @param {string} head */
@@ -90,15 +92,12 @@ function statement(node, head) {
   const single = said.classes === 1; // the card's first row, whose probability stands there
   const asked = single ? best : { index: null, label: said.name };
   const { target, head: asking } = state.answer.result.question;
-  const pressed = asking === head && keyOf(target) === keyOf(asked);
-  line.replaceChildren(
-    make(
-      "button",
-      { type: "button", "aria-pressed": pressed, onclick: () => explain(head, asked) },
-      single ? nameOf(best) : prose(text),
-    ),
-  );
-  if (focused) line.firstChild.focus({ preventScroll: true });
+  const shown = asking === head && keyOf(target) === keyOf(asked);
+  const words_ = single ? nameOf(best) : prose(text);
+  const presses = asking === head && !shown && !single;
+  const made = make(presses ? "button" : "span", { "data-class": keyOf(asked), "aria-current": shown ? "true" : null }, words_);
+  line.replaceChildren(Object.assign(made, { klass: asking === head && shown ? null : asked }));
+  if (focused) node.querySelector("button:not(:disabled)")?.focus({ preventScroll: true });
 }
 
 /** Move labels apart that would overlap, in place; they keep their order. @param {{y: number}[]} labels @param {number} least
@@ -151,8 +150,7 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
     for (const head of heads)
       svg.append(draw("circle", { class: name, cx: x(head), cy: y(each.belief[head]), r: name === "asked" ? 5 : 3 }));
   }
-  const [help] = root.querySelectorAll(".helped");
-  root.replaceChildren(svg, help ?? helpMark("depth"));
+  root.replaceChildren(svg);
   for (const head of heads) {
     const labels = classes.map(c => ({ ...c, p: c.belief[head], y: y(c.belief[head]) + 4 })).filter(c => role(c) || c.p > 0.04);
     spread(labels, size * 1.08, bottom + 4);
@@ -174,11 +172,4 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
 window.addEventListener("beforeprint", () => state.answer && slope(420, 300)); // its place on A4; the page still has the window's size
 window.addEventListener("afterprint", repaint);
 painted(() => slope());
-subscribe(["answer"], () => {
-  const { question, heads } = state.answer.result;
-  for (const radio of $$(".seg input")) {
-    radio.checked = radio.value === question.head;
-    radio.disabled = !heads[radio.value];
-  }
-  HEADS.forEach(card);
-});
+subscribe(["answer"], () => HEADS.forEach(card));

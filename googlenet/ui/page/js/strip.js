@@ -26,10 +26,6 @@ $(".strip").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => 
   if (step(event.key)) event.preventDefault();
 });
 $(".walk").setAttribute("aria-label", words.walk);
-$(".walk .back").setAttribute("aria-label", words.step_back);
-$(".walk .on").setAttribute("aria-label", words.step_on);
-$(".walk .back").addEventListener("click", () => state.answer && step("ArrowLeft"));
-$(".walk .on").addEventListener("click", () => state.answer && step("ArrowRight"));
 
 /** @param {string} name @returns {any} */
 function button(name) {

@@ -39,6 +39,7 @@ interface Question {
   head: string;
   target: number | string | null; // a class's index, a label of the address, or a group's name
   contrast: number | string | null;
+  method: string;
   example: string | null;
   path: string | null; // where the server kept the picture when it was first sent: its name for this tab
   original: number[] | null;

@@ -16,7 +16,7 @@ export function sentence() {
   const { headline, record, heads, place } = state.answer.words[language];
   const parts = headline.map((part, i) => (i % 2 ? make("b", { class: "asked" }, part) : prose(part)));
   $(".say .headline").replaceChildren(...parts);
-  for (const [name, text] of Object.entries({ record, "by-heads": heads, place })) {
+  for (const [name, text] of Object.entries({ "how-often": record, "by-heads": heads, place })) {
     const line = $(`.say .${name}`);
     line.textContent = prose(text ?? "");
     line.hidden = !text;
