@@ -190,6 +190,18 @@ Channels = TypedDict("Channels", {"stage": str, "missing": int, "for": list[dict
 """The strongest channels of a stage; `missing`: how many have no picture yet, which `draw` would draw."""
 
 
+class ChannelGroups(TypedDict):
+    """A stage's evidence in groups of channels (`googlenet.probes.channel_groups`)."""
+
+    stage: str
+    missing: int
+    """how many of the channels have no picture yet, which `draw` would draw"""
+    groups: list[dict[str, Any]]
+    """share, grid, and channels: number and picture"""
+    rest: float
+    """0…1: share of the evidence against"""
+
+
 class Firing(TypedDict):
     """Where one channel responds in a picture."""
 
@@ -219,6 +231,7 @@ class Reply(TypedDict, total=False):
     cover: Covered
     tip: Tipped
     channels: Channels
+    groups: ChannelGroups
     firing: Firing
     trust: dict[str, Any]
     weights: dict[str, Any]
@@ -237,6 +250,7 @@ REPLIES = {
     "cover": "cover",
     "tip": "tip",
     "channels": "channels",
+    "groups": "groups",
     "draw": "channels",
     "firing": "firing",
     "trust": "trust",

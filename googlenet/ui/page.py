@@ -28,6 +28,7 @@ from googlenet.inference.worker import worker_count
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.pictures.frame import Box
 from googlenet.pictures.pixels import Picture
+from googlenet.probes.channel_groups import channel_groups
 from googlenet.probes.cover import cover, probability
 from googlenet.probes.tipping import tipping
 from googlenet.probes.trust import examine_prepared
@@ -37,6 +38,7 @@ from googlenet.ui.channels import ChannelPictures
 from googlenet.ui.messages import (
     REPLIES,
     Answer,
+    ChannelGroups,
     Channels,
     Covered,
     Firing,
@@ -114,6 +116,7 @@ class Desk:
             "cover": (self.questions, self.cover),
             "tip": (self.questions, self.tip),
             "channels": (self.questions, self.channels),
+            "groups": (self.questions, self.groups),
             "draw": (self.drawings, self.draw),
             "firing": (self.questions, self.firing),
             "trust": (self.long, self.trust),
@@ -198,10 +201,18 @@ class Desk:
         assert explanation.channels is not None
         return channels.strongest(explainer, stage, explanation.channels[stage], self.channel_pictures)
 
+    def groups(self, ask: PageQuery, picture: Picture, _: Progress) -> ChannelGroups:
+        stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
+        found = channel_groups(explainer, picture.image, self.question(ask), stage)
+        return channels.grouped(explainer, stage, found, self.channel_pictures)
+
     def draw(self, ask: PageQuery, picture: Picture, tell: Progress) -> Channels:
-        found = self.channels(ask, picture, tell)
+        found, groups = self.channels(ask, picture, tell), self.groups(ask, picture, tell)["groups"]
         explainer = self.explainers.find(ask.weights)
-        wanted = [each["channel"] for each in (*found["for"], *found["against"])]
+        single = (*found["for"], *found["against"])
+        wanted = list(
+            dict.fromkeys(each["channel"] for each in (*single, *(each for group in groups for each in group["channels"])))
+        )
         self.channel_pictures.draw(explainer, stage_of(ask), wanted, tell)
         return self.channels(ask, picture, tell)
 

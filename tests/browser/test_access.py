@@ -40,6 +40,7 @@ def trust(page: Page) -> None:
 
 def channels(page: Page) -> None:
     tab(page, "channels")
+    page.locator(".single").evaluate("details => details.open = true")
     expect(page.locator("#tab-channels button.channel").first).to_be_visible()
 
 
