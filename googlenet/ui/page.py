@@ -23,7 +23,7 @@ from googlenet.ui import texts
 from googlenet.ui.api import endpoints
 from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url
 from googlenet.ui.questions import Desk
-from googlenet.ui.uploads import EXAMPLES, KEPT_SECONDS, Pictures, example
+from googlenet.ui.uploads import EXAMPLES, KEPT_SECONDS, TRUTHS, Pictures, example
 from googlenet.ui.weights import ExplainerCache, described
 
 PAGE = Path(__file__).parent / "page"
@@ -62,7 +62,7 @@ def build(explainer: Explainer, uploads: Path, device: str = "auto") -> tuple[gr
             space=space_page(),
             magma=colours(MAGMA),
             blues=colours(BLUES),
-            examples=[{"name": name, "thumb": thumb(example(name).image)} for name in EXAMPLES],
+            examples=[{"name": name, "thumb": thumb(example(name).image), "truth": TRUTHS.get(name)} for name in EXAMPLES],
             sources=[vars(known) for known in KNOWN_SOURCES],
         )
         endpoints(desk)

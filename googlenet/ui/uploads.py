@@ -25,8 +25,12 @@ try:
 except ImportError:  # Windows has none: there, what a killed program left behind stays
     fcntl = None  # type: ignore[assignment]
 
-EXAMPLES = {name: Path(__file__).parent / "examples" / f"{name}.jpg" for name in ("cheetah", "lion", "cat", "astronaut")}
+EXAMPLES = {
+    name: Path(__file__).parent / "examples" / f"{name}.jpg" for name in ("cheetah", "portrait", "lion", "cat", "astronaut")
+}
 """name → file; the page opens with the first. What each shows with the built-in weights, and its source: examples/README.md."""
+TRUTHS = {"portrait": "cheetah"}
+"""example → the class that it shows, where the page says so from the beginning, since the answer is wrong"""
 SIDE = 720
 """Longer side in pixels of the picture that the browser draws on. What a visitor sends is reduced to it."""
 DECODED = 64 * 1024**2
