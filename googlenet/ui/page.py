@@ -6,8 +6,8 @@ import base64
 import logging
 import os
 import secrets
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from urllib.parse import quote
 import gradio as gr
 import huggingface_hub
 import numpy as np
+import segno
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -51,6 +52,7 @@ from googlenet.ui.messages import (
     packed_map,
 )
 from googlenet.ui.outcomes import cover_message, tipping_message
+from googlenet.ui.texts import TITLE
 from googlenet.ui.turns import BusyError, Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
 from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, KEPT_SECONDS, SIDE, TRUTHS, PictureGoneError, Pictures, example
 from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
@@ -61,21 +63,22 @@ CARD = Path(__file__).with_name("card.jpg")
 ON_LOAD = """
 import(new URL(props.modules + "start.js", document.baseURI).href).then(({ start }) => start({ element, props, server }));
 """
-TITLE = "Inside GoogLeNet"
 DESCRIPTION = (
     "Watch a decision form, stage by stage: what three classifiers say of a photograph, and where they find the evidence."
 )
 ON_GPU = 16
 """Questions that are prepared and answered at a time on a GPU; on a CPU four for each worker: two run and two are prepared."""
-FIRST = PageQuery(example=next(iter(EXAMPLES)))
-"""The question whose answer is the first thing that a visitor sees."""
+QR_CHARACTERS = 500
+"""The longest link that is drawn as a QR code: 81 modules each way."""
 
 
 class Desk:
     """Answers the questions of the page's script, each kind in its queue. Belongs to the server's event loop."""
 
-    def __init__(self, explainers: ExplainerCache, pictures: Pictures) -> None:
+    def __init__(self, explainers: ExplainerCache, pictures: Pictures, examples: Mapping[str, Picture] | None = None) -> None:
+        """`examples`: by name, by default the built-in ones; the page opens with the first."""
         self.explainers, self.pictures, self.channel_pictures = explainers, pictures, ChannelPictures()
+        self.examples = examples or {name: example(name) for name in EXAMPLES}
         cpu = explainers.own.device.type == "cpu"
         self.questions = Turns(4 * worker_count() if cpu else ON_GPU)
         self.decoding = Turns(1, per_session=8)  # a picture that takes long keeps nobody waiting who asks about another
@@ -109,6 +112,8 @@ class Desk:
         visitor = Visitor(ask.session or secrets.token_hex(8), own_address(request), request.is_disconnected)
         if name == "weights":
             return await self.loads.run(visitor, lambda tell: self.load(ask, tell), ask.number)
+        if name == "qr":
+            return await self.questions.run(visitor, lambda _: qr(ask.link or ""), ask.number)
         picture = await self.picture(ask, visitor)
         kinds: dict[str, tuple[Turns, Callable[[PageQuery, Picture, Progress], Any]]] = {
             "explain": (self.questions, self.explain),
@@ -127,7 +132,10 @@ class Desk:
     async def picture(self, ask: PageQuery, visitor: Visitor) -> Picture:
         """The picture that a question is about. Raises UserError for one that is not there or no picture."""
         if ask.example is not None:
-            return example(ask.example)
+            if ask.example not in self.examples:
+                template = "There is no example called {name}; choose {names}."
+                raise UserError(template, name=repr(ask.example), names=", ".join(self.examples))
+            return self.examples[ask.example]
         picture = await self.opened(self.pictures.find(ask.path or ""), visitor, ask.number)
         return picture if ask.original is None else in_original(picture, ask.original)
 
@@ -170,7 +178,7 @@ class Desk:
 
     def explain(self, ask: PageQuery, picture: Picture, _: Progress) -> Answer:
         explanation = self.explanation(ask, picture)
-        shown = None if ask.known else example_url(ask.example) if ask.example else data_url(picture.image, SIDE)
+        shown = None if ask.known else data_url(picture.image, SIDE)
         return packed(explanation, trust_in(self.explainers.find(ask.weights), ask.method), ask, shown)
 
     def maps(self, ask: PageQuery, picture: Picture, _: Progress) -> str:
@@ -319,20 +327,29 @@ def by_depth(explanation: Explanation, others: int = 5) -> list[dict[str, Any]]:
     ]
 
 
-@cache
-def example_url(name: str) -> str:
-    return data_url(example(name).image, SIDE)
+def qr(link: str) -> str:
+    """A link as a QR code: an SVG in a `data:` URL."""
+    drawn: str = segno.make(link[:QR_CHARACTERS], micro=False).svg_data_uri(border=2, light="#fff")
+    return drawn
 
 
-def build(explainer: Explainer, uploads: Path, device: str = "auto") -> tuple[gr.Blocks, Desk]:
-    """The page. `uploads`: the folder of what visitors upload ($GRADIO_TEMP_DIR)."""
-    desk = Desk(ExplainerCache(explainer, device), Pictures(uploads))
+def build(
+    explainer: Explainer,
+    uploads: Path,
+    device: str = "auto",
+    title: str = TITLE,
+    examples: Mapping[str, Picture] | None = None,
+) -> tuple[gr.Blocks, Desk]:
+    """The page. `uploads`: the folder of what visitors upload ($GRADIO_TEMP_DIR); `examples`: as for the Desk."""
+    desk = Desk(ExplainerCache(explainer, device), Pictures(uploads), examples)
+    first = PageQuery(example=next(iter(desk.examples)))
+    truths = {} if examples else TRUTHS
     gr.set_static_paths([PAGE, CARD])
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as demo:
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as demo:
         gr.HTML(
             {
-                "n": FIRST.number,
-                "answer": desk.explain(FIRST, example(str(FIRST.example)), lambda *_: None),
+                "n": first.number,
+                "answer": desk.explain(first, desk.examples[str(first.example)], lambda *_: None),
                 "weights": described(explainer, None),
             },
             html_template=(PAGE / "index.html").read_text("utf-8"),
@@ -346,7 +363,16 @@ def build(explainer: Explainer, uploads: Path, device: str = "auto") -> tuple[gr
             space=space_page(),
             magma=colours(MAGMA),
             blues=colours(BLUES),
-            examples=[{"name": name, "thumb": thumb(example(name).image), "truth": TRUTHS.get(name)} for name in EXAMPLES],
+            title=title,
+            examples=[
+                {
+                    "name": name,
+                    "thumb": thumb(picture.image),
+                    "own": not examples,
+                    "truth": None if examples else TRUTHS.get(name),
+                }
+                for name, picture in desk.examples.items()
+            ],
             sources=[vars(known) for known in KNOWN_SOURCES],
         )
         endpoints(desk)
@@ -372,11 +398,11 @@ def address(path: Path) -> str:
     return f"gradio_api/file={quote(path.as_posix())}"
 
 
-def head() -> str:
+def head(title: str = TITLE) -> str:
     """The page's style, and what a link to it shows where it is shared (Open Graph)."""
     space, root = os.environ.get("SPACE_HOST"), os.environ.get("GRADIO_ROOT_PATH", "")
     url = f"https://{space}/" if space else root.rstrip("/") + "/" if root.startswith("http") else ""  # else nobody knows it yet
-    values = {"og:type": "website", "og:url": url, "og:title": TITLE, "og:description": DESCRIPTION}
+    values = {"og:type": "website", "og:url": url, "og:title": escape(title), "og:description": DESCRIPTION}
     values |= {"og:image": url + address(CARD), "og:image:width": "1200", "og:image:height": "630"}
     values |= {"twitter:card": "summary_large_image", "description": DESCRIPTION}
     tags = [
