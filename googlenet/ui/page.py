@@ -369,7 +369,7 @@ def build(
                     "name": name,
                     "thumb": thumb(picture.image),
                     "own": not examples,
-                    "truth": None if examples else TRUTHS.get(name),
+                    "truth": truths.get(name),
                 }
                 for name, picture in desk.examples.items()
             ],
