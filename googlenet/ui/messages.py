@@ -56,6 +56,8 @@ class PageQuery:
     """one of `googlenet.model.architecture.STAGES`"""
     cell: tuple[int, int] | None = None
     """(row, column) on the stage's own grid"""
+    link: str | None = None
+    """to the page, to be drawn as a QR code"""
     channel: int | None = None
     """index among the stage's channels, where one alone is asked about"""
     box: Box | None = None
@@ -96,6 +98,7 @@ class PageQuery:
             original=pair("original", 1),
             stage=one_of(data.get("stage"), STAGES),
             cell=pair("cell", 0),
+            link=text("link"),
             channel=channel if is_whole(channel) and 0 <= channel <= MAX_SIDE else None,
             box=box_of(data.get("box")),
         )
@@ -235,6 +238,8 @@ class Reply(TypedDict, total=False):
     firing: Firing
     trust: dict[str, Any]
     weights: dict[str, Any]
+    qr: str
+    """an SVG in a `data:` URL"""
     place: int
     """in the queue"""
     share: float
@@ -255,6 +260,7 @@ REPLIES = {
     "firing": "firing",
     "trust": "trust",
     "weights": "weights",
+    "qr": "qr",
     "progress": "",
     "leave": "",
 }

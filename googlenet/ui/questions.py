@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import logging
 import secrets
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
+import segno
 
 from googlenet.checkpoints.config import MapTrust
 from googlenet.errors import UserError
@@ -44,18 +44,22 @@ from googlenet.ui.messages import (
 )
 from googlenet.ui.outcomes import cover_message, tipping_message
 from googlenet.ui.turns import BusyError, Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
-from googlenet.ui.uploads import BYTES_A_SECOND, SIDE, PictureGoneError, Pictures, example
+from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, SIDE, PictureGoneError, Pictures, example
 from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
 
 ON_GPU = 16
 """Questions that are prepared and answered at a time on a GPU; on a CPU four for each worker: two run and two are prepared."""
+QR_CHARACTERS = 500
+"""The longest link that is drawn as a QR code: 81 modules each way."""
 
 
 class Desk:
     """Answers the questions of the page's script, each kind in its queue. Belongs to the server's event loop."""
 
-    def __init__(self, explainers: ExplainerCache, pictures: Pictures) -> None:
+    def __init__(self, explainers: ExplainerCache, pictures: Pictures, examples: Mapping[str, Picture] | None = None) -> None:
+        """`examples`: by name, by default the built-in ones; the page opens with the first."""
         self.explainers, self.pictures, self.channel_pictures = explainers, pictures, ChannelPictures()
+        self.examples = examples or {name: example(name) for name in EXAMPLES}
         cpu = explainers.own.device.type == "cpu"
         self.questions = Turns(4 * worker_count() if cpu else ON_GPU)
         self.decoding = Turns(1, per_session=8)  # a picture that takes long keeps nobody waiting who asks about another
@@ -89,6 +93,8 @@ class Desk:
         visitor = Visitor(ask.session or secrets.token_hex(8), own_address(request), request.is_disconnected)
         if name == "weights":
             return await self.loads.run(visitor, lambda tell: self.load(ask, tell), ask.number)
+        if name == "qr":
+            return await self.questions.run(visitor, lambda _: qr(ask.link or ""), ask.number)
         picture = await self.picture(ask, visitor)
         kinds: dict[str, tuple[Turns, Callable[[PageQuery, Picture, Progress], Any]]] = {
             "explain": (self.questions, self.explain),
@@ -107,7 +113,10 @@ class Desk:
     async def picture(self, ask: PageQuery, visitor: Visitor) -> Picture:
         """The picture that a question is about. Raises UserError for one that is not there or no picture."""
         if ask.example is not None:
-            return example(ask.example)
+            if ask.example not in self.examples:
+                template = "There is no example called {name}; choose {names}."
+                raise UserError(template, name=repr(ask.example), names=", ".join(self.examples))
+            return self.examples[ask.example]
         picture = await self.opened(self.pictures.find(ask.path or ""), visitor, ask.number)
         return picture if ask.original is None else in_original(picture, ask.original)
 
@@ -150,7 +159,7 @@ class Desk:
 
     def explain(self, ask: PageQuery, picture: Picture, _: Progress) -> Answer:
         explanation = self.explanation(ask, picture)
-        shown = None if ask.known else example_url(ask.example) if ask.example else data_url(picture.image, SIDE)
+        shown = None if ask.known else data_url(picture.image, SIDE)
         return packed(explanation, trust_in(self.explainers.find(ask.weights), ask.method), ask, shown)
 
     def maps(self, ask: PageQuery, picture: Picture, _: Progress) -> str:
@@ -299,6 +308,7 @@ def by_depth(explanation: Explanation, others: int = 5) -> list[dict[str, Any]]:
     ]
 
 
-@cache
-def example_url(name: str) -> str:
-    return data_url(example(name).image, SIDE)
+def qr(link: str) -> str:
+    """A link as a QR code: an SVG in a `data:` URL."""
+    drawn: str = segno.make(link[:QR_CHARACTERS], micro=False).svg_data_uri(border=2, light="#fff")
+    return drawn

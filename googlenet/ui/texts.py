@@ -8,6 +8,7 @@ from pathlib import Path
 from googlenet.errors import UserError
 from googlenet.errors.korean import korean_error
 
+TITLE = "Inside GoogLeNet"
 LANGUAGES = ("en", "ko")
 
 PAGE: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("page").joinpath("texts.json").read_text("utf-8"))

@@ -15,6 +15,7 @@ import "./menus.js";
 import "./method.js";
 import "./lesson.js";
 import "./present.js";
+import "./qr.js";
 import "./predict.js";
 import "./downloads.js";
 import "./combobox.js";
@@ -40,6 +41,7 @@ $(".languages").addEventListener("click", () => {
   location.reload();
 });
 
+$("h1").textContent = props.title;
 const { answer, refusal, weights } = props.value;
 set({ weights });
 const opened = remembered() ?? fromAddress();
