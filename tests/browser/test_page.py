@@ -51,7 +51,7 @@ def test_first_paint_is_an_explained_example_above_the_fold(visit: Visit) -> Non
     assert page.locator(".card .row").count() >= 15
     assert len(page.locator(".say").inner_text()) > 40
     assert len({pixels(page, STAGE.format(stage) + " canvas") for stage in STAGES}) == 9
-    assert page.locator(".row[aria-pressed=true]").count() == 3
+    assert page.locator(".row[aria-current=true]").count() == 3
 
 
 def test_a_probabilitys_bar_ends_before_its_percentage(visit: Visit) -> None:

@@ -111,7 +111,7 @@ def test_the_chart_reaches_from_0_to_100_per_cent_and_shows_the_class_it_is_rath
         page.locator(f".slope {s}") for s in ("circle.asked >> nth=0", "line.level >> nth=2", "line.level >> nth=0")
     )
     y, high, low = (float(n.get_attribute(a) or 0) for n, a in ((circle, "cy"), (top, "y1"), (bottom, "y1")))
-    share = page.locator('.card[data-head="aux1"] .row[aria-pressed=true] u').inner_text()
+    share = page.locator('.card[data-head="aux1"] .row[aria-current=true] u').inner_text()
     assert (low - y) / (low - high) == pytest.approx(float(share.split("\u00a0")[0]) / 100, abs=0.006)
 
 
