@@ -12,17 +12,15 @@ FLAGGED = 0.1
 """Share of pictures of known classes for which the page may say that no class looks likely."""
 ENOUGH = 100
 """The fewest pictures from which a temperature or a threshold is computed."""
-TEMPERATURES = (0.05, 20.0)
-"""The range that is searched for temperatures; `config.json` may state 0.01 to 100."""
+TEMPERATURES = (1.0, 20.0)
+"""The range that is searched for temperatures; `config.json` may state 0.01 to 100. None is below 1: it would make answers surer,
+wrong ones, too, and a network that is often wrong should rather look too unsure."""
 FOLDS = 10
 """Parts of the cross-validation."""
 CLEAR = 1.96
 """How many standard errors above 0 a temperature's mean gain on held-out pictures must be: its 95 % interval is above 0."""
 SURE = 0.5
 """A wrong class with at least this probability counts as confidently wrong."""
-SURELY_WRONG = 0.06
-"""A temperature below 1 makes answers surer. It may do so until this share of the pictures is confidently wrong: with 680
-pictures, two standard errors below the 8 % that other pictures should not exceed."""
 
 
 def calibration_error(logits: Tensor, labels: Tensor, temperature: float = 1.0, bins: int = 15) -> float:
@@ -41,9 +39,7 @@ def choose_temperature(logits: Tensor, labels: Tensor) -> float:
     """The fitted temperature where it is clearly better than 1 on pictures that it was not fitted on, else 1.
 
     Cross-validation in `FOLDS` parts: the temperature is fitted on the other parts. A picture's gain is how much this temperature
-    raises the logarithm of its label's probability. The mean gain must be more than `CLEAR` standard errors above 0. A
-    temperature below 1 is raised, at most to 1, until no more than `SURELY_WRONG` of the pictures are confidently wrong: with the
-    fitted one, a network that is often wrong would show too many wrong names as sure.
+    raises the logarithm of its label's probability. The mean gain must be more than `CLEAR` standard errors above 0.
 
     Args:
         logits: (N, classes) float32.
@@ -61,12 +57,8 @@ def choose_temperature(logits: Tensor, labels: Tensor) -> float:
         temperature = fit_temperature(logits[~held_out], labels[~held_out])
         ours, theirs = logits[held_out].double(), labels[held_out]
         gains[held_out] = losses(ours, theirs, 1.0) - losses(ours, theirs, temperature)
-    if gains.mean() <= CLEAR * gains.std() / math.sqrt(len(gains)):
-        return 1.0
-    temperature = fit_temperature(logits, labels)
-    while temperature < 1 and confidently_wrong(logits, labels, temperature) > SURELY_WRONG:
-        temperature = min(1.0, temperature + 0.001)
-    return temperature
+    clear = gains.mean() > CLEAR * gains.std() / math.sqrt(len(gains))
+    return fit_temperature(logits, labels) if clear else 1.0
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:

@@ -9,7 +9,7 @@ import secrets
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
@@ -19,12 +19,10 @@ from googlenet.explanation.render import overlays
 from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
 from googlenet.ui.messages import PageQuery
+from googlenet.ui.questions import Desk
 from googlenet.ui.turns import Progress, Turns, Visitor, own_address
 from googlenet.ui.uploads import SIDE, is_disk_full
 from googlenet.ui.weights import explain as explained
-
-if TYPE_CHECKING:
-    from googlenet.ui.page import Desk
 
 File = dict[str, Any] | None
 """A file as Gradio brings it, checked to be one that was uploaded: {path, orig_name, …}."""

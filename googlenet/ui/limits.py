@@ -208,7 +208,6 @@ class Exchange:
             headers = MutableHeaders(scope=message)
             headers["X-Content-Type-Options"] = "nosniff"
             headers["Content-Security-Policy"] = POLICY
-            del headers["Access-Control-Allow-Credentials"]  # nothing here has any
         await self.inner_send(message)
 
     async def refuse(self, scope: Scope, response: PlainTextResponse, error: Exception) -> None:

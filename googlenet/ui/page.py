@@ -1,11 +1,9 @@
-"""The page: one component that draws everything, and the functions that its script asks."""
+"""The page: one component that draws everything, and whose script asks `questions`."""
 
 from __future__ import annotations
 
 import base64
-import logging
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
@@ -15,47 +13,21 @@ from urllib.parse import quote
 import gradio as gr
 import huggingface_hub
 import numpy as np
-import segno
 from numpy.typing import NDArray
 from PIL import Image
 
-from googlenet.checkpoints.config import MapTrust
 from googlenet.checkpoints.source import KNOWN_SOURCES
-from googlenet.errors import UserError
-from googlenet.explanation import Explanation, Prediction, Question
 from googlenet.explanation.render import BLUES, MAGMA, SPOTLIGHT
 from googlenet.inference.explainer import Explainer
-from googlenet.inference.worker import worker_count
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
-from googlenet.pictures.frame import Box
 from googlenet.pictures.pixels import Picture
-from googlenet.probes.channel_groups import channel_groups
-from googlenet.probes.cover import cover, probability
-from googlenet.probes.tipping import tipping
-from googlenet.probes.trust import examine_prepared
-from googlenet.ui import channels, sentences, texts
+from googlenet.ui import texts
 from googlenet.ui.api import endpoints
-from googlenet.ui.channels import ChannelPictures
-from googlenet.ui.messages import (
-    REPLIES,
-    Answer,
-    ChannelGroups,
-    Channels,
-    Covered,
-    Firing,
-    PageQuery,
-    Refusal,
-    Reply,
-    Tipped,
-    data_url,
-    packed_grid,
-    packed_map,
-)
-from googlenet.ui.outcomes import cover_message, tipping_message
+from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url
+from googlenet.ui.questions import Desk
 from googlenet.ui.texts import TITLE
-from googlenet.ui.turns import BusyError, Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
-from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, KEPT_SECONDS, SIDE, TRUTHS, PictureGoneError, Pictures, example
-from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
+from googlenet.ui.uploads import KEPT_SECONDS, TRUTHS, Pictures
+from googlenet.ui.weights import ExplainerCache, described
 
 PAGE = Path(__file__).parent / "page"
 CARD = Path(__file__).with_name("card.jpg")
@@ -66,271 +38,6 @@ import(new URL(props.modules + "start.js", document.baseURI).href).then(({ start
 DESCRIPTION = (
     "Watch a decision form, stage by stage: what three classifiers say of a photograph, and where they find the evidence."
 )
-ON_GPU = 16
-"""Questions that are prepared and answered at a time on a GPU; on a CPU four for each worker: two run and two are prepared."""
-QR_CHARACTERS = 500
-"""The longest link that is drawn as a QR code: 81 modules each way."""
-
-
-class Desk:
-    """Answers the questions of the page's script, each kind in its queue. Belongs to the server's event loop."""
-
-    def __init__(self, explainers: ExplainerCache, pictures: Pictures, examples: Mapping[str, Picture] | None = None) -> None:
-        """`examples`: by name, by default the built-in ones; the page opens with the first."""
-        self.explainers, self.pictures, self.channel_pictures = explainers, pictures, ChannelPictures()
-        self.examples = examples or {name: example(name) for name in EXAMPLES}
-        cpu = explainers.own.device.type == "cpu"
-        self.questions = Turns(4 * worker_count() if cpu else ON_GPU)
-        self.decoding = Turns(1, per_session=8)  # a picture that takes long keeps nobody waiting who asks about another
-        self.long = Turns(1, waiting=16, per_session=1)  # what takes seconds
-        self.drawings, self.loads = Turns(1, waiting=16, per_session=2), Turns(1, waiting=16, per_session=1)
-        self.queues = (self.questions, self.decoding, self.long, self.drawings, self.loads)
-        self.open = 0
-        """questions that have no reply yet"""
-
-    async def reply(self, name: str, sent: object, request: gr.Request) -> Reply:
-        """What the script gets for a question to one of the functions in `REPLIES`."""
-        ask = PageQuery.from_browser(sent)
-        reply: Reply = {"n": ask.number}
-        self.open += 1
-        try:
-            if name == "progress":
-                reply.update(self.progress(ask))
-            elif name == "leave":
-                self.leave(ask)
-            else:
-                reply[REPLIES[name]] = await self.answer(name, ask, request)  # type: ignore[literal-required]
-        except VisitorLeftError:
-            pass
-        except Exception as error:
-            reply["refusal"] = refusal(error)
-        finally:
-            self.open -= 1
-        return reply
-
-    async def answer(self, name: str, ask: PageQuery, request: gr.Request) -> Any:
-        visitor = Visitor(ask.session or secrets.token_hex(8), own_address(request), request.is_disconnected)
-        if name == "weights":
-            return await self.loads.run(visitor, lambda tell: self.load(ask, tell), ask.number)
-        if name == "qr":
-            return await self.questions.run(visitor, lambda _: qr(ask.link or ""), ask.number)
-        picture = await self.picture(ask, visitor)
-        kinds: dict[str, tuple[Turns, Callable[[PageQuery, Picture, Progress], Any]]] = {
-            "explain": (self.questions, self.explain),
-            "maps": (self.questions, self.maps),
-            "cover": (self.questions, self.cover),
-            "tip": (self.questions, self.tip),
-            "channels": (self.questions, self.channels),
-            "groups": (self.questions, self.groups),
-            "draw": (self.drawings, self.draw),
-            "firing": (self.questions, self.firing),
-            "trust": (self.long, self.trust),
-        }
-        queue, work = kinds[name]
-        return await queue.run(visitor, lambda tell: work(ask, picture, tell), ask.number)
-
-    async def picture(self, ask: PageQuery, visitor: Visitor) -> Picture:
-        """The picture that a question is about. Raises UserError for one that is not there or no picture."""
-        if ask.example is not None:
-            if ask.example not in self.examples:
-                template = "There is no example called {name}; choose {names}."
-                raise UserError(template, name=repr(ask.example), names=", ".join(self.examples))
-            return self.examples[ask.example]
-        picture = await self.opened(self.pictures.find(ask.path or ""), visitor, ask.number)
-        return picture if ask.original is None else in_original(picture, ask.original)
-
-    async def opened(self, path: Path, visitor: Visitor, number: int | None = None) -> Picture:
-        """A picture of the folder of uploads, decoded in its turn. Raises UserError."""
-        if known := self.pictures.known(path):
-            return known
-        seconds = path.stat().st_size / BYTES_A_SECOND
-        decoded: Picture = await self.decoding.run(visitor, lambda _: self.pictures.decode(path), number, seconds)
-        return decoded
-
-    def progress(self, ask: PageQuery) -> Reply:
-        """What is known of a question that is still open."""
-        for queue in self.queues:
-            if ticket := queue.find(ask.session, ask.number):
-                if place := queue.place(ticket):
-                    return {"place": place}
-                if ticket.progress:
-                    return {"share": ticket.progress[0], "what": ticket.progress[1]}
-        return {}
-
-    def leave(self, ask: PageQuery) -> None:
-        for queue in self.queues:
-            if ticket := queue.find(ask.session, ask.number):
-                queue.give_up(ticket)
-
-    def close(self) -> None:
-        """Whoever waits for an answer hears that the program restarts."""
-        for queue in self.queues:
-            queue.close()
-
-    def question(self, ask: PageQuery, cell: tuple[str, int, int] | None = None, channels: bool = False) -> Question:
-        """Raises UserError."""
-        explainer = self.explainers.find(ask.weights)
-        return explainer.question(ask.head, ask.target, ask.contrast, method=ask.method, channels=channels, cell=cell)
-
-    def explanation(self, ask: PageQuery, picture: Picture) -> Explanation:
-        """Raises UserError."""
-        return explain(self.explainers.find(ask.weights), picture, self.question(ask))
-
-    def explain(self, ask: PageQuery, picture: Picture, _: Progress) -> Answer:
-        explanation = self.explanation(ask, picture)
-        shown = None if ask.known else data_url(picture.image, SIDE)
-        return packed(explanation, trust_in(self.explainers.find(ask.weights), ask.method), ask, shown)
-
-    def maps(self, ask: PageQuery, picture: Picture, _: Progress) -> str:
-        return base64.b64encode(self.explanation(ask, picture).npz()).decode()
-
-    def cover(self, ask: PageQuery, picture: Picture, _: Progress) -> Covered:
-        if ask.box is None:
-            raise UserError("There is no box to cover; draw one on the enlarged picture.")
-        explainer = self.explainers.find(ask.weights)
-        found = cover(explainer, picture.image, self.question(ask), in_copy(picture, ask.box), stage_of(ask))
-        return cover_message(found, explainer.labels, picture.size[0] / picture.image.width)  # type: ignore[return-value]
-
-    def tip(self, ask: PageQuery, picture: Picture, _: Progress) -> Tipped:
-        if ask.target is None or ask.rival is None:
-            raise UserError("Name the class that was answered, and the one that is right.")
-        explainer = self.explainers.find(ask.weights)
-        question = explainer.question(ask.head, ask.target, ask.rival, method=ask.method)
-        found = tipping(explainer, picture.image, question, stage_of(ask))
-        box = None if ask.box is None else in_copy(picture, ask.box)
-        message = tipping_message(found, box, picture.size[0] / picture.image.width)
-        return {**message, "maps": [packed_map(grid) for grid in found.maps]}  # type: ignore[typeddict-item]
-
-    def channels(self, ask: PageQuery, picture: Picture, _: Progress) -> Channels:
-        stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
-        question = self.question(ask, None if ask.cell is None else (stage, *ask.cell), channels=True)
-        explainer.check_stage(question.head, stage)
-        explanation = explain(explainer, picture, question)
-        assert explanation.channels is not None
-        return channels.strongest(explainer, stage, explanation.channels[stage], self.channel_pictures)
-
-    def groups(self, ask: PageQuery, picture: Picture, _: Progress) -> ChannelGroups:
-        stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
-        found = channel_groups(explainer, picture.image, self.question(ask), stage)
-        return channels.grouped(explainer, stage, found, self.channel_pictures)
-
-    def draw(self, ask: PageQuery, picture: Picture, tell: Progress) -> Channels:
-        found, groups = self.channels(ask, picture, tell), self.groups(ask, picture, tell)["groups"]
-        explainer = self.explainers.find(ask.weights)
-        single = (*found["for"], *found["against"])
-        wanted = list(
-            dict.fromkeys(each["channel"] for each in (*single, *(each for group in groups for each in group["channels"])))
-        )
-        self.channel_pictures.draw(explainer, stage_of(ask), wanted, tell)
-        return self.channels(ask, picture, tell)
-
-    def firing(self, ask: PageQuery, picture: Picture, _: Progress) -> Firing:
-        stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
-        count = sum(explainer.model.stage(stage).splits)
-        if ask.channel is None or ask.channel >= count:
-            raise UserError("Stage {stage} has the channels 0 to {last}.", stage=stage, last=count - 1)
-        grid = channels.activation(explainer, picture.image, stage, ask.channel)
-        return {"stage": stage, "channel": ask.channel, "grid": packed_map(grid), "most": float(grid.max())}
-
-    def trust(self, ask: PageQuery, picture: Picture, tell: Progress) -> dict[str, Any]:
-        tell(0.0)
-        explainer, stage = self.explainers.find(ask.weights), stage_of(ask)
-        tested = self.tested(explainer, picture, self.question(ask), stage, tell)
-        assert tested.trust is not None
-        found = tested.trust[stage]
-        say = {language: found.sentence(language) for language in texts.LANGUAGES}
-        return {"stage": stage, **vars(found), "randomised": packed_grid(found.randomised), "say": say}
-
-    def tested(self, explainer: Explainer, picture: Picture, question: Question, stage: str, tell: Progress) -> Explanation:
-        """An answer whose map of one stage is tested on the picture. Raises UserError."""
-        explainer.check_stage(question.head, stage)
-        x = explainer.prepare([picture.image])
-        (explanation,) = explainer.explain_prepared(x, [picture.size], [question])
-        return examine_prepared(explainer, x, explanation, [stage], tell)
-
-    def load(self, ask: PageQuery, tell: Progress) -> dict[str, Any]:
-        tell(0.0)
-        return described(self.explainers.load(ask.weights, tell), ask.weights)
-
-
-def refusal(error: Exception) -> Refusal:
-    """What the script is told of an error: a sentence in each language, and what it can do about it by itself."""
-    kind, source = "", None
-    if isinstance(error, NotLoadedError):
-        kind, source = "not_loaded", str(error.values["source"])
-    elif isinstance(error, BusyError | RestartingError | PictureGoneError):
-        kind = {BusyError: "busy", RestartingError: "restarting", PictureGoneError: "gone"}[type(error)]
-    elif not isinstance(error, UserError):  # our mistake: loud in the log, and one sentence for the visitor, whose page goes on
-        logging.error("A question failed", exc_info=error)
-        kind, error = "ours", UserError("This went wrong on our side; try another picture.")
-    return {**texts.error(error), "kind": kind, "source": source}  # type: ignore[typeddict-item]
-
-
-def in_original(picture: Picture, original: tuple[int, int]) -> Picture:
-    """A copy that the browser reduced, as part of an original of (width, height).
-
-    Raises UserError where the two do not have the same shape, to a pixel of the copy, or the copy is the larger one.
-    """
-    width, height = picture.size
-    across, down = original[0] / width, original[1] / height
-    if min(across, down) < 1 or abs(original[0] / down - width) > 1 or abs(original[1] / across - height) > 1:
-        raise UserError("The size that came with this picture is not that of its original; choose the picture again.")
-    return Picture(picture.image, original)
-
-
-def in_copy(picture: Picture, box: Box) -> Box:
-    """A box in pixels of the original → in pixels of the copy that is explained."""
-    scale = picture.image.width / picture.size[0]
-    return Box(*(edge * scale for edge in box))
-
-
-def stage_of(ask: PageQuery) -> str:
-    """The stage that is asked about: by default the last one that the head sees."""
-    return ask.stage or STAGES_BEFORE[ask.head][-1]
-
-
-def packed(explanation: Explanation, trust: MapTrust | None, ask: PageQuery, picture: str | None) -> Answer:
-    """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, what it says in words, the picture.
-
-    `trust`: how well the maps of the question's method find objects; None where nobody measured it.
-    """
-    return {
-        "result": explanation.to_json(ask.example or Path(ask.path or "").name),
-        "size": explanation.size,
-        "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
-        "by_depth": by_depth(explanation),
-        "likeliest": [vars(each) for each in likeliest(explanation)],
-        "unlikely": explanation.unlikely,
-        "words": {language: vars(sentences.words(explanation, trust, language)) for language in texts.LANGUAGES},
-        "standing": sentences.standing_stage(trust, explanation.question.head),
-        "picture": picture,
-    }
-
-
-def likeliest(explanation: Explanation, count: int = 10) -> list[Prediction]:
-    """The asked head's most probable classes."""
-    p = explanation.probabilities[explanation.question.head]
-    assert p is not None
-    best = np.argsort(-p, kind="stable")[:count].tolist()
-    return [Prediction(index, explanation.labels[index], float(p[index])) for index in best]
-
-
-def by_depth(explanation: Explanation, others: int = 5) -> list[dict[str, Any]]:
-    """What is asked, what it is asked rather than, and the most probable others of any head, by the heads' probabilities."""
-    known = {head: p for head, p in explanation.probabilities.items() if p is not None}
-    ranked = np.argsort(-np.max(list(known.values()), axis=0), kind="stable")[: others + 2].tolist()
-    question = explanation.question
-    asked = [each for each in (question.target, question.contrast) if each is not None]
-    rows = [*asked, *[index for index in ranked if index not in asked]][: others + 1]
-    return [
-        {**explanation.asked_json(row), "belief": {head: float(probability(p, row)) for head, p in known.items()}} for row in rows
-    ]
-
-
-def qr(link: str) -> str:
-    """A link as a QR code: an SVG in a `data:` URL."""
-    drawn: str = segno.make(link[:QR_CHARACTERS], micro=False).svg_data_uri(border=2, light="#fff")
-    return drawn
 
 
 def build(

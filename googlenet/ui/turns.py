@@ -158,9 +158,11 @@ class Turns:
         if group:
             last = max(group, key=lambda each: each.due)
             self.leave(last)
-            number = len(self.waiting) + 1
-            busy = "The server is busy, you would be number {number} in the queue; ask again in a moment."
-            fail(last, BusyError(busy, number=number))
+            busy = BusyError(
+                "The server is busy, you would be number {number} in the queue; ask again in a moment.",
+                number=len(self.waiting) + 1,
+            )
+            fail(last, busy)
 
     def admit(self) -> None:
         """Let run whose turn it is. A session with half of `per_session` running lets the others go first."""

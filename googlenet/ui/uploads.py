@@ -153,11 +153,11 @@ class UploadFolder:
         for number, (changed, length, path) in enumerate(sorted(scan(self.path), reverse=True)):
             size += length
             limit = UNFINISHED_SECONDS if path.parent == self.path else KEPT_SECONDS  # a finished upload has its own folder
-            if changed > now + SWEEP_SECONDS:
-                os.utime(path, (now, now), follow_symlinks=False)
-            elif now - changed > limit or size > MAX_BYTES or number >= MAX_FILES:
-                size -= length
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # just deleted
+                if changed > now + SWEEP_SECONDS:
+                    os.utime(path, (now, now), follow_symlinks=False)
+                elif now - changed > limit or size > MAX_BYTES or number >= MAX_FILES:
+                    size -= length
                     path.unlink()
         for folder, _, _ in os.walk(self.path, topdown=False):
             with contextlib.suppress(OSError):  # not empty

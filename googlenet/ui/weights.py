@@ -13,10 +13,10 @@ from typing import Any
 
 from huggingface_hub import close_session
 
+from googlenet.checkpoints import load_for_visitor
 from googlenet.checkpoints.checkpoint import Progress
 from googlenet.checkpoints.config import MapTrust
-from googlenet.checkpoints.hub import pull_for_visitor
-from googlenet.checkpoints.source import parse_repository
+from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import UserError, WeightsError
 from googlenet.explanation import METHODS, Explanation, Question
 from googlenet.explanation.groups import groups_of
@@ -28,6 +28,8 @@ from googlenet.ui.sentences import class_name, pointing_sentence
 
 LOAD_SECONDS = 600.0
 """How long the Hub may take to send the weights that a visitor chose."""
+LARGEST_CROP = 512
+"""The side in pixels of the network's input that visitors' weights may have: a pass costs as much as its pixels."""
 
 
 class NotLoadedError(UserError):
@@ -63,9 +65,17 @@ class ExplainerCache:
         with contextlib.suppress(NotLoadedError):
             return self.find(source)
         assert source is not None
-        repository = parse_repository(source)  # a visitor may name a repository, never a path of this machine
+        repository = parse_for_visitor(source)  # a visitor may name a repository, never a path of this machine
         with ended_after(LOAD_SECONDS, source):
-            loaded = pull_for_visitor(repository, progress)
+            loaded = load_for_visitor(repository, progress)
+        if (side := loaded.config.preprocess.crop) > LARGEST_CROP:
+            raise WeightsError(
+                "{source} takes pictures of {side} pixels a side, and this page weights of at most {most}; "
+                "run the program elsewhere.",
+                source=source,
+                side=side,
+                most=LARGEST_CROP,
+            )
         explainer = Explainer(loaded, self.device)
         with self.guard:
             self.others[source] = explainer

@@ -128,9 +128,7 @@ def test_bodies_in_memory_have_a_limit_together(tmp_path: Path, monkeypatch: pyt
     assert asyncio.run(run()) == [503, 200, 200]
 
 
-def test_where_gradio_has_other_routes_all_are_open_and_the_log_says_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_where_gradio_has_other_routes_all_are_open_and_the_log_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> list[int]:
         async with client(tmp_path, [*ALL[1:], Route("/new", read)]) as http:
             return [(await http.get(path)).status_code for path in ("/new", "/none")]

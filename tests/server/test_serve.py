@@ -183,7 +183,8 @@ def test_a_full_disk_is_said_and_what_needs_none_goes_on(small_disk: Program) ->
     with contextlib.suppress(OSError), (small_disk.pictures / "else").open("ab", buffering=0) as file:
         while True:  # to the last byte
             file.write(bytes(4096))
-    assert "The server's disk is full; try again later." in small_disk.call("explain", {"path": path, "meta": FILE}, "main", "", "")
+    answer = small_disk.call("explain", {"path": path, "meta": FILE}, "main", "", "")
+    assert "The server's disk is full; try again later." in answer
 
 
 def test_sigterm_tells_who_waits_and_leaves_nothing(small: Path, tmp_path: Path) -> None:
@@ -192,7 +193,8 @@ def test_sigterm_tells_who_waits_and_leaves_nothing(small: Path, tmp_path: Path)
 
     async def run() -> tuple[list[Any], float]:
         async with program.client() as client:
-            asked = [asyncio.ensure_future(program.ask_with(client, "trust", n=1, session=f"{i}", example="lion")) for i in range(9)]
+            nine = (program.ask_with(client, "trust", n=1, session=f"{i}", example="lion") for i in range(9))
+            asked = [asyncio.ensure_future(question) for question in nine]
             while "place" not in await program.ask_with(client, "progress", n=1, session="8"):
                 assert not asked[8].done()
             program.process.send_signal(signal.SIGSTOP)

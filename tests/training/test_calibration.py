@@ -9,12 +9,10 @@ import torch
 
 from googlenet.training.calibration import (
     ENOUGH,
-    SURELY_WRONG,
     TEMPERATURES,
     calibration_error,
     choose_temperature,
     confidences,
-    confidently_wrong,
     fit_temperature,
     unlikely_below,
 )
@@ -41,36 +39,31 @@ def test_the_temperature_closes_the_gap() -> None:
 
 def test_a_temperature_stays_within_what_can_be_written() -> None:
     right = torch.eye(3)[torch.arange(300) % 3] * 5
-    assert TEMPERATURES[0] <= fit_temperature(right, torch.arange(300) % 3) < 0.2  # where softmax is 1 in double precision
+    assert fit_temperature(right, torch.arange(300) % 3) == pytest.approx(TEMPERATURES[0], rel=1e-3)
     assert fit_temperature(right, (torch.arange(300) + 1) % 3) == pytest.approx(TEMPERATURES[1], rel=1e-3)
 
 
-def drawn(temperature: float, count: int, seed: int = 0, spread: float = 3) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of this standard deviation, and labels drawn from softmax(logits / temperature)."""
+def drawn(temperature: float, count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits, and labels drawn from softmax(logits / temperature)."""
     generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(count, 20, generator=generator) * spread
+    logits = torch.randn(count, 20, generator=generator) * 3
     return logits, torch.multinomial((logits / temperature).softmax(1), 1, generator=generator)[:, 0]
 
 
-@pytest.mark.parametrize("temperature", [0.5, 2.0])
-def test_a_temperature_that_helps_on_held_out_pictures_is_chosen(temperature: float) -> None:
-    logits, labels = drawn(temperature, 680, spread=12)
-    assert choose_temperature(logits, labels) == fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.15)
+def test_a_temperature_that_helps_on_held_out_pictures_is_chosen() -> None:
+    logits, labels = drawn(2.0, 680)
+    assert choose_temperature(logits, labels) == fit_temperature(logits, labels) == pytest.approx(2.0, rel=0.15)
 
 
-def test_a_temperature_makes_no_network_sure_that_is_often_wrong() -> None:
-    """With the fitted one, more wrong names would look sure than `SURELY_WRONG`."""
-    logits, labels = drawn(0.5, 2000, spread=2)
-    fitted, chosen = fit_temperature(logits, labels), choose_temperature(logits, labels)
-    assert fitted < chosen < 1
-    assert confidently_wrong(logits, labels, chosen - 0.002) > SURELY_WRONG >= confidently_wrong(logits, labels, chosen)
+def test_no_temperature_makes_answers_surer() -> None:
+    assert choose_temperature(*drawn(0.5, 680)) == 1
 
 
 def test_a_temperature_that_may_be_chance_is_not_chosen() -> None:
-    """Fitted to few answers of a calibrated network it is never exactly 1, and would seldom help on others."""
+    """Fitted to few answers of a calibrated network it is often not 1, and would seldom help on others."""
     chosen = [choose_temperature(*drawn(1.0, 200, seed)) for seed in range(20)]
     fitted = [fit_temperature(*drawn(1.0, 200, seed)) for seed in range(20)]
-    assert all(abs(t - 1) > 1e-4 for t in fitted)
+    assert sum(t > 1.001 for t in fitted) >= 5
     assert sum(t != 1 for t in chosen) <= 2
 
 

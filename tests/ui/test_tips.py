@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from googlenet.errors import UserError
-from googlenet.explanation.groups import Group
+from googlenet.explanation.groups import Group, groups_of
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.frame import Box
 from googlenet.probes.tipping import tipping
 from googlenet.ui import texts
 from googlenet.ui.messages import PageQuery
-from googlenet.ui.page import Desk, by_depth, likeliest
+from googlenet.ui.questions import Desk, by_depth, likeliest
+from googlenet.ui.sentences import class_name
 from googlenet.ui.uploads import Pictures, example
 from googlenet.ui.weights import ExplainerCache, described
 from tests.helpers import explainer_of, random_model
@@ -88,7 +89,11 @@ def test_an_answer_carries_its_words_in_both_languages_and_the_stage_that_stands
     assert "".join(answer["words"]["en"]["headline"]) != "".join(answer["words"]["ko"]["headline"])
 
 
-def test_the_page_knows_the_korean_names_and_the_groups_of_the_weights(explainer: Explainer) -> None:
-    known = described(explainer, None)
-    json.dumps(known)
-    assert len(known["korean"]) == len(known["labels"])
+def test_the_search_knows_korean_names_and_groups(explainer: Explainer) -> None:
+    labels = ("beagle", "kimono", *explainer.labels[2:])
+    ours = described(explainer_of(random_model()), None)
+    assert ours["korean"] == list(explainer.labels)  # classes of ours have no Korean name and no group
+    assert ours["groups"] == []
+    assert [class_name(label, "ko") for label in labels[:2]] == ["비글", "기모노"]
+    dog = next(group for group in groups_of(labels[:2]) if group.name == "dog")
+    assert (dog.korean, dog.indices) == ("개", (0,))

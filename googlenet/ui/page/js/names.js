@@ -27,9 +27,9 @@ export function kindsOf(index) {
   const { weights } = state;
   let all = kinds.get(weights);
   if (!all) {
-    const words = weights.korean.map(name => [name]);
-    for (const { label, korean, indices } of weights.groups) for (const i of indices) words[i].push(label, korean);
-    all = words.map(each => each.join(" , ").toLowerCase());
+    const lists = weights.korean.map(name => [name]);
+    for (const { label, korean, indices } of weights.groups) for (const i of indices) lists[i].push(label, korean);
+    all = lists.map(each => each.join(" , ").toLowerCase());
     kinds.set(weights, all);
   }
   return all[index];

@@ -35,9 +35,9 @@ export function tell(truth) {
   keep(truth);
   set({ truth });
 }
-/** "right", "kind", "wrong" or "none". @param {Judged} row */
+/** The name of the text that says whether the answer was right. @param {Judged} row */
 function verdict({ truth, answer, holds }) {
-  return truth === "" ? "none" : truth === answer ? "right" : holds ? "kind" : "wrong";
+  return truth === "" ? "judged_none" : truth === answer ? "judged_right" : holds ? "judged_kind" : "judged_wrong";
 }
 
 /** A name as the table has it. @param {string} label */
@@ -47,14 +47,21 @@ function named(label) {
 }
 /** The table's titles and its rows, as texts. */
 function table() {
-  const titles = ["picture", "answer", "share", "statement", "truth", "verdict"].map(name => words[`judged_${name}`]);
+  const titles = [
+    words.judged_picture,
+    words.judged_answer,
+    words.judged_share,
+    words.judged_statement,
+    words.judged_truth,
+    words.judged_verdict,
+  ];
   const rows = [...judged.values()].map(row => [
     row.name,
     named(row.answer),
     percent(row.share),
     named(row.statement),
     row.truth ? named(row.truth) : words.right_none,
-    words[`judged_${verdict(row)}`],
+    words[verdict(row)],
   ]);
   return { titles, rows };
 }
@@ -70,7 +77,7 @@ function showTally() {
   root.hidden = !judged.size;
   if (!judged.size) return;
   const count = (/** @type {string} */ which) => [...judged.values()].filter(row => verdict(row) === which).length;
-  const [right, kind, wrong, none] = ["right", "kind", "wrong", "none"].map(count);
+  const [right, kind, wrong, none] = ["judged_right", "judged_kind", "judged_wrong", "judged_none"].map(count);
   const { titles, rows } = table();
   const cells = (/** @type {string} */ tag, /** @type {string[]} */ texts) => texts.map(text => make(tag, {}, text));
   root.querySelector("summary").textContent = say(none ? "tally_none" : "tally", { all: judged.size, right, kind, wrong, none });
