@@ -32,7 +32,7 @@ def test_what_is_no_example_is_said_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no pictures"):
         examples_in(tmp_path / "gone")
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    with pytest.raises(UserError, match="broken.jpg"):
+    with pytest.raises(UserError, match=r"broken\.jpg"):
         examples_in(tmp_path)
     (tmp_path / "broken.jpg").unlink()
     for number in range(MAX_EXAMPLES + 1):
