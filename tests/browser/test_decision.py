@@ -233,7 +233,7 @@ def test_covering_the_brightest_place_tells_what_it_did_to_each_head(visit: Visi
         assert row.locator("td >> nth=0").inner_text() == before
     expect(page.locator(".cover-say")).to_contain_text("lion")
     assert page.locator(".big .marks rect.covered").count() == 2
-    assert page.locator(".big .marks rect.other").count() == 2
+    assert page.locator(".big .marks rect.other").count() > 2  # several random parts
 
 
 def test_a_dragged_box_is_covered_and_a_tap_still_selects_a_cell(visit: Visit) -> None:

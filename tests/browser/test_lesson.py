@@ -116,18 +116,20 @@ def test_the_module_carries_the_shares_of_the_chosen_stage(visit: Visit) -> None
 
 def test_marks_explain_terms_in_place(visit: Visit) -> None:
     page = visit("?example=astronaut")
-    marks = page.locator(".help:visible")
-    assert marks.count() >= 12
-    for mark in marks.all():
-        text = page.locator(f"#{mark.get_attribute('popovertarget')}")
-        mark.click()
-        expect(text).to_be_visible()
-        place = text.bounding_box()
-        assert place is not None
-        assert 0 <= place["x"] <= 1440 - place["width"]
-        assert re.search(r"What does “.+” mean\?", mark.get_attribute("aria-label") or "")
-        page.keyboard.press("Escape")
-        expect(text).to_be_hidden()
+    for tab in ("evidence", "test"):
+        page.locator(f"[data-tab={tab}]").click()
+        marks = page.locator(".help:visible").all()
+        assert len(marks) >= 3
+        for mark in marks:
+            text = page.locator(f"#{mark.get_attribute('popovertarget')}")
+            mark.click()
+            expect(text).to_be_visible()
+            place = text.bounding_box()
+            assert place is not None
+            assert 0 <= place["x"] <= 1440 - place["width"]
+            assert re.search(r"What does “.+” mean\?", mark.get_attribute("aria-label") or "")
+            page.keyboard.press("Escape")
+            expect(text).to_be_hidden()
 
 
 @pytest.mark.parametrize(

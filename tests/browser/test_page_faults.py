@@ -143,7 +143,7 @@ def test_each_question_mark_is_a_tab_stop(visit: Visit) -> None:
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.matches('.help') && document.activeElement.ariaLabel"))
     assert set(shown) <= reached
-    assert len(shown) > 6
+    assert len(shown) > 2
 
 
 def test_a_touched_cell_is_announced_and_covered_by_keyboard(visit: Visit) -> None:
