@@ -275,7 +275,8 @@ def test_no_bar_ends_within_a_names_first_letter(visit: Visit) -> None:
 def test_car_finds_cars_first(visit: Visit) -> None:
     page = visit()
     page.locator("#target").fill("car")
-    first = page.locator("#target-list li >> nth=0")
+    expect(page.locator("#target-list li >> nth=0")).to_contain_text("a car")  # the group
+    first = page.locator("#target-list li >> nth=1 >> span >> nth=0")
     expect(first).to_have_text(re.compile("sports car|convertible|jeep|limousine|minivan|cab|racer|ambulance|beach wagon"))
 
 
