@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 from collections.abc import Callable, Mapping
 from html import escape
@@ -117,9 +116,7 @@ def head(title: str = TITLE) -> str:
         f'<meta {"property" if ":" in name else "name"}="{name}" content="{value}">' for name, value in values.items() if value
     ]
     tags += [f'<link rel="modulepreload" href="{address(path)}">' for path in sorted((PAGE / "js").glob("*.js"))]
-    waiting = json.dumps(title, ensure_ascii=False).replace("<", "\\3c ")  # until the page is drawn
-    style = f"body:not(:has(.page))::before {{ content: {waiting}; }}"
-    return "\n".join([*tags, "<style>", style, (PAGE / "page.css").read_text("utf-8"), "</style>"])
+    return "\n".join([*tags, "<style>", (PAGE / "page.css").read_text("utf-8"), "</style>"])
 
 
 def theme() -> gr.themes.Base:

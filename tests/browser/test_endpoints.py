@@ -136,4 +136,4 @@ def test_the_page_travels_compressed_and_names_its_modules_at_once(url: str) -> 
         assert response.headers["Content-Encoding"] == "gzip"
         page = gzip.decompress(response.read()).decode()
     for path in (ROOT / "googlenet/ui/page/js").glob("*.js"):
-        assert f'{path.name}">' in page
+        assert f"/js/{path.name}" in page
