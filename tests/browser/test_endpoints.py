@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from gradio.media import get_image
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+
+from tests.helpers import ROOT
 
 STAGES = ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]
 
@@ -118,3 +121,11 @@ def test_a_path_of_the_server_is_no_picture(url: str) -> None:
 def test_nothing_else_can_be_called_by_name(client: Client, name: str) -> None:
     with pytest.raises(ValueError, match="Cannot find a function"):
         client.predict(api_name=f"/{name}")
+
+
+def test_the_page_travels_compressed_and_names_its_modules_at_once(url: str) -> None:
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        page = gzip.decompress(response.read()).decode()
+    for path in (ROOT / "googlenet/ui/page/js").glob("*.js"):
+        assert f"/js/{path.name}" in page

@@ -197,12 +197,12 @@ def test_the_lesson_has_five_steps_that_drive_the_page(visit: Visit) -> None:
     expect(page.locator(".tips figure")).to_have_count(1)
 
 
-def test_the_link_stands_as_a_qr_code_where_the_page_is_presented_and_printed(visit: Visit) -> None:
+def test_the_link_stands_as_a_qr_code_where_the_page_is_presented_and_printed(visit: Visit, url: str) -> None:
     page = visit("?example=lion", own=True)
     code = page.locator(".qr")
     expect(code.locator("img")).to_have_attribute("alt", "QR code of the link to this question", timeout=SLOW)
     expect(code).to_be_hidden()
-    assert code.locator("img").get_attribute("src") == qr(page.url)
+    assert code.locator("img").get_attribute("src") == qr(f"{url}?example=lion&head=main&class=lion")
     page.emulate_media(media="print")
     expect(code).to_be_visible()
     page.emulate_media(media="screen")
