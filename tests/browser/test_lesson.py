@@ -116,7 +116,8 @@ def test_the_module_carries_the_shares_of_the_chosen_stage(visit: Visit) -> None
 
 def test_marks_explain_terms_in_place(visit: Visit) -> None:
     page = visit("?example=astronaut")
-    parts = {".looks": ".looks summary", ".say": ".headline", "#tab-evidence": "[data-tab=evidence]", "#tab-test": "[data-tab=test]"}
+    tabs = {f"#tab-{name}": f"[data-tab={name}]" for name in ("evidence", "test")}
+    parts = {".looks": ".looks summary", ".say": ".headline", **tabs}
     for part, press in parts.items():
         page.locator(press).click()
         marks = page.locator(f"{part} .help").all()
