@@ -28,6 +28,7 @@ from googlenet.explanation import Question
 from googlenet.inference.gradcam import Asked, GradCamResult, Parts, one_pass
 from googlenet.model.architecture import HEADS, STAGES
 from googlenet.model.network import GoogLeNet
+from googlenet.model.settings import own_settings
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """The batch sizes of a GPU's graphs. A batch between two sizes is padded."""
@@ -116,6 +117,7 @@ class Engine:
             results = self(torch.zeros(n, 3, self.size, self.size), [Question()] * n)
         return {stage: (grid.shape[1], grid.shape[2]) for stage, grid in ((stage, results[0][stage]) for stage in STAGES)}
 
+    @own_settings()
     def __call__(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]:
         """Answer one question for each picture, in as few passes as the memory allows.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from googlenet.inference.questions import check_question, check_stage
 from googlenet.inference.worker import keep_workers
 from googlenet.model.architecture import HEADS
 from googlenet.model.network import GoogLeNet
+from googlenet.model.settings import own_settings
 from googlenet.pictures.images import ImageSource, open_image
 
 
@@ -38,6 +40,10 @@ class Explainer:
     Requests that wait at the same time share a pass through the network, each with its own question
     (`googlenet.inference.passes`). On a CPU several passes run side by side: as many as the cores allow at torch's number of
     threads for each. A program with many threads gets most answers a second after `torch.set_num_threads(1)`.
+
+    It can be pickled and copied; a copy has its own network, and runs on the CPU where there is no GPU. A process that is forked
+    after torch has used several threads hangs in its first pass, as torch does: call `torch.set_num_threads(1)` in it first, or
+    start processes with multiprocessing's method `spawn`.
 
     Args:
         loaded: what `googlenet.load` gives.
@@ -54,6 +60,7 @@ class Explainer:
         ('lion', (7, 7))
     """
 
+    @own_settings()
     def __init__(self, loaded: LoadedModel, device: str = "auto", *, bfloat16: bool | None = None) -> None:
         self.config: ModelConfig = loaded.config
         self.provenance = loaded.provenance
@@ -73,6 +80,7 @@ class Explainer:
         self.grid_sizes = self.engine.warm_up()
         """stage → (rows, columns) of its map"""
 
+    @own_settings()
     def to(self, device: str | torch.device, *, graphs: bool | None = None) -> None:
         """Move the model to a device. Its precision stays the same.
 
@@ -83,6 +91,16 @@ class Explainer:
         twins = [self.model.twin() for _ in range(lanes(self.device) - 1)]
         engines = [Engine(model, self.config.preprocess.crop, graphs=graphs) for model in (self.model, *twins)]
         self.engine, self.passes = engines[0], PassQueue(engines)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the engines, with the network on the CPU."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("engine", "passes")}
+        return kept | {"model": self.copied_model().cpu(), "device": self.device.type, "graphs": self.engine.graphs}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        graphs = state.pop("graphs")
+        vars(self).update(state)
+        self.to(pick_device("cpu" if state["device"] == "cpu" else "auto"), graphs=None if graphs else False)
 
     @classmethod
     def from_pretrained(
@@ -300,11 +318,13 @@ class Explainer:
         if self.device.type == "cpu":
             keep_workers(self.passes, self.copied_model, self.config.preprocess.crop)
 
+    @own_settings()
     def copied_model(self) -> GoogLeNet:
         """A copy of the network for other work. It waits for a free engine, so that the copy has none of a pass's hooks."""
         with self.passes.engine() as engine:
             return copy.deepcopy(engine.model)
 
+    @own_settings()
     def probabilities(self, x: Tensor) -> dict[str, NDArray[np.float32]]:
         """Classify prepared pictures without maps. Other threads' passes may run between the batches.
 

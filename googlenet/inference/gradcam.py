@@ -19,12 +19,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from captum.attr import LayerGradientXActivation
 from torch import Tensor
 
 from googlenet.explanation import METHODS, Question, classes_of
+from googlenet.inference.attribution import LayerGradientXActivation
 from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet, HeadLogits
+from googlenet.model.settings import own_settings
 
 LAYER_CAM = "layer-cam"
 FOR, AGAINST = 5, 3
@@ -102,6 +103,7 @@ class Parts(NamedTuple):
         return cls(heads, any(q.channels for q in questions), any(q.method == LAYER_CAM for q in questions))
 
 
+@own_settings()
 def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> GradCamResult:
     """Answer one question for each image of a batch, in one forward and one backward pass for all.
 
@@ -109,7 +111,7 @@ def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> Grad
     contrast d, y_c − y_d stands for y_c. A group's y is the logsumexp of its classes' logits. For LayerCAM,
     map_ij = Σ_k ReLU(∂y_c/∂A_kij) A_kij.
 
-    It does not work under `torch.inference_mode`. Only one call at a time may use a model, since hooks on a module see every
+    Only one call at a time may use a model, since hooks on a module see every
     input that runs through it. `googlenet.Explainer` ensures this.
 
     Args:
@@ -147,6 +149,7 @@ def one_pass(model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts) -> GradCam
         asked: the questions, on the model's device.
         parts: at least those that the questions need.
     """
+    x = x.clone() if x.is_inference() else x  # Captum asks it for a gradient
     head, method, *cell = asked.numbers.unbind(1)
     layer_cam = method == METHODS.index(LAYER_CAM)
     seen: dict[str, Tensor] = {}

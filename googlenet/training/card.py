@@ -18,6 +18,7 @@ from googlenet.training.classes import weights_classes
 from googlenet.training.evaluate import Answers, HeadReport, confusions, table
 from googlenet.training.loop import Run
 from googlenet.training.recipe import Recipe
+from googlenet.training.statements import statement_section
 
 
 class Made(NamedTuple):
@@ -142,6 +143,7 @@ def write_card(config: ModelConfig, reports: dict[str, HeadReport], answers: Ans
         f"## Accuracy\nMeasured on {config.metrics.dataset}, as `{made.evaluation}` prints it.",
         table(reports, answers),
         calibration_section(config, answers),
+        statement_section(answers, config),
         confusion_section(config, answers),
         LIMITS,
         f"## Training\n{made.story}\n\n```\n{made.command}\n```",

@@ -9,8 +9,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from googlenet.errors import UserError, reason
+
 if TYPE_CHECKING:
     from googlenet.checkpoints import LoadedModel
+    from googlenet.checkpoints.config import ModelConfig
     from googlenet.training.data import Split
 
 
@@ -61,6 +64,12 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
     )
     evaluate.add_argument("--maps", action="store_true", help="measure the maps instead, on pictures whose object has a box")
     evaluate.add_argument("--sample", type=count, default=1200, metavar="N", help="pictures for --maps; default: %(default)s")
+    evaluate.add_argument(
+        "--write",
+        action="store_true",
+        help="write into WEIGHTS' config.json: the statements' threshold, chosen on even rows, and the record of the odd rows; "
+        "with --maps, how well the maps find objects",
+    )
     evaluate.set_defaults(run=run_evaluate)
 
     for command in (train, evaluate):
@@ -117,14 +126,19 @@ def run_train(options: argparse.Namespace) -> int:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from googlenet.checkpoints import load
     from googlenet.inference.device import pick_device
     from googlenet.training.calibration import choose_temperature, unlikely_below
     from googlenet.training.card import calibration_section
     from googlenet.training.data import read_split
     from googlenet.training.evaluate import predict, prepare, report, table
+    from googlenet.training.statements import measured, statement_section
 
     loaded = load(options.weights)
+    if options.write and not options.maps and (loaded.config.metrics is None or options.rows != "all"):
+        raise UserError("--write needs weights whose config.json has metrics, and all rows.")
     split = prepare(
         read_split(options.data, "val"),
         loaded.config,
@@ -134,12 +148,18 @@ def run_evaluate(options: argparse.Namespace) -> int:
     )
     if options.maps:
         return measure_maps(loaded, split, options)
-    device = pick_device(options.device)
-    answers = predict(loaded.model, loaded.config.preprocess, split, device, options.workers)
-    print(f"{len(split.pictures):,} pictures of {len(set(split.labels)):,} of {len(loaded.config.labels):,} classes\n")
-    print(table(report(answers, loaded.config.temperatures), answers))
-    if loaded.config.metrics:
-        print("\n" + calibration_section(loaded.config, answers))
+    device, config = pick_device(options.device), loaded.config
+    answers = predict(loaded.model, config.preprocess, split, device, options.workers)
+    shown = answers
+    if options.write and config.metrics:
+        shown = answers.rows("odd")
+        config = replace(config, metrics=measured(config.metrics, config, answers.rows("even"), shown))
+        write_config(config, options.weights)
+    print(f"{len(shown.labels):,} pictures of {len(shown.labels.unique()):,} of {len(config.labels):,} classes\n")
+    print(table(report(shown, config.temperatures), shown))
+    if config.metrics:
+        print("\n" + calibration_section(config, shown))
+    print("\n" + statement_section(shown, config))
     if options.rows == "even":
         temperatures = {head: choose_temperature(logits, answers.labels) for head, logits in answers.logits.items()}
         threshold = unlikely_below(answers.logits["main"], answers.labels, temperatures["main"])
@@ -147,23 +167,43 @@ def run_evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def write_config(config: ModelConfig, folder: str) -> None:
+    """Replace a folder's config.json. Raises UserError where WEIGHTS is no folder or cannot be written."""
+    from googlenet.checkpoints.checkpoint import CONFIG_FILE
+    from googlenet.checkpoints.config import dump_config, parse_config
+    from googlenet.checkpoints.folder import replace_files
+
+    text = dump_config(config).encode()
+    parse_config(text, folder)  # never write what cannot be read
+    try:
+        (Path(folder) / CONFIG_FILE).stat()  # it is replaced, not made
+        replace_files(Path(folder), {CONFIG_FILE: text})
+    except OSError as error:
+        raise UserError("The folder {folder} cannot be written: {error}.", folder=folder, error=reason(error)) from None
+
+
 CURVED, SANE = 1 / 20, 1 / 100
 """Shares of the sample for deletion and insertion curves, and for randomised weights, which take many passes a picture."""
 
 
 def measure_maps(loaded: LoadedModel, split: Split, options: argparse.Namespace) -> int:
-    """Print the tables of `googlenet.training.map_report`, then their summary, a value for `config.json`'s field `trust`."""
-    from dataclasses import asdict
+    """Print the tables of `googlenet.training.map_report` for each method, then a value for `config.json`'s field `trust`."""
+    from dataclasses import asdict, replace
 
+    from googlenet.explanation import METHODS
     from googlenet.inference.explainer import Explainer
-    from googlenet.training.map_report import report, summary
+    from googlenet.training.map_report import TITLES, report, summary
     from googlenet.training.maps import boxed, measure
 
     pictures = boxed(split, loaded.config.preprocess, options.sample)
     curved, sane = (math.ceil(len(pictures) * part) for part in (CURVED, SANE))
-    found = measure(Explainer(loaded, options.device), pictures, curved, sane)
-    print(report(found))
+    explainer = Explainer(loaded, options.device)
+    found = {method: measure(explainer, pictures, curved, sane, method=method) for method in METHODS}
+    for method in METHODS:
+        print(f"## {TITLES[method]}\n\n{report(found[method])}\n")
     data: Path = options.data.resolve()
-    told = summary(found, data.name if data.is_dir() else data.parent.name, loaded.provenance.sha256)
-    print("\n" + json.dumps({"trust": asdict(told)}))
+    trust = summary(found, data.name if data.is_dir() else data.parent.name, loaded.provenance.sha256)
+    if options.write:
+        write_config(replace(loaded.config, trust=trust), options.weights)
+    print(json.dumps({"trust": asdict(trust)}))
     return 0

@@ -34,6 +34,11 @@ class Answers(NamedTuple):
     labels: Tensor
     """(N,) int64"""
 
+    def rows(self, rows: Literal["even", "odd"]) -> Answers:
+        """Those of every second picture."""
+        some = slice(("even", "odd").index(rows), None, 2)
+        return Answers({head: logits[some] for head, logits in self.logits.items()}, self.labels[some])
+
 
 def prepare(split: Split, config: ModelConfig, *, rows: Rows = "all", workers: int, skip_broken: bool) -> Split:
     """Prepare pictures for measuring a set of weights: check their headers, and make the labels the weights' indices.

@@ -5,14 +5,19 @@ Intervals are 95 % bootstrap intervals over pictures.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from googlenet.checkpoints.config import MapTrust, Pointing
+from googlenet.explanation import GRAD_CAM, LAYER_CAM
 from googlenet.model.architecture import BRANCHES, STAGES
 from googlenet.training.maps import SMALL, STEPS, Found
+
+TITLES = {GRAD_CAM: "Grad-CAM", LAYER_CAM: "LayerCAM"}
+"""method → heading of its tables"""
 
 DRAWS = 2000
 """Bootstrap samples for an interval."""
@@ -67,15 +72,29 @@ def gains(found: Found) -> dict[str, dict[str, Interval]]:
     return told
 
 
-def summary(found: Found, dataset: str, sha256: str) -> MapTrust:
-    """What `config.json` states about the maps, to four decimal places. `sha256`: of the weights file."""
+def summary(found: Mapping[str, Found], dataset: str, sha256: str) -> MapTrust:
+    """What `config.json` states about the maps, to four decimal places.
+
+    Args:
+        found: method → its measurements, of the same pictures.
+        dataset: its name.
+        sha256: of the weights file.
+    """
+    grad_cam = found[GRAD_CAM]
+    small = groups(grad_cam)["pictures whose box covers at most a third"]
+    centre = round(float(np.array(grad_cam.centre)[small].mean()), 4)
+    return MapTrust(dataset, int(small.sum()), centre, pointing(grad_cam), sha256, pointing(found[LAYER_CAM]))
+
+
+def pointing(found: Found) -> dict[str, dict[str, Pointing]]:
+    """head → stage → how often its strongest cell lies on a small object."""
     small = groups(found)["pictures whose box covers at most a third"]
-    pointing: dict[str, dict[str, Pointing]] = {}
+    told: dict[str, dict[str, Pointing]] = {}
     for head, stages in gains(found).items():
         for stage, gain in stages.items():
             share = np.array(found.pointing[head, stage])[small].mean()
-            pointing.setdefault(head, {})[stage] = Pointing(*(round(float(value), 4) for value in (share, *gain)))
-    return MapTrust(dataset, int(small.sum()), round(float(np.array(found.centre)[small].mean()), 4), pointing, sha256)
+            told.setdefault(head, {})[stage] = Pointing(*(round(float(value), 4) for value in (share, *gain)))
+    return told
 
 
 def report(found: Found) -> str:

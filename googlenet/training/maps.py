@@ -17,7 +17,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from googlenet.errors import UserError
-from googlenet.explanation import Explanation, Question
+from googlenet.explanation import GRAD_CAM, Explanation, Question
 from googlenet.explanation.verdict import area
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
@@ -98,7 +98,9 @@ class Found:
     """(head, stage, how far down the weights were randomised) → rank correlation with the map itself"""
 
 
-def measure(explainer: Explainer, pictures: Sequence[Boxed], curved: int, sane: int, seed: int = 0) -> Found:
+def measure(
+    explainer: Explainer, pictures: Sequence[Boxed], curved: int, sane: int, seed: int = 0, method: str = GRAD_CAM
+) -> Found:
     """Measure the maps of every head on every picture.
 
     Args:
@@ -107,6 +109,7 @@ def measure(explainer: Explainer, pictures: Sequence[Boxed], curved: int, sane: 
         curved: how many of them, from the first, get deletion and insertion curves.
         sane: how many of them, from the first, are asked again with randomised weights.
         seed: for random maps and weights.
+        method: one of `googlenet.explanation.METHODS`.
     """
     found = Found({stage: height for stage, (height, _) in explainer.grid_sizes.items()})
     rng = np.random.default_rng(seed)
@@ -114,21 +117,21 @@ def measure(explainer: Explainer, pictures: Sequence[Boxed], curved: int, sane: 
     with tqdm(total=len(pictures), desc="where the evidence lies", unit="img", mininterval=2) as bar:
         for start in range(0, len(pictures), explainer.engine.largest):
             some = pictures[start : start + explainer.engine.largest]
-            explanations = explained(explainer, some, heads)
+            explanations = explained(explainer, some, heads, method)
             for i, picture in enumerate(some):
                 point(found, explainer, picture, {head: explanations[head][i] for head in heads})
                 if start + i < curved:
                     hide(found, explainer, picture, {head: explanations[head][i] for head in heads}, rng)
             bar.update(len(some))
-    distrust(found, explainer, pictures[:sane], heads, seed)
+    distrust(found, explainer, pictures[:sane], heads, seed, method)
     return found
 
 
-def explained(explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str]) -> dict[str, list[Explanation]]:
+def explained(explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str], method: str) -> dict[str, list[Explanation]]:
     """head → an Explanation of each picture's true class. One pass a head: the backward pass covers only the head's stages."""
     x = explainer.prepare([picture.image for picture in pictures])
     sizes = [picture.image.size for picture in pictures]
-    questions = {head: [Question(head, picture.label) for picture in pictures] for head in heads}
+    questions = {head: [Question(head, picture.label, method=method) for picture in pictures] for head in heads}
     return {head: explainer.explain_prepared(x, sizes, questions[head]) for head in heads}
 
 
@@ -180,7 +183,7 @@ def hide(
                 found.areas.setdefault((head, "insertion", name), []).append(area(tuple(inserted)))
 
 
-def distrust(found: Found, explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str], seed: int) -> None:
+def distrust(found: Found, explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str], seed: int, method: str) -> None:
     """Measure each map's rank correlation with the map of randomised weights, from the heads down to each stage."""
     own: dict[tuple[int, str], dict[str, NDArray[np.float32]]] = {}
     for down_to in ("itself", "heads", *STAGES[::-1]):
@@ -190,7 +193,7 @@ def distrust(found: Found, explainer: Explainer, pictures: Sequence[Boxed], head
         for i, picture in enumerate(pictures):
             x = explainer.preprocess(picture.image).repeat(len(heads), 1, 1, 1)
             x = x.to(explainer.device, memory_format=torch.channels_last)
-            maps = grad_cam(model, x, [Question(head, picture.label) for head in heads]).branch_maps
+            maps = grad_cam(model, x, [Question(head, picture.label, method=method) for head in heads]).branch_maps
             for h, head in enumerate(heads):
                 grids = {stage: maps[stage][h].sum(dim=0).cpu().numpy() for stage in STAGES_BEFORE[head]}
                 if down_to == "itself":

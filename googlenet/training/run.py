@@ -29,6 +29,7 @@ from googlenet.training.material import Material, Source
 from googlenet.training.pictures import read_pixels
 from googlenet.training.recipe import Recipe
 from googlenet.training.ridge import fit_last_layers
+from googlenet.training.statements import measured
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's mean and standard deviation, for RGB in 0…1."""
@@ -142,7 +143,8 @@ def publish(model: GoogLeNet, config: ModelConfig, checked: Checked, made: Made,
         top5={head: round(r.top5, 4) for head, r in reports.items()},
         unlikely_below=unlikely_below(fitted.logits["main"], fitted.labels, temperatures["main"]),
     )
-    config = replace(config, temperatures=temperatures, metrics=metrics)
+    config = replace(config, temperatures=temperatures)
+    config = replace(config, metrics=measured(metrics, config, fitted, answers))
     card = write_card(config, reports, answers, made)
     with tempfile.TemporaryDirectory(dir=options.out) as scratch:
         write_folder(model, config, Path(scratch), card)

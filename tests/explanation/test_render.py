@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import matplotlib
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
-from googlenet.explanation import Explanation
-from googlenet.explanation.render import MAGMA, overlay, percent, sheet
+from googlenet.explanation import Explanation, Group
+from googlenet.explanation.render import BAR, MAGMA, SPOTLIGHT, Photograph, describe, overlay, percent, rows_of, sheet
 from googlenet.inference.explainer import Explainer
-from tests.helpers import explainer_of, random_image, random_model
+from googlenet.model.architecture import HEADS, STAGES
+from googlenet.pictures.frame import Box, enlarge
+from tests.helpers import ROOT, explainer_of, random_image, random_model
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +78,92 @@ def test_the_side_is_bounded(explainer: Explainer) -> None:
     assert overlay(image, explanation, "4c", side=160).size == (160, 60)
 
 
-def test_magma_is_perceptually_uniform_enough_to_be_ordered_in_grey() -> None:
-    luminance = MAGMA @ np.array([0.3, 0.59, 0.11], np.float32)
-    assert (np.diff(luminance) > -0.5).all()
-    assert luminance[-1] - luminance[0] > 200
+def test_magma_is_matplotlibs_and_ordered_in_grey() -> None:
+    wanted = matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3] * 255
+    assert np.abs(MAGMA - wanted).max() <= 0.5
+    assert (np.diff(MAGMA @ np.array([0.3, 0.59, 0.11])) > -0.5).all()
+
+
+def test_the_pages_script_draws_the_same_light() -> None:
+    """`light` of drawing.js on a random picture and map, beside the overlay of Pillow's tables of 256 levels."""
+    code = (ROOT / "googlenet/ui/page/js/drawing.js").read_text("utf-8")
+    functions = [re.search(rf"^function {name}\(.*?^}}$", code, re.M | re.S) for name in ("axis", "light")]
+    image, grid = random_image(60, 40), np.random.default_rng(0).random((3, 4), np.float32)
+    pixels = np.dstack((np.asarray(image), np.full((40, 60), 255))).ravel().tolist()
+    known = {"SPOTLIGHT": vars(SPOTLIGHT), "magma": MAGMA.ravel().tolist(), "blues": [], "p": pixels}
+    script = "\n".join(f"const {name} = {json.dumps(value)};" for name, value in known.items())
+    script += "const looks = () => ({ strength: 1, hidden: 0, smooth: true, against: false });\n"
+    script += "\n".join(found[0] for found in functions if found)
+    script += f"""
+    const image = {{ width: 60, height: 40, data: new Uint8ClampedArray(p.length) }};
+    light(image, p, {{ w: 4, h: 3 }}, Float32Array.from({grid.ravel().tolist()}), {grid.max()});
+    console.log(JSON.stringify([...image.data]));"""
+    answer = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True, encoding="utf-8").stdout
+    drawn = np.array(json.loads(answer)).reshape(40, 60, 4)[..., :3]
+    box = Box(0, 0, 60, 40)
+    ours = Photograph.of(image, box).under(enlarge(grid / grid.max(), image.size, box))
+    assert np.abs(drawn - np.asarray(ours, int)).max() <= 4
 
 
 @pytest.mark.parametrize("head", ["main", "aux1"])
-def test_the_sheet_shows_all(explainer: Explainer, head: str) -> None:
-    image = random_image(300, 500)
-    drawn = sheet(image, explainer.explain(image, head=head, contrast=3))
-    assert drawn.size[0] > 2000
-    assert len(np.unique(np.asarray(drawn).reshape(-1, 3), axis=0)) > 1000
+def test_the_sheet_shows_each_overlay_or_that_there_is_none(explainer: Explainer, head: str) -> None:
+    image = random_image(300, 300)
+    explanation = explainer.explain(image, head=head, contrast=3)
+    drawn = sheet(image, explanation)
+    assert drawn.size == (2160, 648)
+    for number, stage in enumerate(STAGES):
+        left = 40 + 352 + 24 + number // 3 * (552 + 24) + number % 3 * 188
+        shown = np.asarray(drawn.crop((left, 112, left + 176, 112 + 176)))
+        if stage in explanation.grids:
+            assert np.array_equal(shown, np.asarray(overlay(image, explanation, stage, 176)))
+        else:
+            assert tuple(shown[0, 0]) == ImageColor.getrgb(BAR)
+
+
+def test_the_question_in_words(explainer: Explainer) -> None:
+    image = random_image(60, 60)
+    assert describe(explainer.explain(image, target=1)) == "Evidence of the main head for thing 1"
+    pair = Group("pair", "a", "한 쌍", (1, 2), None)
+    found = explainer.explain(image, head="aux1", target=pair, contrast=3, method="layer-cam")
+    assert describe(found) == "Evidence of the aux1 head for pair rather than thing 3, by LayerCAM"
+    assert rows_of(found, "main")[-1] == ("pair", pytest.approx(float(found.probabilities["main"][[1, 2]].sum())), True)
+
+
+def test_a_notebook_shows_photograph_overlays_and_heads(explainer: Explainer, tmp_path: Path) -> None:
+    """From every kind of source, within 300 KB, and without the photograph, too."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 1200, 3), np.uint8))  # noise: JPEG at its largest
+    image.save(tmp_path / "a.png")
+    for source in (image, tmp_path / "a.png", (tmp_path / "a.png").read_bytes(), np.asarray(image)):
+        explanation = explainer.explain(source)
+        html = explanation._repr_html_()
+        assert len(html) < 300_000
+        assert html.count("<img") == 10
+        assert html.count("<table") == 3
+        assert html.count("<th>") == 2 * 3
+        assert explanation.overlay("4d").size == (512, 384)
+        assert explanation.overlay("4d", side=None).size == image.size
+        assert explanation.show().size == (2160, 648)
+    with (tmp_path / "a.png").open("rb") as file:
+        explanation = explainer.explain(file)
+    assert explanation.overlay("3a").size == (512, 384)
+    assert image.size == (1200, 900)  # it is not reduced in place
+    (bare,) = explainer.explain_batch([image], [explainer.question()])
+    assert bare._repr_html_().count("<img") == 0
+    with pytest.raises(ValueError, match="without its picture"):
+        bare.show()
+
+
+def test_labels_are_text_in_html(explainer: Explainer) -> None:
+    explanation = explainer.explain(random_image(60, 60))
+    hostile = Explanation(**{**vars(explanation), "labels": ("<script>",) * 10})
+    assert "<script>" not in hostile._repr_html_()
+    assert "&lt;script&gt;" in hostile._repr_html_()
+
+
+def test_a_repr_is_short(explainer: Explainer) -> None:
+    explanation = explainer.explain(random_image(120, 90), target=1, channels=True)
+    tops = ", ".join(f"{head} {explanation.heads[head][0].label} {explanation.heads[head][0].probability:.0%}" for head in HEADS)
+    assert repr(explanation) == f"<Explanation: {tops}; grad-cam of thing 1 in main, 9 stages, 120×90 pixels>"
 
 
 def test_a_share_is_never_rounded_into_untruth() -> None:

@@ -6,30 +6,32 @@ The tests marked `gpu` say what a GPU must give; `python -m pytest -m gpu` runs 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
 from googlenet.errors import UserError
-from googlenet.explanation import Cell, Question
+from googlenet.explanation import LAYER_CAM, Cell, Group, Question
 from googlenet.inference import engine as engine_room
-from googlenet.inference.engine import SIZES, Engine, PictureResult, pack
-from googlenet.inference.gradcam import as_tensor, grad_cam, one_pass
+from googlenet.inference.engine import SIZES, Engine, PictureResult, Plan, pack
+from googlenet.inference.gradcam import Asked, Parts, grad_cam, one_pass
 from googlenet.model import convolution
 from googlenet.model.architecture import BERKELEY, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
 from googlenet.probes.trust import rank_correlation
 from tests.helpers import ARCHITECTURES, random_model
 
-SIDE = 96
+SIDE, CLASSES = 96, 10
+GROUP = Group("pet", "a", "애완동물", (1, 4, 7), None)
 QUESTIONS = [
     Question("main", 1),
     Question("aux1", 2),
     Question("aux2", 3, contrast=4),
     Question("main", 5, contrast=6, channels=True),
     Question("aux1", channels=True, cell=Cell("3b", 2, 3)),
-    Question("main"),
-    Question("main", 7),
+    Question("main", GROUP, contrast=2, channels=True, method=LAYER_CAM),
+    Question("aux2", method=LAYER_CAM),
 ]
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
@@ -47,6 +49,8 @@ def same(found: PictureResult, wanted: PictureResult, question: Question) -> boo
     names = ["target", *HEADS, *STAGES_BEFORE[question.head]]
     if question.channels:
         names += [f"{s} {part}" for s in STAGES_BEFORE[question.head] for part in ("indices", "shares", "maps")]
+    if question.method == LAYER_CAM:
+        names += [f"{s} against" for s in STAGES_BEFORE[question.head]]
     return all(np.abs(found[n] - wanted[n]).max() <= 1e-5 * max(1.0, np.abs(wanted[n]).max()) for n in names)
 
 
@@ -59,6 +63,7 @@ def test_results_keep_their_shapes_and_numbers() -> None:
         assert all(np.array_equal(row[head], logits[i]) for head, logits in zip(HEADS, result.logits, strict=True))
         for stage in STAGES:
             assert np.array_equal(row[stage], result.branch_maps[stage][i])
+            assert np.array_equal(row[f"{stage} against"], result.against[stage][i])
             for name, values in result.channels[stage]._asdict().items():
                 assert np.array_equal(row[f"{stage} {name}"], values[i])
     bare, layout = pack(grad_cam(random_model(TORCHVISION).for_inference(), pictures(1), [Question()]))
@@ -68,8 +73,11 @@ def test_results_keep_their_shapes_and_numbers() -> None:
 
 
 def test_questions_as_numbers() -> None:
-    rows = as_tensor([Question("aux2", 3, 4), Question("main", cell=Cell("4c", 1, 2))]).tolist()
-    assert rows == [[1, 3, 4, -1, -1, -1], [2, -1, -1, 4, 1, 2]]
+    asked = Asked.of([Question("aux2", 3, GROUP), Question("main", cell=Cell("4c", 1, 2), method=LAYER_CAM)], CLASSES)
+    assert asked.numbers.tolist() == [[1, 0, -1, -1, -1], [2, 1, 4, 1, 2]]
+    assert [[mask.nonzero().flatten().tolist() for mask in row] for row in asked.classes] == [[[3], [1, 4, 7]], [[], []]]
+    parts = Parts.of([Question("main"), Question("aux1", 1, method=LAYER_CAM)])
+    assert parts == Parts(("aux1", "main"), channels=False, layer_cam=True)
 
 
 def test_a_padded_batch_gives_what_each_picture_gives_alone() -> None:
@@ -80,16 +88,16 @@ def test_a_padded_batch_gives_what_each_picture_gives_alone() -> None:
     for n in (7, 3, 1, 5, 2, 4, 6):
         for found, wanted, question in zip(engine(pictures(7)[:n], QUESTIONS[:n]), alone, QUESTIONS, strict=False):
             assert same(found, wanted, question)
-    assert {size for size, _, _ in engine.plans} <= set(SIZES[:4])
+    assert {size for size, _ in engine.plans} <= set(SIZES[:4])
 
 
-def test_two_plans_a_size_serve_all_heads_and_two_more_their_channels() -> None:
+def test_two_plans_a_size_serve_all_heads_and_twice_as_many_their_parts() -> None:
     engine = padded(largest=2)
     for heads in itertools.product(HEADS, HEADS):
-        for channels in (False, True):
-            engine(pictures(2), [Question(head, 1, channels=channels) for head in heads])
-    assert len(engine.plans) == 4
-    places = {(plan.inputs.x.data_ptr(), plan.inputs.questions.data_ptr()) for plan in engine.plans.values()}
+        for channels, method in itertools.product((False, True), ("grad-cam", LAYER_CAM)):
+            engine(pictures(2), [Question(head, 1, channels=channels, method=method) for head in heads])
+    assert len(engine.plans) == 8
+    places = {(plan.inputs.x.data_ptr(), plan.inputs.asked.classes.data_ptr()) for plan in engine.plans.values()}
     assert len(places) == 1  # all batch sizes and questions read the same memory
 
 
@@ -98,7 +106,7 @@ def test_a_model_without_auxiliary_heads() -> None:
     (result,) = engine(pictures(1), [Question(target=3)])
     assert result["target"] == 3
     assert result.get("aux2") is None
-    assert [key[1] for key in engine.plans] == [("main",)]
+    assert [parts.heads for _, parts in engine.plans] == [("main",)]
 
 
 @pytest.mark.parametrize("graphs", [False, True])
@@ -166,6 +174,76 @@ def test_a_lost_gpu_is_one_sentence(memory: bool, monkeypatch: pytest.MonkeyPatc
         padded()(pictures(1), [Question()])
 
 
+def no_capture(_plan: Plan) -> Callable[[], None]:
+    raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+
+def wrong_replay(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Plan], Callable[[], None]]:
+    """A capture whose replay gives something else than the pass."""
+
+    def capture(plan: Plan) -> Callable[[], None]:
+        def replay() -> None:
+            plan.flat = change(plan.compute()[0])
+
+        return replay
+
+    return capture
+
+
+CAPTURES = {
+    "raises": no_capture,
+    "raises at the first replay": lambda plan: lambda: no_capture(plan),
+    "gives zeros": wrong_replay(torch.zeros_like),
+    "gives not a number": wrong_replay(lambda flat: flat.where(flat < 1e30, flat) * torch.nan),
+    "gives the pictures in another order": wrong_replay(lambda flat: flat.flip(0)),
+}
+
+
+@pytest.mark.parametrize("fault", CAPTURES)
+def test_a_gpu_that_cannot_capture_still_answers(
+    fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so once, tries it once, and gives what the pass gives."""
+    engine, tries = padded(), []
+    wanted = Engine(engine.model, SIDE, graphs=False)(pictures(7), QUESTIONS)
+
+    def capture(plan: Plan) -> Callable[[], None]:
+        tries.append(plan)
+        return CAPTURES[fault](plan)
+
+    monkeypatch.setattr(Plan, "capture", capture)
+    for _ in range(2):
+        found = engine(pictures(7), QUESTIONS)
+        assert all(same(*each) for each in zip(found, wanted, QUESTIONS, strict=True))
+    assert not engine.graphs
+    assert len(tries) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "The GPU cannot capture the pass; going on without CUDA graphs."
+    ]
+
+
+def test_rounding_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TF32's kernels may differ in their choice: a replay that is off by a thousandth is kept."""
+    engine = padded()
+    monkeypatch.setattr(Plan, "capture", wrong_replay(lambda flat: flat * 1.001))
+    engine(pictures(7), QUESTIONS)
+    assert engine.graphs
+
+
+def test_a_capture_that_memory_ends_halves_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, true = padded(), Plan.capture
+
+    def small(plan: Plan) -> Callable[[], None]:
+        if len(plan.inputs.x) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return true(plan)
+
+    monkeypatch.setattr(Plan, "capture", small)
+    assert len(engine(pictures(7), QUESTIONS)) == 7
+    assert engine.graphs
+    assert engine.largest <= 2
+
+
 @pytest.mark.gpu
 @GPU
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -182,11 +260,12 @@ def test_a_graph_gives_what_the_same_kernels_give_eagerly(name: str) -> None:
         found = [result.copy() for result in found]
         engine(pictures(n, seed=9), questions[-n:])  # another replay in the same memory
         inputs = x.cuda().to(memory_format=torch.channels_last)
-        channels = any(q.channels for q in asked)
-        only = heads if any(q.head != "main" for q in asked) else ("main",)
+        parts = Parts.of(asked)
+        parts = parts if parts.heads == ("main",) else parts._replace(heads=heads)
         with engine_room.fastest_kernels():
             for _ in range(2):
-                flat, _ = pack(one_pass(model, inputs, as_tensor(asked).cuda(), only, channels=channels))
+                flat, _ = pack(one_pass(model, inputs, Asked.of(asked, CLASSES).to(inputs.device), parts))
+        assert engine.graphs
         assert all(np.array_equal(result.row, row) for result, row in zip(found, flat.cpu().numpy(), strict=True))
 
 

@@ -96,7 +96,7 @@ def test_the_temperature_is_applied() -> None:
 def test_json_is_as_documented(explainer: Explainer) -> None:
     explanation = explainer.explain(random_image(120, 90), head="aux2", target=4, contrast="thing 5")
     result = json.loads(json.dumps(explanation.to_json("a.png")))
-    assert list(result) == ["image", "weights", "heads", "question", "belief", "seen", "stages"]
+    assert list(result) == ["image", "weights", "heads", "statements", "record", "question", "belief", "seen", "stages"]
     assert result["image"] == "a.png"
     assert result["weights"] == {"source": "test", "revision": None, "sha256": "0" * 64}
     assert set(result["heads"]) == set(result["belief"]) == set(HEADS)
@@ -105,7 +105,9 @@ def test_json_is_as_documented(explainer: Explainer) -> None:
         "head": "aux2",
         "target": {"index": 4, "label": "thing 4"},
         "contrast": {"index": 5, "label": "thing 5"},
+        "method": "grad-cam",
     }
+    assert result["statements"] is result["record"] is None  # things are not ImageNet's classes, and nothing was measured
     assert result["seen"] == pytest.approx([15, 0, 105, 90])
     assert [stage["name"] for stage in result["stages"]] == list(STAGES)
     for stage in result["stages"]:
@@ -224,6 +226,7 @@ def test_npz(explainer: Explainer) -> None:
             "seen",
             "size",
             "question_head",
+            "question_method",
             "question_target",
         }
         assert file["3a_branches"] == pytest.approx(explanation.branch_grids["3a"])

@@ -14,17 +14,19 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from captum.attr import LayerGradCam
+from captum.attr import LayerGradCam, LayerGradientXActivation
 from torch import Tensor, nn
 
-from googlenet.explanation import Cell, Question
-from googlenet.inference.gradcam import AGAINST, FOR, as_tensor, grad_cam, one_pass
+from googlenet.explanation import LAYER_CAM, Cell, Group, Question, classes_of
+from googlenet.inference.gradcam import AGAINST, FOR, Asked, Parts, grad_cam, one_pass
 from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet
 from googlenet.probes.trust import rank_correlation
 from tests.helpers import ARCHITECTURES, random_model
 
 CLASSES = 10
+PETS, WILD = Group("pet", "a", "애완동물", (1, 4, 7), None), Group("wild animal", "a", "야생동물", (0, 4, 8, 9), None)
+"""Two groups that share a class."""
 
 
 class Head(nn.Module):
@@ -85,6 +87,19 @@ def test_an_example_worked_out_by_hand() -> None:
     # Class 0 rather than class 1: (0, 0, 0, 12) / 4 goes from α, so that the pool branch has −3 where channel 3 has 1.
     contrast = grad_cam(model, x, [Question(target=0, contrast=1)]).branch_maps["5b"]
     assert contrast.tolist() == [[*by_hand[:3], [[0, 0], [-3, 0]]]]
+    # LayerCAM: the gradient is 1 and −2 in every cell of channels 0 and 2, so that the map is channel 0, and channel 2 twice is
+    # the evidence against. Of all evidence 4 + 4, each has half.
+    layer_cam = grad_cam(model, x, [Question(target=0, channels=True, method=LAYER_CAM)])
+    assert layer_cam.branch_maps["5b"].tolist() == [[by_hand[0], *[[[0, 0], [0, 0]]] * 3]]
+    assert layer_cam.against["5b"].tolist() == [[[[0, 0], [0, 0]], [[0, 0], [0, 0]], [[0, 4], [0, 0]], [[0, 0], [0, 0]]]]
+    channels = layer_cam.channels["5b"]
+    assert (channels.indices[0, 0], channels.shares[0, 0]) == (0, 0.5)
+    assert (channels.indices[0, FOR], channels.shares[0, FOR]) == (2, -0.5)
+    assert channels.maps[0, FOR].tolist() == [[0, -4], [0, 0]]
+    # Both classes as a group: y = log(e¹ + e¹⁰³), and almost all of its gradient is class 1's.
+    both = grad_cam(model, x, [Question(target=Group("thing", "a", "사물", (0, 1), None))])
+    assert both.targets.tolist() == [1]
+    assert both.branch_maps["5b"].sum(1)[0].numpy() == pytest.approx(np.array([[0, 0], [3, 0]]))
     # The head's top class is 1: its map is 3 where channel 3 has 1.
     top = grad_cam(model, x, [Question()])
     assert top.targets.tolist() == [1]
@@ -168,6 +183,97 @@ def test_equals_torchcam_and_grad_cam(stage: str, in_double: tuple[GoogLeNet, Te
     assert np.abs(enlarged.numpy() - reference).max() <= 1e-3
 
 
+@pytest.mark.reference
+@pytest.mark.parametrize("stage", STAGES)
+def test_layer_cam_equals_torchcams_and_grad_cams(stage: str) -> None:
+    """torchcam scales by tanh after its normalisation by default, and grad-cam's is that of the other test."""
+    from pytorch_grad_cam import LayerCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    from torchcam.methods import LayerCAM as TorchCAM
+
+    model = random_model(classes=CLASSES).double()
+    x = torch.randn(1, 3, 96, 96, dtype=torch.float64)
+    ours = grad_cam(model.for_inference(), x, [Question("main", 3, method=LAYER_CAM)]).branch_maps[stage].sum(1)[0]
+    assert ours.min() >= 0
+    ours = (ours - ours.min()) / (ours.max() - ours.min())
+    wrapped = Head(model, "main").eval()
+    with TorchCAM(wrapped, target_layer=f"model.inception{stage}") as method:
+        theirs = method(3, wrapped(x))[0][0]
+    assert (ours - theirs).abs().max() <= 1e-3
+    with LayerCAM(wrapped, [model.stage(stage)]) as method:
+        reference = method(x, [ClassifierOutputTarget(3)])[0]
+    enlarged = torch.nn.functional.interpolate(ours[None, None], (96, 96), mode="bilinear", align_corners=False)[0, 0]
+    enlarged = (enlarged - enlarged.min()) / (enlarged.max() - enlarged.min())
+    assert np.abs(enlarged.numpy() - reference).max() <= 1e-3
+
+
+def gradients_by_hand(
+    model: GoogLeNet, x: Tensor, head: str, target: tuple[int, ...], contrast: tuple[int, ...] = ()
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """stage → gradient and activation (K, H, W) by Captum, a layer at a time, on the network as it was trained."""
+
+    def score(x: Tensor) -> Tensor:
+        y = getattr(model.heads(x), head)
+        own = y[:, list(target)].exp().sum(1).log()
+        return own - y[:, list(contrast)].exp().sum(1).log() if contrast else own
+
+    outputs = dict(model.stages(x))
+    found = {}
+    for stage in STAGES_BEFORE[head]:
+        gradient = LayerGradientXActivation(score, model.stage(stage), multiply_by_inputs=False).attribute(x)
+        found[stage] = gradient[0].detach(), outputs[stage][0].detach()
+    return found
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_groups_and_layer_cam_equal_captum_by_hand(head: str) -> None:
+    """Maps, evidence against, branches and channels of a group rather than a class, of a class rather than a group, and so on."""
+    model = random_model(classes=CLASSES).double()
+    x = torch.randn(1, 3, 96, 96, dtype=torch.float64)
+    asked = [(PETS, None), (PETS, 2), (2, WILD), (PETS, WILD), (3, None)]
+    questions = [Question(head, t, c, channels=True, method=m) for t, c in asked for m in ("grad-cam", LAYER_CAM)]
+    result = grad_cam(model.for_inference(), x.repeat(len(questions), 1, 1, 1), questions)
+    for i, q in enumerate(questions):
+        by_hand = gradients_by_hand(model, x, head, classes_of(q.target), classes_of(q.contrast))
+        for stage, (gradient, activation) in by_hand.items():
+            if q.method == LAYER_CAM:
+                pro, contra = gradient.clamp(min=0) * activation, (-gradient).clamp(min=0) * activation
+            else:
+                pro, contra = gradient.mean((1, 2), keepdim=True) * activation, torch.zeros_like(activation)
+            for parts, maps in ((pro, result.branch_maps), (contra, result.against)):
+                branches = torch.stack([part.sum(0) for part in parts.split(model.stage(stage).splits)])
+                assert close(maps[stage][i], branches), (q, stage)
+            check_channels([values[i] for values in result.channels[stage]], pro, contra, q.method == LAYER_CAM)
+
+
+def check_channels(found: list[Tensor], pro: Tensor, contra: Tensor, layer_cam: bool) -> None:
+    """The channels that the pass names against all channels' parts (K, H, W)."""
+    indices, shares, maps = found
+    high = pro.sum((1, 2))
+    low = -contra.sum((1, 2)) if layer_cam else high
+    total = (high - low).sum() if layer_cam else high.abs().sum()
+    signed = torch.cat((pro[indices[:FOR]], (-contra if layer_cam else pro)[indices[FOR:]]))
+    assert indices.tolist() == [*high.argsort(descending=True)[:FOR].tolist(), *low.argsort()[:AGAINST].tolist()]
+    assert shares.numpy() == pytest.approx((signed.sum((1, 2)) / total).numpy(), rel=1e-4)
+    assert close(maps, signed)
+
+
+def test_a_group_of_one_is_its_class() -> None:
+    model = random_model(classes=CLASSES).for_inference()
+    x = torch.randn(1, 3, 96, 96)
+    one, alone = (grad_cam(model, x, [Question("main", t)]) for t in (Group("thing", "a", "사물", (3,), None), 3))
+    assert one.targets.tolist() == [3]
+    assert all(torch.equal(one.branch_maps[stage], alone.branch_maps[stage]) for stage in STAGES)
+
+
+def test_layer_cam_costs_no_second_pass() -> None:
+    model = random_model(classes=CLASSES).for_inference()
+    calls: list[str] = []
+    model.conv1.register_forward_hook(lambda *_: calls.append("forward"))
+    grad_cam(model, torch.randn(2, 3, 96, 96), [Question("main", 1), Question("aux1", PETS, method=LAYER_CAM)])
+    assert calls == ["forward"]
+
+
 def test_each_image_has_its_own_question() -> None:
     """A batch that mixes heads, classes and contrasts gives what each question gives alone."""
     model = random_model(classes=CLASSES).double()
@@ -179,6 +285,9 @@ def test_each_image_has_its_own_question() -> None:
         Question("main", 5, contrast=6),
         Question("aux1"),
         Question("main"),
+        Question("main", PETS, contrast=WILD, method=LAYER_CAM),
+        Question("aux2", WILD, contrast=2),
+        Question("aux1", 3, contrast=PETS, method=LAYER_CAM),
     ]
     x = torch.randn(len(questions), 3, 96, 96, dtype=torch.float64)
     together = grad_cam(fast, x, questions)
@@ -187,6 +296,10 @@ def test_each_image_has_its_own_question() -> None:
         assert together.targets[i] == alone.targets[0]
         for stage, maps in alone.branch_maps.items():
             assert close(together.branch_maps[stage][i], maps[0])
+            if alone.against:
+                assert close(together.against[stage][i], alone.against[stage][0])
+            else:
+                assert together.against[stage][i].abs().max() == 0
         for stage in set(STAGES) - set(STAGES_BEFORE[question.head]):
             assert together.branch_maps[stage][i].abs().max() == 0
 
@@ -278,8 +391,9 @@ def test_heads_that_nobody_asks_about_change_nothing() -> None:
     """A CUDA graph serves all heads at once (`googlenet.inference.engine`)."""
     model = random_model(classes=CLASSES).for_inference()
     x, questions = torch.randn(2, 3, 96, 96), [Question("main", 1), Question("main", 2, 3)]
-    few, all_heads = (one_pass(model, x, as_tensor(questions), heads, channels=False) for heads in (("main",), HEADS))
-    assert all(torch.equal(few.branch_maps[stage], all_heads.branch_maps[stage]) for stage in STAGES)
+    asked, few = Asked.of(questions, CLASSES), Parts(("main",), channels=False, layer_cam=False)
+    maps, *others = (one_pass(model, x, asked, parts).branch_maps for parts in (few, few._replace(heads=HEADS, layer_cam=True)))
+    assert all(torch.equal(maps[stage], other[stage]) for other in others for stage in STAGES)
 
 
 def test_one_forward_and_one_backward_serve_all() -> None:

@@ -1,0 +1,123 @@
+"""What the calling thread, the process or the machine has set: it does not reach the pass."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import numpy as np
+import pytest
+import torch
+
+from googlenet.explanation import Explanation
+from googlenet.inference.explainer import Explainer
+from googlenet.inference.gradcam import grad_cam
+from googlenet.probes.trust import examine
+from tests.helpers import ROOT, explainer_of, random_image, random_model
+
+IMAGE = random_image(100, 80)
+
+
+@contextmanager
+def default_device() -> Iterator[None]:
+    torch.set_default_device("meta")
+    try:
+        yield
+    finally:
+        torch.set_default_device(None)
+
+
+SETTINGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
+    "inference mode": torch.inference_mode,
+    "no gradients": torch.no_grad,
+    "a device for the block": lambda: torch.device("meta"),
+    "a default device": default_device,
+    "autocast": lambda: torch.autocast("cpu"),
+}
+
+
+@pytest.fixture(scope="module")
+def explainer() -> Explainer:
+    return explainer_of(random_model())
+
+
+def same(a: Explanation, b: Explanation) -> bool:
+    return all(np.array_equal(a.branch_grids[stage], b.branch_grids[stage]) for stage in b.branch_grids)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_asked_under_a_setting(setting: str, explainer: Explainer) -> None:
+    wanted = explainer.explain(IMAGE, channels=True)
+    tested = examine(explainer, IMAGE, wanted.question).trust
+    with SETTINGS[setting]():
+        found = explainer.explain(IMAGE, channels=True)
+        x = explainer.preprocess(IMAGE)
+        p = explainer.probabilities(x)["main"][0]
+        trust = examine(explainer, IMAGE, wanted.question).trust
+        maps = grad_cam(explainer.model, x, [wanted.question]).branch_maps
+    assert same(found, wanted)
+    assert p == pytest.approx(wanted.probabilities["main"], rel=1e-5)
+    assert trust["5b"].deletion == tested["5b"].deletion
+    assert np.array_equal(trust["5b"].randomised, tested["5b"].randomised)
+    assert np.array_equal(maps["4c"][0], wanted.branch_grids["4c"])
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_loaded_under_a_setting(setting: str) -> None:
+    wanted = Explainer.from_pretrained("weights", device="cpu", bfloat16=False).explain(IMAGE)
+    with SETTINGS[setting]():
+        explainer = Explainer.from_pretrained("weights", device="cpu", bfloat16=False)
+    assert same(explainer.explain(IMAGE), wanted)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda explainer: pickle.loads(pickle.dumps(explainer))])
+def test_a_copy_answers_the_same_by_itself(copied: Callable[[Explainer], Explainer], explainer: Explainer) -> None:
+    other = copied(explainer)
+    assert same(other.explain(IMAGE), explainer.explain(IMAGE))
+    assert not {id(module) for module in other.model.modules()} & {id(module) for module in explainer.model.modules()}
+    assert other.passes is not explainer.passes
+
+
+FORK = """
+import multiprocessing, torch
+from tests.helpers import explainer_of, random_image, random_model
+
+explainer, image = explainer_of(random_model()), random_image(100, 80)
+target = explainer.explain(image).question.target
+
+def child(answers):
+    torch.set_num_threads(1)
+    answers.put(explainer.explain(image).question.target)
+
+fork = multiprocessing.get_context("fork")
+answers = fork.Queue()
+fork.Process(target=child, args=(answers,), daemon=True).start()
+assert answers.get(timeout=100) == target
+"""
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
+
+
+def test_a_forked_child_with_one_thread_answers() -> None:
+    found = python(FORK, OMP_NUM_THREADS="2", PYTHONPATH=str(ROOT))
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("temporary", [True, False])
+def test_matplotlib_is_quiet_without_a_home(temporary: bool) -> None:
+    """With a temporary folder it warns, and without one it raises."""
+    code = "import tempfile\n"
+    if not temporary:
+        code += "def mkdtemp(*_, **__): raise OSError('no usable temporary directory')\ntempfile.mkdtemp = mkdtemp\n"
+    code += "from googlenet.inference.gradcam import LayerGradientXActivation\nprint(LayerGradientXActivation.__module__)"
+    found = python(code, HOME="/proc/none", XDG_CONFIG_HOME="", XDG_CACHE_HOME="", MPLCONFIGDIR="")
+    assert (found.stderr, found.returncode) == ("", 0)
+    assert found.stdout.startswith("captum.")
