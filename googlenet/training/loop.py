@@ -75,6 +75,7 @@ class Run:
         identity: dict[str, str],
     ) -> None:
         self.material, self.recipe, self.teacher, self.device = material, recipe, teacher, device
+        self.temperature = recipe.teacher_temperature if teacher else 1.0
         self.path = path
         self.log_prior: Tensor | None = None
         """(classes,) added to the logits in the loss (`Recipe.prior_in_loss`)"""
@@ -162,8 +163,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * factor
         batch = self.draw(size)
-        temperature = recipe.teacher_temperature if self.teacher else 1.0
-        loss = loss_of(self.heads(batch.views), batch.target, temperature, self.log_prior)
+        loss = loss_of(self.heads(batch.views), batch.target, self.temperature, self.log_prior)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
