@@ -48,8 +48,12 @@ class Page:
         """Raises httpx.TransportError while nothing answers there."""
         self.url = url
         config = httpx.get(f"{url}config", timeout=60).json()
-        events = (each for each in config["dependencies"] if each["targets"])
-        self.select = next(each["id"] for each in events if each["targets"][0][1] == "select")
+        self.component = next(each["id"] for each in config["components"] if "explain" in each["props"].get("server_fns", ()))
+
+    def question(self, session: str, question: dict[str, Any]) -> dict[str, Any]:
+        """The body of a request in which the page's script asks for an answer."""
+        asked = {**question, "session": session}
+        return {"data": asked, "component_id": self.component, "fn_name": "explain", "session_hash": session[:100]}
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=f"{self.url}gradio_api/", timeout=600, limits=httpx.Limits(max_connections=None))
@@ -102,12 +106,9 @@ async def upload(client: httpx.AsyncClient, data: bytes) -> str:
 
 
 async def ask_page(client: httpx.AsyncClient, page: Page, session: str, question: dict[str, Any]) -> dict[str, Any]:
-    """The JSON of the answer that the page gets. It asks again while it has to wait."""
-    body = {"data": [], "event_data": question, "fn_index": page.select, "session_hash": session, "trigger_id": None}
-    while True:
-        message = (await client.post("run/predict", json=body)).raise_for_status().json()["data"][0]
-        if "waiting" not in message:
-            return dict(message["answer"]["result"])
+    """The JSON of the answer that the page gets."""
+    reply = (await client.post("component_server/", json=page.question(session, question))).raise_for_status().json()
+    return dict(reply["answer"]["result"])
 
 
 async def ask_api(client: httpx.AsyncClient, name: str, path: str, target: int) -> dict[str, Any]:

@@ -14,15 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gradio.media import get_image
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from googlenet.checkpoints.source import default_source
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.images import open_image
-from googlenet.ui.handlers import SIDE, data_url, packed
-from googlenet.ui.query import PageQuery
+from googlenet.ui.messages import PageQuery, data_url
+from googlenet.ui.questions import packed
+from googlenet.ui.uploads import EXAMPLES, SIDE
 from tests.browser.conftest import chromium, serve
 
 SIZE = (1732, 1155)
@@ -42,7 +42,7 @@ WATCH = """() => {
 def photograph(number: int) -> bytes:
     """A JPEG of `SIZE`, different for each number."""
     file = io.BytesIO()
-    Image.open(get_image("lion.jpg")).convert("RGB").resize(SIZE).rotate(number / 4).save(file, "JPEG", quality=90)
+    Image.open(EXAMPLES["lion"]).convert("RGB").resize(SIZE).rotate(number / 4).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 

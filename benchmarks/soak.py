@@ -56,10 +56,6 @@ async def honest(page: Page, alone: list[list[dict[str, Any]]], end: float, tall
             await asyncio.sleep(PAUSE)
 
 
-def event(page: Page, session: str, question: dict[str, Any]) -> dict[str, Any]:
-    return {"data": [], "fn_index": page.select, "session_hash": session, "trigger_id": None, "event_data": question}
-
-
 async def asks(page: Page, client: httpx.AsyncClient, chance: random.Random) -> None:
     path = await upload(client, photograph(chance.randrange(1000)))
     await ask_page(client, page, f"{chance.random()}", {"n": 1, "upload": path})
@@ -67,25 +63,26 @@ async def asks(page: Page, client: httpx.AsyncClient, chance: random.Random) -> 
 
 async def hangs_up(page: Page, client: httpx.AsyncClient, chance: random.Random) -> None:
     with contextlib.suppress(httpx.TimeoutException):
-        question = event(page, f"{chance.random()}", {"n": 1, "example": "lion"})
-        await client.post("run/predict", json=question, timeout=chance.random() / 10)
+        question = page.question(f"{chance.random()}", {"n": 1, "example": "lion"})
+        await client.post("component_server/", json=question, timeout=chance.random() / 10)
 
 
 async def never_reads(page: Page, client: httpx.AsyncClient, chance: random.Random) -> None:
-    await client.post("queue/join", json=event(page, f"{chance.random()}", {"n": 1, "example": "lion"}))
+    path = await upload(client, photograph(chance.randrange(1000)))
+    await client.post("call/channels", json={"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, "main", "", ""]})
 
 
 async def floods(page: Page, client: httpx.AsyncClient, chance: random.Random) -> None:
     """Sixty questions of one session at once."""
-    session, route = f"{chance.random()}", chance.choice(("run/predict", "queue/join"))
-    questions = (event(page, session, {"n": n, "example": "lion"}) for n in range(60))
-    await asyncio.gather(*(client.post(route, json=question) for question in questions))
+    seed = chance.random()
+    questions = (page.question(f"{seed}", {"n": n, "example": "lion"}) for n in range(60))
+    await asyncio.gather(*(client.post("component_server/", json=question) for question in questions))
 
 
 async def breaks_off(page: Page, client: httpx.AsyncClient, chance: random.Random) -> None:
     """An upload that stops in the middle."""
     host, port = page.url.split("/")[2].split(":")
-    head = "POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    head = "POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     part = '--b\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write((head + "Content-Length: 9999999\r\n\r\n" + part).encode() + bytes(chance.randrange(500_000)))
@@ -95,7 +92,7 @@ async def breaks_off(page: Page, client: httpx.AsyncClient, chance: random.Rando
 
 
 async def sends_too_much(page: Page, client: httpx.AsyncClient, chance: random.Random) -> None:
-    await client.post("queue/join", content=b"[" * chance.randrange(1, 4_000_000))
+    await client.post("component_server/", content=b"[" * chance.randrange(1, 4_000_000))
 
 
 async def sends_nonsense(page: Page, client: httpx.AsyncClient, chance: random.Random) -> None:

@@ -7,23 +7,25 @@ to stdout and everything else to stderr.
 from __future__ import annotations
 
 import argparse
+import difflib
+import errno
 import io
-import json
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from googlenet import __version__
-from googlenet.errors import UserError, missing_extra
+from googlenet.errors import UserError, missing_extra, reason
 from googlenet.errors.korean import in_locale
 from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.training.commands import add_arguments
 
 if TYPE_CHECKING:
-    from googlenet.explanation import Explanation, Provenance
+    from googlenet.explanation import Explanation, Provenance, Question
     from googlenet.inference.explainer import Explainer
 
 
@@ -35,13 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0; 1 after an expected failure, which is one sentence on stderr; 130 after Ctrl-C; 141 where the reader
-        of stdout has closed the pipe. argparse ends the process with 2 where the arguments are wrong.
+        of stdout has closed the pipe. Wrong arguments end the process with 2.
     """
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # Xet keeps a second cache, outside the visitors' quota
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's matrix products are small here: idle threads would spin
     if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 in any locale; an undecodable byte of a file name becomes \udcXX
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        options = parser().parse_args(arguments)
+        options = parse(sys.argv[1:] if arguments is None else arguments)
         status: int = options.run(options)
         sys.stdout.flush()
         return status
@@ -51,9 +54,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail(missing_extra(error))
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `… | head -1`; what is still buffered would raise again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `… | head -1`
+        forget_stdout()
         return 141
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        forget_stdout()
+        return fail(UserError("The results cannot be written: {error}.", error=reason(error)))
+
+
+def forget_stdout() -> None:
+    """Let what is still buffered go nowhere: it would raise again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(error: UserError) -> int:
@@ -62,7 +75,35 @@ def fail(error: UserError) -> int:
     return 1
 
 
-def parser() -> argparse.ArgumentParser:
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line. A misspelt command or option ends the process with 2 and one sentence."""
+    top, commands = parsers()
+    if words and not words[0].startswith("-"):
+        if words[0] not in commands:
+            misspelt(top, words[0], commands)
+        known = re.findall(r"--[a-z][a-z-]*", commands[words[0]].format_help())
+        for word in words[1:]:
+            option = word.partition("=")[0]
+            if option == "--":
+                break
+            if option.startswith("--") and not any(each.startswith(option) for each in known):
+                misspelt(commands[words[0]], option, known)
+    return top.parse_args(words)
+
+
+def misspelt(parser: argparse.ArgumentParser, word: str, known: Iterable[str]) -> NoReturn:
+    """End the process with a sentence that names the command or option that was meant."""
+    near = difflib.get_close_matches(word, set(known), 1)
+    error = (
+        UserError("There is no {word}; did you mean {near}?", word=word, near=near[0])
+        if near
+        else UserError("There is no {word}; see {program} --help.", word=word, program=parser.prog)
+    )
+    parser.exit(2, f"googlenet: {in_locale(error)}\n")
+
+
+def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser of the command line, and those of its commands."""
     top = argparse.ArgumentParser(prog="googlenet", description="Look inside GoogLeNet.")
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -74,16 +115,24 @@ def parser() -> argparse.ArgumentParser:
         "--port", type=int, metavar="NUMBER", help="default: $GRADIO_SERVER_PORT, else the first free port from 7860"
     )
     serve.add_argument("--share", action="store_true", help="also make a public link, through Gradio's tunnel")
+    serve.add_argument("--title", metavar="TEXT", help="the page's title; default: $GOOGLENET_TITLE, else Inside GoogLeNet")
+    serve.add_argument("--examples", metavar="FOLDER", help="the page's example pictures; default: $GOOGLENET_EXAMPLES")
     serve.set_defaults(run=run_serve)
 
     explain = commands.add_parser("explain", help="explain pictures: one line of JSON for each on stdout")
     explain.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="picture or folder; with --cluster also a data set or its address"
+        "images", nargs="+", metavar="IMAGE", help="picture, folder or - for stdin; with --cluster also a data set or its address"
     )
     explain.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
     explain.add_argument("--head", default="main", choices=HEADS[::-1], help="the classifier to explain; default: main")
-    explain.add_argument("--target", metavar="CLASS", help="label or index; default: the head's top class")
+    explain.add_argument("--target", metavar="CLASS", help="label, index, WordNet number or group; default: the top class")
     explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class")
+    explain.add_argument(
+        "--method",
+        default="grad-cam",
+        choices=("grad-cam", "layer-cam"),
+        help="how the map is made; layer-cam is sharper at early stages; default: %(default)s",
+    )
     explain.add_argument(
         "--channels", action="store_true", help="also name the channels that speak most for and against the class"
     )
@@ -95,8 +144,11 @@ def parser() -> argparse.ArgumentParser:
         help="with --trust: a stage to test; may be repeated; default: the head's last",
     )
     explain.add_argument("--out", metavar="FOLDER", help="also write overlays, a contact sheet and the maps as .npz there")
+    explain.add_argument("--only", choices=("sheet", "overlays", "maps"), help="with --out: write nothing but these")
     explain.add_argument("--full-size", action="store_true", help="overlays as large as the picture, not 2,048 pixels at most")
-    explain.add_argument("--format", default="json", choices=("json", "parquet"), help="what stdout gets; default: JSON lines")
+    explain.add_argument(
+        "--format", default="json", choices=("json", "csv", "parquet"), help="what stdout gets; default: JSON lines"
+    )
     explain.add_argument(
         "--cluster",
         nargs="?",
@@ -116,6 +168,19 @@ def parser() -> argparse.ArgumentParser:
     channels.add_argument("--stage", choices=STAGES, help="draw this stage alone; default: all nine")
     channels.set_defaults(run=run_channels)
 
+    imports = commands.add_parser("import", help="write any SOURCE as a folder in this program's layout")
+    imports.add_argument("source", metavar="SOURCE", help="folder, file, user/repo[@revision][:file] or torchvision")
+    imports.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write")
+    imports.add_argument(
+        "--normalise", choices=("imagenet", "half"), help="how pictures were normalised in training, where the file does not say"
+    )
+    imports.add_argument("--overwrite", action="store_true", help="replace what is there")
+    imports.set_defaults(run=run_import)
+
+    for command in (serve, explain, imports):
+        command.add_argument(
+            "--labels", metavar="FILE", help="the classes' names: a line each, a JSON list, or a folder of folders"
+        )
     for command in (serve, explain, train, evaluate, channels):
         command.add_argument(
             "--device",
@@ -124,22 +189,16 @@ def parser() -> argparse.ArgumentParser:
             help="where to run; auto, the default: a GPU if there is one",
         )
 
-    imports = commands.add_parser("import", help="write any SOURCE as a folder in this program's layout")
-    imports.add_argument("source", metavar="SOURCE", help="folder, file or user/repo[@revision][:file]")
-    imports.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write")
-    imports.add_argument(
-        "--normalise", choices=("imagenet", "half"), help="how pictures were normalised in training, where the file does not say"
-    )
-    imports.set_defaults(run=run_import)
-
     deploy = commands.add_parser("deploy", help="create or update a Hugging Face Space with this page")
     deploy.add_argument("space", metavar="USER/SPACE", help="the Space's name on the Hub")
     deploy.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
     deploy.add_argument("--hardware", metavar="NAME", help="such as cpu-basic or zero-a10g")
     deploy.add_argument("--private", action="store_true", help="make the Space private")
+    deploy.add_argument("--title", metavar="TEXT", help="the page's title; default: Inside GoogLeNet")
+    deploy.add_argument("--examples", type=Path, metavar="FOLDER", help="the page's example pictures")
     deploy.add_argument("--dry-run", action="store_true", help="print what would be done; needs no token")
     deploy.set_defaults(run=run_deploy)
-    return top
+    return top, dict(commands.choices)
 
 
 def run_serve(options: argparse.Namespace) -> int:
@@ -147,7 +206,13 @@ def run_serve(options: argparse.Namespace) -> int:
     from googlenet.checkpoints.source import default_source
     from googlenet.ui.server import serve
 
-    serve(options.weights or default_source(), options.device, options.host, options.port, options.share)
+    own = {
+        "labels": options.labels,
+        "title": options.title or os.environ.get("GOOGLENET_TITLE"),
+        "examples": options.examples or os.environ.get("GOOGLENET_EXAMPLES"),
+    }
+    given: dict[str, Any] = {name: value for name, value in own.items() if value}
+    serve(options.weights or default_source(), options.device, options.host, options.port, options.share, **given)
     return 0
 
 
@@ -162,6 +227,7 @@ def run_explain(options: argparse.Namespace) -> int:
 
     from googlenet.batch.files import check_outputs, find_pictures
     from googlenet.batch.folders import explain_files
+    from googlenet.checkpoints import load
     from googlenet.checkpoints.source import default_source
     from googlenet.inference.explainer import Explainer
 
@@ -169,21 +235,23 @@ def run_explain(options: argparse.Namespace) -> int:
         raise UserError("--stage names what --trust tests; add --trust.")
     if options.cluster is not None:
         return run_cluster(options)
+    if options.only and not options.out:
+        raise UserError("--only chooses among the files that --out writes; add --out.")
     out = Path(options.out) if options.out else None
-    sources, wrong = find_pictures([Path(image) for image in options.images], out)
+    sources, wrong = find_pictures(options.images, out)
     for error in wrong:
         fail(error)
     if not sources:
         return 1
     if out:
-        check_outputs(sources, out)
+        check_outputs(sources, out, options.only)
     failed = bool(wrong)
     with output(options.format) as write:
-        explainer = Explainer.from_pretrained(options.weights or default_source(), device=options.device)
+        explainer = Explainer(load(options.weights or default_source(), labels=options.labels), options.device)
         say_what_is_assumed(explainer.provenance)
-        question = explainer.question(options.head, options.target, options.contrast, channels=options.channels)
+        question = question_of(explainer, options)
         tested = stages_to_test(explainer, options) if options.trust else ()
-        outcomes = explain_files(explainer, question, sources, out, full_size=options.full_size, tested=tested)
+        outcomes = explain_files(explainer, question, sources, out, only=options.only, full_size=options.full_size, tested=tested)
         with closing(outcomes), tqdm(total=len(sources), unit="img", disable=len(sources) < 2) as bar:
             for source, outcome in outcomes:
                 if isinstance(outcome, UserError):
@@ -192,6 +260,17 @@ def run_explain(options: argparse.Namespace) -> int:
                 write(str(source.path), outcome)
                 bar.update()
     return int(failed)
+
+
+def question_of(explainer: Explainer, options: argparse.Namespace) -> Question:
+    """The question that the options ask. A class may be named by its WordNet number. Raises QuestionError."""
+    from googlenet.explanation.classes import imagenet_classes
+
+    names = {each.wnid: each.name for each in imagenet_classes()}
+    target, contrast = (
+        names.get(name, name) if name and name not in explainer.labels else name for name in (options.target, options.contrast)
+    )
+    return explainer.question(options.head, target, contrast, method=options.method, channels=options.channels)
 
 
 def stages_to_test(explainer: Explainer, options: argparse.Namespace) -> Sequence[str]:
@@ -211,9 +290,8 @@ def run_cluster(options: argparse.Namespace) -> int:
         raise UserError("--trust does not run on a cluster; leave out --cluster.")
     if not options.out:
         raise UserError("--cluster writes a Parquet table; name its folder with --out.")
-    loaded = load(options.weights or default_source())
-    asked = options.head, options.target, options.contrast
-    question = Explainer(loaded, "cpu").question(*asked, channels=options.channels)
+    loaded = load(options.weights or default_source(), labels=options.labels)
+    question = question_of(Explainer(loaded, "cpu"), options)
     summary = explain_on_cluster(options.images, options.out, loaded, question, options.cluster or None)
     print(f"{options.out} holds {summary.pictures:,} pictures; {summary.unreadable:,} of them could not be read.")
     return int(summary.unreadable > 0)
@@ -221,9 +299,11 @@ def run_cluster(options: argparse.Namespace) -> int:
 
 @contextmanager
 def output(kind: str) -> Iterator[Callable[[str, Explanation | UserError], None]]:
-    """A function that writes a picture's name and result to stdout, as a line of JSON or as a row of a Parquet table."""
-    if kind == "json":
-        yield write_line
+    """A function that writes a picture's name and result to stdout, as a line of JSON or a row of a table."""
+    from googlenet.batch.text import csv_writer, json_writer
+
+    if kind != "parquet":
+        yield (csv_writer if kind == "csv" else json_writer)(sys.stdout)
         return
     if sys.stdout.isatty():
         raise UserError("A Parquet table is not for a terminal; write it to a file: … --format parquet > table.parquet")
@@ -231,11 +311,6 @@ def output(kind: str) -> Iterator[Callable[[str, Explanation | UserError], None]
 
     with TableWriter(sys.stdout.buffer) as table:
         yield table.write
-
-
-def write_line(image: str, outcome: Explanation | UserError) -> None:
-    if not isinstance(outcome, UserError):
-        print(json.dumps(outcome.to_json(image), ensure_ascii=False), flush=True)
 
 
 def run_channels(options: argparse.Namespace) -> int:
@@ -268,7 +343,7 @@ def say_what_is_assumed(weights: Provenance) -> None:
 def run_import(options: argparse.Namespace) -> int:
     from googlenet.checkpoints import import_weights
 
-    loaded = import_weights(options.source, options.out, options.normalise)
+    loaded = import_weights(options.source, options.out, options.normalise, options.labels, options.overwrite)
     if options.normalise is None:
         say_what_is_assumed(loaded.provenance)
     heads = "aux1, aux2 and main" if loaded.config.architecture.aux_heads else "main alone"
@@ -286,5 +361,7 @@ def run_deploy(options: argparse.Namespace) -> int:
         hardware=options.hardware,
         private=options.private,
         dry_run=options.dry_run,
+        title=options.title,
+        examples=options.examples,
     )
     return 0

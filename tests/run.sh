@@ -8,7 +8,7 @@ python3 -m venv .venv
 bin=.venv/bin
 # The versions that were tested together; some of them do not exist for Python 3.10.
 tested=$("$bin/python" -c 'import sys; print("tests/constraints.txt" if sys.version_info >= (3, 11) else "/dev/null")')
-"$bin/python" -m pip install --quiet --constraint "$tested" --editable ".[app,parquet,distil,ray,test]"
+"$bin/python" -m pip install --quiet --constraint "$tested" --editable ".[app,parquet,distil,ray,mcp,test]"
 
 if ! command -v chromium >/dev/null; then
   # Playwright's own build where it can be had, else the distribution's
@@ -23,12 +23,9 @@ fi
 "$bin/ruff" format --check .
 "$bin/mypy"
 PYTHONPATH=. "$bin/lint-imports"
-if command -v npm >/dev/null; then
-  npm --prefix tests/browser install --no-package-lock --no-audit --no-fund --silent
-  npm --prefix tests/browser run --silent check
-else
-  echo "No npm here: the page's script is not checked."
-fi
+"$bin/deptry" .
+npm --prefix tests/browser install --no-package-lock --no-audit --no-fund --silent
+npm --prefix tests/browser run --silent check
 "$bin/python" -m tests.audit
 # Two processes, each with the files of a folder one after the other: they share its server and its browser.
 OMP_NUM_THREADS=1 "$bin/python" -X warn_default_encoding -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report term --durations 10 "$@"

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import gradio.media
 import numpy as np
@@ -122,6 +123,10 @@ def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, ca
         (["evaluate", str(ROOT / "weights"), "/no/where"], "holds neither"),
         (["train", "/no/where", "--out", "/tmp/never"], "holds neither"),
         (["import", "/no/where", "--out", "/tmp/never"], "There is no folder or file /no/where"),
+        (["explain", "https://a.org/b.jpg"], "https://a.org/b.jpg is not a file; save the picture there and give its path."),
+        (["explain", LION, "--out", LION], "cannot be made: a file has that name."),
+        (["explain", LION, "--only", "sheet"], "add --out"),
+        (["explain", LION, "--contrast", "lion"], "lion.jpg: the main head's top class is lion, the contrast itself"),
     ],
 )
 def test_mistakes_get_one_sentence(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,6 +136,66 @@ def test_mistakes_get_one_sentence(arguments: list[str], sentence: str, capsys: 
     assert captured.err.startswith("googlenet: ")
     assert sentence in captured.err
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["explan", LION], "There is no explan; did you mean explain?"),
+        (["xyzzy"], "There is no xyzzy; see googlenet --help."),
+        (["explain", LION, "--taget=lion"], "There is no --taget; did you mean --target?"),
+        (["train", "data", "--oot", "x"], "There is no --oot; did you mean --out?"),
+        (["serve", "--xyzzy"], "There is no --xyzzy; see googlenet serve --help."),
+    ],
+)
+def test_a_misspelt_command_or_option_is_told(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert capsys.readouterr() == ("", f"googlenet: {sentence}\n")
+
+
+def test_the_beginning_of_an_option_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", "--out", str(tmp_path), "--norm", "half", "--", "--no-such-file"]) == 1
+    assert "no folder or file --no-such-file" in capsys.readouterr().err
+
+
+def test_a_class_may_be_named_by_its_wordnet_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", LION, "--target", "n02129165", "--contrast", "n02125311", "--device", "cpu"]) == 0
+    question = json.loads(capsys.readouterr().out)["question"]
+    assert (question["target"]["label"], question["contrast"]["label"]) == ("lion", "cougar")
+
+
+def test_a_picture_on_stdin(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "googlenet", "explain", "-", "--format", "csv", "--out", str(tmp_path), "--only", "sheet"]
+    done = subprocess.run(command, input=Path(LION).read_bytes(), capture_output=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    header, row = done.stdout.decode().splitlines()
+    assert header.startswith("image,head,target")
+    assert row.startswith("-,main,lion,")
+    assert [path.name for path in tmp_path.iterdir()] == ["stdin-sheet.png"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full disk to write to")
+@pytest.mark.parametrize("kind", ["json", "csv", "parquet"])
+def test_a_full_disk_is_told(kind: str) -> None:
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "googlenet", "explain", LION, "--format", kind]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (1, "googlenet: The results cannot be written: the disk is full.\n")
+
+
+def test_serve_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option wins over its variable, as `deploy` sets them on a Space."""
+    asked: list[Any] = []
+    monkeypatch.setattr("googlenet.ui.server.serve", lambda *_, **given: asked.append(given))
+    monkeypatch.setenv("GOOGLENET_TITLE", "Our pets")
+    monkeypatch.setenv("GOOGLENET_EXAMPLES", "examples")
+    assert main(["serve"]) == 0
+    assert main(["serve", "--title", "Cats", "--examples", "cats", "--labels", "names.txt"]) == 0
+    assert asked == [
+        {"title": "Our pets", "examples": "examples"},
+        {"title": "Cats", "examples": "cats", "labels": "names.txt"},
+    ]
 
 
 def test_a_real_process_prints_json_alone() -> None:

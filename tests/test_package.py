@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def project() -> dict[str, Any]:
 def test_a_space_installs_what_the_package_asks_for(project: dict[str, Any]) -> None:
     lines = (ROOT / "requirements.txt").read_text("utf-8").split("\n")
     extras = project["optional-dependencies"]
-    assert sorted(filter(None, lines)) == sorted([*project["dependencies"], *extras["app"]])
+    assert sorted(filter(None, lines)) == sorted([*project["dependencies"], *extras["app"], *extras["onnx"]])
     header = (ROOT / "README.md").read_text("utf-8").split("---\n")[1]
     version = re.search(r"^sdk_version: (\d+\.\d+)", header, re.M)
     assert version
@@ -113,12 +114,15 @@ def test_the_installed_wheel_explains(scripts: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_installed_wheel_plans_a_space(scripts: Path, tmp_path: Path) -> None:
+def test_the_installed_wheel_plans_a_space(wheel: Path, scripts: Path, tmp_path: Path) -> None:
+    """With the whole package."""
     done = run(scripts, tmp_path, "googlenet", "deploy", "user/space", "--dry-run")
     assert done.returncode == 0, done.stderr
     files = set(re.findall(r"^file (\S+) ", done.stdout, re.M))
     assert {"app.py", "requirements.txt", "README.md", "LICENSE", "googlenet/cli.py", "weights/model.safetensors"} <= files
-    assert not {name for name in files if name.startswith(("googlenet/weights/", "googlenet/space/"))}
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("googlenet/")}
+    inside = {name for name in held if not name.startswith(("googlenet/weights/", "googlenet/space/"))}
+    assert {name for name in files if name.startswith("googlenet/")} == inside
 
 
 def test_the_core_works_without_the_extras_and_says_how_to_install_them(scripts: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from googlenet.explanation.classes import imagenet_classes
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.probes.atlas import read_index
-from googlenet.ui import handlers
+from googlenet.ui.uploads import EXAMPLES
+from googlenet.ui.weights import known_trust
 from tests.helpers import ROOT
 
 
@@ -34,7 +35,7 @@ def test_labels_are_imagenets(explainer: Explainer) -> None:
 
 
 def test_each_example_shows_what_its_caption_says(explainer: Explainer) -> None:
-    cheetah, lion, cat, astronaut = (explainer.explain(path) for path in handlers.EXAMPLES.values())
+    cheetah, lion, cat, astronaut = (explainer.explain(path) for path in EXAMPLES.values())
 
     def first(explanation: Explanation) -> list[str]:
         return [top[0].label for top in explanation.heads.values() if top]
@@ -79,7 +80,7 @@ def section(card: str, title: str) -> str:
 def test_the_page_says_of_every_map_what_the_card_measured(explainer: Explainer, weights: Path) -> None:
     trust = explainer.config.trust
     assert trust is not None
-    said = handlers.known_trust(trust)
+    said = known_trust(trust)
     figure = r"(−?\d+\.\d)"
     row = rf"^\| (\w+) \| (\w\w) \| {figure} \([^)]+\) \| {figure} \({figure}…{figure}\) \|"
     rows = re.findall(row, section((weights / CARD_FILE).read_text("utf-8"), MAPS), re.MULTILINE)

@@ -1,18 +1,19 @@
 """The same explanations on a Ray cluster, through Ray Data: files → prepared pictures → explanations → a Parquet table.
 
-Reading tasks read, decode and prepare pictures. Actors explain batches of them: one actor for each GPU, or for each two CPU
-cores. Ray Data schedules the tasks, repeats those of a lost node, and bounds the memory. A file that cannot be read becomes a row
-with an `error`. Every node needs Ray (the extra `ray`). Ray copies this package to the nodes.
+Each task reads a file and decodes and prepares its pictures. Actors explain batches of them: one actor for each GPU, or for each
+two CPU cores. Ray Data schedules the tasks, repeats those of a lost node, bounds the memory, and logs the progress. A file that
+cannot be read becomes a row with an `error`. Every node needs Ray (the extra `ray`). Ray copies this package to the nodes.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
-import sys
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from numpy.typing import NDArray
 
 import googlenet
 from googlenet.batch.datasets import Piece, contents, file_system, pieces_of
-from googlenet.batch.table import SCHEMA, row
+from googlenet.batch.table import ROWS, SCHEMA, row
 from googlenet.checkpoints import LoadedModel
+from googlenet.checkpoints.labels import nfc
 from googlenet.errors import PictureError, UserError
 from googlenet.explanation import Question
 from googlenet.inference.explainer import Explainer
@@ -44,6 +46,8 @@ ON_CPU, ON_GPU = 8, 256
 """Pictures in an actor's batch, without and with a GPU."""
 CONNECT_SECONDS = 10
 """How long to wait for a connection to a cluster."""
+MARK = b"inside-googlenet"
+"""The field of a Parquet file's metadata by which this program knows its own tables, with their weights and question."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,25 +85,29 @@ def explain_on_cluster(
     Raises:
         UserError: there are no pictures, no cluster answers, or the table holds other files, weights or questions.
     """
-    done = finished(table, loaded, question)
+    files, folder = file_system(table)
+    mark = json.dumps({"weights": loaded.provenance.sha256, "question": repr(question)}).encode()
+    done = finished(table, mark)
     found = [piece for source in sources for piece in pieces_of(source)]
-    pieces = [piece for piece in found if piece.name not in done]
+    pieces = [piece for piece in found if nfc(piece.name) not in done]
     if pieces:
-        ours = connect(address)
-        try:
-            work = plan(pieces, done - {piece.name for piece in found}, loaded, question)
-            work.write_parquet(absolute(table), schema=SCHEMA, compression="zstd", ray_remote_args={"num_cpus": WRITER})
-        finally:
-            if ours:
-                ray.shutdown()
-    rows = pa.dataset.dataset(absolute(table), SCHEMA, format="parquet")
+        with connected(address):
+            rows = plan(pieces, done, loaded, question)
+            schema = SCHEMA.with_metadata({MARK: mark})
+            resources = {"num_cpus": WRITER}
+            rows.write_parquet(
+                folder, filesystem=files, min_rows_per_file=ROWS, ray_remote_args=resources, schema=schema, compression="zstd"
+            )
+    rows = pa.dataset.dataset(folder, SCHEMA, format="parquet", filesystem=files)
     return Summary(rows.count_rows(), rows.count_rows(filter=pa.dataset.field("error").is_valid()))
 
 
-def connect(address: str | None) -> bool:
-    """Connect to a cluster, or start one here. False where this process is connected already."""
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """A connection to a cluster, to one that is started here, or the one that this process has already."""
     if ray.is_initialized():
-        return False
+        yield
+        return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send a report of its start
     package = str(Path(googlenet.__file__).parent)
     environment = {"py_modules": [package], "excludes": ["weights", "space"]}
@@ -110,19 +118,20 @@ def connect(address: str | None) -> bool:
         ray.init(address or "local", runtime_env=environment, logging_level=logging.WARNING, log_to_driver=False)
     except (OSError, ValueError):
         raise UserError("No Ray cluster answers at {address}; start one with: ray start --head", address=address) from None
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
-    return True
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def plan(pieces: Sequence[Piece], done: Set[str], loaded: LoadedModel, question: Question) -> ray.data.Dataset:
-    """Pieces → rows of the table. Ray Data runs nothing until the rows are written.
+    """Pieces → rows of the table. Ray Data runs nothing until the rows are asked for.
 
-    `done`: members of tars and rows of Parquet files that the table holds already.
+    `done`: names of the pictures that the table holds already, in NFC.
     """
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
-    prepared = ray.data.from_items([asdict(piece) for piece in pieces]).flat_map(
+    prepared = ray.data.from_items([piece._asdict() for piece in pieces]).flat_map(
         prepare,  # type: ignore[arg-type]
         fn_args=(loaded.config.preprocess, ray.put(done)),
         num_cpus=READER,
@@ -137,6 +146,20 @@ def plan(pieces: Sequence[Piece], done: Set[str], loaded: LoadedModel, question:
         num_gpus=1 if gpus else 0,
         compute=ray.data.ActorPoolStrategy(size=gpus or max(1, cpus // 2)),
     )
+
+
+def prepare(item: dict[str, Any], preprocess: Preprocess, done: ray.ObjectRef[Set[str]]) -> Iterator[dict[str, Any]]:
+    """Read and prepare a piece's pictures. One that cannot be read has its sentence in `error`, else that is empty."""
+    for name, data in contents(Piece(**item), ray.get(done)):
+        x, size, error = np.zeros((3, preprocess.crop, preprocess.crop), np.float32), (0, 0), ""
+        try:
+            if isinstance(data, PictureError):
+                raise data
+            picture = SHARED.open_bytes(data, name, preprocess.enough)
+            x, size = preprocess(picture.image)[0].numpy(), picture.size
+        except PictureError as unreadable:
+            error = str(unreadable)
+        yield {"image": name, "x": x, "width": size[0], "height": size[1], "error": error}
 
 
 class Actor:
@@ -159,62 +182,30 @@ class Actor:
         return pa.Table.from_pylist(rows, SCHEMA)
 
 
-def prepare(item: dict[str, Any], preprocess: Preprocess, done: ray.ObjectRef[Set[str]]) -> Iterator[dict[str, Any]]:
-    """Decode and prepare a piece's pictures. A picture that cannot be read has its sentence in `error`, else that is empty."""
-    for name, data in contents(Piece(**item), ray.get(done)):
-        x, size, error = np.zeros((3, preprocess.crop, preprocess.crop), np.float32), (0, 0), ""
-        try:
-            if isinstance(data, PictureError):
-                raise data
-            picture = SHARED.open_bytes(data, name, preprocess.enough)
-            x, size = preprocess(picture.image)[0].numpy(), picture.size
-        except PictureError as unreadable:
-            error = str(unreadable)
-        yield {"image": name, "x": x, "width": size[0], "height": size[1], "error": error}
-
-
-def finished(table: str, loaded: LoadedModel, question: Question) -> frozenset[str]:
+def finished(table: str, mark: bytes) -> frozenset[str]:
     """The names of the pictures that a table holds already. Files that an interrupted run left incomplete are deleted.
 
     Raises UserError where the table has other weights or another question, or the folder holds other files.
     """
     files, path = file_system(table)
-    if files.get_file_info(path).type == pa.fs.FileType.NotFound:
-        return frozenset()
     done: set[str] = set()
-    for info in files.get_file_info(pa.fs.FileSelector(path, recursive=True)):
+    for info in files.get_file_info(pa.fs.FileSelector(path, allow_not_found=True, recursive=True)):
         if not info.is_file:
             continue
         try:
-            rows = pq.read_table(info.path, columns=["image", "weights", "question"], filesystem=files)
+            rows = pq.read_table(info.path, columns=["image"], filesystem=files)
         except (OSError, pa.ArrowException):
             rows = None
         if rows is None and info.path.endswith(".parquet"):
             logger.warning("%s is incomplete and is made anew.", info.path)
             files.delete_file(info.path)
             continue
-        if rows is None or rows.column_names != ["image", "weights", "question"]:
+        found = (rows.schema.metadata or {}).get(MARK) if rows is not None else None
+        if found is None:
             raise UserError("{path} exists and was not written by this program; choose another output folder.", path=info.path)
-        check_same(rows, table, loaded, question)
-        done.update(rows.column("image").to_pylist())
-    return frozenset(done)
-
-
-def check_same(rows: pa.Table, table: str, loaded: LoadedModel, question: Question) -> None:
-    """Raises UserError where a file's rows have other weights or another question."""
-    for weights, asked in zip(rows.column("weights"), rows.column("question"), strict=True):
-        if not weights.is_valid:
-            continue  # a picture that could not be read
-        found = asked.as_py()
-        target, contrast = found["target"]["index"], (found["contrast"] or {}).get("index")
-        same = found["head"] == question.head and contrast == question.contrast and question.target in (None, target)
-        if not same or weights["sha256"].as_py() != loaded.provenance.sha256:
+        if found != mark:
             raise UserError(
                 "{table} holds explanations by other weights or of another question; choose another table.", table=table
             )
-        return  # one run wrote the whole file: its other rows are the same
-
-
-def absolute(table: str) -> str:
-    """An absolute path, since Ray's processes have other working folders; an address stays as it is."""
-    return table if "://" in table else os.path.abspath(table)
+        done.update(map(nfc, rows.column("image").to_pylist()))
+    return frozenset(done)

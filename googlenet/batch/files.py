@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -10,15 +11,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from googlenet.checkpoints.labels import nfc
 from googlenet.errors import PictureError, UserError, reason
 from googlenet.model.architecture import STAGES
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 """What pictures' names end with, in upper or lower case."""
-ENDINGS = (*(f"-{stage}.png" for stage in STAGES), "-sheet.png", ".npz")
-"""What follows the picture's name in the names of its results."""
+KINDS = {"overlays": tuple(f"-{stage}.png" for stage in STAGES), "sheet": ("-sheet.png",), "maps": (".npz",)}
+"""kind of result → what follows the picture's name in the names of such files"""
+ENDINGS = tuple(ending for endings in KINDS.values() for ending in endings)
+INDEX = "index.html"
+"""The page that lists a folder's results."""
+STDIN = Path("-")
+"""What stands for a picture on stdin."""
 SOFTWARE = "Inside GoogLeNet"
-"""The value of `Software` in the PNGs that this program writes, by which it recognises them."""
+"""The value of `Software` in the PNGs that this program writes, by which it recognises them; its pages have it in a comment."""
 WINDOWS = os.name == "nt"
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 """Names that Windows reserves for devices, with any suffix."""
@@ -32,24 +39,32 @@ class Source:
     name: Path
 
 
-def find_pictures(arguments: Sequence[Path], out: Path | None = None) -> tuple[list[Source], list[UserError]]:
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is left out: systems and editors keep their own things in such."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> tuple[list[Source], list[UserError]]:
     """Find the pictures that the user names: files, and all pictures in folders and their subfolders, sorted by name.
 
-    Links to folders are followed once. Names that begin with a dot, the output folder, and files that this program wrote are left
-    out.
+    Links to folders are followed once. Hidden files, the output folder, and files that this program wrote are left out.
 
     Args:
-        arguments: files and folders.
+        arguments: files and folders, or `STDIN`.
         out: the output folder.
 
     Returns:
-        The pictures, and an error for each folder that cannot be read or holds no pictures.
+        The pictures, and an error for each web address, and for each folder that cannot be read or holds no pictures.
     """
     found: list[tuple[Path, Path]] = []
     wrong: list[UserError] = []
-    for argument in arguments:
+    for each in arguments:
+        argument = Path(each)
+        if "://" in str(each) and not argument.exists():
+            wrong.append(PictureError("{address} is not a file; save the picture there and give its path.", address=each))
+            continue
         if not argument.is_dir():
-            found.append((argument, Path(argument.name)))
+            found.append((argument, Path("stdin" if argument == STDIN else argument.name)))
             continue
         passed: Counter[str] = Counter()
         problems = len(wrong)
@@ -59,7 +74,7 @@ def find_pictures(arguments: Sequence[Path], out: Path | None = None) -> tuple[l
             wrong.append(no_pictures(argument, passed))
     if WINDOWS:
         found = [(path, Path(*map(allowed_on_windows, name.parts))) for path, name in found]
-    stems = [str(name.with_suffix("")).casefold() for _, name in found]  # on Windows and macOS, names that differ by case are one
+    stems = [nfc(str(name.with_suffix(""))).casefold() for _, name in found]  # Windows and macOS ignore case
     shared = Counter(stems)
     names = [name if shared[stem] > 1 else name.with_suffix("") for (_, name), stem in zip(found, stems, strict=True)]
     return [Source(path, name) for (path, _), name in zip(found, names, strict=True)], wrong
@@ -87,13 +102,13 @@ def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: lis
         kept = []
         for name in sorted(folders):
             each = identity(Path(here, name))
-            if not name.startswith(".") and each not in seen:
+            if not is_hidden(name) and each not in seen:
                 seen.add(each)
                 kept.append(name)
         folders[:] = kept
         for name in sorted(files):
             path = Path(here, name)
-            if name.startswith("."):
+            if is_hidden(name):
                 passed[name] += 1
             elif path.suffix.lower() not in SUFFIXES or (name.endswith(ENDINGS) and is_ours(path)):
                 passed[path.suffix.lower() or name] += 1
@@ -125,36 +140,54 @@ def no_pictures(folder: Path, passed: Counter[str]) -> UserError:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether this program wrote the file: a PNG with our `Software`, or an archive whose first member is `seen`."""
+    """Whether this program wrote the file: a PNG or page with `SOFTWARE`, or an archive whose first member is `seen`."""
     try:
         with path.open("rb") as file:
             start = file.read(100) if stat.S_ISREG(path.stat().st_mode) else b""
     except OSError:
         return False
-    return b"tEXtSoftware\0" + SOFTWARE.encode() in start or start[30:38] == b"seen.npy"
+    marks = (b"tEXtSoftware\0" + SOFTWARE.encode(), f"<!-- {SOFTWARE} -->".encode())
+    return any(mark in start for mark in marks) or start[30:38] == b"seen.npy"
 
 
-def check_outputs(sources: Sequence[Source], out: Path) -> None:
+def check_outputs(sources: Sequence[Source], out: Path, only: str | None = None) -> None:
     """Make the output folder, after checking that no result would replace another result or a file of the user's.
 
+    Args:
+        sources: the pictures.
+        out: the output folder.
+        only: the kind of results that will be written (`KINDS`); None for all.
+
     Raises:
-        UserError: two results would have the same name, or a file that this program did not write has the name of a result.
+        UserError: two results would have the same name, a name is too long for the system, a link leads out of the folder, or a
+            file that this program did not write has the name of a result.
     """
-    shared = Counter(os.path.normcase(source.name) for source in sources)
-    for source in sources:
-        if shared[os.path.normcase(source.name)] > 1:
+    names = [os.path.normcase(nfc(str(source.name))) for source in sources]
+    shared = Counter(names)
+    for source, name in zip(sources, names, strict=True):
+        if shared[name] > 1:
             raise UserError(
                 "Two pictures would be written as {name}; explain them into different folders.", name=out / source.name
             )
-        for path in outputs(out, source):
-            if path.exists() and not is_ours(path):
-                raise UserError("{path} exists and was not written by this program; choose another output folder.", path=path)
     make_folder(out)
+    inside = os.path.realpath(out)
+    paths = [path for source in sources for path in outputs(out, source, only).values()]
+    for path in [*paths, out / INDEX] if len(sources) > 1 else paths:
+        try:
+            (out / path.name).lstat()
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise UserError("{path} cannot be written: {error}.", path=path, error=reason(error)) from None
+        if not Path(os.path.realpath(path)).is_relative_to(inside):
+            raise UserError("{path} leads out of the output folder by a link; remove it, or choose another folder.", path=path)
+        if os.path.lexists(path) and not is_ours(path):
+            raise UserError("{path} exists and was not written by this program; choose another output folder.", path=path)
 
 
-def outputs(out: Path, source: Source) -> list[Path]:
-    """The files of a picture's results, in the order of `ENDINGS`."""
-    return [out / source.name.with_name(source.name.name + ending) for ending in ENDINGS]
+def outputs(out: Path, source: Source, only: str | None = None) -> dict[str, Path]:
+    """ending → file, for a picture's results of a kind (`KINDS`); None for all."""
+    endings = KINDS[only] if only else ENDINGS
+    return {ending: out / source.name.with_name(source.name.name + ending) for ending in endings}
 
 
 def make_folder(folder: Path) -> None:

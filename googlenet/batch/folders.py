@@ -8,6 +8,7 @@ is a bounded number of pictures ahead of the next, so that memory does not grow 
 from __future__ import annotations
 
 import queue
+import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,14 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from googlenet.batch.files import SOFTWARE, Source, make_folder, outputs
+from googlenet.batch.files import SOFTWARE, STDIN, Source, make_folder, outputs
+from googlenet.batch.text import index_row, write_index
 from googlenet.concurrency.threads import batched, in_order, threads
-from googlenet.errors import UserError, reason
+from googlenet.errors import QuestionError, UserError, reason
 from googlenet.explanation import Explanation, Question
 from googlenet.explanation.render import overlay, sheet
 from googlenet.inference.device import cores
 from googlenet.inference.explainer import Explainer
-from googlenet.model.architecture import STAGES
 from googlenet.pictures.decoding import Decoder
 from googlenet.probes.trust import examine_prepared
 
@@ -54,16 +55,18 @@ def explain_files(
     sources: Sequence[Source],
     out: Path | None = None,
     *,
+    only: str | None = None,
     full_size: bool = False,
     tested: Sequence[str] = (),
 ) -> Generator[tuple[Source, Outcome], None, None]:
-    """Explain pictures, and write their overlays, contact sheets and grids to a folder.
+    """Explain pictures, and write their overlays, contact sheets and grids to a folder, with a page that lists several.
 
     Args:
         explainer: runs the model.
         question: asked about every picture.
         sources: the pictures' files.
         out: folder for these files, checked by `check_outputs`; None writes none.
+        only: the kind of results that are written (`files.KINDS`); None for all.
         full_size: draw overlays as large as the picture, in place of `SIDE` pixels at most.
         tested: stages whose maps are tested (`googlenet.probes.trust`).
 
@@ -86,7 +89,12 @@ def explain_files(
         if out is None:
             yield from ((source, outcome) for source, _, outcome in explained)
         else:
-            yield from in_order(preparing, lambda each: write(out, full_size, *each), explained, ahead=workers)
+            rows = []
+            for source, outcome in in_order(preparing, lambda each: write(out, only, *each), explained, ahead=workers):
+                rows.append(index_row(out, source, outcome, only))
+                yield source, outcome
+            if len(rows) > 1:
+                write_index(out, rows)
 
 
 class Preparation:
@@ -111,7 +119,10 @@ class Preparation:
     def __call__(self, source: Source) -> tuple[Source, Prepared | UserError]:
         decoder = self.free.get()
         try:
-            picture = decoder.open(source.path, self.least)
+            if source.path == STDIN:
+                picture = decoder.open_bytes(sys.stdin.buffer.read(), "stdin", self.least)
+            else:
+                picture = decoder.open(source.path, self.least)
         except UserError as error:
             return source, error
         finally:
@@ -137,29 +148,44 @@ def explain_batch(
         found = [examine_prepared(explainer, each.x, explanation, tested) for each, explanation in zip(good, found, strict=True)]
     explanations = iter(found)
     return [
-        (source, prepared, next(explanations)) if isinstance(prepared, Prepared) else (source, None, prepared)
+        (source, prepared, checked(source, next(explanations))) if isinstance(prepared, Prepared) else (source, None, prepared)
         for source, prepared in batch
     ]
 
 
-def write(out: Path, full_size: bool, source: Source, prepared: Prepared | None, outcome: Outcome) -> tuple[Source, Outcome]:
+def checked(source: Source, explanation: Explanation) -> Outcome:
+    """An error in place of the empty maps of a class rather than itself."""
+    question = explanation.question
+    if question.contrast is None or question.target != question.contrast:
+        return explanation
+    return QuestionError(
+        "{name}: the {head} head's top class is {label}, the contrast itself; name a target, or another contrast.",
+        name=source.path,
+        head=question.head,
+        label=explanation.name_of(question.contrast),
+    )
+
+
+def write(out: Path, only: str | None, source: Source, prepared: Prepared | None, outcome: Outcome) -> tuple[Source, Outcome]:
     """Write `<name>-<stage>.png` for each stage that the head sees, `<name>-sheet.png` and `<name>.npz`.
 
     Raises UserError where they cannot be written.
     """
     if isinstance(outcome, Explanation) and prepared and prepared.image:
-        paths = dict(zip((*STAGES, "sheet", "npz"), outputs(out, source), strict=True))
-        make_folder(paths["npz"].parent)
+        make_folder((out / source.name).parent)
         try:
-            for stage in outcome.branch_grids:
-                save(overlay(prepared.image, outcome, stage), paths[stage])
-            save(sheet(prepared.image, outcome), paths["sheet"])
-            paths["npz"].write_bytes(outcome.npz())
+            for ending, path in outputs(out, source, only).items():
+                if ending == ".npz":
+                    path.write_bytes(outcome.npz())
+                elif ending == "-sheet.png":
+                    save(sheet(prepared.image, outcome), path)
+                elif ending[1:3] in outcome.branch_grids:
+                    save(overlay(prepared.image, outcome, ending[1:3]), path)
         except OSError as error:
             raise UserError(
                 "The results of {name} cannot be written to {folder}: {error}.",
                 name=source.name.name,
-                folder=paths["npz"].parent,
+                folder=(out / source.name).parent,
                 error=reason(error),
             ) from None
     return source, outcome

@@ -30,7 +30,8 @@ def struct(**fields: pa.DataType) -> pa.DataType:
     return pa.struct(list(fields.items()))
 
 
-CLASS = struct(index=pa.int32(), label=pa.string())
+ASKED = struct(index=pa.int32(), label=pa.string(), classes=pa.int32())
+STATEMENT = struct(name=pa.string(), probability=pa.float64(), classes=pa.int32())
 PREDICTION = struct(index=pa.int32(), label=pa.string(), probability=pa.float64())
 STAGE = struct(
     name=pa.string(),
@@ -55,7 +56,9 @@ SCHEMA = pa.schema(
         "image": pa.string(),
         "weights": struct(source=pa.string(), revision=pa.string(), sha256=pa.string()),
         "heads": struct(**dict.fromkeys(HEADS, pa.list_(PREDICTION))),
-        "question": struct(head=pa.string(), target=CLASS, contrast=CLASS),
+        "statements": struct(**dict.fromkeys(HEADS, STATEMENT)),
+        "record": struct(right=pa.int32(), of=pa.int32()),
+        "question": struct(head=pa.string(), target=ASKED, contrast=ASKED, method=pa.string()),
         "belief": struct(**dict.fromkeys(HEADS, pa.float64())),
         "seen": pa.list_(pa.float64()),
         "stages": pa.list_(STAGE),

@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
-from googlenet.checkpoints.checkpoint import LoadedModel as LoadedModel
-from googlenet.checkpoints.checkpoint import Progress
-from googlenet.checkpoints.folder import read_folder
-from googlenet.checkpoints.folder import save as save
-from googlenet.checkpoints.hub import pull
+from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, LoadedModel, Progress
+from googlenet.checkpoints.folder import read_folder, save
+from googlenet.checkpoints.hub import pull, pull_for_visitor
+from googlenet.checkpoints.labels import read_labels
 from googlenet.checkpoints.readers.layouts import NORMALISATIONS
-from googlenet.checkpoints.source import BUILT_IN, REPOSITORY, Repository, choose, shipped
-from googlenet.checkpoints.source import parse_repository as parse_repository
-from googlenet.errors import WeightsError, reason
+from googlenet.checkpoints.source import (
+    File,
+    Folder,
+    Repository,
+    Source,
+    Torchvision,
+    choose,
+    list_folder,
+    parse_for_visitor,
+    parse_repository,
+    parse_source,
+)
+from googlenet.checkpoints.torchvision import fetch
+from googlenet.errors import WeightsError
+
+__all__ = [
+    "LoadedModel",
+    "import_weights",
+    "load",
+    "load_for_visitor",
+    "parse_for_visitor",
+    "parse_repository",
+    "parse_source",
+    "read_labels",
+    "save",
+]
 
 
-def load(source: str | Repository, *, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
+def load(
+    source: str | Source, *, token: str | bool | None = None, progress: Progress | None = None, labels: str | None = None
+) -> LoadedModel:
     """Load weights of any layout.
 
     Args:
-        source: a folder, a file or `user/repo[@revision][:file]`; an existing path wins over a repository. `weights` stands for
-            the built-in weights where there is no such path. A `Repository` is never taken for a path.
+        source: a folder, a file, `user/repo[@revision][:file]` or `torchvision`; an existing path wins. `weights` stands for
+            the built-in weights where there is no such path. A further `:key` chooses among the networks of a checkpoint.
         token: as huggingface_hub takes it: None for $HF_TOKEN or the stored one, False for none.
         progress: called during a download with the share that is done (0…1) and the file's name.
+        labels: a file or folder with the names of the classes, as `read_labels` takes it; None for those of the weights.
 
     Returns:
         LoadedModel: the model, float32 and in eval mode, its configuration and where it came from.
 
     Raises:
-        WeightsError: the weights cannot be loaded.
+        WeightsError: the weights cannot be loaded. Its subclasses tell why: gated, missing, offline, damaged.
 
     Example:
         >>> import torch
@@ -41,35 +65,52 @@ def load(source: str | Repository, *, token: str | bool | None = None, progress:
         >>> loaded.model(torch.zeros(1, 3, 224, 224)).shape
         torch.Size([1, 1000])
     """
-    if isinstance(source, Repository):
-        return pull(source, token, progress)
-    path = source
-    if source == BUILT_IN and not os.path.exists(source):
-        path = str(shipped(BUILT_IN))
-    if os.path.isdir(path):
-        shown = BUILT_IN if os.path.realpath(path) == os.path.realpath(shipped(BUILT_IN)) else source  # no path of this machine
-        return read_folder(Path(path), choose(list_folder(path), shown), shown)
-    if os.path.exists(path):
-        return read_folder(Path(path).parent, Path(path).name, source)
-    if not REPOSITORY.fullmatch(source.strip()):
-        raise WeightsError("There is no folder or file {source}; give one, or a repository as user/repo.", source=source)
-    return pull(parse_repository(source), token, progress)
+    match parse_source(source) if isinstance(source, str) else source:
+        case Folder() as folder:
+            loaded = read_folder(folder.path, choose(list_folder(folder), folder.name), folder.name)
+        case File(path, name, key):
+            loaded = read_folder(path.parent, path.name, name, key=key)
+        case Torchvision():
+            loaded = fetch()
+        case repository:
+            loaded = pull(repository, token, progress)
+    if labels is None:
+        return loaded
+    return replace(loaded, config=replace(loaded.config, labels=read_labels(labels, len(loaded.config.labels))))
 
 
-def list_folder(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError as error:
-        raise WeightsError("The folder {source} cannot be read: {error}.", source=folder, error=reason(error)) from None
+def load_for_visitor(source: Repository | Torchvision, progress: Progress | None = None) -> LoadedModel:
+    """Load weights that a visitor of the page names: without this machine's token, through the visitors' own cache.
+
+    That cache has a quota. Files that turn out not to be weights are removed from it.
+    """
+    return fetch() if isinstance(source, Torchvision) else pull_for_visitor(source, progress)
 
 
-def import_weights(source: str, out: Path, normalise: str | None = None) -> LoadedModel:
+def import_weights(
+    source: str, out: Path, normalise: str | None = None, labels: str | None = None, overwrite: bool = False
+) -> LoadedModel:
     """Write any SOURCE in this program's layout, with a card that names the source.
 
-    `normalise` is `imagenet` or `half` (`readers.layouts.NORMALISATIONS`), for a file that does not say which of the two its
-    network was trained with. Raises WeightsError where the file says it.
+    Args:
+        source: as `load` takes it.
+        out: the folder to write.
+        normalise: `imagenet` or `half` (`readers.layouts.NORMALISATIONS`), for a file that does not say which of the two its
+            network was trained with.
+        labels: as `load` takes it.
+        overwrite: whether files that are there are replaced.
+
+    Raises:
+        WeightsError: the weights cannot be loaded or written, the file says how pictures are normalised, or the folder already
+            holds such files.
     """
-    loaded = load(source)
+    there = [name for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE) if (out / name).exists()]
+    if there and not overwrite:
+        raise WeightsError(
+            "{folder} already holds {names}; choose another folder, or add --overwrite.", folder=out, names=", ".join(there)
+        )
+    parsed = parse_source(source)
+    loaded = load(parsed, labels=labels)
     provenance = loaded.provenance
     if normalise is not None:
         if provenance.assumed is None:
@@ -77,7 +118,8 @@ def import_weights(source: str, out: Path, normalise: str | None = None) -> Load
         mean, std = NORMALISATIONS[normalise]
         preprocess = replace(loaded.config.preprocess, mean=mean, std=std)
         loaded = replace(loaded, config=replace(loaded.config, preprocess=preprocess))
-    origin = Path(source).name if os.path.exists(source) else source  # a card is for others: no path of this machine
+    local = isinstance(parsed, Folder | File)
+    origin = Path(provenance.source).name if local else source  # a card is for others: no path of this machine
     commit = f", commit {provenance.revision}" if provenance.revision else ""
     licence = f"license: {provenance.license}\n" if provenance.license else ""
     card = (

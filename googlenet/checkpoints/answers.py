@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from httpx2 import Response, SyncByteStream
 from huggingface_hub.utils import get_session
 
-MAX_ANSWER = 16 * 1024 * 1024
+MAX_ANSWER = 4 * 1024 * 1024
 """Bytes; the listing of a repository has about 300 for each file."""
 
 is_listing = ContextVar("is_listing", default=False)

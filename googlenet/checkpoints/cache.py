@@ -10,9 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import constants
-from huggingface_hub.file_download import repo_folder_name
-
 from googlenet.checkpoints.source import COMMIT, Repository
 
 
@@ -25,7 +22,7 @@ class Cache:
     """bytes; None for no limit"""
 
     def folder(self, repository: Repository) -> Path:
-        return self.root / repo_folder_name(repo_id=repository.id, repo_type="model")
+        return self.root / f"models--{repository.id.replace('/', '--')}"
 
     def snapshot(self, repository: Repository, commit: str) -> Path:
         return self.folder(repository) / "snapshots" / commit
@@ -91,9 +88,11 @@ class Cache:
             write_whole(path, data)
 
 
-OPERATOR = Cache(Path(constants.HF_HUB_CACHE))
+_HOME = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")).expanduser()
+"""As huggingface_hub documents it."""
+OPERATOR = Cache(Path(os.environ.get("HF_HUB_CACHE") or _HOME / "hub").expanduser())
 """What the person who runs the program pulled."""
-VISITORS = Cache(Path(constants.HF_HOME) / "googlenet-visitors", quota=1 << 30)
+VISITORS = Cache(_HOME / "googlenet-visitors", quota=1 << 30)
 """What visitors of the page pulled, without the operator's token. Nothing is read from one cache for the other."""
 
 

@@ -25,7 +25,7 @@ from googlenet.checkpoints.checkpoint import (
     LoadedModel,
     read_whole,
 )
-from googlenet.checkpoints.config import ModelConfig, dump_config, parse_config
+from googlenet.checkpoints.config import MAX_CONFIG, ModelConfig, dump_config, parse_config
 from googlenet.checkpoints.readers.pytorch import load_safetensors
 from googlenet.checkpoints.tensors import build, count_classes
 from googlenet.errors import WeightsError, reason
@@ -33,10 +33,10 @@ from googlenet.explanation import Provenance
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.model.network import GoogLeNet
 
-MAX_CONFIG = 16 * 1024 * 1024
 
-
-def read_folder(folder: Path, file: str, source: str, revision: str | None = None, offline: bool = False) -> LoadedModel:
+def read_folder(
+    folder: Path, file: str, source: str, revision: str | None = None, offline: bool = False, key: str | None = None
+) -> LoadedModel:
     """Read a weights file in a folder: safetensors with the `config.json` beside it, any other file with its reader."""
     path = folder / file
     data = read_whole(path, source, MAX_BYTES)
@@ -45,9 +45,10 @@ def read_folder(folder: Path, file: str, source: str, revision: str | None = Non
         config = parse_config(read_whole(path.with_name(CONFIG_FILE), source, MAX_CONFIG), source)
         tensors = load_safetensors(path.name, data)
     else:
-        raw = readers.read(path.name, data)
+        raw = readers.read(path.name, data, key)
         classes = count_classes(raw.tensors, source)
-        config = ModelConfig(raw.architecture, labels_of(classes), raw.preprocess)
+        labels = raw.labels if raw.labels and len(raw.labels) == classes else labels_of(classes)
+        config = ModelConfig(raw.architecture, labels, raw.preprocess)
         tensors, assumed = raw.tensors, raw.assumed
     model = build(config.architecture, len(config.labels), tensors, source)
     provenance = Provenance(source, revision, hashlib.sha256(data).hexdigest(), license_of(folder), offline, assumed)
@@ -127,7 +128,7 @@ def trunk_sha256(model: GoogLeNet) -> str:
         if not name.startswith(("aux1.", "aux2.", "fc.")) and not name.endswith(".num_batches_tracked"):
             tensor = as_written(name, value)
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-            digest.update(tensor.numpy())
+            digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 
 

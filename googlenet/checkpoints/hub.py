@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import errno
-import threading
+import os
 from pathlib import Path, PurePosixPath
 
-from huggingface_hub import HfApi, ModelInfo, constants, hf_hub_download
+from httpx2 import HTTPError
+from huggingface_hub import HfApi, ModelInfo, get_token, hf_hub_download
 from huggingface_hub.errors import (
-    FileMetadataError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
-    HTTPError,
     LocalEntryNotFoundError,
-    LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
@@ -23,15 +21,25 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import tqdm
 
+from googlenet.checkpoints.answers import bounded_answers
 from googlenet.checkpoints.cache import OPERATOR, VISITORS, Cache, has_digest, remove
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, MAX_BYTES, MAX_SHEET, LoadedModel, Progress
 from googlenet.checkpoints.folder import read_folder
 from googlenet.checkpoints.source import COMMIT, Repository, choose, stays_inside
-from googlenet.errors import Reason, WeightsError, reason
+from googlenet.errors import (
+    DamagedWeightsError,
+    GatedWeightsError,
+    MissingWeightsError,
+    OfflineWeightsError,
+    Reason,
+    WeightsError,
+    reason,
+)
 
-OFFLINE = Reason("offline mode is set")
-OTHER = Reason("something other than the Hub answers")
-DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EFBIG, errno.EEXIST)
+__all__ = ["DownloadProgress", "HubAwayError", "fetch_listing", "load_files", "pull", "pull_for_visitor", "short_reason"]
+
+_OFFLINE = Reason("offline mode is set")
+_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EFBIG, errno.EEXIST)
 """Errors of the cache's folder, not of the network."""
 
 
@@ -66,12 +74,12 @@ def load_files(cache: Cache, repository: Repository, token: str | bool | None, m
         info = fetch_listing(repository, token)
     except HubAwayError as away:
         commit, file = find_cached(cache, repository, away.why)
-        return read_folder(cache.snapshot(repository, commit), file, source, commit, offline=True)
+        return read_folder(cache.snapshot(repository, commit), file, source, commit, offline=True, key=repository.key)
     commit = info.sha or ""
     files = {file.rfilename: file for file in info.siblings or [] if stays_inside(file.rfilename)}
     wanted = repository.file or choose(files, source)
     if wanted not in files:
-        raise WeightsError("{source} holds no file {file}.", source=repository.id, file=wanted)
+        raise MissingWeightsError("{source} holds no file {file}.", source=repository.id, file=wanted)
     pictures = [name for name in CHANNELS_FILES if name in files and (files[name].size or 0) <= MAX_SHEET]
     names = [name for name in (*beside(wanted), CARD_FILE, wanted, *pictures) if name in files]
     for name in names:
@@ -82,7 +90,7 @@ def load_files(cache: Cache, repository: Repository, token: str | bool | None, m
     try:
         for name in names:
             download(cache, repository, commit, files[name], token, meter)
-        loaded = read_folder(cache.snapshot(repository, commit), wanted, source, commit)
+        loaded = read_folder(cache.snapshot(repository, commit), wanted, source, commit, key=repository.key)
     except WeightsError:
         if cache.quota is not None:
             cache.drop(repository, commit, names)
@@ -98,29 +106,31 @@ def beside(file: str) -> tuple[str, ...]:
 
 def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo:
     """What the Hub holds at the revision, with the commit in `sha`. Raises WeightsError, or HubAwayError."""
-    from googlenet.checkpoints.answers import bounded_answers  # needs huggingface_hub's client: only who pulls imports it
-
     source, revision = repository.id, repository.revision
+    if token is True and get_token() is None:
+        raise WeightsError("There is no token on this machine; set HF_TOKEN.")
     try:
         with bounded_answers(listing=True):
             info = HfApi(headers={"Accept-Encoding": "identity"}).model_info(
-                source, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT, token=token
+                source,
+                revision=revision,
+                files_metadata=True,
+                timeout=float(os.environ.get("HF_HUB_ETAG_TIMEOUT", 10)),
+                token=token,
             )
     except OfflineModeIsEnabled:
-        raise HubAwayError(OFFLINE) from None
+        raise HubAwayError(_OFFLINE) from None
     except RevisionNotFoundError:
-        raise WeightsError(
+        raise MissingWeightsError(
             "{source} has no revision {revision}; check it, or leave it out for the newest.", source=source, revision=revision
         ) from None
     except GatedRepoError:
         raise gated(source) from None
-    except LocalTokenNotFoundError:
-        raise WeightsError("There is no token on this machine; set HF_TOKEN.") from None
     except RepositoryNotFoundError:
         raise missing(source) from None
     except HfHubHTTPError as error:
         status = error.response.status_code
-        if "credentials" in error.response.headers.get("X-Error-Message", ""):
+        if "credentials" in (error.server_message or ""):
             raise WeightsError("The Hub does not accept the token; check HF_TOKEN, or unset it for public weights.") from None
         if status in (401, 403, 404):  # the Hub gives the same status for a private and a missing repository
             raise missing(source) from None
@@ -132,7 +142,7 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
     except (HTTPError, OSError):
         raise HubAwayError(Reason("the Hub cannot be reached")) from None
     except (ValueError, KeyError, TypeError, AttributeError):  # such as a hotel's log-in page
-        raise HubAwayError(OTHER) from None
+        raise HubAwayError(Reason("something other than the Hub answers")) from None
     if info.gated and token is False:  # its listing is public, but its files need a token
         raise gated(source)
     if not COMMIT.fullmatch(info.sha or "") or (COMMIT.fullmatch(revision or "") and info.sha != revision):
@@ -141,13 +151,13 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
 
 
 def missing(source: str) -> WeightsError:
-    return WeightsError(
+    return MissingWeightsError(
         "There is no repository {source} on the Hub, or it is private; check the name, or set HF_TOKEN.", source=source
     )
 
 
 def gated(source: str) -> WeightsError:
-    return WeightsError("{source} is gated: accept its terms on the Hub, then set HF_TOKEN and try again.", source=source)
+    return GatedWeightsError("{source} is gated: accept its terms on the Hub, then set HF_TOKEN and try again.", source=source)
 
 
 class DownloadProgress:
@@ -181,62 +191,33 @@ class DownloadProgress:
         self.count(name, 0)
 
 
-class PlainHttp:
-    """A context in which huggingface_hub transfers files over HTTP instead of Xet.
-
-    Xet keeps a second cache, outside every quota, and reports each byte to two progress bars; for 54 MB it gains nothing.
-    """
-
-    def __init__(self) -> None:
-        self.lock, self.users = threading.Lock(), 0
-        self.before = (False, 0)
-
-    def __enter__(self) -> None:
-        with self.lock:
-            if not self.users:
-                self.before = (constants.HF_HUB_DISABLE_XET, constants.DOWNLOAD_CHUNK_SIZE)
-            self.users += 1
-            constants.HF_HUB_DISABLE_XET, constants.DOWNLOAD_CHUNK_SIZE = True, 1 << 16  # bytes for each report of progress
-
-    def __exit__(self, *_: object) -> None:
-        with self.lock:
-            self.users -= 1
-            if not self.users:
-                constants.HF_HUB_DISABLE_XET, constants.DOWNLOAD_CHUNK_SIZE = self.before
-
-
-PLAIN_HTTP = PlainHttp()
-
-
 def download(
     cache: Cache, repository: Repository, commit: str, file: RepoSibling, token: str | bool | None, meter: DownloadProgress
 ) -> None:
     """Download one file of a commit into the cache. Raises WeightsError; a file that differs from the Hub's digest is removed."""
-    from googlenet.checkpoints.answers import bounded_answers
-
     name, source = file.rfilename, repository.id
     try:
-        with PLAIN_HTTP, bounded_answers():
+        with bounded_answers():
             path = hf_hub_download(source, name, revision=commit, token=token, cache_dir=cache.root, tqdm_class=meter.bar(name))
     except GatedRepoError:
         raise gated(source) from None
     except RemoteEntryNotFoundError:
-        raise WeightsError("{source} holds no file {file}.", source=source, file=name) from None
+        raise MissingWeightsError("{source} holds no file {file}.", source=source, file=name) from None
     except (HTTPError, OSError, ValueError) as error:
         cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error  # the library wraps what happened
-        if isinstance(cause, OSError) and cause.errno in DISK:
+        if isinstance(cause, OSError) and cause.errno in _DISK:
             raise WeightsError(
                 "The cache {folder} cannot be written: {why}; set HF_HOME to a folder that can be.",
                 folder=cache.root,
                 why=reason(cause),
             ) from None
-        raise WeightsError(
+        raise OfflineWeightsError(
             "{file} of {source} could not be fetched: {error}; try again.", file=name, source=source, error=short_reason(cause)
         ) from None
     stated = file.lfs.sha256 if file.lfs else file.blob_id
     if stated and not has_digest(Path(path), stated):
         remove(Path(path))
-        raise WeightsError(
+        raise DamagedWeightsError(
             "{file} of {source} arrived damaged: it is not the file that the Hub describes; try again.", file=name, source=source
         )
     meter.finish(name, file.size or 0)
@@ -248,15 +229,11 @@ def short_reason(error: BaseException | None) -> Reason:
         return Reason("the Hub answers with error {status}", status=error.response.status_code)
     if isinstance(error, HTTPError):
         return Reason("the connection broke or is too slow")
-    if isinstance(error, FileMetadataError):
-        return OTHER
     if isinstance(error, OfflineModeIsEnabled):
-        return OFFLINE
+        return _OFFLINE
     if isinstance(error, OSError) and error.errno:
         return reason(error)
-    if "Consistency" in str(error):
-        return Reason("what arrived is not as long as it should be")
-    return Reason("something failed")
+    return Reason("what arrived is not what the Hub announced")
 
 
 def find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str, str]:
@@ -264,7 +241,7 @@ def find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str,
     source = str(repository)
     found = cache.find(repository)
     if found is None or (repository.file and repository.file not in found[1]):
-        raise WeightsError(
+        raise OfflineWeightsError(
             "{source} is not on this machine yet and {why}; connect and try again, or use the built-in weights.",
             source=source,
             why=why,
@@ -275,7 +252,7 @@ def find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str,
         path = cache.snapshot(repository, commit) / name
         if path.is_symlink() and not has_digest(path, path.resolve().name):  # a blob is named by its digest
             remove(path)
-            raise WeightsError(
+            raise DamagedWeightsError(
                 "The copy of {source} on this machine is damaged, and {why}; connect and try again.", source=source, why=why
             )
     return commit, file

@@ -7,13 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from googlenet.checkpoints.readers.layouts import FLOATS, is_plain
+from googlenet.checkpoints.readers.layouts import FLOATS, MAX_CLASSES, is_plain
 from googlenet.errors import WeightsError
 from googlenet.model.architecture import Architecture
 from googlenet.model.network import GoogLeNet
-
-MAX_CLASSES = 50_000
-"""The most classes: the linear layers of so many are as large as a file may be."""
 
 
 def build(architecture: Architecture, classes: int, tensors: Mapping[str, Tensor], source: str) -> GoogLeNet:
@@ -63,6 +60,8 @@ def check(name: str, found: Tensor, wanted: Tensor, source: str) -> None:
 def count_classes(tensors: Mapping[str, Tensor], source: str) -> int:
     """The number of classes, by the shape of the main head's linear layer."""
     fc = tensors.get("fc.weight")
+    if fc is not None and fc.ndim == 2 and fc.shape[0] == 1:
+        raise WeightsError("The weights of {source} have one class; a GoogLeNet tells at least two apart.", source=source)
     if fc is None or fc.ndim != 2 or not 2 <= fc.shape[0] <= MAX_CLASSES:
         raise WeightsError("The weights of {source} have no linear layer of the shape classes×1024 (fc.weight).", source=source)
     return fc.shape[0]

@@ -47,6 +47,22 @@ class WeightsError(UserError):
     """Weights cannot be found, fetched, read or written."""
 
 
+class GatedWeightsError(WeightsError):
+    """The repository is gated: its terms must be accepted on the Hub."""
+
+
+class MissingWeightsError(WeightsError):
+    """There is no such repository, revision, file or folder, or it is private."""
+
+
+class OfflineWeightsError(WeightsError):
+    """The weights are not on this machine, and they cannot be fetched now."""
+
+
+class DamagedWeightsError(WeightsError):
+    """A file of weights is cut short, or is not the one that its source describes."""
+
+
 class ListedError(UserError):
     """Several expected failures: a heading, and a line for each, up to `LISTED`."""
 
@@ -89,6 +105,7 @@ REASONS = {
     errno.ENOENT: Reason("it does not exist"),
     errno.ENOTDIR: Reason("its folder is a file"),
     errno.EISDIR: Reason("it is a folder"),
+    errno.EEXIST: Reason("a file has that name"),
     errno.EACCES: Reason("access is denied"),
     errno.EPERM: Reason("the system does not allow it"),
     errno.EROFS: Reason("the disk is read-only"),
@@ -111,6 +128,7 @@ def reason(error: OSError) -> Reason:
 
 EXTRAS = {
     "gradio": "app",
+    "onnx": "onnx",
     "pyarrow": "parquet",
     "ray": "ray",
     "efficientnet_lite_pytorch": "distil",

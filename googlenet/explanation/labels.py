@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import heapq
 from collections import defaultdict
+from collections.abc import Sequence
 
 from googlenet.errors import QuestionError
 
@@ -15,8 +16,10 @@ COMPARED = 60
 class Labels:
     """The labels of a set of weights, in the order of the logits."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], groups: Sequence[str] = ()) -> None:
+        """`groups`: other names that can be asked about, for the sentence about an unknown one."""
         self.names = names
+        self.groups = groups
         self.folded: defaultdict[str, list[int]] = defaultdict(list)
         """case-folded label → its indices"""
         for index, name in enumerate(names):
@@ -66,12 +69,17 @@ class Labels:
         )
 
     def near(self, text: str) -> list[str]:
-        """Up to three labels with a similar spelling; `text` is case-folded.
+        """Up to three labels or groups that have a word of the case-folded text; else labels with a similar spelling.
 
-        difflib is slow for long names and many labels. It compares only the first `COMPARED` letters of the fifty labels that
-        share most pairs of letters with the text.
+        Of names with as many of its words, the shortest comes first. difflib is slow for long names and many labels. It compares
+        only the first `COMPARED` letters of the fifty labels that share most pairs of letters with the text.
         """
         text = text[:COMPARED]
+        words = set(text.split())
+        alike = {name: words & set(name.split()) for name in (*self.groups, *self.folded)}
+        found = sorted(filter(alike.get, alike), key=lambda name: (-len(alike[name]), len(name.split())))
+        if found:
+            return found[:3]
         pairs = pairs_of(text)
         likely = heapq.nlargest(50, self.folded, key=lambda label: similarity(pairs, pairs_of(label[:COMPARED])))
         beginnings = {label[:COMPARED]: label for label in likely}

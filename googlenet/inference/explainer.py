@@ -66,10 +66,10 @@ class Explainer:
         self.provenance = loaded.provenance
         self.folder = loaded.folder
         """the folder of the weights on this disk"""
-        self.classes = Labels(loaded.config.labels)
         self.trunk_sha256 = trunk_sha256(loaded.model)
         metrics = loaded.config.metrics
         self.speaker = Speaker(loaded.config.labels, metrics.statement_threshold if metrics else None)
+        self.classes = Labels(loaded.config.labels, [group.name for group in self.speaker.groups])
         self.model = loaded.model.for_inference()
         where = pick_device(device)
         if bfloat16 is None:

@@ -22,6 +22,7 @@ from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
 from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet
+from googlenet.model.settings import own_settings
 from googlenet.pictures.images import ImageSource, open_image
 from googlenet.probes.cover import fill, light
 
@@ -77,6 +78,7 @@ def examine(
     return examine_prepared(explainer, x, explanation, stages, progress)
 
 
+@own_settings()
 def examine_prepared(
     explainer: Explainer, x: Tensor, explanation: Explanation, stages: Sequence[str], progress: Progress = lambda share: None
 ) -> Explanation:

@@ -67,7 +67,7 @@ def balance(model: GoogLeNet, priors: Mapping[str, Tensor], tau: float = 1.0, ep
     """
     for head, layer in model.last_layers().items():
         shift = tau * (priors[head] + epsilon).log()
-        layer.bias -= (shift - shift.mean()).to(layer.bias)
+        layer.bias.sub_((shift - shift.mean()).to(layer.bias))
 
 
 def has_prior(run: Run) -> bool:

@@ -7,8 +7,7 @@ import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,92 +16,34 @@ from PIL import Image
 
 from googlenet.checkpoints.cache import VISITORS, Cache
 from googlenet.checkpoints.checkpoint import read_beginning
-from googlenet.errors import Reason, UserError
-from googlenet.explanation import Channel, Explanation, Question
+from googlenet.errors import Reason
+from googlenet.explanation import Channel
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES
 from googlenet.probes.atlas import Atlas, read_atlas, webp
 from googlenet.probes.visualise import visualise
-from googlenet.ui.experiments import stage_of
-from googlenet.ui.explainers import ExplainerCache
-from googlenet.ui.handlers import Message, packed_grid, picture
-from googlenet.ui.query import PageQuery
-from googlenet.ui.tickets import Tell
+from googlenet.ui.messages import Channels, packed_map
 
 
-@dataclass(frozen=True)
-class Strongest:
-    """The strongest channels of a stage, or of one of its cells, for one answer."""
+def strongest(explainer: Explainer, stage: str, channels: Sequence[Channel], pictures: ChannelPictures) -> Channels:
+    """The strongest channels of a stage as the script draws them, with the pictures that are known."""
+    known = pictures.known(explainer, stage, [each.channel for each in channels])
 
-    explainer: Explainer
-    stage: str
-    cell: tuple[int, int] | None
-    channels: tuple[Channel, ...]
-    scale: float
-    """pixels of the original for one of the picture that was explained"""
-    can_draw: bool
+    def drawn(each: Channel) -> dict[str, Any]:
+        picture = known.get(each.channel)
+        told = {"channel": each.channel, "branch": each.branch, "share": each.share, "peak": each.peak, "picture": picture}
+        return {**told, "grid": packed_map(each.grid)}
 
-    def message(self, pictures: ChannelPictures) -> Message:
-        """{channels: {stage, cell, for, against, missing}} with the pictures that are known. `missing`: how many can be drawn."""
-        known = pictures.known(self.explainer, self.stage, [c.channel for c in self.channels])
-        both: dict[str, list[Message]] = {"for": [], "against": []}
-        for c in self.channels:
-            both["for" if c.share > 0 else "against"].append(
-                {
-                    "channel": c.channel,
-                    "branch": c.branch,
-                    "share": c.share,
-                    "grid": packed_map(c.grid),
-                    "peak": [position * self.scale for position in c.peak],
-                    "picture": known.get(c.channel),
-                }
-            )
-        missing = len(self.channels) - len(known) if self.can_draw else 0
-        return {"channels": {"stage": self.stage, "cell": self.cell, "missing": missing, **both}}
-
-    def draw(self, pictures: ChannelPictures, tell: Tell) -> None:
-        """Draw what is missing: {channels: {stage, cell, progress}} …, then the whole message again."""
-        if not self.can_draw:
-            return
-        about = {"stage": self.stage, "cell": self.cell}
-        wanted = [c.channel for c in self.channels]
-        pictures.draw(self.explainer, self.stage, wanted, lambda share: tell({"channels": {**about, "progress": share}}))
-        tell(self.message(pictures))
-
-
-def strongest(ask: PageQuery, cache: ExplainerCache) -> Strongest:
-    """Raises UserError."""
-    shown, stage = picture(ask), stage_of(ask)
-    explainer = cache.find(ask.weights)
-    cell = None if ask.cell is None else (stage, *ask.cell)
-    question = explainer.question(ask.head, ask.target, ask.contrast, channels=True, cell=cell)
-    explainer.check_stage(question.head, stage)
-    (explanation,) = cache.apply(ask, partial(explain_one, image=shown.image, question=question))
-    assert explanation.channels is not None
-    scale = shown.size[0] / shown.image.width
-    # a lent GPU is for answers, and its process ends after each
-    return Strongest(explainer, stage, ask.cell, explanation.channels[stage], scale, not cache.lent)
-
-
-def firing(ask: PageQuery, cache: ExplainerCache) -> Message:
-    """{firing: {stage, channel, grid, most, peak}}: where one channel of a stage responds in a picture, and how strongly.
-
-    Raises UserError.
-    """
-    shown, stage = picture(ask), stage_of(ask)
-    count = sum(cache.find(ask.weights).model.stage(stage).splits)
-    if ask.channel is None or ask.channel >= count:
-        raise UserError("Stage {stage} has the channels 0 to {last}.", stage=stage, last=count - 1)
-    grid = cache.apply(ask, partial(activation, image=shown.image, stage=stage, channel=ask.channel))
-    return {"firing": {"stage": stage, "channel": ask.channel, "grid": packed_map(grid), "most": float(grid.max())}}
-
-
-def explain_one(explainer: Explainer, image: Image.Image, question: Question) -> list[Explanation]:
-    return explainer.explain_batch([image], [question])
+    return {
+        "stage": stage,
+        "missing": len(channels) - len(known),
+        "for": [drawn(each) for each in channels if each.share > 0],
+        "against": [drawn(each) for each in channels if each.share <= 0],
+    }
 
 
 def activation(explainer: Explainer, image: Image.Image, stage: str, channel: int) -> NDArray[np.float32]:
-    """A channel's activation (H, W)."""
+    """A channel's activation (rows, columns) in a picture."""
     x = explainer.preprocess(image)
     with explainer.passes.engine() as engine, torch.no_grad():
         x = x.to(explainer.device, memory_format=torch.channels_last)
@@ -110,11 +51,6 @@ def activation(explainer: Explainer, image: Image.Image, stage: str, channel: in
             next(found for name, found in engine.model.stages(x) if name == stage)[0, channel].float().cpu().numpy()
         )
     return grid
-
-
-def packed_map(grid: NDArray[np.float32]) -> Message:
-    """One map (H, W) as `packed_grid` packs four branches': in the place of the first."""
-    return packed_grid(np.stack((grid, *[np.zeros_like(grid)] * 3)))
 
 
 class ChannelPictures:

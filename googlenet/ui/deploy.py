@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
+from googlenet.batch.files import SUFFIXES, is_hidden
 from googlenet.checkpoints import load
-from googlenet.checkpoints.card import read_card
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, WEIGHTS_FILE
-from googlenet.checkpoints.hub import PLAIN_HTTP, HubAwayError, fetch_listing, short_reason
-from googlenet.checkpoints.source import PACKAGE, Repository, choose, parse_repository, shipped
-from googlenet.errors import UserError
+from googlenet.checkpoints.hub import HubAwayError, fetch_listing, short_reason
+from googlenet.checkpoints.source import (
+    PACKAGE,
+    TORCHVISION,
+    File,
+    Folder,
+    Repository,
+    Torchvision,
+    choose,
+    parse_source,
+    shipped,
+)
+from googlenet.errors import PictureError, UserError, reason
 
-VARIABLE = "GOOGLENET_WEIGHTS"
+WEIGHTS, TITLE, EXAMPLES = VARIABLES = ("GOOGLENET_WEIGHTS", "GOOGLENET_TITLE", "GOOGLENET_EXAMPLES")
+"""What `googlenet serve` reads where its options are not given."""
 TOP_LEVEL = ("app.py", "requirements.txt", "LICENSE")
+CONTENTS = (
+    "py.typed",
+    "**/*.py",
+    "errors/*.json",
+    "explanation/*.json",
+    "ui/*.jpg",
+    "ui/examples/*.jpg",
+    "ui/examples/README.md",
+    "ui/page/*.html",
+    "ui/page/*.css",
+    "ui/page/*.json",
+    "ui/page/js/*.js",
+)
+"""Files of the package. Nothing else in its folder is uploaded: it may be an editor's, or a secret."""
 BUILD_TIME = 30 * 60.0
 """Seconds that a Space may take to build and start. Most of it is the installation of PyTorch."""
 
@@ -31,9 +55,21 @@ class Plan:
     files: dict[str, Path | bytes]
     """path in the Space → the content, or the file that holds it"""
     variables: dict[str, str]
+    repository: Repository | None
+    """that the Space fetches its weights from"""
 
 
-def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, dry_run: bool, package: Path = PACKAGE) -> str:
+def deploy(
+    repo_id: str,
+    *,
+    weights: str,
+    hardware: str | None,
+    private: bool,
+    dry_run: bool,
+    title: str | None = None,
+    examples: Path | None = None,
+    package: Path = PACKAGE,
+) -> str:
     """Create or update a Space with the program, wait until it runs, and print its address.
 
     Weights on this machine are uploaded. For weights on the Hub, the Space's variable `GOOGLENET_WEIGHTS` names them, and the
@@ -45,6 +81,8 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
         hardware: the Hub's name of a machine, such as `cpu-basic`; None keeps what the Space has.
         private: make the Space private. A private Space stays private where this is False.
         dry_run: print what would be done. This needs neither token nor network.
+        title: of the Space and its page; None for the program's name.
+        examples: folder whose pictures the page offers; None for the program's own.
         package: the folder of the program's modules, in a checkout or installed.
 
     Returns:
@@ -58,7 +96,7 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
         user, _ = repo_id.split("/")
     except (HFValidationError, ValueError):
         raise UserError("{space} is not the name of a Space; write user/space.", space=repo_id) from None
-    plan = make_plan(weights, package)
+    plan = make_plan(weights, title, examples, package)
     address = f"{constants.ENDPOINT}/spaces/{repo_id}"
     if dry_run:
         print(describe(repo_id, plan, hardware, private))
@@ -67,7 +105,8 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
         raise UserError("There is no token on this machine; set HF_TOKEN to one that may write to {user}.", user=user)
     api = HfApi()
     try:
-        require(plan)
+        if plan.repository:
+            require(plan.repository)
         commit = upload(api, repo_id, plan, hardware, private)
         print(f"{repo_id} has the files (commit {commit}); waiting until it runs.")
         wait(api, repo_id, commit)
@@ -85,40 +124,65 @@ def deploy(repo_id: str, *, weights: str, hardware: str | None, private: bool, d
     return address
 
 
-def make_plan(weights: str, package: Path) -> Plan:
-    """The files that the Space needs, and its variables. Raises UserError where a file of the program is missing."""
-    files: dict[str, Path | bytes] = {name: shipped(name, package) for name in TOP_LEVEL}
-    for path in sorted(package.rglob("*")):
+def make_plan(weights: str, title: str | None, examples: Path | None, package: Path) -> Plan:
+    """The files that the Space needs, and its variables. Raises UserError where a file is missing or a folder has no pictures."""
+    files: dict[str, Path | bytes] = {name: path for name in TOP_LEVEL if (path := shipped(name, package)).is_file()}
+    for path in sorted(path for pattern in CONTENTS for path in package.glob(pattern)):
         parts = path.relative_to(package).parts
-        # an installed package holds the Space's own files and the weights inside; TOP_LEVEL and `weights_files` add them below
-        if path.is_file() and parts[0] not in ("space", "weights") and "__pycache__" not in parts and parts[-1][0] != ".":
+        # an installed package holds the Space's own files inside; they are added above
+        if parts[0] != "space" and not any(map(is_hidden, parts)) and not is_link(path, package):
             files["/".join(("googlenet", *parts))] = path
-    lacking = [name for name, path in files.items() if isinstance(path, Path) and not path.is_file()]
-    if lacking:
-        raise UserError("{file} of the program is missing; install it anew, or deploy from a checkout.", file=lacking[0])
-    card = shipped("README.md", package)
-    if os.path.exists(weights):
-        load(weights)  # raises here what the Space would raise later
-        files |= {f"weights/{name}": path for name, path in weights_files(Path(weights)).items()}
-        return Plan(files | {"README.md": readme(card, None)}, {})
-    repository = parse_repository(weights)
-    return Plan(files | {"README.md": readme(card, repository)}, {VARIABLE: str(repository)})
+    for name in (*TOP_LEVEL, "googlenet/cli.py"):
+        if name not in files:
+            raise UserError("{file} of the program is missing; install it anew, or deploy from a checkout.", file=name)
+    variables = {TITLE: title} if title else {}
+    if examples:
+        files |= example_files(examples)
+        variables[EXAMPLES] = "examples"
+    repository: Repository | None = None
+    match parse_source(weights):
+        case Folder(path) | File(path) as local:
+            load(local)  # raises here what the Space would raise later
+            files |= {f"weights/{name}": file for name, file in weights_files(path).items()}
+            if isinstance(local, File) and local.key:
+                variables[WEIGHTS] = f"weights/{path.name}:{local.key}"
+        case Repository() as remote:
+            repository, variables[WEIGHTS] = remote, str(remote)
+        case Torchvision():
+            variables[WEIGHTS] = TORCHVISION
+    return Plan(files | {"README.md": readme(shipped("README.md", package), title, repository)}, variables, repository)
 
 
-def require(plan: Plan) -> None:
+def example_files(folder: Path) -> dict[str, Path]:
+    """The pictures in a folder, by their names in the Space. Raises UserError where there are none."""
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        raise UserError("The folder {folder} cannot be read: {error}.", folder=folder, error=reason(error)) from None
+    pictures = [path for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
+    found = {f"examples/{path.name}": path for path in pictures if not is_hidden(path.name) and not path.is_symlink()}
+    if not found:
+        raise PictureError("The folder {folder} holds no pictures; name one that does.", folder=folder)
+    return found
+
+
+def is_link(path: Path, folder: Path) -> bool:
+    """Whether a file in a folder, or a folder on the way to it, is a link."""
+    return path.resolve() != folder.resolve() / path.relative_to(folder)
+
+
+def require(repository: Repository) -> None:
     """Raises UserError where the Hub lacks the weights that the Space is to fetch."""
-    if VARIABLE in plan.variables:
-        repository = parse_repository(plan.variables[VARIABLE])
-        try:
-            names = [file.rfilename for file in fetch_listing(repository, None).siblings or []]
-        except HubAwayError as away:
-            raise UserError(
-                "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=away.why
-            ) from None
-        if repository.file is None:
-            choose(names, repository.id)
-        elif repository.file not in names:
-            raise UserError("{source} holds no file {file}.", source=repository.id, file=repository.file)
+    try:
+        names = [file.rfilename for file in fetch_listing(repository, None).siblings or []]
+    except HubAwayError as away:
+        raise UserError(
+            "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=away.why
+        ) from None
+    if repository.file is None:
+        choose(names, repository.id)
+    elif repository.file not in names:
+        raise UserError("{source} holds no file {file}.", source=repository.id, file=repository.file)
 
 
 def weights_files(path: Path) -> dict[str, Path]:
@@ -130,14 +194,21 @@ def weights_files(path: Path) -> dict[str, Path]:
     return {file: folder / file for file in (*beside, name) if (folder / file).is_file()}
 
 
-def readme(path: Path, repository: Repository | None) -> bytes:
-    """README.md with its YAML header for Spaces, which also names the weights to fetch while the Space is built."""
-    card = read_card(path)
-    if card is None:
+def readme(path: Path, title: str | None, repository: Repository | None) -> bytes:
+    """README.md with its YAML header for Spaces.
+
+    The header names the Space and the weights to fetch while it is built. It states no licence: the user chooses one.
+    """
+    text = path.read_text("utf-8")
+    if not text.startswith("---\n"):
         raise UserError("{file} does not begin with the header of a Space.", file=path)
-    card.data.pop("preload_from_hub", None)
+    card = RepoCard(text)
+    for field in ("license", "models", "preload_from_hub"):
+        card.data.pop(field, None)
+    if title:
+        card.data["title"] = title
     if repository:
-        card.data["models"] = list(dict.fromkeys([*card.data.get("models", []), repository.id]))
+        card.data["models"] = [repository.id]
         card.data["preload_from_hub"] = [preload(repository)]
     return str(card).encode()
 
@@ -171,8 +242,8 @@ def upload(api: HfApi, repo_id: str, plan: Plan, hardware: str | None, private: 
     api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
     if private:  # an existing Space may be public
         api.update_repo_settings(repo_id, repo_type="space", private=True)
-    if VARIABLE in api.get_space_variables(repo_id) and VARIABLE not in plan.variables:
-        api.delete_space_variable(repo_id, VARIABLE)
+    for name in api.get_space_variables(repo_id).keys() & set(VARIABLES) - plan.variables.keys():
+        api.delete_space_variable(repo_id, name)
     for name, value in plan.variables.items():
         api.add_space_variable(repo_id, name, value)
     if hardware:
@@ -182,8 +253,7 @@ def upload(api: HfApi, repo_id: str, plan: Plan, hardware: str | None, private: 
         CommitOperationAdd(name, content) for name, content in plan.files.items()
     ]
     changes += [CommitOperationDelete(name) for name in sorted(there - set(plan.files))]
-    with PLAIN_HTTP:
-        return str(api.create_commit(repo_id, changes, commit_message="Bring up to date", repo_type="space").oid)
+    return str(api.create_commit(repo_id, changes, commit_message="Bring up to date", repo_type="space").oid)
 
 
 def wait(api: HfApi, repo_id: str, commit: str) -> None:

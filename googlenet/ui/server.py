@@ -5,36 +5,38 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import functools
 import gc
 import importlib.util
-import inspect
 import io
+import ipaddress
 import os
 import signal
 import socket
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
 from googlenet.errors import UserError
-from googlenet.ui.connections import allow_open_files, watch
-from googlenet.ui.logs import bound_logs
 from googlenet.ui.uploads import UploadFolder
 
 if TYPE_CHECKING:
-    from googlenet.ui.layout import Page
-    from googlenet.ui.mailboxes import Mailboxes
+    import gradio as gr
+
+    from googlenet.ui.questions import Desk
 
 FIRST_PORT, PORTS = 7860, 100
 """Where no port is named, the first free one of these."""
 M_ARENA_MAX = -8
 """malloc.h"""
-GOODBYE, QUIET = 3.5, 1.0
-"""Seconds that the last messages have at most for their way to the browsers when the program ends, and for which none must be
-left unread."""
+GOODBYE, QUIET = 3.5, 0.5
+"""Seconds that the last replies have at most for their way to the browsers at the end, and those after the last one."""
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def serve(source: str, device: str, host: str | None, port: int | None, share: bool) -> NoReturn:
@@ -50,15 +52,14 @@ def serve(source: str, device: str, host: str | None, port: int | None, share: b
     Raises:
         UserError: the weights cannot be loaded, or the page cannot be served there.
     """
-    host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    host = (host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1").strip("[]")
     port = find_port(host, port)
     signal.signal(signal.SIGTERM, end)
     with UploadFolder() as uploads:
         set_environment(uploads.path)
         bound_arenas()
-        allow_open_files()
-        page = load_page(source, device)
-        mailboxes = launch(page, uploads, host, port, share)
+        demo, desk = load_page(source, device, uploads.path)
+        launch(demo, uploads.path, host, port, share)
         status = 0
         try:
             while True:
@@ -67,8 +68,13 @@ def serve(source: str, device: str, host: str | None, port: int | None, share: b
             pass
         except KeyboardInterrupt:
             status = 130
-        say_goodbye(page, mailboxes)
-    os._exit(status)  # a pass or a download may still run in a thread
+        say_goodbye(desk)
+    if share:  # Gradio closes its tunnel when the interpreter ends, which waits for a pass or a download
+        ending = threading.Timer(1, os._exit, [status])
+        ending.daemon = True
+        ending.start()
+        sys.exit(status)
+    os._exit(status)
 
 
 def end(*_: object) -> NoReturn:
@@ -98,7 +104,7 @@ def find_port(host: str, port: int | None) -> int:
 def is_free(host: str, port: int) -> bool:
     """Whether this program could listen there. Raises UserError for a host that is not this machine's."""
     try:
-        places = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, kind, protocol, _, address in places:
             with socket.socket(family, kind, protocol) as tried:
                 tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -116,9 +122,11 @@ def set_environment(pictures: Path) -> None:
     """What Gradio and the Hub's library read when they are imported or asked."""
     os.environ["GRADIO_TEMP_DIR"] = str(pictures)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # a start is reported to nobody
-    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"  # no statistics with pandas after each event
-    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    for name in ("GRADIO_DEBUG", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE"):
+        os.environ.pop(name, None)  # those that `serve` has read, and those with which `launch` would do other than it is told
+    here = ",".join(filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost,127.0.0.1,::1")))
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = here
 
 
 def bound_arenas() -> None:
@@ -129,89 +137,82 @@ def bound_arenas() -> None:
             ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
 
 
-def load_page(source: str, device: str) -> Page:
+def load_page(source: str, device: str, uploads: Path) -> tuple[gr.Blocks, Desk]:
     """The page with its weights loaded. Raises UserError."""
     from googlenet.inference.explainer import Explainer
 
-    if not os.environ.get("SPACES_ZERO_GPU"):
-        with ThreadPoolExecutor(1) as beside:  # Gradio's import takes longer than the weights
-            loading = beside.submit(Explainer.from_pretrained, source, device=device)
-            from googlenet.ui.layout import build
-        explainer = loading.result()
-        explainer.answer_in_workers()
-        return build(explainer, device)
-    import spaces  # a Space that gets a GPU for the time of each call; app.py imports this first
-
-    from googlenet.ui.layout import build
-
-    explainer = Explainer.from_pretrained(source, device="cpu", bfloat16=False)  # the GPU's precision, whatever this CPU has
-    page = build(explainer, "cpu", spaces.GPU)
-    explainer.to("cuda", graphs=False)
-    return page
+    with ThreadPoolExecutor(1) as beside:  # Gradio's import takes longer than the weights
+        loading = beside.submit(Explainer.from_pretrained, source, device=device)
+        from googlenet.ui.page import build
+    explainer = loading.result()
+    explainer.answer_in_workers()
+    return build(explainer, uploads, device)
 
 
-def launch(page: Page, uploads: UploadFolder, host: str, port: int, share: bool) -> Mailboxes:
+def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool) -> None:
     """Start the server's threads and say where the page is. Raises UserError where the port is taken."""
     from starlette.middleware import Middleware
 
-    from googlenet.ui.guard import Guard
-    from googlenet.ui.layout import launch_options
-    from googlenet.ui.mailboxes import Mailboxes
+    from googlenet.ui.limits import Limits
+    from googlenet.ui.page import head, theme
 
     gc.freeze()  # a collection would look through all that the libraries made, and stop every answer for 0.3 s
-    mailboxes = Mailboxes(page.demo)
-    for queue in page.queues:
-        queue.is_read = mailboxes.is_read
-    guard = Middleware(Guard, mailboxes=mailboxes, uploads=uploads)
+    limits = Middleware(Limits, uploads=uploads, hosts=None if share else own_names(host))
     try:
-        with contextlib.redirect_stdout(io.StringIO()) if share else contextlib.nullcontext():  # what follows says it shorter
-            _, local, public = page.demo.launch(
-                server_name=host,
+        with without_proxies(), contextlib.redirect_stdout(io.StringIO()):  # what follows says it shorter
+            _, local, public = demo.launch(
+                server_name=f"[{host}]" if ":" in host else host,
                 server_port=port,
                 share=share,
                 quiet=True,
                 prevent_thread_lock=True,
-                mcp_server=serves_mcp(),
-                **launch_options(guard),
+                theme=theme(),
+                head=head(),
+                footer_links=["api"],
+                run_history=False,
+                enable_monitoring=False,
+                max_file_size="20mb",
+                app_kwargs={"middleware": [limits]},
+                state_session_capacity=50,  # what Gradio keeps of a session nothing here reads
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=importlib.util.find_spec("mcp") is not None,
             )
     except OSError:
         raise UserError("Port {port} is taken or not allowed here; choose another with --port.", port=port) from None
-    watch(page.demo.server)
-    bound_logs()
-    uploads.remembered = page.demo.temp_file_sets
     print(f"Inside GoogLeNet is at {local}", flush=True)
     if share:
         print(f"Public link: {public}" if public else f"No public link can be had now; the page stays at {local}", flush=True)
-    return mailboxes
 
 
-def serves_mcp() -> bool:
-    """Whether assistants can call the endpoints. mcp refuses bodies over 4 MB unless told, and Gradio tells it nothing."""
-    if importlib.util.find_spec("mcp") is None:
-        return False
-    from gradio.mcp import GradioMCPServer
-
-    from googlenet.ui.guard import MCP_LIMIT
-
-    manager = GradioMCPServer.StreamableHTTPSessionManager
-    if "max_request_body_size" in inspect.signature(manager).parameters:  # older versions have no limit
-        limited = functools.partial(manager, max_request_body_size=MCP_LIMIT)
-        GradioMCPServer.StreamableHTTPSessionManager = staticmethod(limited)
-    return True
+def own_names(host: str) -> frozenset[str] | None:
+    """The names of a server that listens on this machine alone; None for one that others reach."""
+    if not all(ipaddress.ip_address(address[0]).is_loopback for *_, address in socket.getaddrinfo(host, None)):
+        return None
+    public = urlsplit(os.environ.get("GRADIO_ROOT_PATH", "")).hostname  # of the proxy in front
+    return frozenset({"localhost", host.lower(), *([public] if public else [])})
 
 
-def say_goodbye(page: Page, mailboxes: Mailboxes) -> None:
+@contextlib.contextmanager
+def without_proxies() -> Iterator[None]:
+    """While Gradio asks its own server whether it is up: it would fail for a proxy or a certificate file that is not there."""
+    before = dict(os.environ)
+    for name, value in before.items():
+        if name.lower() in PROXIES or (name in CERTIFICATES and not os.path.exists(value)):
+            del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(before)
+
+
+def say_goodbye(desk: Desk) -> None:
     """Tell who waits for an answer that the program restarts."""
-    from gradio.tunneling import CURRENT_TUNNELS
-
-    for queue in page.queues:
-        queue.stop()
+    desk.close()
     now = begun = busy = time.monotonic()
     while now < min(busy + QUIET, begun + GOODBYE):
         time.sleep(0.05)
         now = time.monotonic()
-        if not mailboxes.are_idle():
+        if desk.open:
             busy = now
-    for tunnel in CURRENT_TUNNELS:
-        tunnel.kill()  # type: ignore[no-untyped-call]
     sys.stdout.flush()

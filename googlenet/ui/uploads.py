@@ -1,4 +1,4 @@
-"""The program's own folder for pictures: readable by its owner alone, swept at the start, while it runs and at the end."""
+"""The pictures that questions are about: the examples, and what visitors upload, in a folder of its own with a quota."""
 
 from __future__ import annotations
 
@@ -10,41 +10,96 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import OrderedDict
+from functools import cache
 from pathlib import Path
 from types import TracebackType
+
+from googlenet.errors import UserError
+from googlenet.pictures.decoding import open_bounded
+from googlenet.pictures.images import open_image
+from googlenet.pictures.pixels import Picture
 
 try:
     import fcntl
 except ImportError:  # Windows has none: there, what a killed program left behind stays
     fcntl = None  # type: ignore[assignment]
 
+EXAMPLES = {name: Path(__file__).parent / "examples" / f"{name}.jpg" for name in ("cheetah", "lion", "cat", "astronaut")}
+"""name → file; the page opens with the first. What each shows with the built-in weights, and its source: examples/README.md."""
+SIDE = 720
+"""Longer side in pixels of the picture that the browser draws on. What a visitor sends is reduced to it."""
+DECODED = 64 * 1024**2
+"""Bytes of the pictures that stay decoded, those that were asked about last: most questions are about the one before's."""
+BYTES_A_SECOND = 7_000_000
+"""Of a file, where its decoding takes long: a progressive JPEG."""
+
 PREFIX = "inside-googlenet-"
 LOCK = "in-use"
 """A file that the program keeps locked while it runs."""
-
 KEPT_SECONDS = 50 * 60
-"""How long a picture is kept, and what is made for the API."""
+"""How long a picture is kept, and what is made for the API. Gradio deletes what it has finished at this age (`delete_cache`)."""
 UNFINISHED_SECONDS = 10 * 60
-"""How long the part of a broken upload is kept after its last byte, and an empty folder."""
-SWEEP_SECONDS = 60
+"""How long the part of a broken upload is kept after its last byte."""
+SWEEP_SECONDS = 10
 MAX_BYTES, MAX_FILES = 2 * 1024**3, 20_000
 """Quota; beyond it the oldest files go."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    path: str
-    size: int
-    changed: float
-    """seconds since 1970"""
-    unfinished: bool
-    """whether it lies beside the folders of finished uploads"""
+class PictureGoneError(UserError):
+    """An upload was deleted: the page sends it again."""
+
+    def __init__(self) -> None:
+        super().__init__("That picture is no longer here; choose it again.")
+
+
+class Pictures:
+    """Opens the pictures of questions. Any number of threads may use it; a stranger's is decoded in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: of the uploads."""
+        self.folder = folder.resolve()
+        self.decoded: OrderedDict[Path, Picture] = OrderedDict()
+        self.guard = threading.Lock()
+
+    def find(self, name: str) -> Path:
+        """An uploaded file. Raises PictureGoneError."""
+        path = Path(name.replace("\0", "")).resolve()  # no file's name holds a NUL
+        if not path.is_relative_to(self.folder) or not path.is_file():
+            raise PictureGoneError
+        return path
+
+    def known(self, path: Path) -> Picture | None:
+        """A picture that is decoded already."""
+        with self.guard:
+            if path in self.decoded:
+                self.decoded.move_to_end(path)
+            return self.decoded.get(path)
+
+    def decode(self, path: Path) -> Picture:
+        """Raises UserError, with the file's name and not its place on this machine."""
+        try:
+            picture = open_bounded(path, SIDE)
+        except UserError as error:
+            raise UserError(error.template, **{**error.values, "name": path.name}) from None
+        with self.guard:
+            self.decoded[path] = picture
+            while sum(3 * each.image.width * each.image.height for each in self.decoded.values()) > DECODED:
+                self.decoded.popitem(last=False)
+        return picture
+
+
+@cache
+def example(name: str) -> Picture:
+    """Raises UserError."""
+    if name not in EXAMPLES:
+        raise UserError("There is no example called {name}; choose {names}.", name=repr(name), names=", ".join(EXAMPLES))
+    image = open_image(EXAMPLES[name])
+    return Picture(image, image.size)
 
 
 class UploadFolder:
-    """A temporary folder for Gradio (`$GRADIO_TEMP_DIR`), as a context manager; the thread that sweeps it runs meanwhile."""
+    """A temporary folder for Gradio (`$GRADIO_TEMP_DIR`), as a context manager; a thread keeps it within its quota meanwhile."""
 
     def __init__(self, parent: Path | None = None) -> None:
         """`parent`: where it is made; by default $GRADIO_TEMP_DIR or the system's temporary folder."""
@@ -55,9 +110,7 @@ class UploadFolder:
         self.lock = lock(self.root)
         self.path = self.root / "pictures"
         self.path.mkdir(mode=0o700)
-        self.remembered: Iterable[set[str]] = ()
-        """where Gradio notes the paths of files; it forgets none that is gone"""
-        self.woken, self.ended = threading.Event(), False
+        self.ended = threading.Event()
         self.thread = threading.Thread(target=self.keep_sweeping, name="sweep", daemon=True)
 
     def __enter__(self) -> UploadFolder:
@@ -65,45 +118,31 @@ class UploadFolder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.ended = True
-        self.woken.set()
+        self.ended.set()
         self.thread.join(2)
         shutil.rmtree(self.root, ignore_errors=True)
         if self.lock is not None:
             os.close(self.lock)
 
-    def wake(self) -> None:
-        """Sweep soon: something has been uploaded."""
-        self.woken.set()
-
     def keep_sweeping(self) -> None:
-        while not self.ended:
-            self.woken.wait(SWEEP_SECONDS)
-            self.woken.clear()
+        while not self.ended.wait(SWEEP_SECONDS):
             self.sweep(time.time())
-            time.sleep(0 if self.ended else 1)  # a scan of 20,000 files takes a tenth of a second
 
     def sweep(self, now: float) -> None:
         """Delete what is too old at a time (seconds since 1970), and the oldest of what is too much.
 
-        What was changed later than that is older than the clock's last change, and counts as changed now.
+        A file dated in the future counts as new: the clock was set back.
         """
-        entries = sorted(scan(self.path), key=lambda entry: entry.changed, reverse=True)
         size = 0
-        for number, entry in enumerate(entries):
-            size += entry.size
-            limit = UNFINISHED_SECONDS if entry.unfinished else KEPT_SECONDS
-            if entry.changed > now + SWEEP_SECONDS:  # else it would stay until the clock reaches that time
-                with contextlib.suppress(OSError):
-                    os.utime(entry.path, (now, now), follow_symlinks=False)
-            if now - entry.changed > limit or size > MAX_BYTES or number >= MAX_FILES:
-                size -= entry.size
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
-                    if not entry.unfinished:  # each finished upload has a folder of its own
-                        os.rmdir(os.path.dirname(entry.path))
-                for names in self.remembered:
-                    names.discard(entry.path)
+        for number, (changed, length, path) in enumerate(sorted(scan(self.path), reverse=True)):
+            size += length
+            limit = UNFINISHED_SECONDS if path.parent == self.path else KEPT_SECONDS  # a finished upload has its own folder
+            with contextlib.suppress(OSError):  # just deleted
+                if changed > now + SWEEP_SECONDS:
+                    os.utime(path, (now, now), follow_symlinks=False)
+                elif now - changed > limit or size > MAX_BYTES or number >= MAX_FILES:
+                    size -= length
+                    path.unlink()
         for folder, _, _ in os.walk(self.path, topdown=False):
             with contextlib.suppress(OSError):  # not empty
                 if folder != str(self.path) and now - os.stat(folder).st_mtime > UNFINISHED_SECONDS:
@@ -114,16 +153,15 @@ def is_disk_full(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def scan(folder: Path) -> list[Entry]:
-    """Everything in a folder but folders."""
-    entries = []
+def scan(folder: Path) -> list[tuple[float, int, Path]]:
+    """Everything in a folder but folders: (seconds since 1970 of its last change, bytes, path)."""
+    found = []
     for place, _, names in os.walk(folder):
-        for name in names:
-            path = os.path.join(place, name)
+        for path in (Path(place, name) for name in names):
             with contextlib.suppress(OSError):  # just deleted
-                found = os.lstat(path)
-                entries.append(Entry(path, found.st_size, found.st_mtime, place == str(folder)))
-    return entries
+                status = path.lstat()
+                found.append((status.st_mtime, status.st_size, path))
+    return found
 
 
 def lock(root: Path) -> int | None:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import ray
 from ray.cluster_utils import Cluster
 
-from googlenet.batch.cluster import Summary, connect, explain_on_cluster
+from googlenet.batch.cluster import MARK, Summary, connected, explain_on_cluster
 from googlenet.batch.files import Source
 from googlenet.batch.folders import explain_files
-from googlenet.batch.table import row
+from googlenet.batch.table import SCHEMA, row
 from googlenet.checkpoints import LoadedModel
 from googlenet.errors import UserError
 from googlenet.explanation import Question
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, STAGES
+from tests.batch.test_datasets import png, write_hub_parquet, write_tar
 from tests.helpers import explainer_of, random_image, random_model
-from tests.test_datasets import png, write_hub_parquet, write_tar
 
 pytestmark = pytest.mark.ray
 QUESTION = Question("main", 1, contrast=2)
@@ -38,10 +40,9 @@ def cluster() -> Iterator[Cluster]:
     started = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
         started.add_node(**node)
-        assert connect(started.address)
-        yield started
+        with connected(started.address):
+            yield started
     finally:
-        ray.shutdown()
         started.shutdown()
 
 
@@ -85,6 +86,14 @@ def close(a: Any, b: Any) -> bool:
     return abs(a - b) <= 1e-5 * max(1, abs(b)) if isinstance(a, float) else bool(a == b)
 
 
+@contextmanager
+def attached(handler: logging.Handler) -> Iterator[None]:
+    """Give a handler what Ray Data logs: its logger hands nothing on."""
+    logging.getLogger("ray.data").addHandler(handler)
+    yield
+    logging.getLogger("ray.data").removeHandler(handler)
+
+
 def test_what_a_table_must_not_be(loaded: LoadedModel, data: Path, tmp_path: Path) -> None:
     """Said before there is a cluster."""
     table, source = tmp_path / "table", str(data / "pictures")
@@ -93,15 +102,25 @@ def test_what_a_table_must_not_be(loaded: LoadedModel, data: Path, tmp_path: Pat
     with pytest.raises(UserError, match="not written by this program"):
         explain_on_cluster([source], str(table), loaded, QUESTION)
     assert (table / "mine.txt").exists()
+    (table / "mine.txt").unlink()
+    mark = json.dumps({"weights": loaded.provenance.sha256, "question": "another"}).encode()
+    pq.write_table(SCHEMA.with_metadata({MARK: mark}).empty_table(), table / "a.parquet")
+    with pytest.raises(UserError, match="of another question"):
+        explain_on_cluster([source], str(table), loaded, QUESTION)
     with pytest.raises(UserError, match="No Ray cluster answers at"):
         explain_on_cluster([source], str(tmp_path / "other"), loaded, QUESTION, "127.0.0.1:1")
 
 
-def test_a_cluster_gives_what_one_process_gives(cluster: Cluster, loaded: LoadedModel, data: Path, tmp_path: Path) -> None:
+def test_a_cluster_gives_what_one_process_gives(
+    cluster: Cluster, loaded: LoadedModel, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Folder, tar and Parquet in one run; broken files are rows that say why. A second run does nothing."""
     sources = [str(data / name) for name in ("pictures", "shard.tar", "train.parquet")]
-    summary = explain_on_cluster(sources, str(tmp_path / "table"), loaded, QUESTION)
+    with caplog.at_level("INFO", "ray.data"), attached(caplog.handler):
+        summary = explain_on_cluster(sources, str(tmp_path / "table"), loaded, QUESTION)
     assert summary == Summary(pictures=19, unreadable=4)
+    assert len(list((tmp_path / "table").iterdir())) == 1  # not one for each task
+    assert "Total Progress: " in caplog.text  # stdout is no terminal here
     found = table_of(tmp_path / "table")
     files = [Source(path, Path(path.name)) for path in sorted((data / "pictures").iterdir())]
     for source, outcome in explain_files(Explainer(loaded, "cpu"), QUESTION, files):
@@ -157,7 +176,7 @@ def test_a_node_killed_in_the_middle_loses_nothing(cluster: Cluster, loaded: Loa
     run.start()
     while run.is_alive() and not any(table.glob("*.parquet")):
         time.sleep(0.05)
-    written = len(list(table.glob("*.parquet")))
+    written = len(table_of(table))
     cluster.remove_node(doomed, allow_graceful=False)
     run.join(600)
     assert summaries == [Summary(pictures=40, unreadable=0)]

@@ -46,7 +46,8 @@ def read(source: str, done: Set[str] = frozenset()) -> dict[str, bytes | str]:
 def test_a_folder(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / ".hidden").mkdir()
-    for name in ("b.PNG", "deep/a.jpeg", ".hidden/c.png", "notes.txt"):
+    (tmp_path / "__MACOSX").mkdir()
+    for name in ("b.PNG", "deep/a.jpeg", ".hidden/c.png", "__MACOSX/d.png", "notes.txt"):
         (tmp_path / name).write_bytes(png(1))
     assert list(read(str(tmp_path))) == [f"{tmp_path}/b.PNG", f"{tmp_path}/deep/a.jpeg"]
 
@@ -59,10 +60,11 @@ def test_an_address_is_read_like_a_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", [".tar", ".tar.gz", ".tgz"])
 def test_a_tar(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"shard-000{ending}"
-    files = {"0001.png": png(1), "0001.json": b"{}", "0002.jpg": b"broken", "0002.cls": b"3"}
+    files = {"./0001.png": png(1), "0001.json": b"{}", "0002.jpg": b"broken", "0002.cls": b"3"}
+    files |= dict.fromkeys((".hidden.png", "a/.git/b.png", "__MACOSX/c.png", "a/._d.png"), b"left out as in a folder")
     write_tar(path, files, "w" if ending == ".tar" else "w:gz")
-    assert read(str(tmp_path)) == {f"{path}/0001.png": png(1), f"{path}/0002.jpg": b"broken"}
-    assert list(read(str(path), {f"{path}/0001.png"})) == [f"{path}/0002.jpg"]
+    assert read(str(tmp_path)) == {f"{path}/./0001.png": png(1), f"{path}/0002.jpg": b"broken"}
+    assert list(read(str(path), {f"{path}/./0001.png"})) == [f"{path}/0002.jpg"]
 
 
 def test_a_tar_that_is_cut_off_gives_what_it_has_and_an_error(tmp_path: Path) -> None:
@@ -77,7 +79,6 @@ def test_a_tar_that_is_cut_off_gives_what_it_has_and_an_error(tmp_path: Path) ->
 def test_a_parquet_file_of_the_hub(tmp_path: Path) -> None:
     path = tmp_path / "train-00000-of-00001.parquet"
     write_hub_parquet(path, [png(1), png(2), None, b"broken", png(5)])
-    assert len(list(pieces_of(str(tmp_path)))) == 3
     found = read(str(tmp_path))
     assert list(found) == [f"{path}#{i}" for i in range(5)]
     assert (found[f"{path}#0"], found[f"{path}#3"], found[f"{path}#4"]) == (png(1), b"broken", png(5))
@@ -89,6 +90,22 @@ def test_a_parquet_file_with_a_column_of_bytes(tmp_path: Path) -> None:
     path = tmp_path / "pictures.parquet"
     pq.write_table(pa.table({"label": [1, 2], "picture": [png(1), png(2)]}), path)
     assert read(str(path)) == {f"{path}#0": png(1), f"{path}#1": png(2)}
+
+
+def test_of_several_columns_of_bytes_the_one_that_holds_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "pictures.parquet"
+    columns = {"sha256": [b"\x01", b"\x02", b"\x03"], "picture": [None, b"broken", png(3)], "thumbnail": [b"", b"", b"BM"[:1]]}
+    pq.write_table(pa.table(columns), path)
+    found = read(str(path))
+    assert "has no bytes" in str(found.pop(f"{path}#0"))
+    assert found == {f"{path}#1": b"broken", f"{path}#2": png(3)}
+
+
+def test_a_name_that_the_table_holds_is_one_in_any_unicode_form(tmp_path: Path) -> None:
+    """macOS lists `é` as two characters."""
+    path = tmp_path / "shard.tar"
+    write_tar(path, {"cafe\u0301.png": png(1)})
+    assert read(str(path), {f"{path}/caf\u00e9.png"}) == {}
 
 
 def test_parquet_files_that_hold_no_pictures(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,6 +20,7 @@ from googlenet.batch import files
 from googlenet.batch.files import Source, check_outputs, find_pictures, is_ours
 from googlenet.batch.folders import SIDE, explain_files
 from googlenet.batch.table import SCHEMA, TableWriter
+from googlenet.batch.text import csv_writer, json_writer
 from googlenet.concurrency.threads import batched, in_order, threads
 from googlenet.errors import UserError
 from googlenet.explanation import Explanation, Question
@@ -44,8 +48,8 @@ def found_in(folder: Path, out: Path | None = None) -> list[str]:
     return [source.path.relative_to(folder).as_posix() for source in find_pictures([folder], out)[0]]
 
 
-def run(explainer: Explainer, sources: list[Source], out: Path | None = None, *, full_size: bool = False) -> list[object]:
-    return [outcome for _, outcome in explain_files(explainer, Question(), sources, out, full_size=full_size)]
+def run(explainer: Explainer, sources: list[Source], out: Path | None = None, **options: Any) -> list[object]:
+    return [outcome for _, outcome in explain_files(explainer, Question(), sources, out, **options)]
 
 
 def test_every_usual_suffix_counts(tmp_path: Path) -> None:
@@ -130,11 +134,131 @@ def test_results_go_where_they_belong(tmp_path: Path, explainer: Explainer) -> N
     run(explainer, sources, out)
     written = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     names = ("a.jpg", "a.png", "deep/c")
-    assert written == {f"{n}{end}" for n in names for end in (*(f"-{stage}.png" for stage in STAGES), "-sheet.png", ".npz")}
+    endings = (*(f"-{stage}.png" for stage in STAGES), "-sheet.png", ".npz")
+    assert written == {"index.html", *(f"{name}{ending}" for name in names for ending in endings)}
     with Image.open(out / "a.jpg-5b.png") as overlay:
         assert overlay.size == (64, 48)
     with np.load(out / "deep/c.npz") as file:
         assert tuple(file["size"]) == (64, 48)
+
+
+@pytest.mark.parametrize(
+    ("only", "endings"),
+    [("sheet", ["-sheet.png"]), ("maps", [".npz"]), ("overlays", [f"-{stage}.png" for stage in STAGES])],
+)
+def test_one_kind_of_results_alone(tmp_path: Path, explainer: Explainer, only: str, endings: list[str]) -> None:
+    pictures, out = tmp_path / "in", tmp_path / "out"
+    make(pictures, "a.jpg")
+    make(out, "a.jpg" if only == "sheet" else "a-sheet.png")  # is in the way of no result of this kind
+    before = set(out.iterdir())
+    sources, _ = find_pictures([pictures], out)
+    check_outputs(sources, out, only)
+    run(explainer, sources, out, only=only)
+    assert {path.name for path in set(out.iterdir()) - before} == {f"a{ending}" for ending in endings}
+
+
+def test_a_page_lists_a_folders_results(tmp_path: Path, explainer: Explainer) -> None:
+    pictures, out = tmp_path / "in", tmp_path / "out"
+    make(pictures, "deep/a & b #1.jpg", "z<i>\u202e.jpg")
+    (pictures / "z<i>\u202e.jpg").write_bytes(b"no picture")
+    for _ in range(2):  # the program's own page may be written again
+        sources, _ = find_pictures([pictures], out)
+        check_outputs(sources, out)
+        good, _ = run(explainer, sources, out)
+    page = (out / "index.html").read_text("utf-8")
+    address = "deep/a%20%26%20b%20%231-sheet.png"
+    assert (out / unquote(address)).exists()
+    assert f'<a href="{address}">{pictures}/deep/a &amp; b #1.jpg<img src="{address}"' in page
+    assert isinstance(good, Explanation)
+    assert good.heads["aux1"] is not None
+    assert f"<td>{good.heads['aux1'][0].label}<br>" in page
+    assert "z&lt;i&gt;\\u202e.jpg<td colspan" in page
+    assert "is not a picture that can be read" in page
+    (out / "index.html").write_text("mine", "utf-8")
+    with pytest.raises(UserError, match=r"index\.html exists and was not written by this program"):
+        check_outputs(sources, out)
+    check_outputs(sources[:1], out)  # one picture has no such page
+
+
+def test_a_name_that_is_too_long_is_found_before_the_first_picture(tmp_path: Path) -> None:
+    make(tmp_path / "in", "a.jpg", "b" * 246 + ".jpg")
+    with pytest.raises(UserError, match=r"b-sheet\.png cannot be written: the name is too long\."):
+        check_outputs(find_pictures([tmp_path / "in"])[0], tmp_path / "out")
+
+
+def test_no_link_leads_out_of_the_output_folder(tmp_path: Path) -> None:
+    make(tmp_path / "in", "a.jpg", "deep/b.jpg")
+    sources, _ = find_pictures([tmp_path / "in"])
+    out, away = tmp_path / "out", tmp_path / "away"
+    for link, target in (("a-5b.png", away / "new.png"), ("index.html", away / "index.html"), ("deep", away)):
+        out.mkdir()
+        (out / link).symlink_to(target)  # the first two lead nowhere yet
+        away.mkdir(exist_ok=True)
+        with pytest.raises(UserError, match="leads out of the output folder by a link"):
+            check_outputs(sources, out)
+        (out / link).unlink()
+        out.rmdir()
+    out.symlink_to(away)  # the user named this one
+    check_outputs(sources, out)
+    assert list(away.iterdir()) == []
+
+
+def test_two_forms_of_one_name_keep_their_suffix(tmp_path: Path) -> None:
+    """On macOS `é` as one character and as two are one file."""
+    make(tmp_path, "caf\u00e9.jpg", "cafe\u0301.png")
+    assert {source.name.suffix for source in find_pictures([tmp_path])[0]} == {".jpg", ".png"}
+
+
+def test_a_web_address_is_named_as_it_was_typed() -> None:
+    found, (wrong,) = find_pictures(["https://example.org/a.jpg?x=1"])
+    assert found == []
+    assert str(wrong) == "https://example.org/a.jpg?x=1 is not a file; save the picture there and give its path."
+
+
+def test_a_class_rather_than_itself_is_named_and_skipped(tmp_path: Path, explainer: Explainer) -> None:
+    make(tmp_path, "a.jpg", "b.jpg")
+    Image.new("RGB", (64, 64)).save(tmp_path / "b.jpg")
+    sources, _ = find_pictures([tmp_path])
+    top = explainer.explain(sources[0].path).question.target
+    same = explainer.explain(sources[1].path).question.target == top
+    outcomes = [outcome for _, outcome in explain_files(explainer, Question(contrast=top), sources)]
+    assert str(outcomes[0]) == (
+        f"{sources[0].path}: the main head's top class is thing {top}, the contrast itself; name a target, or another contrast."
+    )
+    assert isinstance(outcomes[1], UserError) == same
+
+
+def test_a_csv_table(tmp_path: Path, explainer: Explainer) -> None:
+    make(tmp_path, "a,\x1b[2J.jpg", "b.jpg")
+    (tmp_path / "b.jpg").write_bytes(b"no picture")
+    sources, _ = find_pictures([tmp_path])
+    sink = io.StringIO()
+    write = csv_writer(sink)
+    outcomes = [outcome for _, outcome in explain_files(explainer, explainer.question("aux2", "thing 3", "thing 4"), sources)]
+    for source, outcome in zip(sources, outcomes, strict=True):
+        write(str(source.path), outcome)
+    good, bad = csv.DictReader(io.StringIO(sink.getvalue()))
+    explanation = outcomes[0]
+    assert isinstance(explanation, Explanation)
+    assert explanation.heads["main"]
+    assert explanation.belief["aux2"]
+    assert good["image"] == str(tmp_path / "a,\\u001b[2J.jpg")
+    assert (good["head"], good["target"], good["contrast"]) == ("aux2", "thing 3", "thing 4")
+    assert float(good["probability"]) == explanation.belief["aux2"]
+    assert (good["main"], float(good["main_probability"])) == tuple(vars(explanation.heads["main"][0]).values())[1:]
+    assert good["error"] == bad["main"] == ""
+    assert "b.jpg is not a picture that can be read" in bad["error"]
+
+
+def test_what_cannot_be_seen_is_escaped_and_json_keeps_its_meaning(explainer: Explainer) -> None:
+    """A terminal obeys U+009B as it does ESC [; U+202E and U+2066 turn the direction of what follows."""
+    name = "".join(map(chr, [0x7F, *range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)])) + "é사.jpg"
+    sink = io.StringIO()
+    json_writer(sink)(name, explainer.explain(random_image(64, 48)))
+    line = sink.getvalue()
+    assert line.removesuffix("\n").isprintable()
+    assert "é사.jpg" in line
+    assert json.loads(line)["image"] == name
 
 
 def test_a_users_picture_is_never_overwritten(tmp_path: Path, explainer: Explainer) -> None:
@@ -243,6 +367,8 @@ def test_a_table_holds_the_json_the_grids_and_the_errors(tmp_path: Path, explain
     explanation = outcomes[0][1]
     assert isinstance(explanation, Explanation)
     expected = json.loads(json.dumps(explanation.to_json(str(sources[0].path))))
+    for asked in ("target", "contrast"):
+        assert good["question"][asked].pop("classes") is None  # a group has it
     assert {name: good[name] for name in expected} == expected
     assert set(SCHEMA.names) == {*expected, "channels", "trust", "grids", "error"}
     assert good["grids"]["5b"] is None  # behind aux2

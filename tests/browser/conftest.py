@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from tests.helpers import ROOT, free_port
 from tests.hub.conftest import write_model
@@ -146,10 +147,19 @@ def still(page: Page) -> None:
     page.wait_for_function("() => document.getAnimations().every(each => each.playState !== 'running')")
 
 
+ASKED = "**/component_server/"
+"""Where the page's script asks Python."""
+
+
+def asks(request: Request) -> str:
+    """The function of Python that a request of the page's script asks; "" for any other request."""
+    return str(json.loads(request.post_data or "{}")["fn_name"]) if "/component_server/" in request.url else ""
+
+
 def model_requests(page: Page) -> list[str]:
-    """A list that grows with each event that the page sends to Python from now on."""
+    """A list that grows with each question that the page asks Python from now on."""
     sent: list[str] = []
-    page.on("request", lambda r: sent.append(r.url) if "/queue/join" in r.url or "/run/" in r.url else None)
+    page.on("request", lambda request: sent.append(name) if (name := asks(request)) not in ("", "progress", "leave") else None)
     return sent
 
 

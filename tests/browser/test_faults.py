@@ -18,6 +18,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import (
+    ASKED,
     STAGE,
     Visit,
     chosen,
@@ -80,8 +81,9 @@ def test_three_seconds_without_a_connection_lose_nothing(visit: Visit, url: str)
     with page.expect_event("requestfailed"):
         page.locator('.card[data-head="aux2"] .row >> nth=3').click()
     page.wait_for_timeout(3000)
-    with page.expect_navigation():  # Gradio loads the page anew
-        proxy.mend()
+    expect(page.locator(".notice")).to_contain_text("You are offline")
+    proxy.mend()
+    settled(page)
     is_own_question(page)
     proxy.close()
 
@@ -103,7 +105,7 @@ def test_a_restart_loses_neither_the_question_nor_its_picture_nor_its_weights(
         row = page.locator('.card[data-head="aux2"] .row >> nth=2')
         asked = row.locator("span").inner_text()
         running.send_signal(signal.SIGSTOP)
-        with page.expect_request("**/run/predict*"):
+        with page.expect_request(ASKED):
             row.click()
         running.terminate()
         running.send_signal(signal.SIGCONT)  # it finds the signal and the question at once
@@ -225,7 +227,7 @@ def test_a_link_that_asks_for_a_class_rather_than_itself_asks_for_the_class(visi
 def test_a_silent_server_is_told_and_can_be_left(visit: Visit) -> None:
     page = visit(own=True)
     before = page.locator(".say").inner_text()
-    page.route("**/run/predict*", lambda route: None)  # never answered
+    page.route(ASKED, lambda route: None)  # never answered
     page.clock.install()
     page.locator("[data-example=lion]").click()
     page.clock.fast_forward(8100)
@@ -234,21 +236,21 @@ def test_a_silent_server_is_told_and_can_be_left(visit: Visit) -> None:
     settled(page)
     page.clock.resume()
     assert page.locator(".say").inner_text() == before
-    page.unroute("**/run/predict*")
+    page.unroute(ASKED)
     page.locator("[data-example=lion]").click()
     looking_at(page, "lion")
 
 
 def test_a_lost_connection_is_told_at_once(visit: Visit) -> None:
     page = visit(own=True)
-    page.route("**/run/predict*", lambda route: None)
+    page.route(ASKED, lambda route: None)
     page.clock.install()
     page.clock.pause_at(time.time() + 1)  # after eight seconds without an answer it would be told in any case
     page.locator("[data-example=lion]").evaluate("example => example.click()")
     page.context.set_offline(True)
     expect(page.locator(".notice")).to_contain_text("You are offline")
     page.clock.resume()
-    page.unroute("**/run/predict*")
+    page.unroute(ASKED)
     page.context.set_offline(False)
     looking_at(page, "lion")
 
@@ -284,7 +286,7 @@ def test_the_first_answer_being_an_error_is_told_once(visit: Visit, url: str) ->
 
     def broken(route: object) -> None:
         answer = route.fetch()  # type: ignore[attr-defined]
-        body = answer.text().replace('"answer":{', '"error":{"en":"Broken.","ko":"고장."},"was":{')
+        body = answer.text().replace('"answer":{', '"refusal":{"en":"Broken.","ko":"고장."},"was":{')
         route.fulfill(response=answer, body=body)  # type: ignore[attr-defined]
 
     page = visit("?example=cheetah")

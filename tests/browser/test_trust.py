@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Route, expect
 
-from tests.browser.conftest import STAGE, Visit, pixels
+from tests.browser.conftest import ASKED, STAGE, Visit, pixels
 
 
 def test_a_map_is_tested_by_keyboard_in_korean_and_what_is_known_is_said_in_english_too(visit: Visit) -> None:
@@ -22,12 +22,12 @@ def test_a_map_is_tested_by_keyboard_in_korean_and_what_is_known_is_said_in_engl
     page.keyboard.press("Tab")
     expect(page.locator("#tab-trust button")).to_be_focused()
     held: list[Route] = []
-    page.route("**/queue/join*", lambda route: held.append(route))  # until the progress has been seen
+    page.route(ASKED, lambda route: held.append(route))  # until the progress has been seen
     page.keyboard.press("Enter")
     expect(page.locator("#tab-trust progress")).to_be_visible()
     for route in held:
         route.continue_()
-    page.unroute("**/queue/join*")
+    page.unroute(ASKED)
     said = page.locator(".trust-say")
     expect(said).to_contain_text("가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이")
     expect(said).to_be_focused()

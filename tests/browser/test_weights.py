@@ -48,10 +48,10 @@ def test_what_cannot_be_had_is_said_and_changes_nothing(visit: Visit) -> None:
     page = visit()
     before = page.locator(".chip").inner_text()
     load(page, "user/nothing")
-    expect(page.locator(".weights-say")).to_contain_text("There is no repository user/nothing on the Hub")
-    expect(page.locator(".weights progress")).to_be_hidden()
+    expect(page.locator(".panel .load")).to_contain_text("There is no repository user/nothing on the Hub")
+    expect(page.locator(".panel progress")).to_be_hidden()
     load(page, "/etc/passwd")
-    expect(page.locator(".weights-say")).to_contain_text("/etc/passwd")
+    expect(page.locator(".panel .load")).to_contain_text("/etc/passwd")
     assert page.locator(".chip").inner_text() == before
 
 
@@ -140,7 +140,7 @@ def test_weights_alone_make_a_link(visit: Visit) -> None:
 def test_a_link_to_weights_that_cannot_be_had_is_answered_by_the_pages_own_and_told(visit: Visit) -> None:
     page = visit("?example=lion&class=tiger&weights=user%2Fnothing")
     expect(page.locator("#target")).to_have_value("tiger")
-    expect(page.locator(".weights-say")).to_contain_text("There is no repository user/nothing on the Hub")
+    expect(page.locator(".panel .load")).to_contain_text("There is no repository user/nothing on the Hub")
 
 
 def test_where_no_class_looks_likely_berkeleys_network_is_one_click_away(visit: Visit, hub: HubServer) -> None:
@@ -150,7 +150,7 @@ def test_where_no_class_looks_likely_berkeleys_network_is_one_click_away(visit: 
     expect(page.locator(".say")).to_contain_text("None of the 1000 classes looks likely here")
     before = page.locator(".say").inner_text()
     page.locator(".suggest").click()
-    expect(page.locator(".weights-say")).to_have_text(
+    expect(page.locator(".panel .load")).to_have_text(
         "bvlc_googlenet.pth lacks the main head's classifier (loss3/classifier); give a file that holds the whole network."
     )
     settled(page)

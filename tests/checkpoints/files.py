@@ -280,18 +280,35 @@ def change(model: onnx.ModelProto, op: str, position: int, **attributes: object)
     return model
 
 
-def torchvision_state() -> dict[str, Tensor]:
+@functools.cache
+def _torchvision_state() -> dict[str, Tensor]:
     return dict(GoogLeNet(TORCHVISION, CLASSES).state_dict())
+
+
+def torchvision_state() -> dict[str, Tensor]:
+    return dict(_torchvision_state())
 
 
 def berkeley_pth(main: bool = True) -> bytes:
     """As the Hub's copy of Berkeley's network, whose converter left the main classifier out of its class: with or without it."""
-    state = {
-        layer.replace("/", "_") + (f"_1.{kind}" if weight.ndim == 2 else f".{kind}"): torch.from_numpy(array)
-        for layer, (weight, bias) in berkeley_tensors().items()
-        if main or not layer.startswith("loss3")
-        for kind, array in (("weight", weight), ("bias", bias))
-    }
+    state = {key: tensor for key, tensor in caffe_state().items() if main or not key.startswith("loss3")}
     file = io.BytesIO()
     torch.save(state, file)
     return file.getvalue()
+
+
+def caffe_state(suffix: str = "_1") -> dict[str, Tensor]:
+    """Berkeley's network as a state dict in Caffe's names."""
+    state = {}
+    for layer, (weight, bias) in berkeley_tensors().items():
+        key = layer.replace("/", "_") + (suffix if weight.ndim == 2 else "")
+        state[f"{key}.weight"], state[f"{key}.bias"] = torch.from_numpy(weight), torch.from_numpy(bias)
+    return state
+
+
+def same(one: Path, other: Path) -> None:
+    """Two files give the same network and the same preprocessing."""
+    first, second = load(str(one)), load(str(other))
+    assert first.config == second.config
+    tensors = second.model.state_dict()
+    assert all(torch.equal(tensor, tensors[key]) for key, tensor in first.model.state_dict().items())

@@ -12,13 +12,11 @@ import pytest
 import safetensors.torch
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor
 
 from googlenet.checkpoints import import_weights, load
 from googlenet.checkpoints.readers import pytorch
 from googlenet.errors import UserError
 from googlenet.model.architecture import BERKELEY, PAPER, TORCHVISION
-from googlenet.model.network import GoogLeNet
 from tests.checkpoints.files import (
     CLASSES,
     IMAGENET,
@@ -26,6 +24,7 @@ from tests.checkpoints.files import (
     berkeley_onnx,
     berkeley_tensors,
     bgr,
+    caffe_state,
     caffemodel,
     close,
     export,
@@ -34,6 +33,7 @@ from tests.checkpoints.files import (
     prototxt,
     refusal,
     run_onnx,
+    same,
     torchvision_model,
     torchvision_state,
 )
@@ -70,76 +70,6 @@ def test_torchvision_state_dict(tmp_path: Path, legacy: bool) -> None:
     close(logits(loaded, rgb).main, reference)
 
 
-def fresh_statistics(state: dict[str, Tensor], *heads: str) -> dict[str, Tensor]:
-    """The state with these heads' BatchNorm as it is made."""
-    new = {"running_mean": 0.0, "running_var": 1.0}
-    return state | {
-        f"{head}.conv.bn.{kind}": torch.full_like(state[f"{head}.conv.bn.{kind}"], value)
-        for head in heads
-        for kind, value in new.items()
-    }
-
-
-def test_torchvisions_auxiliary_heads_are_kept_where_they_were_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = torchvision_model(transform_input=True, aux_logits=True)
-    state = model.state_dict()
-    path = tmp_path / "net.pth"
-    torch.save(state, path)
-    rgb = picture(96)
-    model.training = True  # torchvision computes the auxiliary heads then; its modules stay in eval mode
-    with torch.no_grad():
-        main, aux2, aux1 = model(IMAGENET(rgb))
-    for ours, theirs in zip(logits(load(str(path)), rgb), (aux1, aux2, main), strict=True):
-        close(ours, theirs)
-
-    for untrained in (("aux1", "aux2"), ("aux1",), ("aux2",)):  # BatchNorm never saw data
-        torch.save(fresh_statistics(state, *untrained), path)
-        heads = logits(load(str(path)), rgb)
-        assert (heads.aux1, heads.aux2) == (None, None)
-        close(heads.main, main)
-
-    torch.save(state, path)  # torchvision's published file: statistics of heads that learnt nothing
-    monkeypatch.setattr(pytorch, "PUBLISHED", hashlib.sha256(path.read_bytes()).hexdigest()[:8])
-    assert not load(str(path)).config.architecture.aux_heads
-
-
-# How state dicts are wrapped and named
-
-
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.", "net.backbone."])
-@pytest.mark.parametrize("layout", ["torchvision", "caffe"])
-def test_a_prefix_of_all_names(tmp_path: Path, prefix: str, layout: str) -> None:
-    state = torchvision_state() if layout == "torchvision" else caffe_state()
-    torch.save(state, tmp_path / "plain.pth")
-    torch.save({prefix + key: tensor for key, tensor in state.items()}, tmp_path / "prefixed.pth")
-    same(tmp_path / "plain.pth", tmp_path / "prefixed.pth")
-
-
-@pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict", "ema"])
-def test_a_training_programs_checkpoint(tmp_path: Path, key: str) -> None:
-    state = torchvision_state()
-    torch.save(state, tmp_path / "plain.pth")
-    optimizer = {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": [{"lr": 0.1}]}
-    wrapped = {"epoch": 3, "optimizer": optimizer, key: {"module." + name: tensor for name, tensor in state.items()}}
-    torch.save(wrapped, tmp_path / "checkpoint.ckpt")
-    same(tmp_path / "plain.pth", tmp_path / "checkpoint.ckpt")
-
-
-def test_averaged_weights(tmp_path: Path) -> None:
-    model = GoogLeNet(TORCHVISION, CLASSES)
-    torch.save(model.state_dict(), tmp_path / "plain.pth")
-    torch.save(torch.optim.swa_utils.AveragedModel(model).state_dict(), tmp_path / "averaged.pth")
-    same(tmp_path / "plain.pth", tmp_path / "averaged.pth")
-
-
-def test_safetensors_under_any_name(tmp_path: Path) -> None:
-    state = torchvision_state()
-    torch.save(state, tmp_path / "plain.pth")
-    for name in ("net.safetensors", "net.SafeTensors", "net.pth", "net.bin", "net"):
-        safetensors.torch.save_file(state, tmp_path / name)
-        same(tmp_path / "plain.pth", tmp_path / name)
-
-
 @pytest.mark.parametrize("architecture", [PAPER, BERKELEY], ids=["paper", "berkeley"])
 def test_our_own_file_alone(architecture: object, tmp_path: Path) -> None:
     """Copied away from its config.json: the network is told by its tensors, the classes have no names."""
@@ -153,14 +83,6 @@ def test_our_own_file_alone(architecture: object, tmp_path: Path) -> None:
     with torch.no_grad():
         for ours, theirs in zip(model.heads(x), loaded.model.heads(x), strict=True):
             torch.testing.assert_close(ours, theirs)
-
-
-def same(one: Path, other: Path) -> None:
-    """Two files give the same network and the same preprocessing."""
-    first, second = load(str(one)), load(str(other))
-    assert first.config == second.config
-    tensors = second.model.state_dict()
-    assert all(torch.equal(tensor, tensors[key]) for key, tensor in first.model.state_dict().items())
 
 
 # Which normalisation
@@ -225,15 +147,6 @@ def test_caffe_against_opencv(tmp_path: Path, old: bool) -> None:
     references = net.forward(["loss1/classifier", "loss2/classifier", "loss3/classifier"])
     for ours, theirs in zip(logits(loaded, rgb), references, strict=True):
         close(ours, theirs)
-
-
-def caffe_state(suffix: str = "_1") -> dict[str, Tensor]:
-    """Berkeley's network as a state dict in Caffe's names."""
-    state = {}
-    for layer, (weight, bias) in berkeley_tensors().items():
-        key = layer.replace("/", "_") + (suffix if weight.ndim == 2 else "")
-        state[f"{key}.weight"], state[f"{key}.bias"] = torch.from_numpy(weight), torch.from_numpy(bias)
-    return state
 
 
 @pytest.mark.parametrize("suffix", ["", "_1"])

@@ -63,6 +63,11 @@ def test_similar_labels() -> None:
     assert labels.near("qqqq") == []
 
 
+def test_names_that_share_a_word_come_before_those_that_share_letters() -> None:
+    labels = Labels(("tabby", "house finch", "tiger cat", "horse cart"), groups=("cat", "bird"))
+    assert labels.near("house cat") == ["cat", "house finch", "tiger cat"]
+
+
 def test_the_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """50,000 labels of 300 letters, all alike: difflib would take minutes."""
     compared: list[str] = []

@@ -1,7 +1,7 @@
 """The real client in a process of its own, since huggingface_hub reads its variables once: a JSON line in, a JSON line out.
 
 In: {"source": …, "token": null, false or text, "visitor": whether a visitor of the page names it, "limit": its seconds}.
-Out: what was loaded, or {"error": sentence}, or {"crash": traceback}.
+Out: what was loaded, or {"error": sentence, "kind": class}, or {"crash": traceback}.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 
 from huggingface_hub import file_download
 
-from googlenet.checkpoints import load, parse_repository
-from googlenet.checkpoints.hub import pull_for_visitor
+from googlenet.checkpoints import load, load_for_visitor, parse_for_visitor
 from googlenet.errors import UserError
-from googlenet.ui.explainers import LOAD_SECONDS, ended_after
+from googlenet.ui.weights import LOAD_SECONDS, ended_after
 
 
 def main() -> None:
@@ -34,11 +33,11 @@ def outcome(source: str, token: str | bool | None, visitor: bool, limit: float =
     try:
         if visitor:
             with ended_after(limit, source):
-                loaded = pull_for_visitor(parse_repository(source), lambda share, _: shares.append(share))
+                loaded = load_for_visitor(parse_for_visitor(source), lambda share, _: shares.append(share))
         else:
             loaded = load(source, token=token, progress=lambda share, _: shares.append(share))
     except UserError as error:
-        return {"error": str(error)}
+        return {"error": str(error), "kind": type(error).__name__}
     except BaseException:
         return {"crash": traceback.format_exc()}
     return {

@@ -60,6 +60,7 @@ def variables(home: Path, endpoint: str, **more: str) -> dict[str, str]:
         "HF_HOME": str(home),
         "HF_ENDPOINT": endpoint,
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",  # as the command line sets it
         "HF_HUB_ETAG_TIMEOUT": "1",
         "HF_HUB_DOWNLOAD_TIMEOUT": "1",
         "OMP_NUM_THREADS": "1",

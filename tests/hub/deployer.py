@@ -17,9 +17,9 @@ from googlenet.errors import UserError
 from googlenet.ui.deploy import deploy
 
 
-def run(package: str, **options: Any) -> dict[str, Any]:
+def run(package: str, examples: str | None = None, **options: Any) -> dict[str, Any]:
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        address = deploy(package=Path(package), **options)
+        address = deploy(package=Path(package), examples=Path(examples) if examples else None, **options)
     return {"address": address, "said": said.getvalue()}
 
 

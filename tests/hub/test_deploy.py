@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from huggingface_hub import constants
 
@@ -21,14 +22,23 @@ from googlenet.checkpoints.config import ModelConfig
 from googlenet.checkpoints.folder import write_folder
 from googlenet.checkpoints.source import shipped
 from googlenet.errors import UserError
-from googlenet.model.architecture import Architecture
+from googlenet.model.architecture import TORCHVISION, Architecture
 from googlenet.pictures.images import Preprocess
 from googlenet.ui.deploy import deploy
 from tests.helpers import ROOT, random_model
 from tests.hub.uploads import TOKEN, Repo, UploadServer
 
-HEADER = "---\ntitle: Inside GoogLeNet\nsdk: gradio\nsdk_version: 6.31.0\napp_file: app.py\n---\n"
+HEADER = (
+    "---\ntitle: Inside GoogLeNet\nsdk: gradio\nsdk_version: 6.31.0\napp_file: app.py\nlicense: apache-2.0\n"
+    "models: [someone/unused]\n---\n"
+)
 
+
+STRAY = (
+    *("__pycache__/x.pyc", ".hidden", ".git/config", ".vscode/settings.json", "ui/.ipynb_checkpoints/deploy-checkpoint.py"),
+    *("prod.env", "id_rsa", "ui/cli.py~", "ui/.cli.py.swp", "ui/key.pem", "errors/korean.json.orig", "token.json"),
+)
+"""What lies in the package's folder and is no part of it."""
 
 Run = Callable[..., dict[str, Any]]
 
@@ -45,7 +55,7 @@ def process(server: UploadServer, tmp_path_factory: pytest.TempPathFactory) -> I
     """The program with a token, its stdin and stdout lines of JSON."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     settings = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path_factory.mktemp("home")), "HF_TOKEN": TOKEN}
-    settings |= {"HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    settings |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.hub.deployer"],
         stdin=subprocess.PIPE,
@@ -81,19 +91,21 @@ def run(ask: Run, checkout: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with what lies around in one: the program itself by links, small weights, caches, hidden files."""
+    """A checkout with what lies around in one: the program, small weights, caches, files of editors, secrets, links."""
     root = tmp_path_factory.mktemp("checkout")
     for name in ("app.py", "requirements.txt", "LICENSE"):
-        (root / name).symlink_to(ROOT / name)
-    for source in (ROOT / "googlenet").rglob("*"):
-        if source.is_file() and "__pycache__" not in source.parts:
-            target = root / source.relative_to(ROOT)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.symlink_to(source)
-    (root / "googlenet/__pycache__").mkdir()
-    (root / "googlenet/__pycache__/x.pyc").write_bytes(b"x")
-    (root / "googlenet/.hidden").write_bytes(b"x")
+        shutil.copy(ROOT / name, root / name)
+    package = root / "googlenet"
+    shutil.copytree(ROOT / "googlenet", package, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "notes.txt").write_bytes(b"private")
+    for name in STRAY:
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_bytes(b"private")
+    (root / "away").mkdir()
+    (root / "away/secret.py").write_bytes(b"private")
+    (package / "ui/secret.py").symlink_to(root / "notes.txt")
+    (package / "ui/page/js/secret.js").symlink_to(root / "nowhere")
+    (package / "away").symlink_to(root / "away")
     (root / "README.md").write_text(HEADER + "# Inside GoogLeNet\n\n---\nmore\n")
     model = random_model(Architecture(aux_heads=False), classes=3)
     config = ModelConfig(model.architecture, ("a", "b", "c"), Preprocess(96, 96, (0.5,) * 3, (0.5,) * 3), None, None)
@@ -128,7 +140,8 @@ def test_a_space_gets_exactly_its_files(server: UploadServer, run: Run, checkout
     assert set(received) == {*expected, "README.md", ".gitattributes"}  # old.txt, which was there, is gone
     for name, data in expected.items():
         assert received[name] == data, name
-    assert header(received["README.md"]) == header(HEADER.encode())
+    named = {name: value for name, value in header(HEADER.encode()).items() if name not in ("license", "models")}
+    assert header(received["README.md"]) == named
     assert received["README.md"].endswith(b"---\n# Inside GoogLeNet\n\n---\nmore\n")
     assert (space.sdk, space.hardware, space.variables, space.private) == ("gradio", "zero-a10g", {}, False)
     assert not [path for _, path in server.log if "xet" in path]
@@ -145,7 +158,8 @@ def test_weights_on_the_hub_are_named_and_preloaded(server: UploadServer, run: R
     space = server.repos["spaces/someone/hub"]
     assert (space.variables, space.private) == ({"GOOGLENET_WEIGHTS": source}, True)
     assert not [name for name in space.files if name.startswith("weights/")]
-    assert header(space.files["README.md"])["preload_from_hub"] == [f"user/repo a.onnx {'c' * 40}"]
+    named = header(space.files["README.md"])
+    assert (named["preload_from_hub"], named["models"]) == ([f"user/repo a.onnx {'c' * 40}"], ["user/repo"])
     # back to the built-in weights: the variable goes, the files come
     run("someone/hub")
     assert (space.variables, space.private) == ({}, True)
@@ -153,12 +167,34 @@ def test_weights_on_the_hub_are_named_and_preloaded(server: UploadServer, run: R
     assert "preload_from_hub" not in header(space.files["README.md"])
 
 
+def test_a_space_has_its_own_title_and_examples(server: UploadServer, run: Run, tmp_path: Path) -> None:
+    """No licence is claimed for it, and pictures alone are sent. Without the options, both go again."""
+    for name in ("our cat.jpg", "b.PNG", ".hidden.jpg", "notes.txt", "deep/c.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "notes.txt")
+    run("someone/own", title="Our pets: 고양이", examples=str(tmp_path))
+    space = server.repos["spaces/someone/own"]
+    assert space.variables == {"GOOGLENET_TITLE": "Our pets: 고양이", "GOOGLENET_EXAMPLES": "examples"}
+    sent = {name: data for name, data in space.files.items() if name.startswith("examples/")}
+    assert sent == {"examples/our cat.jpg": b"our cat.jpg", "examples/b.PNG": b"b.PNG"}
+    assert header(space.files["README.md"])["title"] == "Our pets: 고양이"
+    run("someone/own")
+    assert space.variables == {}
+    assert "examples/b.PNG" not in space.files
+    assert run("someone/own", examples=str(tmp_path / "deep/c.jpg"))["error"].endswith(
+        "c.jpg cannot be read: its folder is a file."
+    )
+    (tmp_path / "deep/c.jpg").unlink()
+    assert "holds no pictures" in run("someone/own", examples=str(tmp_path / "deep"))["error"]
+
+
 def test_an_installed_program_deploys_what_a_checkout_does(
     checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A wheel has no checkout around it: the Space's own files and the weights lie inside the package."""
     package = tmp_path / "site-packages" / "googlenet"
-    shutil.copytree(checkout / "googlenet", package)
+    shutil.copytree(checkout / "googlenet", package, symlinks=True)
     shutil.copytree(checkout / "weights", package / "weights")
     (package / "space").mkdir()
     for name in ("app.py", "requirements.txt", "README.md", "LICENSE"):
@@ -196,6 +232,15 @@ def test_the_preload_line(checkout: Path, source: str, preload: str, capsys: pyt
     assert f"header - {preload}\n" in said
     assert f"variable GOOGLENET_WEIGHTS={source}\n" in said
     assert "Space someone/dry, private, hardware as it is (cpu-basic when new)\n" in said
+
+
+def test_weights_that_need_a_name_are_named(checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """torchvision's, and one of several networks in a checkpoint."""
+    networks = {name: random_model(TORCHVISION, classes=3).state_dict() for name in ("model", "ema")}
+    torch.save(networks, tmp_path / "net.pth")
+    for source, variable in (("torchvision", "torchvision"), (f"{tmp_path}/net.pth:ema", "weights/net.pth:ema")):
+        deploy("a/b", weights=source, hardware=None, private=False, dry_run=True, package=checkout / "googlenet")
+        assert f"variable GOOGLENET_WEIGHTS={variable}\n" in capsys.readouterr().out
 
 
 def test_a_dry_run_sends_nothing(server: UploadServer, run: Run) -> None:
@@ -288,7 +333,7 @@ def test_what_cannot_be_deployed_is_told(checkout: Path, tmp_path: Path, monkeyp
     )
     (tmp_path / "bad").mkdir()
     assert "holds no GoogLeNet" in refused("a/b", str(tmp_path / "bad"), checkout)
-    assert "is not the name of a repository" in refused("a/b", "nowhere", checkout)
+    assert "There is no folder or file nowhere" in refused("a/b", "nowhere", checkout)
     monkeypatch.setattr("googlenet.ui.deploy.get_token", lambda: None)  # this machine may have one, which must not be used
     assert "There is no token on this machine; set HF_TOKEN" in refused("a/b", "user/repo", checkout, dry_run=False)
 

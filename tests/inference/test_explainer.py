@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from googlenet.checkpoints import LoadedModel
-from googlenet.errors import QuestionError, UserError
+from googlenet.errors import PictureError, QuestionError, UserError
 from googlenet.explanation import Explanation, Question
 from googlenet.inference.device import half_precision
 from googlenet.inference.engine import PictureResult
@@ -70,6 +70,47 @@ def test_questions_that_these_weights_cannot_answer(explainer: Explainer) -> Non
         explainer.question("aux3")
     with pytest.raises(QuestionError, match="both thing 3"):
         explainer.question("main", "thing 3", 3)
+
+
+def test_groups_are_asked_by_name(weights: Path) -> None:
+    """A class's label wins, then a group's, with its article and in Korean, too."""
+    explainer = Explainer.from_pretrained(str(weights), device="cpu")
+    asked = [explainer.question(target=name).target for name in ("dog", "A Dog", "개")]
+    assert asked == [asked[0]] * 3
+    assert (asked[0].name, len(asked[0].indices)) == ("dog", 118)
+    assert explainer.question(target="lion", contrast="a cat").target == 291
+    with pytest.raises(QuestionError, match="both dog"):
+        explainer.question(target="dog", contrast="a dog")
+    with pytest.raises(QuestionError, match="no method 'cam'"):
+        explainer.question(method="cam")
+    explanation = explainer.explain(random_image(120, 90), target="dog", contrast=291, method="layer-cam")
+    result = json.loads(json.dumps(explanation.to_json("a.png")))
+    assert result["question"] == {
+        "head": "main",
+        "target": {"index": None, "label": "dog", "classes": 118},
+        "contrast": {"index": 291, "label": "lion"},
+        "method": "layer-cam",
+    }
+    dogs = list(asked[0].indices)
+    assert result["belief"]["main"] == pytest.approx(explanation.probabilities["main"][dogs].sum())
+    assert min(grid.min() for grid in (*explanation.grids.values(), *explanation.against.values())) >= 0
+    assert set(result["statements"]) == set(HEADS)
+
+
+def test_arrays_and_open_files_are_pictures_and_nothing_else_is(explainer: Explainer, tmp_path: Path) -> None:
+    image = random_image(100, 80)
+    image.save(tmp_path / "a.png")
+    pixels = np.asarray(image)
+    wanted = explainer.preprocess(image)
+    with (tmp_path / "a.png").open("rb") as file:
+        sources = [pixels, pixels / 255, (pixels / 255).astype(np.float32), io.BytesIO((tmp_path / "a.png").read_bytes()), file]
+        assert all(torch.equal(explainer.preprocess(source), wanted) for source in sources)
+    for wrong in (pixels[..., 0], pixels.astype(int), pixels.astype(float), pixels[:0], pixels / 255 * np.nan):
+        with pytest.raises(PictureError, match="height × width × 3"):
+            explainer.preprocess(wrong)
+    for thing in (None, 7, io.StringIO("a"), [pixels]):
+        with pytest.raises(PictureError, match="is no picture; give"):
+            explainer.preprocess(thing)
 
 
 def test_a_head_that_the_weights_lack() -> None:

@@ -1,14 +1,13 @@
-"""The program in a process of its own, and a client that speaks Gradio's protocol by hand, so that it can misbehave."""
+"""The program in a process of its own, and a client that asks as the page's script does, so that it can misbehave."""
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,8 @@ class Program:
     temporary: Path
     """where it makes its folder"""
     log: Path
+    component: int
+    """the number of the component whose functions the script asks"""
 
     @property
     def pictures(self) -> Path:
@@ -41,21 +42,35 @@ class Program:
 
     def client(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=None)
-        return httpx.AsyncClient(base_url=f"{self.url}gradio_api/", timeout=PATIENCE, limits=limits)
+        return httpx.AsyncClient(base_url=f"{self.url}gradio_api/", timeout=PATIENCE, limits=limits, trust_env=False)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.get(f"{self.url}{path}", timeout=PATIENCE, trust_env=False, **options)
 
     def post(self, path: str, **content: Any) -> httpx.Response:
-        return httpx.post(f"{self.url}gradio_api/{path}", timeout=PATIENCE, **content)
+        return httpx.post(f"{self.url}gradio_api/{path}", timeout=PATIENCE, trust_env=False, **content)
 
     def upload(self, data: bytes, name: str = "a.jpg", field: str = "files") -> httpx.Response:
         return self.post("upload", files={field: (name, data)})
 
-    def event(self, name: str) -> int:
-        """The number of one of the page's events, such as `select`."""
-        config = httpx.get(f"{self.url}config", timeout=PATIENCE).json()
-        return next(d["id"] for d in config["dependencies"] if d["targets"] and d["targets"][0][1] == name)
+    def body(self, function: str, question: object) -> dict[str, Any]:
+        return {"data": question, "component_id": self.component, "fn_name": function, "session_hash": "gradio's"}
+
+    def ask(self, function: str, **question: Any) -> Any:
+        """The reply to one question."""
+        answer = self.post("component_server/", json=self.body(function, {"n": 1, "session": "test", **question}))
+        return answer.raise_for_status().json()
+
+    async def ask_with(self, client: httpx.AsyncClient, function: str, **question: Any) -> Any:
+        return (await client.post("component_server/", json=self.body(function, question))).raise_for_status().json()
+
+    def call(self, name: str, *values: Any) -> str:
+        """The stream of an API call by plain HTTP."""
+        event = self.post(f"call/{name}", json={"data": values}).raise_for_status().json()["event_id"]
+        return self.get(f"gradio_api/call/{name}/{event}").text
 
 
-def start(arguments: list[str], temporary: Path, **variables: str) -> Program:
+def start(arguments: list[str], temporary: Path, host: str = "127.0.0.1", **variables: str) -> Program:
     """`python app.py …` on a free port, up and running."""
     port = free_port()
     log = temporary / "log.txt"
@@ -65,17 +80,23 @@ def start(arguments: list[str], temporary: Path, **variables: str) -> Program:
             [sys.executable, "app.py", "--port", str(port), "--device", "cpu", *arguments],
             cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-    url = f"http://127.0.0.1:{port}/"
+    url = f"http://{host}:{port}/"
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
-            httpx.get(url, timeout=PATIENCE)
+            config = httpx.get(f"{url}config", timeout=PATIENCE, trust_env=False).json()
         except httpx.TransportError:
             time.sleep(0.1)
         else:
-            return Program(process, url, temporary, log)
+            component = next(each["id"] for each in config["components"] if "explain" in each["props"].get("server_fns", ()))
+            return Program(process, url, temporary, log, component)
     process.kill()
     raise RuntimeError(f"app.py did not come up:\n{log.read_text()[-2000:]}")
+
+
+def stop(program: Program) -> None:
+    program.process.terminate()
+    program.process.wait(PATIENCE)
 
 
 @pytest.fixture(scope="package")
@@ -89,36 +110,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def program(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     program = start(["--weights", str(small)], tmp_path_factory.mktemp("temporary"))
     yield program
-    program.process.terminate()
-    program.process.wait(PATIENCE)
+    stop(program)
 
 
-async def send(client: httpx.AsyncClient, session: str, event: int, question: dict[str, Any]) -> httpx.Response:
-    """Send an event that is answered on its own connection, as the page does."""
-    body = {"data": [], "event_data": question, "fn_index": event, "session_hash": session, "trigger_id": None}
-    return await client.post("run/predict", json=body)
-
-
-async def ask(client: httpx.AsyncClient, session: str, event: int, question: dict[str, Any]) -> Any:
-    """The answer to a question, asked again as long as it has to wait."""
-    while True:
-        message = (await send(client, session, event, question)).raise_for_status().json()["data"][0]
-        if "waiting" not in message:
-            return message
-
-
-async def join(client: httpx.AsyncClient, session: str, event: int, question: dict[str, Any]) -> httpx.Response:
-    """Send an event to Gradio's queue; `read` brings what comes of it."""
-    body = {"data": [], "event_data": question, "fn_index": event, "session_hash": session, "trigger_id": None}
-    return await client.post("queue/join", json=body)
-
-
-async def read(client: httpx.AsyncClient, session: str) -> AsyncIterator[Any]:
-    """What the events of a session bring to the page's component, until all are done."""
-    async with client.stream("GET", "queue/data", params={"session_hash": session}) as stream:
-        async for line in stream.aiter_lines():
-            message = json.loads(line[5:]) if line.startswith("data:") else {"msg": None}
-            if message["msg"] in ("process_generating", "process_completed"):
-                yield message["output"]["data"][0]
-            if message["msg"] == "close_stream":
-                return
+FILE = {"_type": "gradio.FileData"}
+"""What marks a file in an API call."""

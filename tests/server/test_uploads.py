@@ -68,24 +68,13 @@ def test_a_picture_goes_within_the_hour_where_the_clock_was_set_back(tmp_path: P
     assert not names(folder.path)
 
 
-def test_a_folder_goes_with_its_picture_and_an_empty_one_in_time(tmp_path: Path) -> None:
+def test_an_empty_folder_goes_in_time(tmp_path: Path) -> None:
     folder = UploadFolder(tmp_path)
-    put(folder.path, "hash/old.jpg", KEPT_SECONDS + 1)
     for name, age in (("left", UNFINISHED_SECONDS + 1), ("new", 0)):
         (folder.path / name).mkdir()
         os.utime(folder.path / name, (NOW - age,) * 2)
     folder.sweep(NOW)
     assert [path.name for path in folder.path.iterdir()] == ["new"]
-
-
-def test_gradio_forgets_the_pictures_that_are_gone(tmp_path: Path) -> None:
-    """It notes the path of every upload, and 2,000 may come in a second."""
-    folder = UploadFolder(tmp_path)
-    old, new = put(folder.path, "a/old.jpg", KEPT_SECONDS + 1), put(folder.path, "b/new.jpg", 0)
-    noted = {str(old), str(new)}
-    folder.remembered = [noted]
-    folder.sweep(NOW)
-    assert noted == {str(new)}
 
 
 def test_a_link_is_removed_and_not_followed(tmp_path: Path) -> None:

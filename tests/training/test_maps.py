@@ -53,7 +53,7 @@ def test_a_box_around_everything_is_always_hit_and_one_in_a_corner_as_the_map_sa
     text = report(found)
     assert "2 pictures. The box covers 58.3" in text
     assert "| aux1 | 4a |" in text
-    told = summary(found, "a set", "0" * 64)
+    told = summary({"grad-cam": found, "layer-cam": found}, "a set", "0" * 64)
     config = explainer.config.__class__(**{**vars(explainer.config), "trust": told})
     assert parse_config(dump_config(config).encode(), "test").trust == told
 

@@ -6,7 +6,6 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,25 @@ import pytest
 import torch
 
 from googlenet.checkpoints.cache import Cache
-from googlenet.errors import UserError
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES
 from googlenet.probes.atlas import Index, sheet_of
 from googlenet.probes.visualise import TILE
 from googlenet.ui import channels
-from googlenet.ui.channels import ChannelPictures, strongest
-from googlenet.ui.explainers import ExplainerCache
-from googlenet.ui.handlers import EXAMPLES, Message
-from googlenet.ui.query import PageQuery
+from googlenet.ui.channels import ChannelPictures
+from googlenet.ui.questions import Desk
+from googlenet.ui.uploads import EXAMPLES
 from tests.helpers import all_engines
+from tests.ui.conftest import Ask
 
-LION = PageQuery(9, "lion", target=3, stage="4c")
+LION = {"example": "lion", "target": 3, "stage": "4c"}
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> ChannelPictures:
-    return ChannelPictures(Cache(tmp_path, quota=1 << 20))
+def pictures(desk: Desk, tmp_path: Path) -> ChannelPictures:
+    """Those of the desk, with a cache of their own."""
+    desk.channel_pictures = ChannelPictures(Cache(tmp_path, quota=1 << 20))
+    return desk.channel_pictures
 
 
 @pytest.fixture
@@ -51,16 +51,10 @@ def drawn(explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> list[list[in
     return made
 
 
-def drawing_of(ask: PageQuery, cache: ExplainerCache, pictures: ChannelPictures) -> list[Message]:
-    messages: list[Message] = []
-    strongest(ask, cache).draw(pictures, messages.append)
-    return [message["channels"] for message in messages]
-
-
 def test_channels_come_at_once_and_their_pictures_when_asked_for(
-    explainer: Explainer, cache: ExplainerCache, pictures: ChannelPictures, drawn: list[list[int]]
+    explainer: Explainer, ask: Ask, pictures: ChannelPictures, drawn: list[list[int]]
 ) -> None:
-    first = strongest(LION, cache).message(pictures)["channels"]
+    first = ask("channels", **LION)["channels"]
     wanted = explainer.explain(EXAMPLES["lion"], target=3, channels=True).channels
     assert wanted is not None
     both = first["for"] + first["against"]
@@ -69,33 +63,29 @@ def test_channels_come_at_once_and_their_pictures_when_asked_for(
     assert all(c["picture"] is None for c in both)
     assert first["missing"] == len(both)
     assert drawn == []
-    half, last = drawing_of(LION, cache, pictures)
-    json.dumps([first, half, last])
-    assert half == {"stage": "4c", "cell": None, "progress": 0.5}
+    last = ask("draw", **LION)["channels"]
+    json.dumps([first, last])
     assert last["missing"] == 0
     assert all(c["picture"].startswith("data:image/webp") for c in last["for"] + last["against"])
     assert drawn == [[c.channel for c in wanted["4c"]]]
 
 
-def test_a_cell_has_its_own_channels(explainer: Explainer, cache: ExplainerCache, pictures: ChannelPictures) -> None:
-    cell = strongest(replace(LION, cell=(2, 3)), cache).message(pictures)["channels"]
-    assert cell["cell"] == (2, 3)
+def test_a_cell_has_its_own_channels(explainer: Explainer, ask: Ask, pictures: ChannelPictures) -> None:
+    cell = ask("channels", cell=[2, 3], **LION)["channels"]
     touched = explainer.explain(EXAMPLES["lion"], target=3, cell=("4c", 2, 3)).channels
     assert touched is not None
     assert [c["channel"] for c in cell["for"]] == [c.channel for c in touched["4c"] if c.share > 0]
-    with pytest.raises(UserError, match="rows and"):
-        strongest(replace(LION, cell=(90, 0)), cache)
-    with pytest.raises(UserError, match="5b"):
-        strongest(replace(LION, head="aux1", stage="5b"), cache)
+    assert "rows and" in ask("channels", cell=[90, 0], **LION)["refusal"]["en"]
+    assert "5b" in ask("channels", **LION | {"head": "aux1", "stage": "5b"})["refusal"]["en"]
 
 
 def test_what_was_drawn_is_there_after_a_restart(
-    cache: ExplainerCache, pictures: ChannelPictures, drawn: list[list[int]], tmp_path: Path
+    desk: Desk, ask: Ask, pictures: ChannelPictures, drawn: list[list[int]], tmp_path: Path
 ) -> None:
-    drawing_of(LION, cache, pictures)
-    again = ChannelPictures(Cache(tmp_path, quota=1 << 20))
-    assert strongest(LION, cache).message(again)["channels"]["missing"] == 0
-    drawing_of(LION, cache, again)
+    ask("draw", **LION)
+    desk.channel_pictures = ChannelPictures(Cache(tmp_path, quota=1 << 20))
+    assert ask("channels", **LION)["channels"]["missing"] == 0
+    ask("draw", **LION)
     assert len(drawn) == 1
 
 
@@ -114,13 +104,14 @@ def test_drawn_pictures_and_downloads_share_one_quota(tmp_path: Path) -> None:
     assert list(tmp_path.glob("channels--*")) == []
 
 
-def test_a_cache_that_cannot_be_written_stops_no_drawing(cache: ExplainerCache, drawn: list[list[int]], tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_stops_no_drawing(desk: Desk, ask: Ask, drawn: list[list[int]], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert drawing_of(LION, cache, ChannelPictures(Cache(tmp_path / "file")))[-1]["missing"] == 0
+    desk.channel_pictures = ChannelPictures(Cache(tmp_path / "file"))
+    assert ask("draw", **LION)["channels"]["missing"] == 0
 
 
 def test_a_shipped_atlas_comes_first_and_the_rest_is_drawn(
-    explainer: Explainer, cache: ExplainerCache, pictures: ChannelPictures, drawn: list[list[int]], tmp_path: Path
+    explainer: Explainer, ask: Ask, pictures: ChannelPictures, drawn: list[list[int]], tmp_path: Path
 ) -> None:
     folder = tmp_path / "weights/channels"
     folder.mkdir(parents=True)
@@ -129,10 +120,10 @@ def test_a_shipped_atlas_comes_first_and_the_rest_is_drawn(
     (folder / "4c.webp").write_bytes(sheet_of(np.zeros((counts["4c"], TILE, TILE, 3), np.uint8)))
     explainer.folder = tmp_path / "weights"
     try:
-        assert strongest(LION, cache).message(pictures)["channels"]["missing"] == 0
-        deeper = replace(LION, stage="5a")
-        assert strongest(deeper, cache).message(pictures)["channels"]["missing"] > 0
-        drawing_of(deeper, cache, pictures)
+        assert ask("channels", **LION)["channels"]["missing"] == 0
+        deeper = LION | {"stage": "5a"}
+        assert ask("channels", **deeper)["channels"]["missing"] > 0
+        ask("draw", **deeper)
         assert len(drawn) == 1
     finally:
         explainer.folder = None
@@ -160,24 +151,16 @@ def test_one_drawing_runs_at_a_time(explainer: Explainer, pictures: ChannelPictu
     assert len(pictures.known(explainer, "4c", range(4))) == 4
 
 
-def test_a_lent_gpu_draws_nothing(explainer: Explainer, pictures: ChannelPictures, drawn: list[list[int]]) -> None:
-    lent = ExplainerCache(explainer, gpu=lambda function: function)
-    assert strongest(LION, lent).message(pictures)["channels"]["missing"] == 0
-    assert drawing_of(LION, lent, pictures) == []
-    assert drawn == []
-
-
-def test_where_a_channel_fires_is_its_activation(explainer: Explainer, cache: ExplainerCache) -> None:
-    message = channels.firing(replace(LION, channel=412), cache)["firing"]
-    json.dumps(message)
+def test_where_a_channel_fires_is_its_activation(explainer: Explainer, ask: Ask) -> None:
+    found = ask("firing", channel=412, **LION)["firing"]
+    json.dumps(found)
     x = explainer.preprocess(EXAMPLES["lion"]).to(memory_format=torch.channels_last)
     with torch.no_grad():
         activation = dict(explainer.model.stages(x))["4c"][0, 412]
-    assert message["most"] == pytest.approx(float(activation.max()))
-    assert message["grid"]["shape"] == (4, *activation.shape)
+    assert found["most"] == pytest.approx(float(activation.max()))
+    assert found["grid"]["shape"] == (4, *activation.shape)
     for channel in (512, 99_999):
-        with pytest.raises(UserError, match=r"Stage 4c has the channels 0 to 511\."):
-            channels.firing(replace(LION, channel=channel), cache)
+        assert ask("firing", channel=channel, **LION)["refusal"]["en"] == "Stage 4c has the channels 0 to 511."
 
 
 def test_the_network_is_copied_between_passes(explainer: Explainer) -> None:

@@ -8,7 +8,6 @@ shape that a file claims is believed before it is compared with what is there.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 
 from googlenet.checkpoints.readers.caffe import read_caffe
 from googlenet.checkpoints.readers.layouts import RawWeights as RawWeights
@@ -17,27 +16,45 @@ from googlenet.checkpoints.readers.pytorch import read_safetensors, read_torch
 from googlenet.checkpoints.readers.wire import Wire
 from googlenet.errors import Reason, WeightsError
 
+__all__ = ["SUFFIXES", "RawWeights", "read"]
+
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".onnx", ".caffemodel")
 """What files of weights are called, in small letters; the content decides how they are read."""
 
 
-def is_safetensors(data: bytes) -> bool:
-    return data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] < len(data)
+def read(name: str, data: bytes, key: str | None = None) -> RawWeights:
+    """A file's bytes in any layout → its weights; what the file holds decides, not what it is called.
+
+    Args:
+        name: of the file, for errors.
+        data: its bytes.
+        key: which of several networks in a training program's checkpoint.
+
+    Raises:
+        WeightsError: in one sentence with the first thing that differs, for a file that is damaged, keeps weights elsewhere,
+            or is not a GoogLeNet.
+    """
+    try:
+        if data.startswith((b"PK\x03\x04", b"\x80")):  # torch.save's zip, and its pickle of before 2020
+            return read_torch(name, data, key)
+        if data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] < len(data):
+            return read_safetensors(name, data, key)
+        if key is not None:
+            raise WeightsError("{name} holds one network; leave out :{key}.", name=name, key=key)
+        fields = _protobuf_fields(data)
+        if (7, False) in fields:  # ModelProto.graph; NetParameter's field 7 is a number
+            return read_onnx(name, data)
+        if not fields.isdisjoint({(100, False), (2, False)}):  # LayerParameter, V1LayerParameter
+            return read_caffe(name, data)
+    except Reason as why:
+        raise WeightsError("{name} cannot be read: {why}; fetch or export it anew.", name=name, why=why) from None
+    raise WeightsError(
+        "{name} has a layout that this program cannot read; give safetensors, a PyTorch state dict, ONNX or a .caffemodel.",
+        name=name,
+    )
 
 
-def is_torch(data: bytes) -> bool:
-    return data.startswith((b"PK\x03\x04", b"\x80"))  # torch.save's zip, and its pickle of before 2020
-
-
-def is_onnx(data: bytes) -> bool:
-    return (7, False) in protobuf_fields(data)  # ModelProto.graph; NetParameter's field 7 is a number
-
-
-def is_caffe(data: bytes) -> bool:
-    return not protobuf_fields(data).isdisjoint({(100, False), (2, False)})  # LayerParameter, V1LayerParameter
-
-
-def protobuf_fields(data: bytes) -> set[tuple[int, bool]]:
+def _protobuf_fields(data: bytes) -> set[tuple[int, bool]]:
     """The numbers of a protobuf message's fields and whether each is an integer, as far as the bytes are such a message."""
     found = set()
     try:
@@ -47,31 +64,3 @@ def protobuf_fields(data: bytes) -> set[tuple[int, bool]]:
         if isinstance(cut := why.values.get("number"), int):  # a file that was cut short is still told by its kind
             found.add((cut, False))
     return found
-
-
-Reader = Callable[[str, bytes], RawWeights]
-READERS: tuple[tuple[Callable[[bytes], bool], Reader], ...] = (
-    (is_torch, read_torch),
-    (is_safetensors, read_safetensors),
-    (is_onnx, read_onnx),
-    (is_caffe, read_caffe),
-)
-"""How a layout is told by its content, and what reads it."""
-
-
-def read(name: str, data: bytes) -> RawWeights:
-    """A file's bytes in any layout → its weights; what the file holds decides, not what it is called.
-
-    Raises WeightsError, in one sentence with the first thing that differs, for a file that is damaged, keeps weights elsewhere,
-    or is not a GoogLeNet.
-    """
-    for fits, reader in READERS:
-        if fits(data):
-            try:
-                return reader(name, data)
-            except Reason as why:
-                raise WeightsError("{name} cannot be read: {why}; fetch or export it anew.", name=name, why=why) from None
-    raise WeightsError(
-        "{name} has a layout that this program cannot read; give safetensors, a PyTorch state dict, ONNX or a .caffemodel.",
-        name=name,
-    )

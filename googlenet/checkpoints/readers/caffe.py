@@ -64,7 +64,7 @@ def read_blob(wire: Wire, message: memoryview) -> Tensor:
 
 def read_shape(wire: Wire, message: memoryview) -> list[int]:
     """A `BlobShape`: dim, packed or one by one."""
-    dims = [int(dim) for number, value in wire.fields(message) if number == 1 for dim in packed(value, 33)]
+    dims = [dim for number, value in wire.fields(message) if number == 1 for dim in packed(value, 33)]
     if len(dims) > 32:  # Caffe's own limit
         raise Reason("a list has more than 32 dimensions")
     return dims

@@ -59,8 +59,12 @@ class RawWeights:
     """how a picture becomes the input that these weights were trained on"""
     assumed: str | None = None
     """the normalisation in `preprocess`, one of `NORMALISATIONS`, where the file does not say which it is"""
+    labels: tuple[str, ...] | None = None
+    """the classes' names where the file has them"""
 
 
+MAX_CLASSES = 50_000
+"""The most classes: the linear layers of so many are as large as a file may be."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -107,6 +111,6 @@ def rgb(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def with_counters(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """BatchNorm's counters, of no use but in training: old files and exported networks have none."""
-    counters = {f"{key.removesuffix('running_mean')}num_batches_tracked" for key in tensors if key.endswith(".running_mean")}
-    return tensors | {key: torch.zeros((), dtype=torch.int64) for key in counters - tensors.keys()}
+    """With BatchNorm's counters at 0: of no use but in training, and of any type or absent in others' files."""
+    norms = [key.removesuffix("running_mean") for key in tensors if key.endswith(".running_mean")]
+    return tensors | {f"{norm}num_batches_tracked": torch.zeros((), dtype=torch.int64) for norm in norms}

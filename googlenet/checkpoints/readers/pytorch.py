@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import logging
 import pickle
 import pickletools
 import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -20,12 +22,14 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from googlenet.checkpoints.checkpoint import MAX_BYTES
+from googlenet.checkpoints.labels import as_labels
 from googlenet.checkpoints.readers.layouts import (
     BERKELEY_PREPROCESS,
     CAFFE_LAYERS,
     FLOATS,
     IMAGENET_MEAN,
     IMAGENET_STD,
+    MAX_CLASSES,
     TORCHVISION_PREPROCESS,
     RawWeights,
     berkeley,
@@ -33,14 +37,13 @@ from googlenet.checkpoints.readers.layouts import (
     is_plain,
     with_counters,
 )
-from googlenet.errors import Reason, WeightsError
+from googlenet.errors import DamagedWeightsError, Reason, WeightsError
+from googlenet.errors.korean import in_locale
 from googlenet.model.architecture import BERKELEY, PAPER, TORCHVISION
 from googlenet.pictures.images import Preprocess
 
 PUBLISHED = "1378be20"
 """How the SHA-256 of torchvision's published file begins. Its auxiliary heads were never trained."""
-WRAPPERS = ("state_dict", "model_state_dict", "model", "ema")
-"""Keys under which training programs keep the weights in their checkpoints."""
 MAX_HEADER = 1 << 20
 """Bytes of a safetensors file's list of tensors; a GoogLeNet's has 40 KB."""
 MAX_STEPS = 200_000
@@ -51,44 +54,118 @@ bytearray, and a FloatTensor's numbers are what lay in this program's memory bef
 MAX_PARTS = 20_000
 """Files in an archive of `torch.save`; a GoogLeNet's has a few hundred."""
 
-TORCHVISION_MARK, CAFFE_MARK = "conv1.conv.weight", "conv1_7x7_s2.weight"
+MARKS = {"conv1.conv.weight": "torchvision", "conv1_7x7_s2.weight": "caffe"}
 """The first convolution in the two ways of naming."""
+WRAPPERS = {"_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod", "module"}
+"""Parts of a key that PyTorch's wrappers of a module leave in it."""
+DEPTH = 3
+"""How deep in a training program's checkpoint a network is looked for."""
+CLASS_NAMES = ("classes", "class_names", "class_to_idx")
+"""Keys under which training programs keep the names of the classes."""
+CLASSIFIERS = ("fc", "aux1.fc2", "aux2.fc2")
+_LOG = logging.getLogger(__name__)
 
 
-def read_torch(name: str, data: bytes) -> RawWeights:
+class Stub:
+    """Stands for an object of a checkpoint that is no tensor, such as an `argparse.Namespace`. It is empty, whatever is given."""
+
+    def __new__(cls, *_: object) -> Stub:
+        return object.__new__(cls)
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, _: object) -> None: ...
+
+
+class DictStub:
+    """Stands for a `defaultdict` and its like, which are plain dictionaries then."""
+
+    def __new__(cls, *_: object) -> dict[Any, Any]:  # type: ignore[misc]
+        return {}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A mapping of a checkpoint that holds a network's tensors by name."""
+
+    key: str
+    """where it lies, such as `state_dict` or `ema.module`"""
+    tensors: Mapping[Any, object]
+    prefix: str
+    """of the network's names"""
+    mark: str
+
+
+def read_torch(name: str, data: bytes, key: str | None) -> RawWeights:
     """A file of `torch.save`."""
-    return from_state_dict(name, unwrapped(name, load_pickle(name, data)), hashlib.sha256(data).hexdigest().startswith(PUBLISHED))
+    loaded = load_pickle(name, data)
+    if not isinstance(loaded, Mapping):
+        raise WeightsError(
+            "{name} holds something other than tensors by name; save the model's state_dict() and give that.", name=name
+        )
+    raw = from_checkpoint(name, loaded, key, hashlib.sha256(data).hexdigest().startswith(PUBLISHED))
+    parameters = loaded.get("hyper_parameters")
+    places = [loaded, *([parameters] if isinstance(parameters, Mapping) else [])]
+    labels = (as_labels(place[names]) for place in places for names in CLASS_NAMES if names in place)
+    return replace(raw, labels=next(filter(None, labels), None))
 
 
-def read_safetensors(name: str, data: bytes) -> RawWeights:
+def read_safetensors(name: str, data: bytes, key: str | None) -> RawWeights:
     """A safetensors file without a `config.json` of this program beside it."""
-    return from_state_dict(name, load_safetensors(name, data), published=False)
+    return from_checkpoint(name, load_safetensors(name, data), key)
 
 
-def from_state_dict(name: str, tensors: Mapping[str, Tensor], published: bool) -> RawWeights:
-    """Tensors under torchvision's or Caffe's names, with or without a prefix that wrappers of the model left."""
-    for mark, read in ((TORCHVISION_MARK, from_torchvision), (CAFFE_MARK, from_caffe)):
-        found = min((key for key in tensors if key.endswith(mark)), key=len, default=None)
-        if found is not None:
-            return read(name, without_prefix(tensors, found.removesuffix(mark)), published)
-    differs(
-        name,
-        Reason("it has neither {ours} (torchvision's name) nor {theirs} (Caffe's)", ours=TORCHVISION_MARK, theirs=CAFFE_MARK),
-    )
+def from_checkpoint(name: str, loaded: Mapping[Any, object], key: str | None, published: bool = False) -> RawWeights:
+    """The only network in a checkpoint, or the one that `key` names."""
+    networks = list(find_networks(loaded, set()))
+    chosen = [network for network in networks if key in (None, network.key)]
+    if len(chosen) != 1 and len(networks) > 1:
+        keys = [network.key for network in networks]
+        raise WeightsError(
+            "{name} holds {count} networks: {keys}; choose one as {example}.",
+            name=name,
+            count=len(keys),
+            keys=", ".join(keys[:10]) + (", …" if len(keys) > 10 else ""),
+            example=f"{name}:{keys[0]}",
+        )
+    if not chosen:
+        ours, theirs = MARKS
+        differs(name, Reason("it has neither {ours} (torchvision's name) nor {theirs} (Caffe's)", ours=ours, theirs=theirs))
+    network = chosen[0]
+    tensors: dict[str, Tensor] = {}
+    for full, tensor in network.tensors.items():
+        if isinstance(full, str) and isinstance(tensor, Tensor) and (plain := unwrapped(full)).startswith(network.prefix):
+            tensors.setdefault(plain.removeprefix(network.prefix), tensor)
+    if not network.prefix:
+        tensors.pop("n_averaged", None)  # AveragedModel's counter
+    return from_torchvision(name, tensors, published) if MARKS[network.mark] == "torchvision" else from_caffe(name, tensors)
 
 
-def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """`module.` of DataParallel, `_orig_mod.` of torch.compile and the like; n_averaged is AveragedModel's counter."""
-    return {
-        key if (short := key.removeprefix(prefix)) in tensors else short: t for key, t in tensors.items() if key != "n_averaged"
-    }
+def find_networks(value: Mapping[Any, object], seen: set[int], path: tuple[str, ...] = ()) -> Iterator[Network]:
+    """The networks in nested mappings. Each mapping is searched once: a pickle may name one a million times."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    keys = {unwrapped(key) for key, tensor in value.items() if isinstance(key, str) and isinstance(tensor, Tensor)}
+    for mark in MARKS:
+        prefixes = [""] if mark in keys else sorted(key.removesuffix(mark) for key in keys if key.endswith("." + mark))
+        for prefix in prefixes:
+            yield Network(".".join(filter(None, (*path, prefix[:-1]))), value, prefix, mark)
+    for key, inner in value.items():
+        if isinstance(key, str) and isinstance(inner, Mapping) and len(path) < DEPTH:
+            yield from find_networks(inner, seen, (*path, key))
+
+
+def unwrapped(key: str) -> str:
+    return ".".join(part for part in key.split(".") if part not in WRAPPERS)
 
 
 def from_torchvision(name: str, tensors: dict[str, Tensor], published: bool) -> RawWeights:
     """torchvision's names, which are the package's own."""
+    tensors = with_linear_classifiers(tensors)
     kernel = tensors.get("inception3a.branch3.1.conv.weight")
     paper = kernel is not None and kernel.shape[-1:] == (5,)
-    aux_heads = not published and all(was_trained(tensors, head) for head in ("aux1", "aux2"))
+    aux_heads = not published and heads_were_trained(name, tensors)
     if not aux_heads:
         tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(("aux1.", "aux2."))}
     if "conv1.conv.bias" in tensors:  # no BatchNorm: Berkeley's network as this program writes it
@@ -101,18 +178,50 @@ def from_torchvision(name: str, tensors: dict[str, Tensor], published: bool) -> 
     return RawWeights(tensors, replace(TORCHVISION, aux_heads=aux_heads), TORCHVISION_PREPROCESS, None if published else "half")
 
 
-def was_trained(tensors: Mapping[str, Tensor], head: str) -> bool:
-    """Whether an auxiliary head is there and its BatchNorm, where it has one, has seen data."""
-    if f"{head}.fc2.weight" not in tensors:
+def with_linear_classifiers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A classifier as `Sequential(Dropout, Linear)` under the name of the layer in whose place it stands, and with a bias."""
+    tensors = dict(tensors)
+    for classifier in CLASSIFIERS:
+        layers = [key for key in tensors if re.fullmatch(rf"{re.escape(classifier)}\.\d+\.weight", key)]
+        if len(layers) == 1:
+            place = layers[0].removesuffix(".weight")
+            for kind in ("weight", "bias"):
+                if f"{place}.{kind}" in tensors:
+                    tensors[f"{classifier}.{kind}"] = tensors.pop(f"{place}.{kind}")
+        weight = tensors.get(f"{classifier}.weight")
+        if weight is not None and weight.ndim == 2 and weight.shape[0] <= MAX_CLASSES:
+            tensors.setdefault(f"{classifier}.bias", torch.zeros(weight.shape[0]))
+    return tensors
+
+
+def heads_were_trained(name: str, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether both auxiliary heads are there, tell the main head's classes apart, and have learnt.
+
+    A BatchNorm that was trained has weights other than 1 or biases other than 0. Its running statistics prove nothing: they move
+    in each forward pass.
+    """
+    heads = ("aux1", "aux2")
+    shapes = [tensors[key].shape[:1] for key in (f"{head}.fc2.weight" for head in heads) if key in tensors]
+    if len(shapes) < len(heads) or not all(was_trained(tensors, f"{head}.conv.bn") for head in heads):
         return False
-    fresh = {"running_mean": 0.0, "running_var": 1.0}
-    statistics = {kind: tensors.get(f"{head}.conv.bn.{kind}") for kind in fresh}
-    if any(t is None or t.shape != (128,) or t.dtype not in FLOATS or not is_plain(t) for t in statistics.values()):
-        return True  # no BatchNorm, or one that the check of tensors refuses
-    return any(bool((found != fresh[kind]).any()) for kind, found in statistics.items() if found is not None)
+    if "fc.weight" in tensors and any(shape != tensors["fc.weight"].shape[:1] for shape in shapes):
+        left_out = WeightsError("The auxiliary heads of {name} tell other classes apart than the main head; left out.", name=name)
+        _LOG.warning("googlenet: %s", in_locale(left_out))
+        return False
+    return True
 
 
-def from_caffe(name: str, tensors: dict[str, Tensor], published: bool) -> RawWeights:
+def was_trained(tensors: Mapping[str, Tensor], norm: str) -> bool:
+    for kind, fresh in (("weight", 1.0), ("bias", 0.0)):
+        found = tensors.get(f"{norm}.{kind}")
+        if found is None or found.shape != (128,) or found.dtype not in FLOATS or not is_plain(found):
+            return True  # no BatchNorm, or one that the check of tensors refuses
+        if bool((found != fresh).any()):
+            return True
+    return False
+
+
+def from_caffe(name: str, tensors: dict[str, Tensor]) -> RawWeights:
     """Caffe's layers as a state dict; linear layers carry `_1`."""
     theirs = {layer.replace("/", "_"): layer for layer in CAFFE_LAYERS}
     theirs |= {f"{key}_1": layer for key, layer in theirs.items() if layer.startswith("loss")}
@@ -135,18 +244,20 @@ def load_safetensors(name: str, data: bytes) -> dict[str, Tensor]:
     except KeyError:
         raise WeightsError("{name} has numbers of a type that PyTorch does not have; save it as float32.", name=name) from None
     except (SafetensorError, ValueError):
-        raise WeightsError("{name} is damaged or cut short; fetch it anew.", name=name) from None
+        raise DamagedWeightsError("{name} is damaged or cut short; fetch it anew.", name=name) from None
 
 
 def load_pickle(name: str, data: bytes) -> object:
     """`torch.load(weights_only=True)`, after everything that the file can make long was counted."""
     pickled = pickle_of_archive(name, data) if data.startswith(b"PK") else data
-    if count_steps(pickled) > MAX_STEPS:
+    steps, named = survey(pickled)
+    if steps > MAX_STEPS:
         differs(name, Reason("it lists more tensors than a GoogLeNet has"))
     if MAKES_MEMORY.search(pickled):
         raise more_than_tensors(name)
+    stubs: list[Any] = [(DictStub if each.lower().endswith("dict") else Stub, each) for each in named]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(stubs):
             warnings.simplefilter("ignore")  # about pickle protocols: the outcome is what counts
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -161,16 +272,19 @@ def more_than_tensors(name: str) -> WeightsError:
     return WeightsError("{name} holds more than tensors; save the model's state_dict() with torch.save and give that.", name=name)
 
 
-def count_steps(data: bytes) -> int:
-    """The instructions of the pickles at the beginning (before 2020 the weights' was the fourth), at most one over the limit."""
-    stream, steps = io.BytesIO(data), 0
+def survey(data: bytes) -> tuple[int, set[str]]:
+    """The instructions of the pickles at the beginning (before 2020 the weights' was the fourth), at most one over the limit,
+    and the names that they look up."""
+    stream, steps, named = io.BytesIO(data), 0, set()
     with contextlib.suppress(Exception):  # what is no pickle ends the count; torch.load is to judge it
         while stream.tell() < len(data):
-            for _ in pickletools.genops(stream):
+            for code, argument, _ in pickletools.genops(stream):
                 steps += 1
+                if code.name == "GLOBAL":
+                    named.add(str(argument).replace(" ", ".").replace("__builtin__.", "builtins.", 1))  # Python 2's name
                 if steps > MAX_STEPS:
-                    return steps
-    return steps
+                    return steps, named
+    return steps, named
 
 
 def pickle_of_archive(name: str, data: bytes) -> bytes:
@@ -186,15 +300,4 @@ def pickle_of_archive(name: str, data: bytes) -> bytes:
                 raise WeightsError("{name} is compressed, as torch.save never does; save it with torch.save.", name=name)
             return b"".join(archive.read(i) for i in infos if i.filename.endswith("data.pkl"))
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError):
-        raise WeightsError("{name} is damaged or cut short; fetch it anew.", name=name) from None
-
-
-def unwrapped(name: str, loaded: object) -> dict[str, Tensor]:
-    """The state dict, where a training program's checkpoint holds one among other things."""
-    if isinstance(loaded, Mapping):
-        loaded = next((loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), loaded)
-    if not isinstance(loaded, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in loaded.items()):
-        raise WeightsError(
-            "{name} holds something other than tensors by name; save the model's state_dict() and give that.", name=name
-        )
-    return dict(loaded)
+        raise DamagedWeightsError("{name} is damaged or cut short; fetch it anew.", name=name) from None

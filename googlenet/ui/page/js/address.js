@@ -1,16 +1,20 @@
 // @ts-check
 // The address: a question about an example is a link, and the browser's Back goes to the question before.
+import { ask } from "./asking.js";
+import { props } from "./page.js";
+import { state, subscribe } from "./store.js";
 
 const OWN = ["example", "head", "class", "contrast", "weights"];
 
 /** The link's query, with what else the address held; null for a visitor's own picture. @returns {string | null} */
 function query() {
+  const { answer, weights } = state;
   const { example } = answer.asked;
   if (!example) return null;
   const { head, target, contrast } = answer.result.question;
   const search = others();
   /** A class's label, or its index where two classes share the label. @param {any} c */
-  const name = c => (weights.labels.filter((/** @type {string} */ label) => label === c.label).length > 1 ? c.index : c.label);
+  const name = c => (weights.labels.filter(label => label === c.label).length > 1 ? c.index : c.label);
   search.set("example", example);
   search.set("head", head);
   search.set("class", name(target));
@@ -23,25 +27,27 @@ function others() {
   for (const name of OWN) search.delete(name);
   return search;
 }
-/** Put the answer's question into the address. @param {boolean} back whether it came from there */
-function address(back) {
-  const own = others();
-  const search = query() ?? (own.size ? `?${own}` : "");
-  const url = location.pathname + search;
-  const state = { question: answer.asked };
-  const first = asked === 0 || !history.state?.question;
-  if (asked === 0 || back) history.replaceState(state, "");
-  else if (first || search === location.search) history.replaceState(state, "", url);
-  else history.pushState(state, "", url);
+/** @param {any} one @param {any} other */
+function same(one, other) {
+  return ["path", "example", "head", "target", "contrast", "weights"].every(key => one[key] === other[key]);
 }
+/** Put the answer's question into the address and into the browser's history. */
+function keepAddress() {
+  const own = others();
+  const url = location.pathname + (query() ?? (own.size ? `?${own}` : ""));
+  const now = { question: state.answer.asked };
+  const before = history.state?.question;
+  if (state.back) history.replaceState(now, "");
+  else if (!before || same(before, now.question)) history.replaceState(now, "", url);
+  else history.pushState(now, "", url);
+}
+subscribe(["answer"], keepAddress);
 window.addEventListener("popstate", event => {
   const question = event.state?.question;
-  if (!question) return;
-  ask(question);
-  popping = true;
+  if (question) ask(question, true);
 });
 /** The question of the address; null where it holds none. */
-function fromAddress() {
+export function fromAddress() {
   const search = new URLSearchParams(location.search);
   const get = (/** @type {string} */ name) => search.get(name);
   if (!OWN.some(get)) return null;
@@ -51,7 +57,7 @@ function fromAddress() {
 }
 /** The link that opens this question for others; null for a visitor's own picture. In a frame it is the outer page's, where
  * this is known: of the same site, or a Space's page on the Hub. */
-function link() {
+export function link() {
   const search = query();
   if (search === null) return null;
   if (window.top !== window) {

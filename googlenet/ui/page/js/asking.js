@@ -1,175 +1,163 @@
 // @ts-check
-// Sending questions to Python and receiving what it answers. One question runs and at most one waits: the newest.
+// Asking a question and taking its answer. One question runs and at most one waits: the newest.
+import { call, Refusal, SLOW } from "./call.js";
+import { unpack } from "./drawing.js";
+import { cancelLoad, carried, load, sourceName } from "./loading.js";
+import { kept, whereabouts } from "./memory.js";
+import { busy, complain, notice, working } from "./notices.js";
+import { $, LAST, pause, props } from "./page.js";
+import { set, state } from "./store.js";
+import { deliver } from "./uploading.js";
+import { say, words } from "./words.js";
 
-const SLOW = 8000; // milliseconds after which the page says that it still waits
-const LOST = 60000; // and after which it gives up
-const RETRY = 1000; // milliseconds between two looks for the program that comes after this one
+const PLAIN = { head: "main", target: null, contrast: null, example: null, path: null, original: null };
+let newest = new AbortController(); // of what was begun last: what is aborted is never painted
+let sent = new AbortController(); // of the question that Python works on
+/** @type {Promise<unknown>} */ let running = Promise.resolve(); // until it is answered
+let confirmed = ""; // what is said when the first answer of new weights is there
 
-/** @type {any} */ let waiting = null; // the question that waits while another runs
-let running = 0; // the number of the question that Python works on, or 0
-let sentAt = 0; // when it was sent
-let lost = 0; // the timer that gives it up
-let slow = 0; // the timer that says that it takes long
-/** @type {Record<string, any>} */ const posted = {}; // event → what was sent with it last
-let restarting = 0; // the timer that looks for the next program, or 0
-let popping = false; // whether the newest question comes from the browser's Back
-
-/** Ask Python. @param {any} question what differs from a plain question about the main head's own class */
-function ask(question) {
-  stopPlaying();
-  wanted = { head: "main", target: null, contrast: null, example: null, path: null, original: null, ...question };
-  if (wanted.target !== null && wanted.target === wanted.contrast) wanted.contrast = null; // "lion rather than lion" asks nothing
-  wanted.weights = weights.chosen;
-  popping = false;
-  busy(words.working);
-  waiting = { ...wanted, n: ++asked };
-  remember();
-  if (!running || Date.now() - sentAt > SLOW) send();
+/** Begin something that brings a new answer: what was begun before is out of date. @param {string} text what the page does */
+export function begin(text) {
+  newest.abort();
+  newest = new AbortController();
+  set({ playing: false });
+  busy(text);
+  return newest.signal;
 }
-function send() {
-  if (!waiting) return;
-  const question = waiting;
-  waiting = null;
-  running = question.n;
-  sentAt = Date.now();
-  patience(question.n);
-  post("select", { ...question, known: !!answer && answer.picture === pictureOf(question) });
-}
-/** @param {string} event @param {any} question */
-function post(event, question) {
+/** Ask Python, and give it again what it has lost meanwhile: the picture.
+ * @param {string} name of a function of the server @param {any} question @param {(progress: import("./call.js").Progress) => void} [told]
+ * @param {AbortSignal} [signal] @returns {Promise<any>} */
+async function insist(name, question, told, signal) {
   const { path, ...rest } = question;
-  posted[event] = { ...rest, upload: path }; // Gradio refuses data with a `path` that is not in its folder before Python sees it
-  trigger(event, posted[event]);
-}
-/** Start the two timers of a question anew. @param {number} number */
-function patience(number) {
-  clearTimeout(lost);
-  clearTimeout(slow);
-  slow = setTimeout(() => number === asked && working(navigator.onLine ? words.slow : words.no_connection), SLOW);
-  lost = setTimeout(() => {
-    if (asked === number) fail(words.lost);
-    finished(number);
-  }, LOST);
-}
-/** @param {number} number */
-function finished(number) {
-  if (number !== running) return;
-  running = 0;
-  clearTimeout(lost);
-  clearTimeout(slow);
-  send();
-}
-/** Back to the last good answer, with the reason. @param {string} text */
-async function fail(text) {
-  busy("");
-  if (answer) {
-    wanted = answer.asked;
-    show();
-  } else if (initial.answer) {
-    wanted = null;
-    await receivers.answer({ ...initial, n: asked });
+  try {
+    return await call(name, { ...rest, upload: whereabouts(path) }, told, signal);
+  } catch (refusal) {
+    const picture = refusal instanceof Refusal && refusal.kind === "gone" && path && (await kept(path));
+    if (!picture) throw refusal;
+    await deliver(picture, signal ?? newest.signal);
+    return call(name, { ...rest, upload: whereabouts(path) }, told, signal);
   }
-  complain(text);
 }
-/** The program ends: say so, and load the page anew when another one answers. What is asked is remembered. */
-function restart() {
-  if (restarting) return;
-  busy(words.restarting);
-  for (const timer of [slow, lost]) clearTimeout(timer);
-  const { root, api_prefix, app_id } = /** @type {any} */ (window).gradio_config;
-  restarting = setInterval(async () => {
-    const next = await fetch(`${root}${api_prefix}/app_id`)
-      .then(found => found.json())
-      .catch(() => null); // nothing answers yet
-    if (next && next.app_id !== app_id) location.reload();
-  }, RETRY);
+/** Ask about an answer, the painted one unless another is named. What is refused is said, and undefined returned.
+ * @param {string} name @param {any} fields @param {(progress: import("./call.js").Progress) => void} [told] @param {Answer} [of] */
+export async function request(name, fields, told, of = state.answer) {
+  try {
+    return await insist(name, { ...of.asked, ...fields }, told);
+  } catch (error) {
+    if (/** @type {any} */ (error).kind === "not_loaded") askWith(of.asked, /** @type {Refusal} */ (error).source);
+    else if (state.answer === of) complain(/** @type {Error} */ (error).message);
+  }
 }
-/** @param {any} question */
-function pictureOf(question) {
-  return question.example ? `example:${question.example}` : question.path;
-}
-/** @param {string} text what the page does, or nothing where it is done */
-function busy(text) {
-  element.setAttribute("aria-busy", String(!!text));
-  $(".page").classList.toggle("busy", !!text);
-  $(".stop").hidden = true;
-  notice(text);
-}
-/** Say that it takes long, with a way out. @param {string} text */
-function working(text) {
-  if (!$(".page").classList.contains("busy")) return;
-  notice(text);
-  $(".stop").hidden = false;
-}
-$(".stop").addEventListener("click", () => {
-  asked++;
-  waiting = null;
-  finished(running);
-  cancelUpload();
-  fail("");
-});
-window.addEventListener("offline", () => working(words.no_connection));
-window.addEventListener("online", () => {
-  if (!running || running !== asked) return;
-  notice(words.working);
-  waiting ||= { ...wanted, n: asked };
-  send();
-});
 
-receivers.waiting = message => {
-  const { n, event } = message;
-  if (n !== asked || posted[event].n !== n) {
-    finished(n); // its place in the queue is lost, since nobody asks for it again
-    return;
+/** Ask for an answer. @param {Partial<Question>} question what differs from a plain question about the main head's own class
+ * @param {boolean} back whether it comes from the browser's Back */
+export async function ask(question, back = false) {
+  const signal = begin(words.working);
+  const { chosen } = state.weights;
+  /** @type {Question} */ const wanted = { ...PLAIN, ...question, weights: chosen };
+  if (wanted.target !== null && wanted.target === wanted.contrast) wanted.contrast = null; // "lion rather than lion" asks nothing
+  set({ wanted, back });
+  await Promise.race([running, pause(SLOW)]);
+  if (signal.aborted) return;
+  sent.abort();
+  sent = new AbortController();
+  const known = state.answer?.picture === pictureOf(wanted);
+  const asking = insist("explain", { ...wanted, known }, told => signal.aborted || wait(told), sent.signal);
+  running = asking.catch(() => {});
+  try {
+    const { answer } = await asking;
+    if (!signal.aborted) await show(answer, wanted, signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    const { kind, source, message } = /** @type {Refusal} */ (error);
+    if (kind === "not_loaded") askWith(wanted, source);
+    else fail(message);
   }
-  if (event === "select") {
-    patience(n);
-    working(say("queue", { place: message.waiting }));
+}
+/** Say why there is no answer yet. @param {import("./call.js").Progress} told */
+function wait(told) {
+  if (told.restarting) notice(words.restarting);
+  else if (told.place) working(say("queue", { place: told.place }));
+  else if (told.slow || told.lost) working(told.lost || !navigator.onLine ? words.no_connection : words.slow);
+}
+/** Ask a question whose weights must be loaded first. Where they cannot be had, the page's own answer it.
+ * @param {Partial<Question>} question @param {string} source */
+export async function askWith(question, source) {
+  const signal = begin(say("loading", { source: sourceName(source) }));
+  const before = state.weights;
+  set({ wanted: { ...PLAIN, ...question, weights: source } });
+  try {
+    await load(source);
+    confirm();
+  } catch (error) {
+    if (signal.aborted) return;
+    const text = /** @type {Error} */ (error).message;
+    if (before.chosen) {
+      await load(null).catch(() => {});
+      confirm(text);
+      question = carried(/** @type {Question} */ ({ ...PLAIN, ...question }), before);
+    } else $(".weights").open = true;
   }
-  trigger(event, posted[event]); // keeps the place, and is answered when there is news
-};
-receivers.error = async message => {
-  if (message.restarting) return restart();
-  if (took(message)) return;
-  finished(message.n);
-  if (message.n !== asked) return;
-  if (message.not_loaded) return loadFor(wanted, message.not_loaded);
-  const file = message.error.en === props.shared.gone && wanted?.path ? await kept(wanted.path) : null;
-  if (message.n !== asked) return;
-  if (file)
-    resend(file); // the server has lost the picture; the page has not
-  else fail(message.error[language]);
-};
-receivers.answer = async message => {
-  finished(message.n);
-  if (message.n !== asked) return; // a stale answer is never painted
-  const next = { ...message.answer };
-  const question = wanted || { example: props.examples[0].name, path: null, original: null, head: "main", weights: null };
-  if (message.answer.picture) {
-    const image = new Image();
-    image.src = message.answer.picture;
-    await image.decode();
-    if (message.n !== asked) return;
-    photo = image;
+  if (!signal.aborted) ask(question);
+}
+/** Load weights that the visitor chooses, and ask them what was asked before. @param {string | null} source */
+export async function choose(source) {
+  const before = state.weights;
+  try {
+    await load(source);
+  } catch {
+    return; // `state.load` says why
   }
-  next.grids = Object.fromEntries(Object.entries(next.grids).map(([name, grid]) => [name, unpack(grid)]));
-  next.picture = pictureOf(question);
-  const { head, target, contrast } = next.result.question;
-  wanted = next.asked = { ...question, head, target: target.index, contrast: contrast?.index ?? null };
-  answer = next;
+  confirm();
+  ask(carried(state.wanted ?? firstQuestion(), before));
+}
+/** Say with the next answer which weights gave it. @param {string} text what is said before */
+function confirm(text = "") {
+  const { chosen, labels } = state.weights;
+  const about = { source: sourceName(chosen), count: labels.length.toLocaleString("en") };
+  confirmed = `${text} ${say("now_with", about)}`.trim();
+}
+
+/** Paint an answer. @param {any} packed @param {Question} question @param {AbortSignal} [signal] */
+export async function show(packed, question, signal) {
+  let { photo } = state;
+  if (packed.picture) {
+    photo = new Image();
+    photo.src = packed.picture;
+    await photo.decode();
+    if (signal?.aborted) return;
+  }
+  const grids = Object.fromEntries(Object.entries(packed.grids).map(([name, grid]) => [name, unpack(grid)]));
+  const { head, target, contrast } = packed.result.question;
+  const asked = { ...question, head, target: target.index, contrast: contrast?.index ?? null };
   busy("");
   notice(confirmed);
   confirmed = "";
-  dropCover();
   $(".take-say").textContent = question.original ? words.reduced : "";
-  show();
-  keepRecent();
-  address(popping);
-  remember();
-};
-
-/** @param {any} message */
-function receive(message) {
-  const key = message && Object.keys(receivers).find(name => message[name]);
-  if (key) receivers[key](message);
+  const stage = grids[state.stage] ? state.stage : LAST[head];
+  set({ answer: { ...packed, grids, asked, picture: pictureOf(question) }, photo, wanted: asked, stage, touched: null });
 }
+/** Back to the last good answer, with the reason. @param {string} text */
+export async function fail(text) {
+  busy("");
+  const { answer } = state;
+  if (answer) set({ answer, wanted: answer.asked, touched: null });
+  else if (props.value.answer) await show(props.value.answer, firstQuestion());
+  complain(text);
+}
+/** The question whose answer the page opens with. @returns {Question} */
+export function firstQuestion() {
+  return { ...PLAIN, example: props.examples[0].name, weights: null };
+}
+/** @param {Question} question */
+function pictureOf(question) {
+  return question.example ? `example:${question.example}` : (question.path ?? "");
+}
+
+$(".stop").addEventListener("click", () => {
+  newest.abort();
+  sent.abort();
+  cancelLoad();
+  fail("");
+});
+window.addEventListener("offline", () => working(words.no_connection));

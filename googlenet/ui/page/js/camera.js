@@ -1,5 +1,9 @@
 // @ts-check
 // A picture from the camera.
+import { complain } from "./notices.js";
+import { $, make } from "./page.js";
+import { bring } from "./pictures.js";
+import { words } from "./words.js";
 
 const shoot = $(".shoot");
 const video = $(".shoot video");

@@ -1,77 +1,85 @@
 // @ts-check
 // The tab "Channels": which channels of the enlarged stage speak most for the class and against it, and what they look for.
+import { askedName, place } from "./answer.js";
+import { request } from "./asking.js";
+import { paint, scaleOf, unpack } from "./drawing.js";
+import { $, make, rove } from "./page.js";
+import { state, subscribe } from "./store.js";
+import { addTab, showTab } from "./tabs.js";
+import { branchName, percent, rounded, say, words } from "./words.js";
 
-/** What Python said of the painted answer, by stage and cell. @type {Record<string, any>} */ let channelsOf = {};
-let channelsAnswer = 0; // the number of that answer
-/** The key that Python was asked about, and did not answer yet @type {string | null} */ let channelsAsked = null;
-/** The keys whose question failed, which is not asked again by itself @type {Set<string>} */ const channelsFailed = new Set();
-let channelsTimer = 0; // asks when the visitor has stayed for a moment
-/** What is being drawn @type {{n: number, key: string, progress: number, waiting: number} | null} */ let drawing = null;
+const LAST_PICTURES = 6;
+/** What Python said of an answer, by stage and cell: "asked", "failed" or its channels.
+ * @type {WeakMap<Answer, Record<string, any>>} */
+const known = new WeakMap();
+let timer = 0; // asks when the visitor has stayed for a moment
+/** What is being drawn @type {{answer: Answer, key: string, share?: number, place?: number} | null} */ let drawing = null;
 
-tabs.add({ name: "channels", title: words.tab_channels, show: showChannels });
-
-/** @param {string} stage @param {number[] | null} cell row and column */
-function channelsKey(stage, cell) {
-  return `${stage} ${cell ?? ""}`;
+/** What is known of the painted answer. */
+function channelsOf() {
+  if (!known.has(state.answer)) known.set(state.answer, {});
+  return /** @type {Record<string, any>} */ (known.get(state.answer));
 }
 /** The touched cell as [row, column]. */
 function touchedCell() {
-  const { w } = answer.grids[stage];
-  return touched === null ? null : [Math.floor(touched / w), touched % w];
+  const { w } = state.answer.grids[state.stage];
+  return state.touched === null ? null : [Math.floor(state.touched / w), state.touched % w];
 }
-/** Ask for the enlarged stage's channels. @param {boolean} draw whether pictures that are missing are drawn, which takes seconds */
-function askChannels(draw) {
-  const cell = touchedCell();
-  const key = channelsKey(stage, cell);
-  channelsFailed.delete(key);
-  if (draw) drawing = { n: asked, key, progress: 0, waiting: 0 };
-  else channelsAsked = key;
-  request("expand", { stage, cell, draw });
-  tabs.show();
+function currentKey() {
+  return `${state.stage} ${touchedCell() ?? ""}`;
+}
+/** @param {any} reply @returns {any} */
+function unpacked({ channels }) {
+  const each = (/** @type {any} */ channel) => ({ ...channel, grid: unpack(channel.grid) });
+  return { for: channels.for.map(each), against: channels.against.map(each), missing: channels.missing };
+}
+/** Ask for the enlarged stage's channels. */
+async function askChannels() {
+  const [key, found] = [currentKey(), channelsOf()];
+  found[key] = "asked";
+  showTab("channels");
+  const reply = await request("channels", { stage: state.stage, cell: touchedCell() });
+  found[key] = reply ? unpacked(reply) : "failed";
+  showTab("channels");
+}
+/** Have the pictures drawn that are missing, which takes seconds. */
+async function drawMissing() {
+  const [key, found] = [currentKey(), channelsOf()];
+  const mine = { answer: state.answer, key };
+  drawing = mine;
+  showTab("channels");
+  const reply = await request("draw", { stage: state.stage, cell: touchedCell() }, told => {
+    Object.assign(mine, { place: 0 }, told);
+    showTab("channels");
+  });
+  if (drawing === mine) drawing = null;
+  if (reply) found[key] = unpacked(reply);
+  showTab("channels");
 }
 /** Ask once the visitor stays at a stage or cell: the walk passes nine of them in three seconds. */
 function askChannelsSoon() {
-  clearTimeout(channelsTimer);
+  clearTimeout(timer);
   const wait = () => {
-    if (tabs.current !== "channels" || !answer) return;
-    const key = channelsKey(stage, touchedCell());
-    if (channelsOf[key] || channelsFailed.has(key) || channelsAsked === key) return;
+    if (state.tab !== "channels" || channelsOf()[currentKey()]) return;
     const pending = $(".page").classList.contains("busy"); // the painted answer is not the newest question's
-    if (playing || pending) channelsTimer = setTimeout(wait, 400);
-    else askChannels(false);
+    if (state.playing || pending) timer = setTimeout(wait, 400);
+    else askChannels();
   };
-  channelsTimer = setTimeout(wait, 200);
+  timer = setTimeout(wait, 200);
 }
-receivers.channels = message => {
-  const { channels: found, n } = message;
-  if (n !== asked) return;
-  const key = channelsKey(found.stage, found.cell);
-  if (found.for) {
-    const unpacked = (/** @type {any} */ each) => ({ ...each, grid: unpack(each.grid) });
-    channelsOf[key] = { for: found.for.map(unpacked), against: found.against.map(unpacked), missing: found.missing };
-    if (channelsAsked === key) channelsAsked = null;
-    if (drawing?.key === key && !found.missing) drawing = null;
-  } else if (drawing) drawing = { ...drawing, waiting: 0, ...found };
-  if (tabs.current === "channels") tabs.show();
-};
-const errorsBefore = receivers.error;
-receivers.error = message => {
-  if (firings.has(message.n)) return firings.get(message.n)(null);
-  if (message.n === asked && (channelsAsked || drawing)) {
-    channelsFailed.add(channelsAsked ?? drawing?.key ?? "");
-    channelsAsked = drawing = null;
-  }
-  return errorsBefore(message);
-};
 
+/** @param {any} found */
+function wayOf(found) {
+  return found.share > 0 ? words.channel_for : words.channel_against;
+}
 /** A channel as a sentence. @param {any} found */
 function channelText(found) {
   return say("channel_alt", {
-    stage,
+    stage: state.stage,
     channel: found.channel,
     branch: branchName(found.branch),
     share: percent(Math.abs(found.share), true),
-    way: found.share > 0 ? words.channel_for : words.channel_against,
+    way: wayOf(found),
     class: askedName(),
     ...place(found.peak),
   });
@@ -89,13 +97,15 @@ function paintChannel(canvas, found) {
 function channelTile(found) {
   const canvas = make("canvas", { "aria-hidden": "true" });
   const share = `${found.share < 0 ? "−" : ""}${percent(Math.abs(found.share))}`;
+  const name = `${share} ${branchName(found.branch)} #${found.channel}`;
+  const label = say("channel_label", { name, way: wayOf(found), class: askedName(), ...place(found.peak) });
   const node = make(
     "button",
     {
       type: "button",
       class: "channel",
       "data-channel": found.channel,
-      "aria-label": channelText(found),
+      "aria-label": label,
       onclick: () => openChannel(found),
     },
     channelPicture(found),
@@ -111,17 +121,13 @@ function channelTile(found) {
   return { node, paint: () => paintChannel(canvas, found) };
 }
 
-/** @param {any} root */
-function showChannels(root) {
-  if (channelsAnswer !== asked) {
-    [channelsOf, channelsAnswer, channelsAsked] = [{}, asked, null];
-    channelsFailed.clear();
-  }
-  if (drawing && drawing.n !== asked) drawing = null;
+/** @param {any} root @param {string} stage */
+function showChannels(root, stage) {
   const cell = touchedCell();
-  const key = channelsKey(stage, cell);
-  const found = channelsOf[key];
-  if (!found) askChannelsSoon();
+  const key = currentKey();
+  const status = channelsOf()[key];
+  const found = typeof status === "object" ? status : null;
+  if (!status) askChannelsSoon();
   const focus = /** @type {any} */ (document.activeElement);
   const at = root.contains(focus) ? [...root.querySelectorAll("button")].indexOf(focus) : -1;
   const parts = [make("p", {}, cell ? say("channels_cell", { row: cell[0] + 1, column: cell[1] + 1 }) : words.channels_all)];
@@ -135,10 +141,8 @@ function showChannels(root) {
         make("h3", {}, words.channels_against),
         make("div", { class: "channels", role: "group", "aria-label": words.channels_against }, ...nodes.slice(count)),
       );
-  } else if (channelsFailed.has(key))
-    parts.push(
-      make("button", { type: "button", class: "plain", onclick: () => askChannels(false) }, say("channels_start", { stage })),
-    );
+  } else if (status === "failed")
+    parts.push(make("button", { type: "button", class: "plain", onclick: askChannels }, say("channels_start", { stage })));
   else
     parts.push(
       make(
@@ -149,12 +153,12 @@ function showChannels(root) {
         ),
       ),
     );
-  if (drawing?.key === key) {
-    const share = `${Math.round((drawing.progress ?? 0) * 100)}\u00a0%`;
-    const text = drawing.waiting ? say("queue", { place: drawing.waiting }) : say("channels_drawing", { share });
+  if (drawing?.answer === state.answer && drawing.key === key) {
+    const { share = 0, place: number } = drawing;
+    const text = number ? say("queue", { place: number }) : say("channels_drawing", { share: rounded(share) });
     parts.push(make("p", { role: "status" }, text));
   } else if (found?.missing)
-    parts.push(make("button", { type: "button", class: "plain draw", onclick: () => askChannels(true) }, words.channels_draw));
+    parts.push(make("button", { type: "button", class: "plain draw", onclick: drawMissing }, words.channels_draw));
   parts.push(
     make("p", { class: "soft" }, say("channels_what", { stage, class: askedName() })),
     make("p", { class: "soft" }, words.channels_picture),
@@ -168,8 +172,6 @@ function showChannels(root) {
 // A tile, large, with what the same channel does in the last pictures of this tab.
 
 /** @type {Kept[]} */ const lastPictures = []; // of the painted weights, the newest first
-/** request → what to do with its answer, or with null where it failed @type {Map<number, any>} */ const firings = new Map();
-let firingNumber = 0; // counts down: these questions are none of the page's own
 const channelDialog = make("dialog", { class: "shoot large", "aria-labelledby": "channel-title" });
 $(".page").append(channelDialog);
 channelDialog.addEventListener("click", (/** @type {MouseEvent} */ event) => {
@@ -179,29 +181,16 @@ channelDialog.addEventListener("close", () => {
   $(`#tab-channels [data-channel="${channelDialog.dataset.of}"]`)?.focus(); // the tile may have been drawn anew meanwhile
 });
 
-const answersBefore = receivers.answer;
-receivers.answer = async message => {
-  await answersBefore(message);
-  if (!answer || !photo) return;
-  const kept = { answer, photo, weights };
+subscribe(["answer"], () => {
+  const { answer, photo, weights } = state;
   const others = lastPictures.filter(each => each.weights === weights && each.answer.picture !== answer.picture);
-  lastPictures.splice(0, lastPictures.length, kept, ...others.slice(0, RECENT - 1));
-};
-
-/** Where a channel fires in a kept picture: its map and its largest value; null where that cannot be said.
- * @param {Kept} kept @param {string} stage @param {number} channel @returns {Promise<any>} */
-function firing(kept, stage, channel) {
-  const n = --firingNumber;
-  return new Promise(done => {
-    firings.set(n, done);
-    post("expand", { ...kept.answer.asked, n, stage, channel });
-  }).finally(() => firings.delete(n));
-}
-receivers.firing = message => firings.get(message.n)?.({ ...message.firing, grid: unpack(message.firing.grid) });
+  lastPictures.splice(0, lastPictures.length, { answer, photo, weights }, ...others.slice(0, LAST_PICTURES - 1));
+});
 
 /** @param {any} found */
 async function openChannel(found) {
-  const about = { stage, channel: found.channel, branch: branchName(found.branch), name: answer.result.image };
+  const { stage } = state;
+  const about = { stage, channel: found.channel, branch: branchName(found.branch), name: state.answer.result.image };
   const canvas = make("canvas", { role: "img", "aria-label": channelText(found) });
   const last = make("div", { class: "last" });
   const figure = (/** @type {any} */ node, /** @type {string} */ text) => make("figure", {}, node, make("figcaption", {}, text));
@@ -220,17 +209,15 @@ async function openChannel(found) {
   channelDialog.dataset.of = found.channel;
   channelDialog.showModal();
   paintChannel(canvas, found);
-  const pictures = lastPictures.filter(each => each.weights === weights);
+  const pictures = lastPictures.filter(each => each.weights === state.weights);
   if (pictures.length < 2) return last.replaceChildren(make("p", { class: "soft" }, words.channel_last_none));
   const fired = [];
   for (const kept of pictures) {
-    fired.push({ kept, ...(await firing(kept, about.stage, about.channel)) }); // one after the other: others ask too
+    const reply = await request("firing", { stage, channel: found.channel }, undefined, kept.answer); // one by one: others ask too
+    if (reply) fired.push({ kept, ...reply.firing, grid: unpack(reply.firing.grid) });
     if (!last.isConnected) return; // another tile is open
   }
-  showFirings(
-    last,
-    fired.filter(each => each.grid),
-  );
+  showFirings(last, fired);
 }
 /** The last pictures, the lit places where a channel fires, in per cent of the strongest. @param {any} root @param {any[]} fired */
 function showFirings(root, fired) {
@@ -244,7 +231,7 @@ function showFirings(root, fired) {
     const shown = each.most === top ? "100\u00a0%" : share;
     const text =
       each.most > 0
-        ? say("channel_last_alt", { name: image, share: shown, ...asIf(each.kept, () => place(peak)) })
+        ? say("channel_last_alt", { name: image, share: shown, ...place(peak, each.kept) })
         : say("channel_silent", { name: image });
     const canvas = make("canvas", { role: "img", "aria-label": text });
     return {
@@ -254,7 +241,7 @@ function showFirings(root, fired) {
         make("span", { class: "cell" }, canvas),
         make("figcaption", { "aria-hidden": "true" }, each.most > 0 ? shown : "0\u00a0%"),
       ),
-      paint: () => asIf(each.kept, () => paint(canvas, each.grid, each.grid.sum, top)),
+      paint: () => paint(canvas, each.grid, each.grid.sum, top, each.kept),
     };
   });
   root.replaceChildren(
@@ -264,3 +251,4 @@ function showFirings(root, fired) {
   );
   for (const each of made) each.paint();
 }
+addTab({ name: "channels", title: words.tab_channels, show: showChannels });

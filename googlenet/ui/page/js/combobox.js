@@ -1,5 +1,9 @@
 // @ts-check
 // The class search: a combobox with a list box, after the ARIA pattern.
+import { ask } from "./asking.js";
+import { $, make } from "./page.js";
+import { state, subscribe } from "./store.js";
+import { percent, words } from "./words.js";
 
 /** @typedef {{index: number | null, label: string, note?: string}} Choice */
 
@@ -13,23 +17,27 @@ function combobox(root, none, choose) {
   /** @type {Choice[]} */ let choices = [];
 
   /** A class's name, and its other words where it has some. @param {number} index */
-  const searched = index => `${weights.labels[index]} ${weights.words?.[index] ?? ""}`.toLowerCase();
+  const searched = index => `${state.weights.labels[index]} ${state.weights.words?.[index] ?? ""}`.toLowerCase();
 
   /** @param {string} text @returns {Choice[]} */
   function options(text) {
     const found = text.trim().toLowerCase();
-    const { heads, question } = answer.result;
-    const top = (heads[question.head] || heads.main).map((/** @type {any} */ p) => ({ ...p, note: percent(p.probability) }));
-    const known = new Set(top.map((/** @type {any} */ p) => p.index));
-    const rest = weights.labels
-      .map((/** @type {string} */ label, /** @type {number} */ index) => ({ index, label }))
-      .filter((/** @type {any} */ c) => !known.has(c.index))
-      .sort((/** @type {any} */ a, /** @type {any} */ b) => a.label.localeCompare(b.label));
+    const { heads, question } = state.answer.result;
+    const top = (heads[question.head] ?? heads.main ?? []).map(p => ({ ...p, note: percent(p.probability) }));
+    const known = new Set(top.map(p => p.index));
+    const rest = state.weights.labels
+      .map((label, index) => ({ index, label }))
+      .filter(c => !known.has(c.index))
+      .sort((a, b) => a.label.localeCompare(b.label));
     const barred = none ? question.target.index : null; // a class is not its own contrast
     const all = [...top, ...rest].filter(c => c.index !== barred && searched(c.index).includes(found));
-    const begins = (/** @type {any} */ c) =>
-      +c.label.toLowerCase().startsWith(found) * 2 + +c.label.toLowerCase().includes(found);
-    if (found) all.sort((a, b) => begins(b) - begins(a));
+    /** How well a class fits: what "car" means before what is called so, before what begins so. @param {Choice} c */
+    const fit = c => {
+      const [label, kinds] = [c.label.toLowerCase(), (state.weights.words?.[c.index ?? -1] ?? "").toLowerCase()];
+      const whole = [kinds, label].map(text => +` ${text} `.includes(` ${found} `));
+      return whole[0] * 8 + whole[1] * 4 + +label.startsWith(found) * 2 + +label.includes(found);
+    };
+    if (found) all.sort((a, b) => fit(b) - fit(a));
     return none && !found ? [{ index: null, label: none }, ...all] : all;
   }
   /** @param {string} text */
@@ -63,7 +71,7 @@ function combobox(root, none, choose) {
   /** @param {number} to */
   function move(to) {
     at = to;
-    [...list.children].forEach((node, i) => node.classList.toggle("at", i === at));
+    for (const [i, node] of [...list.children].entries()) node.classList.toggle("at", i === at);
     if (at >= 0) {
       input.setAttribute("aria-activedescendant", `${list.id}-${at}`);
       list.children[at].scrollIntoView({ block: "nearest" });
@@ -115,15 +123,20 @@ function combobox(root, none, choose) {
   }
   list.addEventListener("mousedown", (/** @type {Event} */ event) => event.preventDefault()); // its scrollbar keeps the list open
   list.tabIndex = -1;
-  input.addEventListener("focus", () => answer && input.select());
-  input.addEventListener("click", () => answer && list.hidden && open(""));
-  input.addEventListener("input", () => answer && open(input.value));
+  input.addEventListener("focus", () => state.answer && input.select());
+  input.addEventListener("click", () => state.answer && list.hidden && open(""));
+  input.addEventListener("input", () => state.answer && open(input.value));
   input.addEventListener("blur", leave);
   input.addEventListener("keydown", key);
   return { set };
 }
 const target = combobox($(".combo.target"), null, index =>
-  ask({ ...wanted, target: index, contrast: wanted.contrast === index ? null : wanted.contrast }),
+  ask({ ...state.wanted, target: index, contrast: state.wanted.contrast === index ? null : state.wanted.contrast }),
 );
-const contrast = combobox($(".combo.contrast"), words.contrast_none, index => ask({ ...wanted, contrast: index }));
+const contrast = combobox($(".combo.contrast"), words.contrast_none, index => ask({ ...state.wanted, contrast: index }));
 $(".question").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
+subscribe(["answer"], () => {
+  const { question } = state.answer.result;
+  target.set(question.target);
+  contrast.set(question.contrast);
+});

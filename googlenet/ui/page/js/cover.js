@@ -1,27 +1,23 @@
 // @ts-check
 // The tab "Cover": a part of the picture is covered, and the network is asked again. The page's only test of a cause.
+import { askedName } from "./answer.js";
+import { request } from "./asking.js";
+import { cellFrames, markCell, pointed } from "./enlarged.js";
+import { helpMark } from "./help.js";
+import { $, HEADS, make } from "./page.js";
+import { state, subscribe } from "./store.js";
+import { addTab, showTab } from "./tabs.js";
+import { percent, say, words } from "./words.js";
 
 /** @type {number[] | null} */ let covered = null; // the box, in pixels of the picture
 /** @type {any} */ let covering = null; // what Python answered about it
+/** @type {number[] | null} */ let from = null; // where a drag began
 let dragged = false; // whether the pointer that went up last had drawn a box
 
-tabs.add({ name: "cover", title: words.tab_cover, show: showCover });
-
-function dropCover() {
-  covered = covering = null;
-}
-/** What the Cover tab draws on the enlarged stage. */
-function coverFrames() {
-  if (tabs.current !== "cover" || !covered) return [];
-  const frames = [{ box: covered, class: "covered" }];
-  if (covering) frames.push({ box: covering.other, class: "other" });
-  return frames;
-}
-
-/** The square around the stage's strongest cell that holds the light: at least a fifth of what was seen. */
-function brightest() {
-  const { own } = cellFrames(answer.grids[stage].top);
-  const [x0, y0, x1, y1] = answer.result.seen;
+/** The square around a cell that holds the light: at least a quarter of what was seen, each way. @param {number} cell */
+function around(cell) {
+  const { own } = cellFrames(cell);
+  const [x0, y0, x1, y1] = state.answer.result.seen;
   const [wide, high] = [Math.max(own[2] - own[0], (x1 - x0) / 4), Math.max(own[3] - own[1], (y1 - y0) / 4)];
   const left = Math.min(x1 - wide, Math.max(x0, (own[0] + own[2] - wide) / 2));
   const top = Math.min(y1 - high, Math.max(y0, (own[1] + own[3] - high) / 2));
@@ -29,24 +25,24 @@ function brightest() {
 }
 
 /** @param {number[]} box */
-function cover(box) {
+async function cover(box) {
+  const { answer } = state;
   covered = box;
   covering = null;
   markCell();
-  tabs.show();
-  request("edit", { box, stage });
-}
-receivers.cover = message => {
-  if (message.n !== asked || !covered) return;
-  covering = message.cover;
+  showTab();
+  const reply = await request("cover", { box, stage: state.stage });
+  if (state.answer !== answer || covered !== box) return;
+  if (reply) covering = reply.cover;
+  else covered = null;
   markCell();
-  tabs.show();
-};
+  showTab("cover");
+}
 
 /** A head's probability before and after. @param {string} head */
 function coverRow(head) {
   const { before, after, other_after } = covering;
-  const bars = [before, after, other_after].map((/** @type {any} */ p, i) =>
+  const bars = [before, after, other_after].map((p, i) =>
     make(
       "td",
       {},
@@ -59,7 +55,7 @@ function coverRow(head) {
 
 /** What the covering shows, in one sentence. */
 function coverSays() {
-  const { head } = answer.result.question;
+  const { head } = state.answer.result.question;
   const values = { class: askedName(), head: words[head] };
   const [before, after, other] = [covering.before[head], covering.after[head], covering.other_after[head]];
   const figures = { ...values, before: percent(before, true), after: percent(after, true), other: percent(other, true) };
@@ -68,16 +64,27 @@ function coverSays() {
   return say("cover_both", figures);
 }
 
+/** On a narrow screen the tab lies far below the picture: what to do and what came of it stand under the picture. */
+function near() {
+  const text = covering ? coverSays() : covered ? words.working : words.cover_how;
+  $(".near").textContent = state.tab === "cover" ? text : "";
+}
+
 /** @param {any} root */
 function showCover(root) {
   const focused = root.contains(document.activeElement);
-  const button = make("button", { type: "button", class: "plain", onclick: () => cover(brightest()) }, words.cover_brightest);
-  const parts = [make("p", { class: "soft" }, words.cover_how, " ", helpMark("cover")), button];
+  const { touched } = state;
+  const { top } = state.answer.grids[state.stage];
+  const offer = (/** @type {string} */ text, /** @type {number} */ cell) =>
+    make("button", { type: "button", class: "plain", onclick: () => cover(around(cell)) }, text);
+  const buttons = [offer(words.cover_brightest, top), ...(touched === null ? [] : [offer(words.cover_touched, touched)])];
+  const at = focused ? [...root.querySelectorAll("button")].indexOf(document.activeElement) : 0;
+  const how = make("p", { class: "soft cover-how" }, words.cover_how, " ", helpMark("cover"));
+  const parts = [how, make("div", { class: "together" }, ...buttons)];
+  near();
   if (covered && !covering) parts.push(make("p", { role: "status" }, words.working));
   if (covering) {
-    const heads = HEADS.filter(
-      (/** @type {string} */ head) => covering.before[head] !== null && covering.before[head] !== undefined,
-    );
+    const heads = HEADS.filter(head => covering.before[head] !== null && covering.before[head] !== undefined);
     const titles = [words.cover_before, words.cover_after, words.cover_other].map(text => make("th", { scope: "col" }, text));
     parts.push(
       make("p", { class: "cover-say", role: "status" }, coverSays()),
@@ -85,21 +92,20 @@ function showCover(root) {
     );
   }
   root.replaceChildren(...parts);
-  if (focused) button.focus();
+  if (focused) root.querySelectorAll("button")[at]?.focus();
 }
 
-/** @type {number[] | null} */ let from = null; // where a drag began
 const big = $(".big");
 big.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
   dragged = false;
-  if (tabs.current !== "cover" || !answer || event.button) return;
+  if (state.tab !== "cover" || !state.answer || event.button) return;
   from = pointed(event);
   big.setPointerCapture(event.pointerId);
 });
 big.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
   if (!from) return;
   const to = pointed(event);
-  const least = (answer.result.seen[2] - answer.result.seen[0]) * 0.03;
+  const least = (state.answer.result.seen[2] - state.answer.result.seen[0]) * 0.03;
   if (Math.abs(to[0] - from[0]) < least || Math.abs(to[1] - from[1]) < least) return;
   dragged = true;
   covered = [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1])];
@@ -110,4 +116,25 @@ big.addEventListener("pointerup", () => {
   if (from && dragged && covered) cover(covered);
   from = null;
 });
-big.addEventListener("pointercancel", () => (from = null));
+big.addEventListener("pointercancel", () => {
+  from = null;
+});
+// a drag ends with a click, which touches no cell
+big.addEventListener("click", (/** @type {MouseEvent} */ event) => dragged && event.preventDefault(), true);
+
+addTab({
+  name: "cover",
+  title: words.tab_cover,
+  show: showCover,
+  frames() {
+    if (!covered) return [];
+    return [{ box: covered, class: "covered" }, ...(covering ? [{ box: covering.other, class: "other" }] : [])];
+  },
+});
+subscribe(["answer", "stage"], () => {
+  covered = covering = null;
+});
+subscribe(["tab"], () => {
+  $(".page").classList.toggle("covering", state.tab === "cover"); // a finger then draws, and does not scroll
+  if (state.tab !== "cover") $(".near").textContent = "";
+});

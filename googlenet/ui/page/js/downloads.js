@@ -1,25 +1,24 @@
 // @ts-check
 // Taking it along.
-
-let taking = ""; // what Python is asked to make: "npz", or nothing
+import { link } from "./address.js";
+import { askedName } from "./answer.js";
+import { request } from "./asking.js";
+import { overlay } from "./drawing.js";
+import { $, bytes, make } from "./page.js";
+import { shareCard, sheet } from "./sheet.js";
+import { state } from "./store.js";
+import { say, words } from "./words.js";
 
 /** @param {BlobPart} content @param {string} type @param {string} name */
 function save(content, type, name) {
   const url = URL.createObjectURL(new Blob([content], { type }));
-  make("a", { href: url, download: `${answer.result.image.replace(/\.[^.]*$/, "")}-${name}` }).click();
+  const about = [state.answer.result.image.replace(/\.[^.]*$/, ""), askedName().replace(/[^\p{L}\p{N}]+/gu, "-"), name];
+  make("a", { href: url, download: about.join("-") }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
-receivers.npz = message => {
-  taking = "";
-  $(".take-say").textContent = "";
-  save(bytes(message.npz), "application/octet-stream", "maps.npz");
-};
-/** Whether an error belongs to a download; then it is said beside it. @param {any} message */
-function took(message) {
-  if (!taking || running) return false;
-  taking = "";
-  $(".take-say").textContent = message.error[language];
-  return true;
+/** @param {string} text */
+function tell(text) {
+  $(".take-say").textContent = text;
 }
 
 const STAGE_SIDE = 1080; // pixels of the enlarged stage as a picture
@@ -27,48 +26,46 @@ const STAGE_SIDE = 1080; // pixels of the enlarged stage as a picture
 /** The enlarged stage alone, as PNG. @returns {Promise<Blob>} */
 function stagePicture() {
   return new Promise((done, failed) =>
-    overlay(stage, STAGE_SIDE).toBlob(
+    overlay(state.stage, STAGE_SIDE).toBlob(
       (/** @type {Blob | null} */ blob) => (blob ? done(blob) : failed(new Error("no PNG"))),
       "image/png",
     ),
   );
 }
 
-/** what a button of the row does @type {Record<string, () => void>} */
+/** what a button of the row does @type {Record<string, () => unknown>} */
 const takes = {
   png: () => sheet().then(canvas => canvas.toBlob(blob => blob && save(blob, "image/png", "sheet.png"))),
   card: () => shareCard().then(canvas => canvas.toBlob(blob => blob && save(blob, "image/png", "card.png"))),
-  stage: () => stagePicture().then(blob => save(blob, "image/png", `${stage}.png`)),
+  stage: () => stagePicture().then(blob => save(blob, "image/png", `${state.stage}.png`)),
   copy: () => {
-    const tell = (/** @type {string} */ text) => ($(".take-say").textContent = text);
     const item = () => new ClipboardItem({ "image/png": stagePicture() }); // Safari wants the promise, within the click
     Promise.resolve()
       .then(() => navigator.clipboard.write([item()]))
       .then(
-        () => tell(say("copied_stage", { stage })),
+        () => tell(say("copied_stage", { stage: state.stage })),
         () => tell(words.no_copy),
       );
   },
-  json: () => save(JSON.stringify(answer.result, null, 1), "application/json", "explanation.json"),
-  npz: () => {
-    taking = "npz";
-    $(".take-say").textContent = words.working;
-    request("input", {});
+  json: () => save(JSON.stringify(state.answer.result, null, 1), "application/json", "explanation.json"),
+  npz: async () => {
+    tell(words.working);
+    const reply = await request("maps", {});
+    tell("");
+    if (reply) save(bytes(reply.npz), "application/octet-stream", "maps.npz");
   },
   link: () => {
     const url = link();
-    const tell = (/** @type {string} */ text) => ($(".take-say").textContent = text);
-    if (!url) tell(words.own_link);
-    else
-      navigator.clipboard.writeText(url).then(
-        () => tell(words.copied),
-        () => tell(url),
-      );
+    const copied = async () => url && navigator.clipboard.writeText(url); // there is no clipboard on plain http
+    copied().then(
+      () => tell(url ? words.copied : words.own_link),
+      () => tell(url ?? ""),
+    );
   },
 };
 $(".take").addEventListener("click", (/** @type {any} */ event) => {
   const kind = event.target.dataset.take;
-  if (!kind || !answer) return;
-  $(".take-say").textContent = "";
+  if (!kind || !state.answer) return;
+  tell("");
   takes[kind]();
 });

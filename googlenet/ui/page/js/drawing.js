@@ -1,31 +1,25 @@
 // @ts-check
 // Drawing a picture under a map: the same formula as render.Photograph, for the part that the network looked at.
 
-/**
- * @typedef {object} Grid a stage's map on its own cells, unpacked from handlers.packed_grid
- * @property {number} h
- * @property {number} w
- * @property {Float32Array[]} branches signed, in logit units, in the order of BRANCHES
- * @property {Float32Array} sum their sum
- * @property {number} peak its largest value
- * @property {number} top the index of its strongest cell
- */
+import { $, BRANCHES, bytes, draw, make, props, SPOTLIGHT } from "./page.js";
+import { state } from "./store.js";
 
-/** @param {any} packed @returns {Grid} */
-function unpack(packed) {
+const magma = bytes(props.magma);
+const blues = bytes(props.blues); // for evidence against
+
+/** A grid of handlers.packed_grid. @param {any} packed @returns {Grid} */
+export function unpack(packed) {
   const [, h, w] = packed.shape;
   const whole = new Int16Array(bytes(packed.data).buffer);
   const cells = h * w;
-  const branches = BRANCHES.map((/** @type {string} */ _, /** @type {number} */ b) =>
-    Float32Array.from(whole.subarray(b * cells, (b + 1) * cells), v => v * packed.factor),
-  );
+  const branches = BRANCHES.map((_, b) => Float32Array.from(whole.subarray(b * cells, (b + 1) * cells), v => v * packed.factor));
   const sum = new Float32Array(cells).map((_, i) => branches[0][i] + branches[1][i] + branches[2][i] + branches[3][i]);
   const top = sum.reduce((best, v, i) => (v > sum[best] ? i : best), 0);
   return { h, w, branches, sum, peak: Math.max(sum[top], 1e-12), top };
 }
 
 /** What the controls beside the enlarged stage say. */
-function looks() {
+export function looks() {
   return {
     strength: +$(".looks .overlay").value,
     hidden: +$(".looks .threshold").value,
@@ -34,25 +28,26 @@ function looks() {
   };
 }
 
-/** The part of the picture that overlays show, in its pixels: what the network looked at. */
-function view() {
-  return answer.result.seen;
-}
-
 /** picture → {"size and part": its pixels}, since nine canvases share one @type {WeakMap<any, Record<string, Uint8ClampedArray>>} */
 const bases = new WeakMap();
-/** The pixels of a part of the picture at a size. @param {number} width @param {number} height @param {number[]} part */
-function base(width, height, part) {
+/** The pixels of a part of a picture at a size. @param {any} photo @param {number} width @param {number} height
+ * @param {number[]} part in its own pixels */
+function base(photo, width, height, part) {
   if (!bases.has(photo)) bases.set(photo, {});
   const kept = /** @type {Record<string, Uint8ClampedArray>} */ (bases.get(photo));
-  return (kept[`${width}×${height} ${part}`] ||= (() => {
+  const name = `${width}×${height} ${part}`;
+  if (!kept[name]) {
     const pen = /** @type {any} */ (new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true }));
-    const scale = answer ? photo.width / answer.size[0] : 1;
-    const [x0, y0, x1, y1] = part.map(edge => edge * scale);
+    const [x0, y0, x1, y1] = part;
     pen.imageSmoothingQuality = "high";
     pen.drawImage(photo, x0, y0, x1 - x0, y1 - y0, 0, 0, width, height);
-    return pen.getImageData(0, 0, width, height).data;
-  })());
+    kept[name] = pen.getImageData(0, 0, width, height).data;
+  }
+  return kept[name];
+}
+/** What an answer's overlays show, in pixels of the photograph that the browser has. @param {Kept} of */
+function seenOf({ answer, photo }) {
+  return answer.result.seen.map(edge => (edge * photo.width) / answer.size[0]);
 }
 
 /** For each pixel of a line: the two cells that it lies between and the share of the second.
@@ -91,26 +86,42 @@ function fit(canvas, part) {
   canvas.style.height = `${height / dpr}px`;
 }
 
-/** Draw the picture as it is. @param {any} canvas @param {number[]} part */
-function paintPhoto(canvas, part) {
-  fit(canvas, part);
+/** Draw a picture as it is, whole. @param {any} canvas @param {any} photo */
+export function paintPhoto(canvas, photo) {
+  const whole = [0, 0, photo.width, photo.height];
+  fit(canvas, whole);
   const image = new ImageData(canvas.width, canvas.height);
-  image.data.set(base(canvas.width, canvas.height, part));
+  image.data.set(base(photo, canvas.width, canvas.height, whole));
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
 /** Draw the picture under a map's values, divided by a scale. @param {any} canvas @param {Grid} grid
- * @param {Float32Array} values @param {number} scale */
-function paint(canvas, grid, values, scale) {
-  const part = view();
-  fit(canvas, part);
+ * @param {Float32Array} values @param {number} scale @param {Kept} of */
+export function paint(canvas, grid, values, scale, of = state) {
+  fit(canvas, of.answer.result.seen);
+  fill(canvas, grid, values, scale, of);
+}
+/** @param {any} canvas @param {Grid} grid @param {Float32Array} values @param {number} scale @param {Kept} of */
+function fill(canvas, grid, values, scale, of) {
   const image = new ImageData(canvas.width, canvas.height);
-  light(image, base(canvas.width, canvas.height, part), grid, values, scale);
+  light(image, base(of.photo, canvas.width, canvas.height, seenOf(of)), grid, values, scale);
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
+/** An overlay of a stage at a side in pixels, with the page's controls. @param {string} name @param {number} side
+ * @param {Kept} of @param {number} [scale] the value of the brightest colour, the map's own largest unless another is given */
+export function overlay(name, side, of = state, scale) {
+  const [x0, y0, x1, y1] = of.answer.result.seen;
+  const shrink = side / Math.max(x1 - x0, y1 - y0);
+  const [width, height] = [x1 - x0, y1 - y0].map(edge => Math.max(1, Math.round(edge * shrink)));
+  const canvas = make("canvas", { width, height });
+  const grid = of.answer.grids[name];
+  fill(canvas, grid, grid.sum, scale ?? scaleOf([grid.sum]), of);
+  return canvas;
+}
+
 /** The largest value for the class or, where evidence against it is shown too, of either sign. @param {Float32Array[]} maps */
-function scaleOf(maps) {
+export function scaleOf(maps) {
   const { against } = looks();
   return Math.max(1e-12, ...maps.map(values => values.reduce((best, v) => Math.max(best, against ? Math.abs(v) : v), 0)));
 }
@@ -152,23 +163,15 @@ function light(image, p, grid, values, scale) {
 }
 
 /** magma's colour for evidence v in 0…1, or for evidence against, as CSS. @param {number} v */
-function colour(v, against = false) {
+export function colour(v, against = false) {
   const [from, range] = SPOTLIGHT.tint;
   const at = (((from + range * v) * 255) | 0) * 3;
   return `rgb(${(against ? blues : magma).slice(at, at + 3).join(" ")})`;
 }
 
-/** An element of an SVG drawing. @returns {any} @param {string} tag @param {Record<string, any>} attributes @param {string} [text] */
-function draw(tag, attributes, text) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text) made.textContent = text;
-  return made;
-}
-
 /** Draw frames over a canvas, in pixels of the picture. @param {any} root an element that holds a canvas and its .marks
  * @param {number[]} part what the canvas shows @param {{box: number[], class: string}[]} frames */
-function mark(root, part, frames) {
+export function mark(root, part, frames) {
   const marks = root.querySelector(".marks");
   marks.setAttribute("viewBox", `${part[0]} ${part[1]} ${part[2] - part[0]} ${part[3] - part[1]}`);
   marks.setAttribute("preserveAspectRatio", "none");

@@ -1,37 +1,37 @@
 // @ts-check
 // The chosen stage, large: its overlay, its legend, the touched cell and the part of the picture that this cell can see.
 
-/** the touched cell's index on the stage's grid; null where none is touched @type {number | null} */ let touched = null;
+import { painted, stageAlt } from "./answer.js";
+import { colour, looks, mark, paint, scaleOf } from "./drawing.js";
+import { $, still } from "./page.js";
+import { set, state, subscribe } from "./store.js";
+import { currentTab, showTab } from "./tabs.js";
+import { say, words } from "./words.js";
+
 $(".big").setAttribute("aria-label", words.big);
-$(".walk").setAttribute("aria-label", words.walk);
-$(".walk .back").setAttribute("aria-label", words.step_back);
-$(".walk .on").setAttribute("aria-label", words.step_on);
-$(".walk .back").addEventListener("click", () => answer && step("ArrowLeft"));
-$(".walk .on").addEventListener("click", () => answer && step("ArrowRight"));
 
 /** Show the chosen stage large, with the tab that is open. */
 function enlarge() {
-  const grid = answer.grids[stage];
+  if (!state.answer) return;
+  const { stage } = state;
+  const grid = state.answer.grids[stage];
   const canvas = $(".big canvas");
-  for (const node of $$(".stage")) {
-    node.setAttribute("aria-pressed", node.dataset.stage === stage);
-    node.tabIndex = node.dataset.stage === stage ? 0 : -1;
-  }
   fade(canvas);
   paint(canvas, grid, grid.sum, scaleOf([grid.sum]));
-  canvas.setAttribute("aria-label", $(`.stage[data-stage="${stage}"] canvas`).getAttribute("aria-label"));
+  canvas.setAttribute("aria-label", stageAlt(stage));
   $("#stage-title").textContent = say("stage_title", { stage });
   legend();
   markCell();
-  tabs.show();
-  teach();
+  showTab();
 }
+painted(enlarge);
+subscribe(["stage", "tab"], enlarge);
 
 /** What was painted before stays on top and fades. @param {any} canvas */
 function fade(canvas) {
   const before = $(".big .before");
-  if (still.matches || !canvas.width || before.dataset.stage === stage) return;
-  before.dataset.stage = stage;
+  if (still.matches || !canvas.width || before.dataset.stage === state.stage) return;
+  before.dataset.stage = state.stage;
   before.width = canvas.width;
   before.height = canvas.height;
   before.style.width = canvas.style.width;
@@ -51,15 +51,15 @@ function legend() {
 }
 
 /** A cell's own square and the part of the picture that it can see, in pixels of the picture. @param {number} cell */
-function cellFrames(cell) {
-  const grid = answer.grids[stage];
-  const [x0, y0, x1, y1] = answer.result.seen;
+export function cellFrames(cell) {
+  const grid = state.answer.grids[state.stage];
+  const [x0, y0, x1, y1] = state.answer.result.seen;
   const [row, column] = [Math.floor(cell / grid.w), cell % grid.w];
   const [wide, high] = [(x1 - x0) / grid.w, (y1 - y0) / grid.h];
   const own = [x0 + column * wide, y0 + row * high, x0 + (column + 1) * wide, y0 + (row + 1) * high];
-  const { start, stride, size } = weights.fields[stage]; // in pixels of the network's input
+  const { start, stride, size } = state.weights.fields[state.stage]; // in pixels of the network's input
   const reach = (/** @type {number} */ at, /** @type {number} */ from, /** @type {number} */ to) => {
-    const [first, pixel] = [start + at * stride, (to - from) / weights.side];
+    const [first, pixel] = [start + at * stride, (to - from) / state.weights.side];
     return [Math.max(from, from + first * pixel), Math.min(to, from + (first + size) * pixel)];
   };
   const [left, right] = reach(column, x0, x1);
@@ -68,27 +68,27 @@ function cellFrames(cell) {
   return { own, field };
 }
 
-function markCell() {
+/** Draw the frames of the touched cell and of the open tab. */
+export function markCell() {
   const frames = [];
-  if (touched !== null) {
-    const { own, field } = cellFrames(touched);
+  if (state.touched !== null) {
+    const { own, field } = cellFrames(state.touched);
     frames.push({ box: field, class: "field" }, { box: own, class: "own" });
   }
-  mark($(".big"), view(), [...frames, ...coverFrames()]);
+  mark($(".big"), state.answer.result.seen, [...frames, ...(currentTab()?.frames?.() ?? [])]);
 }
 
 /** @param {number | null} cell */
 function touch(cell) {
-  stopPlaying();
-  touched = cell;
+  set({ playing: false, touched: cell });
   markCell();
-  tabs.show();
+  showTab();
 }
 
 /** The place of a pointer on the enlarged stage, in pixels of the picture. @param {PointerEvent | MouseEvent} event */
-function pointed(event) {
+export function pointed(event) {
   const box = $(".big canvas").getBoundingClientRect();
-  const part = view();
+  const part = state.answer.result.seen;
   const share = (/** @type {number} */ at, /** @type {number} */ from, /** @type {number} */ size) =>
     Math.min(1, Math.max(0, (at - from) / size));
   return [
@@ -98,19 +98,19 @@ function pointed(event) {
 }
 
 $(".big").addEventListener("click", (/** @type {MouseEvent} */ event) => {
-  if (!answer || dragged) return;
-  const grid = answer.grids[stage];
+  if (!state.answer || event.defaultPrevented) return;
+  const grid = state.answer.grids[state.stage];
   const [x, y] = pointed(event);
-  const [x0, y0, x1, y1] = view();
+  const [x0, y0, x1, y1] = state.answer.result.seen;
   const row = Math.min(grid.h - 1, Math.floor(((y - y0) / (y1 - y0)) * grid.h));
   const column = Math.min(grid.w - 1, Math.floor(((x - x0) / (x1 - x0)) * grid.w));
   const cell = row * grid.w + column;
-  touch(cell === touched ? null : cell);
+  touch(cell === state.touched ? null : cell);
 });
 $(".big").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-  if (!answer) return;
-  const { h, w, top } = answer.grids[stage];
-  const at = touched ?? top;
+  if (!state.answer) return;
+  const { h, w, top } = state.answer.grids[state.stage];
+  const at = state.touched ?? top;
   const [row, column] = [Math.floor(at / w), at % w];
   const to = {
     ArrowUp: [row - 1, column],

@@ -1,5 +1,12 @@
 // @ts-check
 // The tab "Evidence": what the enlarged stage's map says, the touched cell, and how the four filter sizes share in it.
+import { askedName, place, summary } from "./answer.js";
+import { paint, scaleOf } from "./drawing.js";
+import { cellFrames } from "./enlarged.js";
+import { $, BRANCHES, make } from "./page.js";
+import { state, subscribe } from "./store.js";
+import { addTab } from "./tabs.js";
+import { branchName, percent, proseOf, say, words } from "./words.js";
 
 for (const branch of BRANCHES) {
   $(".four").append(
@@ -32,29 +39,37 @@ function figure(v, grid) {
 }
 
 /** The branches' values in a cell and their sum. @param {Grid} grid @param {number} cell */
-function addends(grid, cell) {
+export function addends(grid, cell) {
   const terms = grid.branches.map((values, b) => `${figure(values[cell], grid)}\u00a0(${branchName(BRANCHES[b])})`);
   return `${terms.join(" + ").replaceAll("+ −", "− ")} = ${figure(grid.sum[cell], grid)}`;
 }
 
+/** What was measured once for these weights, of the enlarged stage and the asked head. */
+export function knownTrust() {
+  const said = state.weights.trust[state.answer.result.question.head]?.[state.stage];
+  return said ? proseOf(said) : words.trust_unknown;
+}
+
 function cellText() {
+  const { touched } = state;
   if (touched === null) return words.touch;
-  const grid = answer.grids[stage];
-  const [x0, y0, x1, y1] = answer.result.seen;
+  const grid = state.answer.grids[state.stage];
+  const [x0, y0, x1, y1] = state.answer.result.seen;
   const { field } = cellFrames(touched);
   const share = ((field[2] - field[0]) * (field[3] - field[1])) / ((x1 - x0) * (y1 - y0));
   const about = { row: Math.floor(touched / grid.w) + 1, column: (touched % grid.w) + 1, sum: addends(grid, touched) };
   return `${say("cell_text", about)} ${share > 0.995 ? words.sees_all : say("sees", { share: percent(share, true) })}`;
 }
 
-function showEvidence() {
-  const grid = answer.grids[stage];
+/** @param {any} _ @param {string} stage */
+function showEvidence(_, stage) {
+  const grid = state.answer.grids[stage];
   const info = summary(stage);
   $(".stage-text").textContent = stageText(info, grid);
   $(".cell-text").textContent = cellText();
   $(".stage-trust").textContent = knownTrust();
   const scale = scaleOf(grid.branches); // one for the four
-  BRANCHES.forEach((/** @type {string} */ branch, /** @type {number} */ b) => {
+  BRANCHES.forEach((branch, b) => {
     const node = $(`.four [data-branch="${branch}"]`);
     const share = info.branches[branch];
     const about = { stage, branch: branchName(branch), class: askedName(), share: percent(share, true) };
@@ -65,4 +80,7 @@ function showEvidence() {
   });
 }
 
-tabs.add({ name: "evidence", title: words.tab_evidence, show: showEvidence });
+subscribe(["touched"], () => {
+  if (state.touched !== null) $(".announce").textContent = cellText();
+});
+addTab({ name: "evidence", title: words.tab_evidence, show: showEvidence });

@@ -1,15 +1,16 @@
 // @ts-check
-// Small "?" marks beside the terms that need a sentence. All of them share one tab stop; arrow keys go from one to the next.
+// Small "?" marks beside the terms that need a sentence.
+import { $$, make } from "./page.js";
+import { say, words } from "./words.js";
 
 /** A mark and what it opens. @param {string} term the name of a text: `help_TERM` */
-function helpMark(term) {
-  const [, name, text] = words[`help_${term}`].match(/^(.+?): (.+)$/);
+export function helpMark(term) {
+  const [, name, text] = /** @type {any} */ (words[`help_${term}`].match(/^(.+?): (.+)$/));
   const id = `help-${term}`;
   const label = say("what_is", { term: name });
-  const mark = make("button", { type: "button", class: "help", tabindex: -1, popovertarget: id, "aria-label": label }, "?");
+  const mark = make("button", { type: "button", class: "help", popovertarget: id, "aria-label": label }, "?");
   const opened = make("span", { class: "help-text", id, popover: "auto", role: "note" }, make("b", {}, name), ` ${text}`);
   opened.addEventListener("toggle", (/** @type {any} */ { newState }) => newState === "open" && placeBeside(opened, mark));
-  mark.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => nextMark(mark, event));
   mark.addEventListener("blur", () => opened.hidePopover());
   return make("span", { class: "helped" }, mark, opened);
 }
@@ -25,14 +26,4 @@ function placeBeside(opened, mark) {
   opened.style.top = `${top + scrollY}px`;
 }
 
-/** @param {any} mark @param {KeyboardEvent} event */
-function nextMark(mark, event) {
-  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-  if (!step) return;
-  event.preventDefault();
-  const marks = $$(".help").filter(each => each.checkVisibility());
-  marks[marks.indexOf(mark) + step]?.focus();
-}
-
 for (const place of $$("[data-help]")) place.replaceWith(helpMark(place.dataset.help));
-$(".help").tabIndex = 0;

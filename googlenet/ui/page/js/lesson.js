@@ -1,5 +1,10 @@
 // @ts-check
 // The lesson's part that follows the picture: the chosen stage drawn as an Inception module, and its formula in numbers.
+import { askedName, summary } from "./answer.js";
+import { addends } from "./evidence.js";
+import { $, BRANCHES, draw, make, STAGES } from "./page.js";
+import { state, subscribe } from "./store.js";
+import { branchName, percent, say, words } from "./words.js";
 
 const MODULE = { width: 400, row: 46, box: 26 }; // in units of the drawing
 /** branch → what stands in its two boxes; the first branch has one */
@@ -26,12 +31,13 @@ function moduleBox(x, y, width, text) {
 
 /** The chosen stage as four branches between what comes in and what goes out. A branch is as thick as its share of the evidence. */
 function drawModule() {
+  const { stage } = state;
   const { branches } = summary(stage);
   const height = MODULE.row * BRANCHES.length;
   const svg = draw("svg", { viewBox: `0 0 ${MODULE.width} ${height + 24}`, role: "img" });
   const share = (/** @type {string} */ branch) => branches?.[branch] ?? 0;
   let out = 0; // where the next branch's part of the stack begins
-  BRANCHES.forEach((/** @type {string} */ branch, /** @type {number} */ b) => {
+  BRANCHES.forEach((branch, b) => {
     const y = MODULE.row * (b + 0.5);
     const [first, second] = INSIDE[branch];
     const part = share(branch) * height;
@@ -56,7 +62,7 @@ function drawModule() {
     draw("text", { x: 24, y: height + 18 }, inputOf(stage)),
     draw("text", { class: "figure", x: 376, y: height + 18, "text-anchor": "end" }, stage),
   );
-  const told = BRANCHES.map((/** @type {string} */ branch) => `${branchName(branch)} ${percent(share(branch), true)}`).join(", ");
+  const told = BRANCHES.map(branch => `${branchName(branch)} ${percent(share(branch), true)}`).join(", ");
   const about = { stage, before: inputOf(stage), class: askedName(), shares: told };
   svg.setAttribute("aria-label", say("module_alt", about));
   $(".module").replaceChildren(svg, make("figcaption", { class: "soft small" }, say("module_text", about)));
@@ -64,13 +70,14 @@ function drawModule() {
 
 /** Bring the open lesson up to date with the chosen stage. */
 function teach() {
-  if (!$(".teach").open || !answer) return;
-  const grid = answer.grids[stage];
+  if (!$(".teach").open || !state.answer) return;
+  const grid = state.answer.grids[state.stage];
   drawModule();
   $(".numbers").replaceChildren(
-    say("teach_formula", { stage }),
+    say("teach_formula", { stage: state.stage }),
     make("br"),
     make("span", { class: "sum" }, addends(grid, grid.top)),
   );
 }
 $(".teach").addEventListener("toggle", teach);
+subscribe(["answer", "stage"], teach);

@@ -1,17 +1,24 @@
 // @ts-check
 // Bringing a picture: from the examples, from disk, clipboard, drop or camera. A large photograph is reduced here before it is
 // sent, and what this browser opens and the server does not (HEIC in Safari) goes as a JPEG.
+import { ask, begin, fail } from "./asking.js";
+import { paintPhoto } from "./drawing.js";
+import { complain } from "./notices.js";
+import { $, $$, make, props, rove } from "./page.js";
+import { state, subscribe } from "./store.js";
+import { deliver } from "./uploading.js";
+import { say, words } from "./words.js";
 
+const MEGABYTES = 1024 * 1024;
 const SENT_WHOLE = 2 * MEGABYTES;
 const LARGEST = 20 * MEGABYTES; // what the server takes
 const SIDE = 1600; // longer side in pixels of a reduced copy
 const TYPES = ["jpeg", "png", "webp", "gif", "bmp", "tiff"].map(type => `image/${type}`);
-/** @type {XMLHttpRequest | null} */ let uploading = null;
 
 $(".file").accept = "image/*,.tif,.tiff,.heic,.heif";
 for (const example of props.examples) {
   const image = make("img", { src: example.thumb, alt: "", width: 56, height: 56 });
-  const onclick = () => ask({ example: example.name, head: wanted?.head });
+  const onclick = () => ask({ example: example.name, head: state.wanted?.head });
   $(".examples").append(
     make(
       "button",
@@ -29,8 +36,8 @@ for (const example of props.examples) {
 /** Say what an example shows: the one under the pointer, else the one that is explained; or the name of one's own picture.
  * @param {string} [name] */
 function caption(name) {
-  const shown = name ?? answer?.asked.example;
-  $(".role").textContent = shown ? words[`example_${shown}`] : (answer?.result.image ?? "");
+  const shown = name ?? state.answer?.asked.example;
+  $(".role").textContent = shown ? words[`example_${shown}`] : (state.answer?.result.image ?? "");
 }
 for (const event of ["mouseover", "focusin"]) {
   $(".examples").addEventListener(event, (/** @type {any} */ { target: node }) =>
@@ -56,76 +63,37 @@ async function reduced(bitmap, name) {
   };
 }
 
-/** Send a file to the server's folder of uploads. @param {File} file @returns {Promise<string>} its path there */
-function deliver(file) {
-  const { root, api_prefix } = /** @type {any} */ (window).gradio_config;
-  const form = new FormData();
-  form.append("files", file);
-  return new Promise((done, failed) => {
-    const request = new XMLHttpRequest();
-    uploading = request;
-    request.upload.onprogress = ({ loaded, total }) => {
-      if (loaded < total) notice(say("uploading_share", { share: Math.round((loaded / total) * 100) }));
-      if (Date.now() - started > SLOW) $(".stop").hidden = false;
-    };
-    const started = Date.now();
-    request.onload = () =>
-      request.status === 200 ? done(JSON.parse(request.responseText)[0]) : failed(new Error(`${request.status}`));
-    request.onerror = request.onabort = () => failed(new Error("not sent"));
-    request.open("POST", `${root}${api_prefix}/upload`);
-    request.send(form);
-  });
-}
-function cancelUpload() {
-  uploading?.abort();
-}
-
 /** A picture from disk, clipboard, drop or camera. @param {File | null | undefined} given */
-async function bring(given) {
+export async function bring(given) {
   if (!given) return;
   const name = given.name || "picture.png";
   if (given.type === "image/svg+xml" || /\.svgz?$/i.test(name)) return complain(say("no_svg", { name }));
-  stopPlaying();
-  const number = ++asked;
-  busy(words.uploading);
+  const signal = begin(words.uploading);
   const bitmap = await createImageBitmap(given, { imageOrientation: "from-image" }).catch(() => null);
-  if (number !== asked) return;
+  if (signal.aborted) return;
   /** @type {{file: File, original: number[] | null}} */
   let picture = { file: given.name ? given : new File([given], name, { type: given.type }), original: null };
   if (bitmap) {
-    preview(bitmap);
+    paintPhoto($(".picture"), bitmap); // a look at it while it travels
+    $(".photo .marks").replaceChildren();
     if (given.size > SENT_WHOLE || !TYPES.includes(given.type)) picture = await reduced(bitmap, name);
   }
-  if (number !== asked) return;
+  if (signal.aborted) return;
   if (picture.file.size > LARGEST) return fail(say("too_large", { name }));
-  await sendPicture(picture, number, { head: wanted?.head });
-}
-/** A look at the picture while it travels. @param {ImageBitmap} bitmap */
-function preview(bitmap) {
-  const before = [photo, answer];
-  [photo, answer] = [bitmap, null];
-  paintPhoto($(".picture"), [0, 0, bitmap.width, bitmap.height]);
-  $(".photo .marks").replaceChildren();
-  [photo, answer] = before;
-}
-/** Send a picture and ask about it. @param {{file: File, original: number[] | null}} picture @param {number} number
- * @param {any} question */
-async function sendPicture(picture, number, question) {
   try {
-    const path = await deliver(picture.file);
-    if (number !== asked) return;
-    keep({ ...picture, path });
-    ask({ ...question, path, example: null, original: picture.original });
+    const path = await deliver(picture, signal);
+    if (!signal.aborted) ask({ head: state.wanted?.head ?? "main", path, original: picture.original });
   } catch (error) {
-    const text = /** @type {Error} */ (error).message === "507" ? "disk_full" : "upload_failed";
-    if (number === asked) fail(say(text, { name: picture.file.name }));
+    if (!signal.aborted) fail(/** @type {Error} */ (error).message);
   }
 }
-/** Send a picture again that the server has lost. @param {{file: File, original: number[] | null}} picture */
-function resend(picture) {
-  busy(words.uploading);
-  sendPicture(picture, ++asked, { ...wanted });
-}
+subscribe(["answer"], () => {
+  for (const example of $$("[data-example]"))
+    example.setAttribute("aria-pressed", example.dataset.example === state.wanted.example);
+  caption();
+  rove($(".examples"), $(".examples [aria-pressed=true]"));
+});
+$(".examples").setAttribute("aria-label", words.examples);
 
 $(".choose").addEventListener("click", () => $(".file").click());
 $(".photo").addEventListener("click", () => $(".file").click());
@@ -136,22 +104,30 @@ $(".file").addEventListener("change", (/** @type {any} */ event) => {
 window.addEventListener("paste", event => {
   const data = event.clipboardData;
   const field = /** @type {any} */ (event.target)?.closest?.("input, textarea");
-  if (!data?.files.length || (field && data.types.includes("text/plain"))) return; // in a field, text wins over a bitmap of it
+  if (field && data?.types.includes("text/plain")) return; // in a field, text wins over a bitmap of it
+  if (!data?.files.length) return refuseLink(data);
   event.preventDefault();
   bring(data.files[0]);
 });
-const bringsFiles = (/** @type {DragEvent} */ event) => [...(event.dataTransfer?.types || [])].includes("Files");
+/** @param {DataTransfer | null} data */
+function refuseLink(data) {
+  if (/^(https?|data|blob|file):/i.test(data?.getData("text/uri-list") || data?.getData("text/plain") || ""))
+    complain(words.no_link);
+}
+const brings = (/** @type {DragEvent} */ event, /** @type {string[]} */ ...types) =>
+  types.some(type => event.dataTransfer?.types.includes(type));
 window.addEventListener("dragover", event => {
-  if (!bringsFiles(event)) return;
+  if (!brings(event, "Files", "text/uri-list")) return;
   event.preventDefault();
-  $(".drop").hidden = false;
+  $(".drop").hidden = !brings(event, "Files");
 });
 window.addEventListener("dragleave", event => {
   if (!event.relatedTarget) $(".drop").hidden = true;
 });
 window.addEventListener("drop", event => {
   $(".drop").hidden = true;
-  if (!bringsFiles(event)) return;
+  if (!brings(event, "Files", "text/uri-list")) return;
   event.preventDefault();
-  bring(event.dataTransfer?.files[0]);
+  if (brings(event, "Files")) bring(event.dataTransfer?.files[0]);
+  else refuseLink(event.dataTransfer);
 });

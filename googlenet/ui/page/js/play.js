@@ -1,9 +1,15 @@
 // @ts-check
 // Playing the walk: from 3a to the asked head, each overlay lights up in turn, a card fills when its branch is reached, and the
 // sentence grows with it.
+import { sentence } from "./answer.js";
+import { $, $$, HEADS, LAST, make, still } from "./page.js";
+import { stored } from "./storage.js";
+import { set, state, subscribe } from "./store.js";
+import { seenStages } from "./strip.js";
+import { words } from "./words.js";
 
 const STEP = 300; // milliseconds a stage: nine take 2.7 s
-let playing = 0; // the timer of the next step, or 0
+let timer = 0; // of the next step, or 0
 
 /** Wrap the sentence's words, so that they can appear one by one without moving the lines. */
 function wrapWords() {
@@ -30,7 +36,7 @@ function wordsBy(spans, done) {
 }
 
 function play() {
-  if (!answer || playing) return;
+  if (timer) return;
   const seen = seenStages();
   const steady = still.matches;
   sentence();
@@ -40,42 +46,49 @@ function play() {
   for (const node of $$(".stage, .card")) node.classList.add("ahead");
   let at = 0;
   const next = () => {
-    if (at === seen.length) return stopPlaying();
+    if (at === seen.length) return set({ playing: false });
     const name = seen[at++];
-    select(name);
+    set({ stage: name, touched: null });
     $(`.stage[data-stage="${name}"]`).classList.remove("ahead");
-    const reached = HEADS.find((/** @type {string} */ head) => LAST[head] === name);
+    const reached = HEADS.find(head => LAST[head] === name);
     if (reached) $(`.card[data-head="${reached}"]`).classList.remove("ahead");
     const count = at === seen.length ? spans.length : wordsBy(spans, at);
-    spans.forEach((span, i) => span.classList.toggle("come", i < count));
-    playing = setTimeout(next, at === seen.length ? 2 * STEP : steady ? 3 * STEP : STEP);
+    spans.forEach((span, i) => {
+      span.classList.toggle("come", i < count);
+    });
+    timer = setTimeout(next, at === seen.length ? 2 * STEP : steady ? 3 * STEP : STEP);
   };
-  playing = setTimeout(next, steady ? 0 : STEP / 2);
-  playButton();
+  timer = setTimeout(next, steady ? 0 : STEP / 2);
 }
 
-function stopPlaying() {
-  if (!playing) return;
-  clearTimeout(playing);
-  playing = 0;
+function stop() {
+  if (!timer) return;
+  clearTimeout(timer);
+  timer = 0;
   $(".page").classList.remove("playing");
   for (const node of $$(".ahead")) node.classList.remove("ahead");
   sentence();
-  playButton();
-  remember();
 }
 
 function playButton() {
-  $(".play").textContent = playing ? "❚❚" : "▶";
-  $(".play").setAttribute("aria-label", playing ? words.pause : words.play);
-  $(".play").title = playing ? words.pause : words.play;
+  $(".play").textContent = state.playing ? "❚❚" : "▶";
+  $(".play").setAttribute("aria-label", state.playing ? words.pause : words.play);
+  $(".play").title = state.playing ? words.pause : words.play;
 }
 playButton();
-$(".play").addEventListener("click", () => (playing ? stopPlaying() : play()));
+subscribe(["playing"], () => {
+  playButton();
+  if (state.playing) play();
+  else stop();
+});
+export function playOrStop() {
+  if (state.answer) set({ playing: !state.playing });
+}
+$(".play").addEventListener("click", playOrStop);
 
 /** On opening, the first example plays once, and never again by itself. */
-function playOnce() {
-  if (still.matches || store(localStorage, "played")) return;
-  store(localStorage, "played", true);
-  play();
+export function playOnce() {
+  if (still.matches || stored("localStorage", "played")) return;
+  stored("localStorage", "played", true);
+  set({ playing: true });
 }

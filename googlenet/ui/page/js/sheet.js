@@ -1,5 +1,11 @@
 // @ts-check
 // The contact sheet as a picture, drawn here: in the visitor's language, and without sending the picture again.
+import { link } from "./address.js";
+import { askedName, summary } from "./answer.js";
+import { overlay } from "./drawing.js";
+import { $, BRANCHES, HEADS, LAST, make, STAGES } from "./page.js";
+import { state } from "./store.js";
+import { branchName, percent, proseOf, say, words } from "./words.js";
 
 /** @param {HTMLCanvasElement} canvas */
 function pen(canvas) {
@@ -40,29 +46,15 @@ function pen(canvas) {
   };
 }
 
-/** An overlay of a stage at a side in pixels, with the page's controls. @param {string} name @param {number} side */
-function overlay(name, side) {
-  const part = view();
-  const scale = side / Math.max(part[2] - part[0], part[3] - part[1]);
-  const width = Math.max(1, Math.round((part[2] - part[0]) * scale));
-  const height = Math.max(1, Math.round((part[3] - part[1]) * scale));
-  const canvas = make("canvas", { width, height });
-  const image = new ImageData(width, height);
-  const grid = answer.grids[name];
-  light(image, base(width, height, part), grid, grid.sum, scaleOf([grid.sum]));
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  return canvas;
-}
-
 /** What a drawing says of its origin: weights and, where the picture is an example, the address. */
 function credits() {
-  const { source, revision, sha256 } = answer.result.weights;
+  const { source, revision, sha256 } = state.answer.result.weights;
   const of = revision ? `${source}@${revision.slice(0, 12)}` : source;
   return [`${words.weights}: ${of.split("/").pop() && of}, SHA-256 ${sha256.slice(0, 12)}`, link()].filter(Boolean).join("  ·  ");
 }
 
 /** @returns {Promise<HTMLCanvasElement>} */
-async function sheet() {
+export async function sheet() {
   await document.fonts.ready;
   const [cell, gap, margin] = [176, 10, 40];
   const act = 3 * cell + 2 * gap;
@@ -73,23 +65,23 @@ async function sheet() {
   p.made.fillStyle = p.tone("bg");
   p.made.fillRect(0, 0, width, canvas.height);
   p.write("Inside GoogLeNet", margin, 58, 28, "ink", "700");
-  const { head } = answer.result.question;
+  const { head } = state.answer.result.question;
   p.write(
-    say("sheet_about", { head: `${words[head]} (${head})`, class: askedName(), name: answer.result.image }),
+    say("sheet_about", { head: `${words[head]} (${head})`, class: askedName(), name: state.answer.result.image }),
     margin,
     88,
     16,
     "soft",
   );
   sheetPhoto(p, margin, 112, 2 * cell);
-  HEADS.forEach((/** @type {string} */ each, /** @type {number} */ i) => {
+  HEADS.forEach((each, i) => {
     const x = left + i * (act + 2 * gap);
-    STAGES.slice(3 * i, 3 * i + 3).forEach((/** @type {string} */ name, /** @type {number} */ column) => {
+    STAGES.slice(3 * i, 3 * i + 3).forEach((name, column) => {
       sheetStage(p, name, x + column * (cell + gap), 112, cell);
     });
     sheetHead(p, each, x, 112 + cell + 84, act);
   });
-  const below = p.wrap(proseOf(answer.say), margin, 640, 18, width - 2 * margin);
+  const below = p.wrap(proseOf(state.answer.say), margin, 640, 18, width - 2 * margin);
   p.write(credits(), margin, below + 12, 14, "soft");
   p.write(words.sheet_note, margin, below + 36, 14, "soft");
   return canvas;
@@ -99,9 +91,9 @@ async function sheet() {
  * @param {ReturnType<typeof pen>} p @param {number} x @param {number} y @param {number} side */
 function sheetPhoto(p, x, y, side) {
   p.place($(".picture"), x, y, side);
-  const [width, height] = answer.size;
+  const [width, height] = state.answer.size;
   const scale = side / Math.max(width, height);
-  const [x0, y0, x1, y1] = answer.result.seen.map((/** @type {number} */ edge) => edge * scale);
+  const [x0, y0, x1, y1] = state.answer.result.seen.map(edge => edge * scale);
   const [left, top] = [x + (side - width * scale) / 2, y + (side - height * scale) / 2];
   for (const [line, tone] of [
     [4, "rgb(0 0 0 / .5)"],
@@ -115,7 +107,7 @@ function sheetPhoto(p, x, y, side) {
 
 /** @param {ReturnType<typeof pen>} p @param {string} name @param {number} x @param {number} y @param {number} cell */
 function sheetStage(p, name, x, y, cell) {
-  if (!answer.grids[name]) {
+  if (!state.answer.grids[name]) {
     p.made.fillStyle = p.tone("well");
     p.made.fillRect(x, y, cell, cell);
     p.write(name, x, y + cell + 20, 14, "soft");
@@ -125,25 +117,21 @@ function sheetStage(p, name, x, y, cell) {
   const { size, branches } = summary(name);
   p.write(name, x, y + cell + 20, 14, "ink", "700");
   p.write(size.join("×"), x + 26, y + cell + 20, 14, "soft");
-  p.write(
-    BRANCHES.map((/** @type {string} */ b) => `${branchName(b)} ${percent(branches[b])}`).join("  "),
-    x,
-    y + cell + 38,
-    10.5,
-    "soft",
-  );
+  const shares = BRANCHES.map(b => `${branchName(b)} ${percent(branches[b])}`);
+  p.write(shares.slice(0, 2).join("  "), x, y + cell + 38, 12, "soft"); // four in one line run into the next stage
+  p.write(shares.slice(2).join("  "), x, y + cell + 54, 12, "soft");
 }
 
 /** @param {ReturnType<typeof pen>} p @param {string} head @param {number} x @param {number} y @param {number} width */
 function sheetHead(p, head, x, y, width) {
   p.write(words[head], x, y, 17, "ink", "700");
   p.write(`${head} · ${say("after", { stage: LAST[head] })}`, x + width, y, 14, "soft", "400", "right");
-  const rows = answer.result.heads[head];
+  const rows = state.answer.result.heads[head];
   if (!rows) return p.write(say("absent", { head }), x, y + 32, 14, "soft");
-  const { target } = answer.result.question;
-  const known = rows.some((/** @type {any} */ row) => row.index === target.index);
-  const shown = known ? rows : [...rows, { ...target, probability: answer.result.belief[head] }];
-  shown.forEach((/** @type {any} */ row, /** @type {number} */ i) => {
+  const { target } = state.answer.result.question;
+  const known = rows.some(row => row.index === target.index);
+  const shown = known ? rows : [...rows, { ...target, probability: state.answer.result.belief[head] }];
+  shown.forEach((row, i) => {
     const line = y + 14 + i * 29;
     const isAsked = row.index === target.index;
     p.made.fillStyle = p.tone(isAsked ? "tint" : "bar");
@@ -154,32 +142,30 @@ function sheetHead(p, head, x, y, width) {
 }
 
 /** A picture of 1200×630 to share: the enlarged stage, the walk, and what the heads say. @returns {Promise<HTMLCanvasElement>} */
-async function shareCard() {
+export async function shareCard() {
   await document.fonts.ready;
   const canvas = make("canvas", { width: 1200, height: 630 });
   const p = pen(canvas);
   p.made.fillStyle = p.tone("bg");
   p.made.fillRect(0, 0, 1200, 630);
-  p.place(overlay(stage, 550), 40, 40, 550);
+  p.place(overlay(state.stage, 550), 40, 40, 550);
   p.write("Inside GoogLeNet", 630, 78, 38, "ink", "700");
   p.write(words.tagline, 630, 112, 19, "soft");
   const side = 52;
-  STAGES.forEach((/** @type {string} */ name, /** @type {number} */ i) => {
+  STAGES.forEach((name, i) => {
     const x = 630 + i * (side + 5) + Math.floor(i / 3) * 5;
-    if (answer.grids[name]) p.place(overlay(name, side), x, 142, side);
-    p.write(name, x + side / 2, 142 + side + 19, 14, name === stage ? "accent" : "soft", "400", "center");
+    if (state.answer.grids[name]) p.place(overlay(name, side), x, 142, side);
+    p.write(name, x + side / 2, 142 + side + 19, 14, name === state.stage ? "accent" : "soft", "400", "center");
   });
-  HEADS.filter((/** @type {string} */ head) => answer.result.heads[head]).forEach(
-    (/** @type {string} */ head, /** @type {number} */ i) => {
-      const y = 262 + i * 62;
-      const [best] = answer.result.heads[head];
-      p.write(`${words[head]} · ${head}`, 630, y, 16, "soft");
-      p.made.fillStyle = p.tone(best.index === answer.result.question.target.index ? "tint" : "bar");
-      p.made.fillRect(630, y + 8, Math.max(5, 440 * best.probability), 34);
-      p.write(best.label, 640, y + 32, 21, "ink", "700");
-      p.write(percent(best.probability), 1160, y + 32, 21, "ink", "700", "right");
-    },
-  );
-  p.wrap(proseOf(answer.say), 630, 478, 19, 530);
+  HEADS.filter(head => state.answer.result.heads[head]).forEach((head, i) => {
+    const y = 262 + i * 62;
+    const best = /** @type {Prediction[]} */ (state.answer.result.heads[head])[0];
+    p.write(`${words[head]} · ${head}`, 630, y, 16, "soft");
+    p.made.fillStyle = p.tone(best.index === state.answer.result.question.target.index ? "tint" : "bar");
+    p.made.fillRect(630, y + 8, Math.max(5, 440 * best.probability), 34);
+    p.write(best.label, 640, y + 32, 21, "ink", "700");
+    p.write(percent(best.probability), 1160, y + 32, 21, "ink", "700", "right");
+  });
+  p.wrap(proseOf(state.answer.say), 630, 478, 19, 530);
   return canvas;
 }

@@ -1,26 +1,11 @@
 // @ts-check
-// The first answer.
+// The way in: Gradio's script of the component imports this module and calls `start`.
+import { give } from "./gradio.js";
 
-const initial = props.value;
-const other = language === "ko" ? "en" : "ko";
-$(".languages").textContent = other === "ko" ? "한국어" : "English";
-$(".languages").lang = other;
-$(".languages").addEventListener("click", () => {
-  store(localStorage, "language", other);
-  remember();
-  location.reload();
-});
+const page = import("./main.js");
 
-notice("");
-showWeights(initial.weights);
-watch("value", () => receive(props.value));
-start(remembered() || fromAddress());
-
-/** @param {any} opened the question that the page opens with, or null for the first example */
-function start(opened) {
-  if (!opened) {
-    receive({ ...initial, weights: null });
-    if (initial.answer) setTimeout(playOnce, 300);
-  } else if (opened.weights) loadFor(opened, opened.weights);
-  else ask(opened);
+/** @param {Given} gradio what Gradio has in scope there */
+export function start(gradio) {
+  give(gradio);
+  return page;
 }

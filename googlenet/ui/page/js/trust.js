@@ -1,37 +1,34 @@
 // @ts-check
 // The tab "Trust": whether the answer hangs on the places that the enlarged stage's map shows bright, measured when asked for.
+import { askedName } from "./answer.js";
+import { request } from "./asking.js";
+import { paint, scaleOf, unpack } from "./drawing.js";
+import { knownTrust } from "./evidence.js";
+import { draw, make } from "./page.js";
+import { set, state } from "./store.js";
+import { addTab, showTab } from "./tabs.js";
+import { percent, proseOf, rounded, say, words } from "./words.js";
 
-/** What was measured of the painted answer, by stage. @type {Record<string, any>} */ let trusted = {};
-let trustedAnswer = 0; // the number of that answer
-/** What is being measured @type {{n: number, stage: string, progress: number, waiting: number} | null} */ let measuring = null;
+/** What was measured of an answer, by stage. @type {WeakMap<Answer, Record<string, any>>} */ const measured = new WeakMap();
+/** What is being measured @type {{answer: Answer, stage: string, share: number, place: number} | null} */ let measuring = null;
 
-tabs.add({ name: "trust", title: words.tab_trust, show: showTrust });
-
-function measureTrust() {
-  stopPlaying();
-  measuring = { n: asked, stage, progress: 0, waiting: 0 };
-  tabs.show();
-  request("like", { stage });
-}
-receivers.trust = message => {
-  const { trust, n } = message;
-  if (n !== asked) return;
-  if (trust.steps) {
-    trusted[trust.stage] = { ...trust, grid: unpack(trust.randomised) };
-    measuring = null;
-  } else if (measuring) measuring = { ...measuring, ...trust };
-  if (tabs.current === "trust") tabs.show();
-};
-const otherErrors = receivers.error;
-receivers.error = message => {
-  if (measuring?.n === message.n) measuring = null;
-  return otherErrors(message);
-};
-
-/** What was measured once for these weights, of the enlarged stage and the asked head. */
-function knownTrust() {
-  const said = weights.trust[answer.result.question.head]?.[stage];
-  return said ? proseOf(said) : words.trust_unknown;
+async function measureTrust() {
+  const { answer, stage } = state;
+  const mine = { answer, stage, share: 0, place: 0 };
+  set({ playing: false });
+  measuring = mine;
+  showTab();
+  const reply = await request("trust", { stage }, told => {
+    if (measuring !== mine) return;
+    Object.assign(mine, { place: 0 }, told);
+    showTab("trust");
+  });
+  if (measuring === mine) measuring = null;
+  if (reply) {
+    const { trust } = reply;
+    measured.set(answer, { ...measured.get(answer), [trust.stage]: { ...trust, grid: unpack(trust.randomised) } });
+  }
+  showTab("trust");
 }
 
 /** The area under a curve over evenly spaced steps. @param {number[]} curve */
@@ -77,15 +74,14 @@ function trustMap(name, grid) {
 
 /** What is being measured, and how far it is. */
 function runningText() {
-  const { waiting, progress, stage } = measuring ?? { waiting: 0, progress: 0, stage: "" };
-  return waiting
-    ? say("queue", { place: waiting })
-    : say("trust_running", { stage, share: `${Math.round(progress * 100)}\u00a0%` });
+  const { place, share, stage } = measuring ?? { place: 0, share: 0, stage: "" };
+  return place ? say("queue", { place }) : say("trust_running", { stage, share: rounded(share) });
 }
 
 /** What was found of the enlarged stage on this picture. @param {any} found @returns {[Node[], () => void]} and what paints it */
 function trustFound(found) {
-  const own = trustMap(say("trust_own", { stage }), answer.grids[stage]);
+  const { stage } = state;
+  const own = trustMap(say("trust_own", { stage }), state.answer.grids[stage]);
   const randomised = trustMap(words.trust_randomised, found.grid);
   const top = Math.max(0.01, ...found.deletion, ...found.insertion, ...found.random_deletion, ...found.random_insertion);
   const key = (/** @type {string} */ name, /** @type {string} */ text) => make("span", {}, make("i", { class: name }), text);
@@ -114,23 +110,21 @@ function trustFound(found) {
   return [parts, paintBoth];
 }
 
-/** @param {any} root */
-function showTrust(root) {
-  if (trustedAnswer !== asked) [trusted, trustedAnswer] = [{}, asked];
-  if (measuring && measuring.n !== asked) measuring = null;
-  const shown = `${asked} ${stage}`;
+/** @param {any} root @param {string} stage */
+function showTrust(root, stage) {
+  if (measuring?.answer !== state.answer) measuring = null;
   const running = root.querySelector("progress");
-  if (measuring && running?.dataset.of === shown) {
-    running.value = measuring.progress;
+  if (measuring && running?.dataset.of === stage) {
+    running.value = measuring.share;
     running.previousSibling.textContent = runningText();
     return;
   }
   const focused = root.contains(document.activeElement);
-  const found = trusted[stage];
+  const found = measured.get(state.answer)?.[stage];
   const [parts, paintFound] = found ? trustFound(found) : [[make("p", { class: "soft" }, words.trust_how)], () => {}];
   if (measuring) {
     parts.push(make("p", { role: "status", tabindex: -1 }, runningText()));
-    parts.push(make("progress", { max: 1, value: measuring.progress, "data-of": shown, "aria-label": words.trust_progress }));
+    parts.push(make("progress", { max: 1, value: measuring.share, "data-of": stage, "aria-label": words.trust_progress }));
   } else if (!found) {
     parts.push(make("button", { type: "button", class: "plain", onclick: measureTrust }, say("trust_start", { stage })));
   }
@@ -138,3 +132,4 @@ function showTrust(root) {
   paintFound();
   if (focused) root.querySelector("button, [tabindex]").focus();
 }
+addTab({ name: "trust", title: words.tab_trust, show: showTrust });

@@ -5,54 +5,49 @@ Gradio shows a function's docstring and parameters to whoever calls it.
 
 from __future__ import annotations
 
+import secrets
+import tempfile
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.components.gallery import GalleryImage
-from gradio.data_classes import ImageData
-from gradio.processing_utils import save_pil_to_cache
-from gradio.route_utils import API_PREFIX
-from gradio.utils import get_upload_folder
-from PIL import Image
 
 from googlenet.errors import UserError
+from googlenet.explanation import Explanation, Question
 from googlenet.explanation.render import overlays
+from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
-from googlenet.probes.trust import examine
-from googlenet.ui import handlers
-from googlenet.ui.explainers import ExplainerCache, of_whole
-from googlenet.ui.fairqueue import FairQueue
-from googlenet.ui.fetching import Fetching
-from googlenet.ui.query import PageQuery
-from googlenet.ui.tickets import Tell
-from googlenet.ui.uploads import is_disk_full
-from googlenet.ui.visitor import visitor_of
+from googlenet.ui.messages import PageQuery
+from googlenet.ui.questions import Desk
+from googlenet.ui.turns import Progress, Turns, Visitor, own_address
+from googlenet.ui.uploads import SIDE, is_disk_full
+from googlenet.ui.weights import explain as explained
 
 File = dict[str, Any] | None
 """A file as Gradio brings it, checked to be one that was uploaded: {path, orig_name, …}."""
+Json = dict[str, Any]
 
 
-def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> None:
-    """Add `/classify`, `/explain`, `/channels` and `/trust` to the Blocks being built. `long` is for what takes seconds."""
+def endpoints(desk: Desk) -> None:
+    """Add `/classify`, `/explain`, `/channels` and `/trust` to the Blocks being built."""
+    own = desk.explainers.own
 
-    async def in_turn(queue: FairQueue, request: gr.Request, image: File, answer: Callable[[Picture, Tell], Any]) -> Any:
+    async def in_turn(queue: Turns, request: gr.Request, image: File, answer: Callable[[Picture, Progress], Any]) -> Any:
         """What `answer` makes of the picture; what it tells meanwhile ends it where the caller has left."""
-
-        def work(tell: Tell) -> None:
+        visitor = Visitor(request.session_hash or secrets.token_hex(8), own_address(request))
+        desk.open += 1
+        try:
             if not image:
                 raise UserError("There is no picture; send one as image.")
-            tell(answer(handlers.open_named(Path(image["path"])), tell))
-
-        try:
-            return [told async for told in queue.run(visitor_of(request), work)][-1]
+            picture = await desk.opened(desk.pictures.find(image["path"]), visitor)
+            return await queue.run(visitor, lambda tell: answer(picture, tell))
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
+        finally:
+            desk.open -= 1
 
-    async def classify(image: File, request: gr.Request) -> dict[str, Any]:
+    async def classify(image: File, request: gr.Request) -> Json:
         """Classify a picture with GoogLeNet's three heads, in order of depth (aux1, aux2, main).
 
         Args:
@@ -61,11 +56,13 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
         Returns:
             For each head its five most probable classes with index, label and probability; null for a head that the weights lack.
         """
-        return await in_turn(questions, request, image, lambda opened, _: cache.explain(opened, PageQuery()).to_json("")["heads"])
+        return await in_turn(
+            desk.questions, request, image, lambda picture, _: explained(own, picture, own.question()).to_json("")["heads"]
+        )
 
     async def explain(
         image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = ""
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    ) -> tuple[Json, list[tuple[str, str]]]:
         """Explain where in a picture each of GoogLeNet's nine Inception stages finds evidence for a class (Grad-CAM).
 
         Args:
@@ -78,17 +75,13 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
             The explanation as JSON (heads, belief, peaks and shares by stage), and one overlay for each stage that the head sees.
         """
 
-        def with_overlays(opened: Picture, _: Tell) -> Any:
-            explanation = cache.explain(opened, asked(head, target, contrast))
-            stages = list(explanation.branch_grids)
-            drawn = overlays(opened.image, explanation, stages, handlers.SIDE)
-            return explanation.to_json(name_of(image)), [kept(each, stage) for each, stage in zip(drawn, stages, strict=True)]
+        def with_overlays(picture: Picture, _: Progress) -> tuple[Json, list[tuple[str, str]]]:
+            explanation = explained(own, picture, asked(head, target, contrast))
+            return explanation.to_json(name_of(image)), saved(picture, explanation, desk.pictures.folder)
 
-        return await in_turn(questions, request, image, with_overlays)
+        return await in_turn(desk.questions, request, image, with_overlays)
 
-    async def channels(
-        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = ""
-    ) -> dict[str, Any]:
+    async def channels(image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "") -> Json:
         """Name the channels of each of GoogLeNet's stages that speak most for a class in a picture, and those most against it.
 
         Args:
@@ -101,14 +94,14 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
             The explanation as JSON. Its field channels has, by stage, each channel's number, branch, share and peak.
         """
 
-        def named(opened: Picture, _: Tell) -> Any:
-            return cache.explain(opened, replace(asked(head, target, contrast), channels=True)).to_json(name_of(image))
+        def named(picture: Picture, _: Progress) -> Json:
+            return explained(own, picture, asked(head, target, contrast, channels=True)).to_json(name_of(image))
 
-        return await in_turn(questions, request, image, named)
+        return await in_turn(desk.questions, request, image, named)
 
     async def trust(
         image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", stage: str = ""
-    ) -> dict[str, Any]:
+    ) -> Json:
         """Test how far the map of one of GoogLeNet's stages can be trusted on a picture: deletion, insertion, random weights.
 
         Args:
@@ -123,18 +116,19 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
             the network with randomised weights, and a sentence. It takes seconds.
         """
 
-        def tested(opened: Picture, tell: Tell) -> Any:
-            query = asked(head, target, contrast)
-            question = cache.own.question(query.head, query.target, query.contrast)
-            task = partial(examine, image=opened.image, question=question, stages=[str(stage)[:20]] if stage else [])
-            if not cache.lent:  # a lent GPU's process can tell nothing while it runs
-                task = partial(task, progress=tell)
-            return of_whole(cache.apply(PageQuery(), task), opened).to_json(name_of(image))
+        def tested(picture: Picture, tell: Progress) -> Json:
+            question = asked(head, target, contrast)
+            name = str(stage)[:20] or STAGES_BEFORE[question.head][-1]
+            return desk.tested(own, picture, question, name, tell).to_json(name_of(image))
 
-        return await in_turn(long, request, image, tested)
+        return await in_turn(desk.long, request, image, tested)
 
-    image = gr.File(label="image", visible=False)  # not gr.Image, which decodes a file before `open_image` can check it
-    image.async_move_resource_to_block_cache = Fetching(image.async_move_resource_to_block_cache)  # type: ignore[method-assign]
+    def asked(head: object, target: object, contrast: object, *, channels: bool = False) -> Question:
+        """A question about the picture. Anything but text and numbers counts as not sent. Raises UserError."""
+        ask = PageQuery.from_browser({"head": head, "target": target, "contrast": contrast})
+        return own.question(ask.head, ask.target, ask.contrast, channels=channels)
+
+    image = gr.File(label="image", visible=False)  # not gr.Image, which decodes a file before `open_bounded` can check it
     head = gr.Textbox("main", label="head", visible=False)
     target, contrast, stage = (gr.Textbox("", label=label, visible=False) for label in ("target", "contrast", "stage"))
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
@@ -146,32 +140,24 @@ def endpoints(cache: ExplainerCache, questions: FairQueue, long: FairQueue) -> N
         (trust, [image, head, target, contrast, stage], [result]),
     ]
     for function, inputs, outputs in named:
-        gr.Button(visible=False).click(
-            function,
-            inputs,
-            outputs,
-            api_name=function.__name__,
-            concurrency_limit=None,
-            preprocess=False,  # Gradio's leaves an empty file for every call
-            postprocess=False,  # and looks ten times at the path of each overlay
-        )
-
-
-def asked(head: object, target: object, contrast: object) -> PageQuery:
-    """A question about the picture. Anything but text and numbers counts as not sent."""
-    return PageQuery.from_browser({"head": head, "target": target, "contrast": contrast})
+        # without `preprocess`, which leaves an empty file for every call
+        gr.Button(visible=False).click(function, inputs, outputs, api_name=function.__name__, preprocess=False)
 
 
 def name_of(image: File) -> str:
     return Path(image["path"]).name if image else ""
 
 
-def kept(image: Image.Image, caption: str) -> dict[str, Any]:
-    """A picture for a gallery, as a file in the folder that is swept. Raises UserError where the disk is full."""
+def saved(picture: Picture, explanation: Explanation, folder: Path) -> list[tuple[str, str]]:
+    """(file, stage) of each overlay, in the folder that is swept. Raises UserError where the disk is full."""
+    stages = list(explanation.branch_grids)
+    drawn = overlays(picture.image, explanation, stages, SIDE)
     try:
-        path = save_pil_to_cache(image, get_upload_folder(), format="jpeg")
+        place = Path(tempfile.mkdtemp(dir=folder))
+        for stage, overlay in zip(stages, drawn, strict=True):
+            overlay.save(place / f"{stage}.jpg", "JPEG", quality=85)
     except OSError as error:
         if is_disk_full(error):
             raise UserError("The server's disk is full; try again later.") from None
         raise
-    return GalleryImage(image=ImageData(path=path, url=f"{API_PREFIX}/file={path}"), caption=caption).model_dump()
+    return [(str(place / f"{stage}.jpg"), stage) for stage in stages]

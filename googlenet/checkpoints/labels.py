@@ -1,0 +1,91 @@
+"""The names of classes: in NFC, from a file that a person wrote, or from a training program's checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+
+from googlenet.errors import Reason, WeightsError, reason
+
+__all__ = ["as_labels", "nfc", "read_labels"]
+
+_MAX_BYTES = 1 << 24
+_LONGEST = 300
+"""Characters of a label, as in `config.json`."""
+
+
+def nfc(text: str) -> str:
+    """Text with each letter and its marks as one character: macOS writes 'é' as two, and both look the same."""
+    return unicodedata.normalize("NFC", text)
+
+
+def as_labels(value: object) -> tuple[str, ...] | None:
+    """Labels in the order of their indices: of a list, of `{index: name}` or of `{name: index}`. None for anything else."""
+    if isinstance(value, Mapping):
+        names = value if all(isinstance(index, int) for index in value.values()) else {name: i for i, name in value.items()}
+        indices = {str(index): name for name, index in names.items()}
+        value = [indices.get(str(index)) for index in range(len(indices))]
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    if not all(isinstance(name, str) and 0 < len(name) <= _LONGEST for name in value):
+        return None
+    return tuple(map(nfc, value))
+
+
+def read_labels(path: str, classes: int) -> tuple[str, ...]:
+    """The labels that a person gives for weights.
+
+    Args:
+        path: a text file with a line for each class, a JSON file with a list or `{index: name}`, or a folder whose sub-folders
+            are the classes, sorted as torchvision's `ImageFolder` sorts them.
+        classes: how many the weights tell apart.
+
+    Raises:
+        WeightsError: the file cannot be read, or holds another number of labels.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        ...     _ = file.write("cat" + chr(10) + "dog" + chr(10))
+        ...     file.flush()
+        ...     read_labels(file.name, 2)
+        ('cat', 'dog')
+    """
+    try:
+        found = _folders(path) if os.path.isdir(path) else _content(Path(path))
+    except OSError as error:
+        raise WeightsError("The labels {file} cannot be read: {why}.", file=path, why=reason(error)) from None
+    labels = as_labels(found)
+    if labels is None:
+        raise WeightsError(
+            "The labels {file} cannot be read: {why}.",
+            file=path,
+            why=Reason("it is neither a line for each class nor a JSON list"),
+        )
+    if len(labels) != classes:
+        raise WeightsError(
+            "{file} names {count} classes, and the weights tell {classes} apart; give one label for each.",
+            file=path,
+            count=len(labels),
+            classes=classes,
+        )
+    return labels
+
+
+def _folders(path: str) -> list[str]:
+    with os.scandir(path) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir())
+
+
+def _content(path: Path) -> object:
+    with path.open("rb") as file:
+        text = file.read(_MAX_BYTES).decode("utf-8-sig", "replace")
+    if text.lstrip().startswith(("[", "{")):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+    return [line.strip() for line in text.splitlines() if line.strip()]

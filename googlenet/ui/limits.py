@@ -1,0 +1,243 @@
+"""What every HTTP request passes before Gradio sees it: which routes there are, how large a body may be.
+
+What a proxy in front stops by itself (slow requests, floods of connections) is not here: SECURITY.md has the lines for nginx.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from googlenet.ui.messages import SESSION_CHARACTERS
+from googlenet.ui.uploads import is_disk_full
+
+MEGABYTE = 1024 * 1024
+QUESTION = 16 * 1024
+"""Bytes of a question or a call. It is read whole before Gradio gets it."""
+HELD = 128 * MEGABYTE
+"""Bytes of all bodies in memory at a time. Those of uploads go to the disk."""
+OPEN = 1000
+"""Requests that are answered at a time."""
+
+
+class Route(NamedTuple):
+    methods: str
+    path: str
+    """a regular expression of the whole path"""
+    limit: int = 0
+    """bytes that a body may have"""
+
+
+ROUTES = (
+    Route("GET HEAD", r"/(config/?|theme\.css|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\d+)?)?"),
+    Route("GET HEAD", r"/(static|assets)/.+"),
+    Route("GET HEAD", r"/gradio_api/file=(?!https?:).+"),
+    Route("GET", r"/gradio_api/(info/?|openapi\.json|app_id|startup-events|queue/data|theme\.css)"),
+    Route("GET", r"/gradio_api/call/(v2/)?\w+/\w+"),
+    Route("POST", r"/gradio_api/(component_server/|queue/join|call/(v2/)?\w+|cancel|reset)", QUESTION),
+    Route("POST", r"/gradio_api/upload", 25 * MEGABYTE),
+    Route("GET POST DELETE", r"/gradio_api/mcp(/.*)?", 4 * MEGABYTE),  # the most that the package `mcp` takes
+)
+"""What the page, gradio_client, plain HTTP calls and, where it is installed, MCP use. Everything else is 404."""
+
+GRADIOS = (
+    ("GET", "/config"),
+    ("GET", "/assets/x.js"),
+    ("GET", "/gradio_api/file=x"),
+    ("POST", "/gradio_api/upload"),
+    ("POST", "/gradio_api/queue/join"),
+    ("POST", "/gradio_api/component_server/"),
+)
+"""Routes of Gradio that it does not document and the page needs. Where a later Gradio has others, every route is open."""
+
+POLICY = (
+    "default-src 'self'; object-src 'none'; base-uri 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "connect-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'unsafe-eval'"
+)
+"""Gradio's page holds scripts and styles and makes a component's script with `new Function`. Any site may frame the page, as
+Spaces does."""
+
+
+class Limits:
+    """ASGI middleware in front of Gradio's routes."""
+
+    def __init__(self, app: ASGIApp, uploads: Path, hosts: frozenset[str] | None = None) -> None:
+        """
+        Args:
+            app: what it stands in front of.
+            uploads: the folder of uploads.
+            hosts: names of this server, where it serves this machine alone; None where it has any name.
+        """
+        self.app, self.uploads, self.hosts = app, uploads, hosts
+        self.open = self.held = 0
+        self.listed: bool | None = None
+        """whether `ROUTES` are those of this Gradio; None before the first request"""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        if scope["type"] != "http":  # a WebSocket, which nothing here uses
+            return await send({"type": "websocket.close"})
+        exchange = Exchange(self, receive, send)
+        self.open += 1
+        try:
+            if self.open > OPEN:
+                raise HTTPException(503, "The server is busy; ask again in a moment.")
+            scope = await self.check(scope, exchange)
+            await self.app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            pass
+        except HTTPException as error:
+            await exchange.refuse(scope, PlainTextResponse(error.detail, error.status_code), error)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            logging.error("The disk is full: %s", error)
+            await exchange.refuse(scope, PlainTextResponse("The server's disk is full; try again later.", 507), error)
+        finally:
+            self.open -= 1
+            self.held -= exchange.held
+
+    async def check(self, scope: Scope, exchange: Exchange) -> Scope:
+        """The request as Gradio gets it. Raises HTTPException for one that it does not get."""
+        path, headers = scope["path"], Headers(scope=scope)
+        if self.listed is None:
+            self.listed = are_there(scope)
+        route = next((r for r in ROUTES if scope["method"] in r.methods.split() and re.fullmatch(r.path, path)), None)
+        if route is None:
+            if self.listed:
+                raise HTTPException(404, "This page has no such route.")
+            route = Route("", "", MEGABYTE)
+        if {"cookie", "authorization"} & set(headers) and "origin" in headers and headers.get("sec-fetch-site") == "cross-site":
+            raise HTTPException(403, "Another site's page may not use what a proxy in front of this one knows a visitor by.")
+        for name, value in (("Host", headers.get("host", "")), ("Origin", headers.get("origin"))):
+            if value is not None and not self.is_own(value):
+                raise HTTPException(
+                    403, f"This page serves its own machine alone, and its {name} is not {value[:100]!a}. See SECURITY.md."
+                )
+        exchange.limit = route.limit
+        exchange.on_disk = path.endswith("/upload")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length[:15]) > route.limit:
+            raise too_large(route.limit)
+        if route.limit == QUESTION:
+            self.check_call(await exchange.read())
+        return {**scope, "query_string": b""} if exchange.on_disk else scope  # Gradio keeps for ever what an `upload_id` names
+
+    def is_own(self, address: str) -> bool:
+        """Whether a Host, or the host of an Origin, is this server. A foreign page may have given its own name this address."""
+        if self.hosts is None:
+            return True
+        try:
+            name = urlsplit(address if "://" in address else f"//{address}").hostname or ""
+            return name in self.hosts or ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return False
+
+    def check_call(self, body: bytes) -> None:
+        """Raises HTTPException for a file that was not uploaded here. Gradio would fetch an address."""
+        try:
+            call = json.loads(body or b"{}")
+        except (ValueError, RecursionError):
+            raise HTTPException(400, "This is not JSON.") from None
+        session = call.get("session_hash") if isinstance(call, dict) else None
+        if isinstance(session, str) and len(session) > SESSION_CHARACTERS:  # Gradio keeps those of the last 2,000
+            raise HTTPException(400, f"The name of a session has at most {SESSION_CHARACTERS} characters.")
+        for path in paths_in(call):
+            if not Path(path.replace("\0", "")).resolve().is_relative_to(self.uploads):
+                raise HTTPException(
+                    400,
+                    "The picture is not a file that was uploaded here; upload it first and send its path, as docs/api.md shows.",
+                )
+
+
+class Exchange:
+    """One request and its response, measured on their way."""
+
+    def __init__(self, limits: Limits, receive: Receive, send: Send) -> None:
+        self.limits, self.inner_receive, self.inner_send = limits, receive, send
+        self.limit = self.size = self.held = 0
+        self.on_disk = self.started = False
+        self.body: bytes | None = None
+        """what `read` has read, until `receive` gives it again"""
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        parts, more = [], True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            parts.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        self.body = b"".join(parts)
+        return self.body
+
+    async def receive(self) -> Message:
+        if self.body is not None:
+            body, self.body = self.body, None
+            return {"type": "http.request", "body": body}
+        message = await self.inner_receive()
+        length = len(message.get("body", b""))
+        self.size += length
+        if self.size > self.limit:
+            raise too_large(self.limit)
+        if not self.on_disk:
+            self.held += length
+            self.limits.held += length
+            if self.limits.held > HELD:
+                raise HTTPException(503, "The server receives too much at once; send this again in a moment.")
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers["Content-Security-Policy"] = POLICY
+        await self.inner_send(message)
+
+    async def refuse(self, scope: Scope, response: PlainTextResponse, error: Exception) -> None:
+        if self.started:
+            raise error
+        await response(scope, self.inner_receive, self.send)
+
+
+def are_there(scope: Scope) -> bool:
+    """Whether the app that a request is for has the routes in `GRADIOS`."""
+    for method, path in GRADIOS:
+        asked = {"type": "http", "method": method, "path": path, "headers": []}
+        if not any(route.matches(asked)[0] == Match.FULL for route in scope["app"].routes):
+            logging.warning("This Gradio has no route %s: the list of routes does not fit it, and every route is open.", path)
+            return False
+    return True
+
+
+def too_large(limit: int) -> HTTPException:
+    most = f"{limit // MEGABYTE} MB" if limit >= MEGABYTE else f"{limit // 1024} KB"
+    return HTTPException(413, f"This request is larger than {most}.")
+
+
+def paths_in(call: Any) -> Iterator[str]:
+    """The paths of the files that a call names: what Gradio takes for a file has `path` and `meta`."""
+    if isinstance(call, dict):
+        if isinstance(path := call.get("path"), str) and "meta" in call:
+            yield path
+        for value in call.values():
+            yield from paths_in(value)
+    elif isinstance(call, list):
+        for value in call:
+            yield from paths_in(value)

@@ -1,0 +1,232 @@
+"""What the page's script and Python say to each other: one question as the script sends it, and a typed reply for each function.
+
+`REPLIES` is the table of the functions' names. The script calls each as `server.NAME(question)`.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from googlenet.explanation import GRAD_CAM, METHODS
+from googlenet.model.architecture import STAGES
+from googlenet.pictures.frame import Box
+
+Said = dict[str, str]
+"""A text in each language, by `texts.LANGUAGES`."""
+
+MAX_SIDE = 100_000
+"""Largest side in pixels, and so the largest position, that a browser may name."""
+SESSION_CHARACTERS = 100
+
+
+@dataclass(frozen=True)
+class PageQuery:
+    """A question as the browser sends it. Hostile: `from_browser` checks types and bounds, the Explainer heads and classes."""
+
+    number: int = 0
+    """counts up in one tab; the reply carries it"""
+    session: str = ""
+    """a random name that the tab has chosen"""
+    example: str | None = None
+    path: str | None = None
+    """of an upload, in Gradio's upload folder"""
+    known: bool = False
+    """whether the browser has this picture already"""
+    head: str = "main"
+    target: str | int | None = None
+    contrast: str | int | None = None
+    method: str = GRAD_CAM
+    weights: str | None = None
+    """a Hub repository; None for the weights that the program was started with"""
+    original: tuple[int, int] | None = None
+    """upright (width, height) in pixels of the picture that the browser reduced before sending it; None where it sent it whole"""
+    stage: str | None = None
+    """one of `googlenet.model.architecture.STAGES`"""
+    cell: tuple[int, int] | None = None
+    """(row, column) on the stage's own grid"""
+    channel: int | None = None
+    """index among the stage's channels, where one alone is asked about"""
+    box: Box | None = None
+    """a part to cover, in pixels of the original picture"""
+
+    @classmethod
+    def from_browser(cls, sent: object) -> PageQuery:
+        """What does not have its field's type and bounds counts as not sent."""
+        data = sent if isinstance(sent, Mapping) else {}
+
+        def text(name: str) -> str | None:
+            value = data.get(name)
+            return value[:500].encode(errors="replace").decode() if isinstance(value, str) else None  # half a letter is none
+
+        def klass(name: str) -> str | int | None:
+            value = data.get(name)
+            return value if is_whole(value) else text(name)
+
+        def pair(name: str, least: int) -> tuple[int, int] | None:
+            value = data.get(name)
+            if isinstance(value, list) and len(value) == 2 and all(is_whole(v) and least <= v <= MAX_SIDE for v in value):
+                return value[0], value[1]
+            return None
+
+        number, channel = data.get("n"), data.get("channel")
+        return cls(
+            number=number if is_whole(number) else 0,
+            session=(text("session") or "")[:SESSION_CHARACTERS],
+            example=text("example"),
+            path=text("upload"),
+            known=data.get("known") is True,
+            head=text("head") or "main",
+            target=klass("target"),
+            contrast=klass("contrast"),
+            method=one_of(data.get("method"), METHODS) or GRAD_CAM,
+            weights=text("weights"),
+            original=pair("original", 1),
+            stage=one_of(data.get("stage"), STAGES),
+            cell=pair("cell", 0),
+            channel=channel if is_whole(channel) and 0 <= channel <= MAX_SIDE else None,
+            box=box_of(data.get("box")),
+        )
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """A whole number that JavaScript holds exactly; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
+
+
+def one_of(value: object, choices: Sequence[str]) -> str | None:
+    return value if isinstance(value, str) and value in choices else None
+
+
+def box_of(value: object) -> Box | None:
+    """[x0, y0, x1, y1] → a box that holds something; None for anything else."""
+    if not isinstance(value, list) or len(value) != 4 or not all(is_position(v) for v in value):
+        return None
+    box = Box(*map(float, value))
+    return box if box.x0 < box.x1 and box.y0 < box.y1 else None
+
+
+def is_position(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SIDE  # NaN is not
+
+
+class Grid(TypedDict):
+    """Maps of one stage on their own cells, signed."""
+
+    shape: tuple[int, ...]
+    """four branches, rows, columns"""
+    factor: float
+    """brings the numbers back to values"""
+    data: str
+    """int16, little-endian, in base64"""
+
+
+class Answer(TypedDict):
+    result: dict[str, Any]
+    """the Explanation's JSON"""
+    size: tuple[int, int]
+    """(width, height) in pixels of the whole picture"""
+    grids: dict[str, Grid]
+    by_depth: list[dict[str, Any]]
+    unlikely: bool
+    say: Said
+    picture: str | None
+    """what the browser draws on, as a `data:` URL; None where it has it already"""
+
+
+class Covered(TypedDict):
+    """Boxes are in pixels of the whole picture; the others are head → probability of the asked class."""
+
+    box: Sequence[float]
+    other: Sequence[float]
+    before: dict[str, float]
+    after: dict[str, float]
+    other_after: dict[str, float]
+
+
+Channels = TypedDict("Channels", {"stage": str, "missing": int, "for": list[dict[str, Any]], "against": list[dict[str, Any]]})
+"""The strongest channels of a stage; `missing`: how many have no picture yet, which `draw` would draw."""
+
+
+class Firing(TypedDict):
+    """Where one channel responds in a picture."""
+
+    stage: str
+    channel: int
+    grid: Grid
+    most: float
+
+
+class Refusal(TypedDict):
+    """Why a question has no answer."""
+
+    en: str
+    ko: str
+    kind: str
+    """"" (as it says), busy, restarting, gone (the picture), not_loaded (the weights `source`), ours (our mistake)"""
+    source: str | None
+
+
+class Reply(TypedDict, total=False):
+    """The number of the question, and the field that is named beside the function in `REPLIES`, or `refusal`."""
+
+    n: int
+    answer: Answer
+    npz: str
+    """a NumPy archive in base64"""
+    cover: Covered
+    channels: Channels
+    firing: Firing
+    trust: dict[str, Any]
+    weights: dict[str, Any]
+    place: int
+    """in the queue"""
+    share: float
+    """of the work that is done"""
+    what: str
+    """the file that is fetched"""
+    refusal: Refusal
+
+
+REPLIES = {
+    "explain": "answer",
+    "maps": "npz",
+    "cover": "cover",
+    "channels": "channels",
+    "draw": "channels",
+    "firing": "firing",
+    "trust": "trust",
+    "weights": "weights",
+    "progress": "",
+    "leave": "",
+}
+"""function → the reply's field. `progress` tells of a question that is still open, `leave` gives it up."""
+
+
+def packed_grid(grid: NDArray[np.floating]) -> Grid:
+    """(4, rows, columns) float32 → what the script draws."""
+    peak = float(np.abs(grid).max()) or 1.0
+    numbers = np.round(grid / peak * 32767).astype("<i2")
+    return {"shape": grid.shape, "factor": peak / 32767, "data": base64.b64encode(numbers.tobytes()).decode()}
+
+
+def packed_map(grid: NDArray[np.floating]) -> Grid:
+    """One map (rows, columns) in the place of the first of four branches."""
+    return packed_grid(np.stack((grid, *[np.zeros_like(grid)] * 3)))
+
+
+def data_url(image: Image.Image, side: int) -> str:
+    """A JPEG of limited side, as a URL that holds the picture itself."""
+    scale = min(1.0, side / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.5)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,138 @@
+"""The page: one component that draws everything, and whose script asks `questions`."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+import huggingface_hub
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from googlenet.checkpoints.source import KNOWN_SOURCES
+from googlenet.explanation.render import BLUES, MAGMA, SPOTLIGHT
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
+from googlenet.ui import texts
+from googlenet.ui.api import endpoints
+from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url
+from googlenet.ui.questions import Desk
+from googlenet.ui.uploads import EXAMPLES, KEPT_SECONDS, Pictures, example
+from googlenet.ui.weights import ExplainerCache, described
+
+PAGE = Path(__file__).parent / "page"
+CARD = Path(__file__).with_name("card.jpg")
+"""What a link to the page shows where it is shared, 1200×630; the page draws it (`tests/browser/screenshots.py`)."""
+ON_LOAD = """
+import(new URL(props.modules + "start.js", document.baseURI).href).then(({ start }) => start({ element, props, server }));
+"""
+TITLE = "Inside GoogLeNet"
+DESCRIPTION = (
+    "Watch a decision form, stage by stage: what three classifiers say of a photograph, and where they find the evidence."
+)
+FIRST = PageQuery(example=next(iter(EXAMPLES)))
+"""The question whose answer is the first thing that a visitor sees."""
+
+
+def build(explainer: Explainer, uploads: Path, device: str = "auto") -> tuple[gr.Blocks, Desk]:
+    """The page. `uploads`: the folder of what visitors upload ($GRADIO_TEMP_DIR)."""
+    desk = Desk(ExplainerCache(explainer, device), Pictures(uploads))
+    gr.set_static_paths([PAGE, CARD])
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as demo:
+        gr.HTML(
+            {
+                "n": FIRST.number,
+                "answer": desk.explain(FIRST, example(str(FIRST.example)), lambda *_: None),
+                "weights": described(explainer, None),
+            },
+            html_template=(PAGE / "index.html").read_text("utf-8"),
+            js_on_load=ON_LOAD,
+            apply_default_css=False,
+            elem_id="walk",
+            server_functions=functions(desk),
+            modules=address(PAGE / "js") + "/",
+            words=texts.PAGE,
+            shared=shared(),
+            space=space_page(),
+            magma=colours(MAGMA),
+            blues=colours(BLUES),
+            examples=[{"name": name, "thumb": thumb(example(name).image)} for name in EXAMPLES],
+            sources=[vars(known) for known in KNOWN_SOURCES],
+        )
+        endpoints(desk)
+    demo.queue(api_open=False, max_size=1000, default_concurrency_limit=None)  # the queues are ours: Gradio starts all at once
+    return demo, desk
+
+
+def functions(desk: Desk) -> list[Callable[..., Any]]:
+    """What the script calls as `server.NAME(question)`."""
+
+    def function(name: str) -> Callable[..., Any]:
+        async def answer(question: Any, request: gr.Request) -> Reply:
+            return await desk.reply(name, question, request)
+
+        answer.__name__ = name
+        return answer
+
+    return [function(name) for name in REPLIES]
+
+
+def address(path: Path) -> str:
+    """Where a static file is served, relative to the page."""
+    return f"gradio_api/file={quote(path.as_posix())}"
+
+
+def head() -> str:
+    """The page's style, and what a link to it shows where it is shared (Open Graph)."""
+    space, root = os.environ.get("SPACE_HOST"), os.environ.get("GRADIO_ROOT_PATH", "")
+    url = f"https://{space}/" if space else root.rstrip("/") + "/" if root.startswith("http") else ""  # else nobody knows it yet
+    values = {"og:type": "website", "og:url": url, "og:title": TITLE, "og:description": DESCRIPTION}
+    values |= {"og:image": url + address(CARD), "og:image:width": "1200", "og:image:height": "630"}
+    values |= {"twitter:card": "summary_large_image", "description": DESCRIPTION}
+    tags = [
+        f'<meta {"property" if ":" in name else "name"}="{name}" content="{value}">' for name, value in values.items() if value
+    ]
+    styles = [path.read_text("utf-8") for name in ("page", "lesson", "screens") if (path := PAGE / f"{name}.css").exists()]
+    return "\n".join([*tags, "<style>", *styles, "</style>"])
+
+
+def theme() -> gr.themes.Base:
+    """The palette of `page.css` for what Gradio draws itself; fonts that ship with Gradio, nothing from another host."""
+    return gr.themes.Base(primary_hue="orange", neutral_hue="stone").set(
+        body_background_fill="#faf8f4", body_background_fill_dark="#151312"
+    )
+
+
+def shared() -> dict[str, Any]:
+    """What Python and the script both know."""
+    return {
+        "heads": HEADS,
+        "stages": STAGES,
+        "branches": BRANCHES,
+        "last_stage": {head: stages[-1] for head, stages in STAGES_BEFORE.items()},
+        "spotlight": vars(SPOTLIGHT),
+    }
+
+
+def colours(table: NDArray[np.float32]) -> str:
+    """A table of colours as bytes in base64."""
+    return base64.b64encode(table.round().astype(np.uint8).tobytes()).decode()
+
+
+def space_page() -> str | None:
+    """The page of the Space that this program runs in, which shows it in a frame; None anywhere else."""
+    space = os.environ.get("SPACE_ID")
+    return space and f"{huggingface_hub.constants.ENDPOINT}/spaces/{space}"
+
+
+def thumb(image: Image.Image) -> str:
+    """The middle of a picture, small and square."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return data_url(image.crop((left, top, left + side, top + side)), 112)

@@ -1,0 +1,74 @@
+// @ts-check
+// One question to Python: a request that stays open until its reply, and a look at its progress each second meanwhile.
+import { pause, server } from "./page.js";
+import { tab } from "./storage.js";
+import { language, words } from "./words.js";
+
+export const SLOW = 8000; // milliseconds without word after which the page says that it still waits
+const LOST = 60000; // and after which it gives up
+const RETRY = 1000; // milliseconds between two looks, and between two tries where no answer comes through
+let count = Date.now(); // a reload of the tab goes on counting
+
+/** What Python refuses, in the visitor's language. `kind`: see the replies of `questions.py`. */
+export class Refusal extends Error {
+  /** @param {{en: string, ko: string, kind?: string, source?: string}} refusal */
+  constructor(refusal) {
+    super(refusal[language]);
+    this.kind = refusal.kind ?? "";
+    this.source = refusal.source ?? "";
+  }
+}
+/** @typedef {{place?: number, share?: number, what?: string, slow?: boolean, restarting?: boolean, lost?: boolean}} Progress */
+
+/** Ask until Python answers: a connection that breaks and a program that restarts are waited for.
+ * @param {string} name of the server's function @param {any} question @param {(progress: Progress) => void} [told]
+ * @param {AbortSignal} [signal] gives the question up @returns {Promise<any>} rejects with a Refusal */
+export async function call(name, question, told = () => {}, signal) {
+  let [n, heard, patience, looking, timer] = [0, Date.now(), LOST, false, 0];
+  const look = async () => {
+    const silence = Date.now() - heard;
+    if (silence > SLOW) told({ slow: true });
+    if (looking || silence > patience) return;
+    looking = true;
+    const progress = await server.progress({ n, session: tab }).catch(() => undefined);
+    looking = false;
+    if (!timer || progress?.n !== n || !("place" in progress || "share" in progress)) return;
+    heard = Date.now();
+    told(progress);
+  };
+  let stop = () => {};
+  /** @type {Promise<never>} */ const givenUp = new Promise((_, failed) => {
+    stop = () => {
+      server.leave({ n, session: tab }).catch(() => {});
+      failed(signal?.reason);
+    };
+    if (signal?.aborted) stop();
+    timer = setInterval(() => {
+      if (Date.now() - heard > patience) failed(new Refusal({ en: words.lost, ko: words.lost }));
+      else look();
+    }, RETRY);
+  });
+  signal?.addEventListener("abort", stop);
+  const first = setTimeout(look, RETRY / 2);
+  try {
+    while (true) {
+      n = ++count;
+      const asked = server[name]({ ...question, n, session: tab }).catch(() => undefined);
+      const reply = await Promise.race([asked, givenUp, connected()]);
+      if (reply?.refusal && reply.refusal.kind !== "restarting") throw new Refusal(reply.refusal);
+      if (reply && !reply.refusal) return reply;
+      if (reply) patience = Number.POSITIVE_INFINITY; // it has said that it comes back
+      told(reply ? { restarting: true } : { lost: true });
+      await Promise.race([pause(RETRY), givenUp]);
+    }
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    clearInterval(timer);
+    clearTimeout(first);
+    timer = 0;
+  }
+}
+/** Until the browser is connected again: what was asked before may never be answered. @returns {Promise<void>} */
+function connected() {
+  return new Promise(done => window.addEventListener("online", () => done(), { once: true }));
+}

@@ -1,0 +1,270 @@
+"""The queue in front of whatever takes time: bounded, and fair between sessions.
+
+Gradio's own queue is first in, first out: one visitor's sixty questions shut everyone else out. Here each piece of work is due
+at a time. A session that uses more than its share of the machine has later times than the others. What is due first runs first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from googlenet.errors import UserError
+
+SHARE = 1 / 8
+"""The part of a queue's places that a session may use all the time without falling behind the others."""
+USUAL = 0.05
+"""Seconds that a piece of work is expected to take where nothing better is known."""
+HELD = 0.5
+"""Seconds before a refusal is sent, so that a program that asks again at once does not keep the server busy with refusals."""
+LOOK = 1.0
+"""Seconds between two looks whether a visitor is still there."""
+SESSIONS = 4096
+"""Sessions whose use is remembered, those that were used last."""
+
+
+class BusyError(UserError):
+    """There is no room in the queue, or none for this session."""
+
+
+class RestartingError(UserError):
+    """The program is being stopped."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is restarting; ask again in a moment.")
+
+
+class VisitorLeftError(Exception):
+    """Ends work whose visitor has left."""
+
+
+Progress = Callable[..., None]
+"""Called by the work with (share 0…1, what it is about). Raises VisitorLeftError where the visitor has left."""
+Work = Callable[[Progress], Any]
+
+
+async def stays() -> bool:
+    """A visitor of whom nobody knows whether the connection is still open."""
+    return False
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who asks, as far as a server can tell."""
+
+    session: str
+    """one opened page, or one call of the API"""
+    address: str | None = None
+    """None where it tells nobody apart (`own_address`)"""
+    has_left: Callable[[], Awaitable[bool]] = field(default=stays, compare=False)
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A piece of work on its way through the queue."""
+
+    visitor: Visitor
+    number: int | None
+    """of the question in its session"""
+    work: Work
+    cost: float
+    """seconds by which it makes the session's next work later"""
+    due: float
+    """when its turn is, on the monotonic clock"""
+    result: asyncio.Future[Any]
+    progress: tuple[float, str] | None = None
+    left: bool = False
+
+
+class Turns:
+    """Runs `running` pieces of work at a time, each in a thread; the rest wait. Belongs to the server's event loop."""
+
+    def __init__(self, running: int, waiting: int = 256, per_session: int = 4) -> None:
+        """
+        Args:
+            running: how many pieces of work run at a time.
+            waiting: how many may wait, in all; those of one address may be half of them.
+            per_session: how many of one session may wait; half as many run at a time.
+        """
+        self.places, self.most_waiting, self.per_session = running, waiting, per_session
+        self.waiting: list[Ticket] = []
+        self.running: set[Ticket] = set()
+        self.paid: OrderedDict[str, float] = OrderedDict()
+        """session → when its next work is due at the earliest, on the monotonic clock"""
+        self.closed = False
+        self.threads = ThreadPoolExecutor(running, thread_name_prefix="work")
+
+    async def run(self, visitor: Visitor, work: Work, number: int | None = None, seconds: float = USUAL) -> Any:
+        """Do a piece of work in its turn.
+
+        Args:
+            visitor: for whom.
+            work: called in a thread with a function that tells of its progress.
+            number: of the question in its session, for `find`.
+            seconds: how long the work is expected to take.
+
+        Returns:
+            What the work returns.
+
+        Raises:
+            BusyError: there is no room in the queue.
+            RestartingError: `close` was called, before or during the work.
+            VisitorLeftError: the visitor has left.
+            Exception: whatever the work raises.
+        """
+        ticket = self.join(visitor, work, number, seconds)
+        try:
+            while not (await asyncio.wait([ticket.result], timeout=LOOK))[0]:
+                if await visitor.has_left():
+                    raise VisitorLeftError
+            return ticket.result.result()
+        except BusyError:
+            await asyncio.sleep(HELD)
+            raise
+        finally:
+            self.leave(ticket)
+
+    def join(self, visitor: Visitor, work: Work, number: int | None, seconds: float) -> Ticket:
+        """A ticket, which has the error already where it cannot wait."""
+        cost = self.cost(seconds)
+        due = max(time.monotonic(), self.paid.get(visitor.session, 0.0)) + cost
+        ticket = Ticket(visitor, number, work, cost, due, asyncio.get_running_loop().create_future())
+        if self.closed:
+            fail(ticket, RestartingError())
+        elif (own := sum(each.visitor.session == visitor.session for each in self.waiting)) >= self.per_session:
+            fail(ticket, BusyError("{own} of your questions are waiting already; ask again when one is answered.", own=own))
+        else:
+            self.pay(visitor.session, due)
+            self.waiting.append(ticket)
+            self.refuse_one()
+            self.admit()
+        return ticket
+
+    def refuse_one(self) -> None:
+        """Where too many wait in all, or of one address, refuse the one of them that is due last."""
+        newest = self.waiting[-1].visitor.address
+        near = [] if newest is None else [each for each in self.waiting if each.visitor.address == newest]
+        group = self.waiting if len(self.waiting) > self.most_waiting else near if len(near) > self.most_waiting // 2 else []
+        if group:
+            last = max(group, key=lambda each: each.due)
+            self.leave(last)
+            busy = BusyError(
+                "The server is busy, you would be number {number} in the queue; ask again in a moment.",
+                number=len(self.waiting) + 1,
+            )
+            fail(last, busy)
+
+    def admit(self) -> None:
+        """Let run whose turn it is. A session with half of `per_session` running lets the others go first."""
+        while len(self.running) < self.places:
+            busy = [ticket.visitor.session for ticket in self.running]
+            may = [each for each in self.waiting if busy.count(each.visitor.session) < max(1, self.per_session // 2)]
+            if not may:
+                return
+            ticket = min(may, key=lambda each: each.due)
+            self.waiting.remove(ticket)
+            self.running.add(ticket)
+            self.start(ticket)
+
+    def start(self, ticket: Ticket) -> None:
+        loop, begun = asyncio.get_running_loop(), time.monotonic()
+
+        def tell(share: float = 0.0, what: str = "") -> None:
+            if ticket.left:
+                raise VisitorLeftError
+            ticket.progress = share, what
+
+        def work() -> None:
+            try:
+                result, error = ticket.work(tell), None
+            except BaseException as raised:
+                result, error = None, raised
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the program ends
+                loop.call_soon_threadsafe(self.finish, ticket, time.monotonic() - begun, result, error)
+
+        self.threads.submit(work)
+
+    def finish(self, ticket: Ticket, seconds: float, result: Any, error: BaseException | None) -> None:
+        """The work has ended, and another may begin. The session pays for the time that it took."""
+        self.running.discard(ticket)
+        session = ticket.visitor.session
+        self.pay(session, self.paid.get(session, 0.0) + self.cost(seconds) - ticket.cost)
+        if error is not None:
+            fail(ticket, error)
+        elif not ticket.result.done():
+            ticket.result.set_result(result)
+        self.admit()
+
+    def cost(self, seconds: float) -> float:
+        return seconds / self.places / SHARE
+
+    def pay(self, session: str, until: float) -> None:
+        self.paid[session] = until
+        self.paid.move_to_end(session)
+        while len(self.paid) > SESSIONS:
+            self.paid.popitem(last=False)
+
+    def leave(self, ticket: Ticket) -> None:
+        """Nobody waits for it any more. Work that runs keeps its place until it ends or tells of its progress."""
+        ticket.left = True
+        if ticket in self.waiting:
+            self.waiting.remove(ticket)
+            session = ticket.visitor.session
+            self.pay(session, self.paid.get(session, 0.0) - ticket.cost)
+
+    def give_up(self, ticket: Ticket) -> None:
+        """The visitor wants no answer any more."""
+        self.leave(ticket)
+        fail(ticket, VisitorLeftError())
+
+    def find(self, session: str, number: int) -> Ticket | None:
+        """A question that waits or runs."""
+        both = (*self.waiting, *self.running)
+        return next((each for each in both if (each.visitor.session, each.number) == (session, number)), None)
+
+    def place(self, ticket: Ticket) -> int:
+        """How many of those that wait are admitted until this one is, itself included; 0 where it runs."""
+        return sum(each.due <= ticket.due for each in self.waiting) if ticket in self.waiting else 0
+
+    def close(self) -> None:
+        """Admit nobody any more; whoever waits or runs gets RestartingError. For any thread."""
+        self.closed = True
+        for ticket in (*self.waiting, *self.running):
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
+                ticket.result.get_loop().call_soon_threadsafe(fail, ticket, RestartingError())
+
+
+def fail(ticket: Ticket, error: BaseException) -> None:
+    """Let a ticket's visitor have an error, unless there is a result already."""
+    if not ticket.result.done():
+        ticket.result.set_exception(error)
+        ticket.result.exception()  # marks it as seen: its visitor may have left
+
+
+def own_address(request: gr.Request) -> str | None:
+    """The visitor's own address; of IPv6, the first of its network's, of which one visitor has all.
+
+    None where it tells nobody apart: on this machine, behind a proxy with a classroom behind it, on a Space. uvicorn gives a
+    visitor who comes through a proxy that it trusts ($FORWARDED_ALLOW_IPS) the port 0.
+    """
+    client = request.client
+    if client is None or client.port == 0 or "SPACE_ID" in os.environ:
+        return None
+    try:
+        address = ipaddress.ip_address(client.host)
+    except ValueError:  # what a visitor wrote into a header, where a proxy passes it on
+        return None
+    address = getattr(address, "ipv4_mapped", None) or address  # where one socket takes both kinds
+    if address.is_loopback:
+        return None
+    return str(ipaddress.ip_network((int(address), 64), strict=False)[0]) if address.version == 6 else str(address)

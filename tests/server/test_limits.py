@@ -1,0 +1,138 @@
+"""What a request must be to reach Gradio: its route, its size, whom it is meant for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from googlenet.ui import limits
+from googlenet.ui.limits import GRADIOS, MEGABYTE, QUESTION, Limits
+from tests.server.conftest import FILE, Program, jpeg
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "gradio_api/run/explain"),
+        ("POST", "gradio_api/run/predict"),
+        ("POST", "gradio_api/api/classify"),
+        ("GET", "gradio_api/custom_component/x/client/component/%0Ay"),
+        ("GET", "gradio_api/file=https://example.org/a.jpg"),
+        ("GET", "gradio_api/proxy=https://example.org/a.jpg"),
+        ("GET", "gradio_api/file/etc/passwd"),
+        ("GET", "gradio_api/deep_link"),
+        ("GET", "gradio_api/heartbeat/x"),
+        ("GET", "gradio_api/upload_progress?upload_id=x"),
+        ("POST", "gradio_api/process_recording"),
+        ("POST", "gradio_api/stream/x"),
+        ("GET", "gradio_api/queue/join"),
+        ("GET", "monitoring"),
+        ("PUT", "config"),
+        ("GET", "docs"),
+        ("GET", "openapi.json"),
+    ],
+)
+def test_a_route_that_nothing_uses_is_not_there(program: Program, method: str, path: str) -> None:
+    answer = httpx.request(method, program.url + path, json={} if method == "POST" else None)
+    assert (answer.status_code, answer.text) == (404, "This page has no such route.")
+
+
+def test_an_upload_and_a_question_are_not_read_beyond_their_limit(program: Program) -> None:
+    large = program.post("upload", data={"field": "x" * 30 * MEGABYTE}, files={"files": ("a.jpg", jpeg())})
+    assert (large.status_code, large.text) == (413, "This request is larger than 25 MB.")
+    for path in ("queue/join", "component_server/", "call/classify"):
+        answer = program.post(path, content=(b"[" * 1000 for _ in range(100)))  # without Content-Length
+        assert (answer.status_code, answer.text) == (413, "This request is larger than 16 KB.")
+    assert program.post("mcp/", content=bytes(5 * MEGABYTE)).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["queue/join", "call/classify", "call/nothing", "cancel", "reset"])
+def test_odd_requests_are_the_askers_fault(program: Program, path: str) -> None:
+    plain: dict[str, Any] = {"data": [], "event_data": None, "fn_index": 0, "session_hash": "odd", "trigger_id": None}
+    odd = [plain | {"data": "x"}, plain | {"session_hash": {"a": 1}}, plain | {"session_hash": "x" * 101}, {}, [], None, "text"]
+    statuses = {program.post(path, json=body).status_code for body in odd}
+    statuses |= {program.post(path, content=body).status_code for body in (b"", b"{", b"\xff\xfe", b"[" * 10_000)}
+    assert all(status < 500 for status in statuses), statuses
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1/", "https://example.org/a.jpg", "/etc/passwd", "../../etc/passwd"])
+def test_a_file_that_was_not_uploaded_here_is_neither_read_nor_fetched(program: Program, address: str) -> None:
+    for name, path in (("data", "call/classify"), ("data", "queue/join")):
+        answer = program.post(path, json={name: [{"path": address, "meta": FILE}], "session_hash": "x", "fn_index": 0})
+        assert answer.status_code == 400
+        assert "not a file that was uploaded here" in answer.text
+
+
+def test_a_foreign_page_gets_nothing_of_a_server_of_this_machine_alone(program: Program) -> None:
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "]"}):
+        answer = program.get("config", headers=headers)
+        assert answer.status_code == 403
+        assert "access-control-allow-origin" not in answer.headers
+    for host in ("localhost:1", "127.0.0.1", "[::1]:80"):
+        assert program.get("config", headers={"Host": host}).status_code == 200
+    assert "default-src 'self'" in program.get("").headers["content-security-policy"]
+
+
+async def read(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+async def mistake(request: Request) -> PlainTextResponse:
+    raise KeyError("ours")
+
+
+def client(tmp_path: Path, routes: list[Route], **options: Any) -> httpx.AsyncClient:
+    app = Starlette(routes=routes, middleware=[Middleware(Limits, uploads=tmp_path, **options)])
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test")
+
+
+ALL = [Route(path.replace("x.js", "{x}").replace("=x", "={x}"), read, methods=[method]) for method, path in GRADIOS]
+
+
+def test_our_own_mistake_is_500(tmp_path: Path) -> None:
+    async def run() -> int:
+        async with client(tmp_path, [*ALL, Route("/", mistake)]) as http:
+            return (await http.get("/")).status_code
+
+    assert asyncio.run(run()) == 500
+
+
+def test_a_foreign_pages_request_that_a_proxy_knows_by_a_cookie_is_refused(tmp_path: Path) -> None:
+    async def run() -> list[int]:
+        foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+        async with client(tmp_path, ALL) as http:
+            sent = (foreign, foreign | {"Cookie": "a=b"}, {"Cookie": "a=b"}, foreign | {"Authorization": "Basic x"})
+            return [(await http.get("/config", headers=headers)).status_code for headers in sent]
+
+    assert asyncio.run(run()) == [200, 403, 200, 403]
+
+
+def test_bodies_in_memory_have_a_limit_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HELD", QUESTION // 2)
+
+    async def run() -> list[int]:
+        async with client(tmp_path, ALL) as http:
+            bodies = [b'"' + b"x" * size + b'"' for size in (QUESTION // 2, QUESTION // 3, QUESTION // 3)]
+            return [(await http.post("/gradio_api/queue/join", content=body)).status_code for body in bodies]
+
+    assert asyncio.run(run()) == [503, 200, 200]
+
+
+def test_where_gradio_has_other_routes_all_are_open_and_the_log_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> list[int]:
+        async with client(tmp_path, [*ALL[1:], Route("/new", read)]) as http:
+            return [(await http.get(path)).status_code for path in ("/new", "/none")]
+
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(run()) == [200, 404]
+    assert "every route is open" in caplog.text

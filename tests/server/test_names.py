@@ -1,0 +1,125 @@
+"""The package uses what Gradio and uvicorn document, and nothing else of them."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from googlenet.ui.limits import GRADIOS
+from tests.helpers import ROOT
+
+SOURCES = [ROOT / "app.py", *sorted((ROOT / "googlenet").rglob("*.py"))]
+DOCUMENTED = {
+    "gr.Blocks": "Docs: Blocks",
+    "gr.Button": "Docs: Button",
+    "gr.Error": "Docs: Error",
+    "gr.File": "Docs: File",
+    "gr.Gallery": "Docs: Gallery",
+    "gr.HTML": "Docs: HTML",
+    "gr.JSON": "Docs: JSON",
+    "gr.Request": "Docs: Request",
+    "gr.Textbox": "Docs: Textbox",
+    "gr.set_static_paths": "Docs: set_static_paths",
+    "gr.themes.Base": "Guide: Theming",
+    "request.client": "Docs: Request",
+    "request.session_hash": "Docs: Request",
+    "request.is_disconnected": "Docs: Request, a thin wrapper around FastAPI's; Starlette: Requests",
+    "demo.launch": "Docs: Blocks",
+    "demo.queue": "Docs: Blocks",
+    "GRADIO_ANALYTICS_ENABLED": "Guide: Environment Variables",
+    "GRADIO_DEBUG": "Guide: Environment Variables",
+    "GRADIO_ROOT_PATH": "Guide: Environment Variables",
+    "GRADIO_SERVER_NAME": "Guide: Environment Variables",
+    "GRADIO_SERVER_PORT": "Guide: Environment Variables",
+    "GRADIO_SHARE": "Guide: Environment Variables",
+    "GRADIO_TEMP_DIR": "Guide: Environment Variables",
+    "/gradio_api/file=": "Guide: File Access",
+    "/gradio_api/upload": "Guide: Querying Gradio Apps with Curl",
+    "/gradio_api/call/": "Guide: Querying Gradio Apps with Curl",
+    "/gradio_api/mcp": "Guide: Building an MCP Server with Gradio",
+}
+"""name → where Gradio documents it"""
+EXCEPTIONS = {
+    "limits.ROUTES": "Gradio documents few of its routes, and a list of those that are used keeps the others shut. Where a later "
+    "Gradio has other ones, `limits.are_there` sees it, says so in the log, and every route is open.",
+}
+"""what is not documented → why it is used, and what happens where it is gone; at most three"""
+COMPONENTS = (gr.Blocks, gr.Button, gr.Error, gr.File, gr.Gallery, gr.HTML, gr.JSON, gr.Textbox)
+LIBRARIES = {"gradio", "gradio_client", "uvicorn", "fastapi", "safehttpx", "httpx", "spaces"}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (f"import {each.name} as {each.asname}" for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield f"from {node.module} import"
+
+
+def chain(node: ast.expr) -> str:
+    """`gr.themes.Base` of an attribute's node; nothing for what does not begin with a name."""
+    if isinstance(node, ast.Name):
+        return node.id
+    return f"{inner}.{node.attr}" if isinstance(node, ast.Attribute) and (inner := chain(node.value)) else ""
+
+
+def chains(tree: ast.AST) -> Iterator[str]:
+    """The longest chains that begin with one of Gradio's objects."""
+    inside = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and id(node) not in inside and chain(node).split(".")[0] in ("gr", "request", "demo"):
+            yield chain(node)
+
+
+def options(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """(called, name of a keyword) of each call of Gradio's."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = chain(node.func) or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
+            yield from ((called, keyword.arg) for keyword in node.keywords if keyword.arg)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_name_is_documented(path: Path) -> None:
+    text = path.read_text("utf-8")
+    tree = ast.parse(text)
+    modules = [each for each in imports(tree) if each.split()[1].split(".")[0] in LIBRARIES]
+    assert set(modules) <= {"import gradio as gr"}
+    if modules:
+        assert {each for each in chains(tree) if each not in DOCUMENTED} == set()
+    assert set(re.findall(r"\bGRADIO_[A-Z_]+\b", text)) <= set(DOCUMENTED)
+    if path.name != "limits.py":
+        assert {each for each in re.findall(r"/gradio_api/\w+[=/]?", text) if each not in DOCUMENTED} == set()
+
+
+@pytest.mark.parametrize(
+    ("called", "described"),
+    [
+        ("demo.launch", gr.Blocks.launch),
+        ("demo.queue", gr.Blocks.queue),
+        ("click", gr.Button.click),
+        ("gr.themes.Base", gr.themes.Base.__init__),
+        *(
+            (f"gr.{c.__name__}", c.__init__)
+            for c in (gr.Blocks, gr.Button, gr.Error, gr.File, gr.Gallery, gr.HTML, gr.JSON, gr.Textbox)
+        ),
+    ],
+)
+def test_every_option_is_documented(called: str, described: object) -> None:
+    """Gradio's documentation of a parameter is its line in the docstring."""
+    used = {name for path in SOURCES for function, name in options(ast.parse(path.read_text("utf-8"))) if function == called}
+    own = {"modules", "words", "shared", "space", "magma", "blues", "examples", "sources"} if called == "gr.HTML" else set()
+    assert used
+    documented = set(re.findall(r"^\s+(\w+): ", inspect.getdoc(described) or "", re.MULTILINE))
+    assert used - own <= documented
+
+
+def test_the_exceptions_are_few_and_each_is_still_needed() -> None:
+    assert len(EXCEPTIONS) <= 3
+    assert {path for _, path in GRADIOS if not path.startswith(tuple(DOCUMENTED))}

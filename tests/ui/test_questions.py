@@ -1,0 +1,235 @@
+"""What the page's script asks and what it gets: questions are hostile until checked, replies are in the original's pixels."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from googlenet.explanation import Question
+from googlenet.inference.explainer import Explainer
+from googlenet.model.architecture import STAGES_BEFORE
+from googlenet.pictures.frame import Box
+from googlenet.pictures.images import open_image
+from googlenet.probes.cover import cover
+from googlenet.ui import page, questions
+from googlenet.ui.messages import MAX_SIDE, REPLIES, PageQuery, Reply, data_url, packed_grid
+from googlenet.ui.page import PAGE
+from googlenet.ui.questions import Desk
+from googlenet.ui.uploads import EXAMPLES, SIDE
+from googlenet.ui.weights import ExplainerCache, described
+from tests.helpers import random_image
+from tests.ui.conftest import Ask
+
+LION = {"example": "lion", "target": 3, "stage": "4c"}
+
+
+def test_the_browsers_question_is_checked() -> None:
+    ask = PageQuery.from_browser({"n": "x", "upload": ["a"], "head": 5, "target": {"a": 1}, "known": 1, "contrast": "b" * 9999})
+    assert ask == PageQuery(contrast="b" * 500)
+    assert PageQuery.from_browser([1]) == PageQuery()
+    sent = {"n": 2, "session": "s" * 101, "stage": "4c", "cell": [0, 13], "box": [0, 10.5, 20, 30], "original": [4000, 3000]}
+    known = PageQuery(2, "s" * 100, stage="4c", cell=(0, 13), box=Box(0, 10.5, 20, 30), original=(4000, 3000))
+    assert PageQuery.from_browser(sent) == known
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("n", True),
+        ("n", 2**60),
+        ("target", True),
+        ("target", 2**64),
+        ("contrast", -(2**64)),
+        ("stage", "6a"),
+        ("cell", [1]),
+        ("cell", [-1, 0]),
+        ("cell", [1.5, 2]),
+        ("cell", [True, False]),
+        ("original", [0, 100]),
+        ("original", [10**9, 100]),
+        ("original", {"0": 1, "1": 2}),
+        ("box", [0, 0, float("nan"), 5]),
+        ("box", [0, 0, float("inf"), 5]),
+        ("box", [5, 0, 5, 5]),
+        ("box", [-1, 0, 5, 5]),
+        ("box", [0, 0, 10**400, 5]),
+        ("box", ["0", 0, 5, 5]),
+        ("box", "0055"),
+    ],
+)
+def test_what_is_not_of_its_type_or_bounds_counts_as_not_sent(field: str, value: object) -> None:
+    assert PageQuery.from_browser({field: value}) == PageQuery()
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=9), inner, max_size=5),
+    max_leaves=12,
+)
+FIELDS = ("n", "session", "example", "upload", "known", "head", "target", "weights", "original", "stage", "cell", "box")
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=8) | ANYTHING)
+def test_whatever_a_browser_sends_becomes_a_question_within_bounds(sent: object) -> None:
+    ask = PageQuery.from_browser(sent)
+    assert abs(ask.number) < 2**53
+    for text in (ask.session, ask.example, ask.path, ask.head, ask.weights):
+        assert text is None or len(text.encode()) <= 2000
+    assert ask.box is None or (0 <= ask.box.x0 < ask.box.x1 <= MAX_SIDE and 0 <= ask.box.y0 < ask.box.y1 <= MAX_SIDE)
+    assert ask.cell is None or all(0 <= place <= MAX_SIDE for place in ask.cell)
+
+
+def test_both_sides_know_the_same_functions_and_fields() -> None:
+    script = "".join(path.read_text("utf-8") for path in (PAGE / "js").glob("*.js"))
+    assert set(re.findall(r'\b(?:server\.|request\("|call\(")(\w+)', script)) == set(REPLIES)
+    assert set(filter(None, REPLIES.values())) <= set(Reply.__annotations__)
+
+
+def positions(answer: object) -> np.ndarray:
+    """Every peak of a JSON object, in its order."""
+    return np.array(re.findall(r'"peak": \[([\d.e-]+), ([\d.e-]+)\]', json.dumps(answer)), float)
+
+
+def test_a_large_photograph_is_answered_in_its_own_pixels(explainer: Explainer, desk: Desk, ask: Ask) -> None:
+    """It is decoded smaller. Python explains it whole."""
+    path = desk.pictures.folder / "large.jpg"
+    random_image(3000, 2250).save(path, quality=95)
+    whole = explainer.explain(path, target=3, channels=True)
+    reply = ask("explain", upload=str(path), target=3)["answer"]
+    assert reply["size"] == (3000, 2250)
+    assert reply["result"]["seen"] == pytest.approx([*whole.seen], abs=16)
+    peaks = {each.name: each.peak for each in whole.stages}
+    same = [stage for stage in reply["result"]["stages"] if stage["peak"] == pytest.approx(peaks[stage["name"]], abs=2)]
+    assert len(same) >= 7  # a smaller copy may have another strongest cell
+    channels = ask("channels", upload=str(path), target=3, stage="4c")["channels"]
+    assert whole.channels is not None
+    expected = {each.channel: each.peak for each in whole.channels["4c"]}
+    found = {each["channel"]: each["peak"] for each in (*channels["for"], *channels["against"])}
+    shared = expected.keys() & found.keys()
+    assert len(shared) >= 4
+    close = [channel for channel in shared if found[channel] == pytest.approx(expected[channel], abs=2)]
+    assert len(close) >= len(shared) - 2
+    archive = np.load(io.BytesIO(base64.b64decode(ask("maps", upload=str(path), target=3)["npz"])))
+    assert archive["size"].tolist() == [3000, 2250]
+
+
+def test_a_copy_that_the_browser_reduced_is_answered_in_its_originals_pixels(desk: Desk, ask: Ask) -> None:
+    path = desk.pictures.folder / "copy.png"
+    random_image(400, 300).save(path)
+    copy, original = (ask("explain", upload=str(path), target=3, **more) for more in ({}, {"original": [1600, 1201]}))
+    scale = np.array([4, 1201 / 300])
+    assert original["answer"]["size"] == (1600, 1201)
+    assert positions(original) == pytest.approx(positions(copy) * scale)
+    for wrong in ([1600, 1000], [200, 150], [1600, 1600]):
+        assert "choose the picture again" in ask("explain", upload=str(path), original=wrong)["refusal"]["en"]
+
+
+def test_covering_is_answered_in_pixels_of_the_original(explainer: Explainer, ask: Ask) -> None:
+    image = open_image(EXAMPLES["lion"])
+    wanted = cover(explainer, image, Question("main", 3), Box(200, 100, 400, 300), "4c")
+    found = ask("cover", box=[200, 100, 400, 300], **LION)["cover"]
+    assert found["box"] == pytest.approx(wanted.box)
+    assert found["after"] == pytest.approx(wanted.after)
+    for odd in ({"box": None}, {"box": [90_000, 0, 90_001, 1]}, {"box": [0, 0, 9, 9], "head": "aux1", "stage": "5a"}):
+        refusal = ask("cover", **{**LION, **odd})["refusal"]
+        assert refusal["en"] != refusal["ko"]
+
+
+def test_trust_gives_the_curves_and_says_what_stops_it(ask: Ask) -> None:
+    found = ask("trust", **LION)["trust"]
+    json.dumps(found)
+    assert found["randomised"]["shape"] == (4, 6, 6)
+    assert len(found["steps"]) == len(found["deletion"]) == len(found["random_insertion"])
+    assert "thing 3" in found["say"]["en"]
+    assert "thing 3" in found["say"]["ko"]
+    wrong: list[tuple[dict[str, str], str]] = [({"example": "zebra"}, "zebra"), ({"head": "tail"}, "There is no head")]
+    for odd, said in (*wrong, ({"head": "aux1", "stage": "5a"}, "sees no")):
+        assert said in ask("trust", **{**LION, **odd})["refusal"]["en"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../x.jpg", "", "\0", str(PAGE / "index.html")])
+def test_a_path_outside_the_uploads_is_gone(ask: Ask, path: str) -> None:
+    assert ask("explain", upload=path)["refusal"]["kind"] == "gone"
+
+
+def test_a_picture_that_was_deleted_is_gone_although_it_was_decoded(desk: Desk, ask: Ask) -> None:
+    path = desk.pictures.folder / "a.png"
+    random_image(40, 30).save(path)
+    assert "answer" in ask("explain", upload=str(path))
+    path.unlink()
+    assert ask("explain", upload=str(path))["refusal"]["kind"] == "gone"
+
+
+def test_a_visitor_can_name_a_repository_and_never_a_path(explainer: Explainer, ask: Ask) -> None:
+    cache = ExplainerCache(explainer)
+    for source in ("/etc/passwd", ".", "weights", "../weights", str(PAGE)):
+        assert "is not the name of a repository" in ask("weights", weights=source)["refusal"]["en"]
+    assert ask("weights")["weights"]["labels"] == explainer.labels
+    assert cache.others == {}
+
+
+def test_a_question_uses_loaded_weights_alone(ask: Ask) -> None:
+    """One that names others learns so at once: it does not fetch them, while everyone waits."""
+    refusal = ask("explain", weights="user/repo", **LION)["refusal"]
+    assert (refusal["kind"], refusal["source"]) == ("not_loaded", "user/repo")
+
+
+def test_the_grids_survive_the_way_to_the_browser() -> None:
+    grid = np.random.default_rng(0).normal(size=(4, 14, 14)).astype(np.float32) * 0.01
+    sent = packed_grid(grid)
+    back = np.frombuffer(base64.b64decode(sent["data"]), "<i2").reshape(sent["shape"]) * sent["factor"]
+    assert np.abs(back - grid).max() <= np.abs(grid).max() / 60000
+
+
+def test_an_answer_is_small_and_whole(ask: Ask) -> None:
+    reply = ask("explain", example="cheetah", head="aux1")
+    answer = reply["answer"]
+    assert reply["n"] == 9
+    assert answer.pop("picture").startswith("data:image/jpeg;base64,")
+    assert len(json.dumps(answer)) < 300_000
+    assert set(answer["grids"]) == set(STAGES_BEFORE["aux1"])
+    assert answer["result"]["image"] == "cheetah"
+    assert ask("explain", example="cheetah", known=True)["answer"]["picture"] is None
+    assert len(data_url(Image.new("RGB", (3000, 1500)), SIDE)) < 100_000
+
+
+def test_an_equal_second_question_has_a_reply_of_its_own(ask: Ask) -> None:
+    first, second = (ask("maps", n=n, example="lion") for n in (1, 2))
+    assert (first["n"], second["n"]) == (1, 2)
+    assert first["npz"] == second["npz"]
+
+
+def test_our_own_mistake_is_loud_in_the_log_and_one_sentence_on_the_page(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def mistake(*_: object) -> None:
+        raise ZeroDivisionError("one over zero")
+
+    monkeypatch.setattr(questions, "packed", mistake)
+    refusal = ask("explain", **LION)["refusal"]
+    assert refusal["kind"] == "ours"
+    assert refusal["en"].startswith("This went wrong on our side")
+    assert "ZeroDivisionError: one over zero" in caplog.text
+
+
+def test_a_question_that_nobody_asked_has_no_progress_and_can_be_left(ask: Ask) -> None:
+    assert ask("progress") == {"n": 9}
+    assert ask("leave") == {"n": 9}
+
+
+def test_of_weights_that_nobody_measured_nothing_is_known(explainer: Explainer) -> None:
+    assert described(explainer, None)["trust"] == {}
+
+
+def test_a_link_shows_what_the_page_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE_HOST", "user-page.hf.space")
+    assert '<meta property="og:image" content="https://user-page.hf.space/gradio_api/file=' in page.head()
+    assert page.CARD.is_file()
