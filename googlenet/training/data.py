@@ -29,7 +29,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.batch.files import SUFFIXES, pictures_in, unreadable
+from googlenet.batch.files import SUFFIXES, is_hidden, pictures_in, unreadable
+from googlenet.checkpoints.labels import nfc
 from googlenet.errors import ListedError, UserError
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.pictures.frame import Box
@@ -268,7 +269,8 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
             )
         labels += [len(classes)] * len(found)
         pictures += found
-        classes.append(names.get(each.name, ClassName(each.name, each.name)))
+        name = nfc(each.name)
+        classes.append(names.get(name, ClassName(name, name)))
     readable = [row.name for row in classes]
     twice = sorted({name for name in readable if readable.count(name) > 1})
     if twice:
@@ -297,9 +299,9 @@ def read_boxes(folder: Path, pictures: list[Path]) -> tuple[Box | None, ...] | N
 
 
 def visible(folder: Path) -> list[Path]:
-    """The folder's files and folders, by name, without hidden ones (.ipynb_checkpoints, .DS_Store, ._x.jpg)."""
+    """The folder's files and folders, by name, without hidden ones."""
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if not is_hidden(path.name))
     except OSError as error:
         raise unreadable(error) from None
 

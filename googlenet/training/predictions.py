@@ -19,6 +19,7 @@ from googlenet.training.evaluate import Answers
 from googlenet.training.pictures import opened
 from googlenet.training.statements import probabilities
 
+SHEET = "wrong.png"
 SHOWN = 48
 """The most pictures on the sheet of wrong ones."""
 CELL, GAP, TEXT, COLUMNS = 150, 10, 44, 2
@@ -47,7 +48,7 @@ def write_predictions(file: Path, split: Split, answers: Answers, config: ModelC
                 told = [each for c, q in zip(its_classes, its_p, strict=True) for each in (config.labels[c], f"{q:.6f}")]
                 table.writerow([picture, config.labels[label], *told])
     except OSError as error:
-        raise UserError("The file {file} cannot be written: {error}.", file=file, error=reason(error)) from None
+        raise UserError("{path} cannot be written: {error}.", path=file, error=reason(error)) from None
 
 
 def surest_mistakes(answers: Answers, config: ModelConfig) -> list[tuple[int, int, float, float]]:
@@ -85,6 +86,6 @@ def write_wrong(folder: Path, split: Split, answers: Answers, explainer: Explain
         for column, image in enumerate((ImageOps.contain(picture, (CELL, CELL)), *maps)):
             sheet.paste(image, (left + column * (CELL + GAP), top + TEXT - 6))
     try:
-        sheet.save(folder / "wrong.png")
+        sheet.save(folder / SHEET)
     except OSError as error:
-        raise UserError("The folder {folder} cannot be written: {error}.", folder=folder, error=reason(error)) from None
+        raise UserError("{path} cannot be written: {error}.", path=folder / SHEET, error=reason(error)) from None
