@@ -28,26 +28,23 @@ def name_of(path: str | Path) -> str:
 
 def command_of(options: Options, recipe: Recipe) -> str:
     """The command that repeats a run."""
-    words: list[object] = ["googlenet", "train", *map(name_of, options.data), "--out", "FOLDER"]
     init = options.init or SCRATCH
-    words += ["--init", name_of(init) if Path(init).exists() else init]
-    if options.teacher:
-        words += ["--teacher", options.teacher]
-    if options.shares:
-        words += ["--shares", ",".join(f"{share:g}" for share in options.shares)]
-    if not any(has_part(data, "val") for data in options.data):
-        words += ["--split", f"{options.split:g}"]
-    words += ["--schedule", ",".join(map(str, recipe.schedule))]
-    if recipe.minutes:
-        words += ["--minutes", f"{recipe.minutes:g}"]
-    words += ["--batch-size", recipe.batch_size, "--learning-rate", f"{recipe.learning_rate:g}"]
-    words += ["--weight-decay", f"{recipe.weight_decay:g}", "--seed", recipe.seed]
-    if not recipe.balance:
-        words.append("--no-balance")
-    if options.input_size:
-        words += ["--input-size", options.input_size]
-    if options.skip_broken:
-        words.append("--skip-broken")
+    values = {
+        "--init": name_of(init) if Path(init).exists() else init,
+        "--teacher": options.teacher,
+        "--shares": options.shares and ",".join(f"{share:g}" for share in options.shares),
+        "--split": None if any(has_part(data, "val") for data in options.data) else f"{options.split:g}",
+        "--schedule": ",".join(map(str, recipe.schedule)),
+        "--minutes": recipe.minutes and f"{recipe.minutes:g}",
+        "--batch-size": recipe.batch_size,
+        "--learning-rate": f"{recipe.learning_rate:g}",
+        "--weight-decay": f"{recipe.weight_decay:g}",
+        "--seed": recipe.seed,
+        "--input-size": options.input_size,
+    }
+    words: list[object] = ["googlenet", "train", *map(name_of, options.data), "--out", "FOLDER"]
+    words += [word for name, value in values.items() if value is not None for word in (name, value)]
+    words += ["--no-balance"] * (not recipe.balance) + ["--skip-broken"] * options.skip_broken
     return shlex.join(map(str, words))
 
 

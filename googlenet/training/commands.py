@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import os
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,8 +146,6 @@ def run_train(options: argparse.Namespace) -> int:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    from dataclasses import replace
-
     from googlenet.batch.files import make_folder
     from googlenet.checkpoints import load
     from googlenet.inference.device import pick_device
@@ -182,7 +180,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
         shown = answers.rows("odd")
         config = replace(config, metrics=measured(config.metrics, config, answers.rows("even"), shown))
         write_config(config, options.weights)
-    whose = "" if has_part(options.data, "val") or options.data.is_file() else " that `train` holds out; --split 1: all"
+    whole = has_part(options.data, "val") or options.data.is_file() or options.split == 1
+    whose = "" if whole else " that `train` holds out; --split 1: all"
     print(f"{len(shown.labels):,} pictures of {len(shown.labels.unique()):,} of {len(config.labels):,} classes{whose}\n")
     print(table(report(shown, config.temperatures), shown))
     print(f"\n{class_table(shown, config.labels)}\n\n{confusions(shown, config.labels)}")
@@ -221,8 +220,6 @@ CURVED, SANE = 1 / 20, 1 / 100
 
 def measure_maps(loaded: LoadedModel, split: Split, options: argparse.Namespace) -> int:
     """Print the tables of `googlenet.training.map_report` for each method, then a value for `config.json`'s field `trust`."""
-    from dataclasses import asdict, replace
-
     from googlenet.explanation import METHODS
     from googlenet.inference.explainer import Explainer
     from googlenet.training.map_report import TITLES, report, summary

@@ -240,7 +240,8 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
     pictures: list[Path] = []
     labels: list[int] = []
     wrong: list[UserError] = []
-    loose = [path.name for path in visible(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    inside = visible(folder)
+    loose = [path.name for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
     if loose:
         wrong.append(
             UserError(
@@ -250,15 +251,12 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
                 names=", ".join(loose[:3]),
             )
         )
-    for each in visible(folder):
-        if not each.is_dir():
-            continue
+    for each in filter(Path.is_dir, inside):
         found = all_pictures(each)
-        inside = {path.parent for path in found}
+        nested = sorted({str(path.parent.relative_to(folder)) for path in found} - {each.name})
         if not found:
             wrong.append(UserError("The class {name} of {folder} has no pictures.", name=each.name, folder=folder))
-        elif len(inside) > 1:
-            nested = sorted(str(parent.relative_to(folder)) for parent in inside - {each})
+        elif len({path.parent for path in found}) > 1:
             wrong.append(
                 UserError(
                     "The class {name} of {folder} holds folders with pictures ({names}); classes do not nest.",
@@ -271,8 +269,7 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
         pictures += found
         name = nfc(each.name)
         classes.append(names.get(name, ClassName(name, name)))
-    readable = [row.name for row in classes]
-    twice = sorted({name for name in readable if readable.count(name) > 1})
+    twice = sorted(name for name, count in Counter(row.name for row in classes).items() if count > 1)
     if twice:
         wrong.append(UserError("Several classes of {folder} are called {names}.", folder=folder, names=", ".join(twice[:NAMED])))
     if not classes:

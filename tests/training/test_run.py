@@ -160,28 +160,6 @@ def test_what_is_there_is_replaced_on_request_alone(trained: Path, data: Path, t
     assert (out / "README.md").read_bytes() != before["README.md"]
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_no_start_method_matters(data: Path, tmp_path: Path, method: str) -> None:
-    """macOS and Windows spawn, Python 3.14 forks from a server; nothing here may depend on it."""
-    if method == "forkserver" and os.name == "nt":
-        pytest.skip("Windows has no forkserver")
-    out = tmp_path / "out"
-    script = (
-        "import multiprocessing, sys\n"
-        "from googlenet.cli import main\n"
-        "if __name__ == '__main__':\n"
-        f"    multiprocessing.set_start_method({method!r})\n"
-        f"    shared = ['--workers', '2', '--device', 'cpu']\n"
-        f"    ended = main(['train', {str(data)!r}, '--out', {str(out)!r}, '--init', 'scratch', '--schedule', '32:1', *shared])\n"
-        f"    sys.exit(ended or main(['evaluate', {str(out)!r}, {str(data)!r}, *shared]))\n"
-    )
-    (tmp_path / "script.py").write_text(script, encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("| main |") == 2
-
-
 def test_learning_from_a_teacher_without_labels(data: Path, tmp_path: Path, teachers: str) -> None:
     """Pictures without labels and labelled ones in one run; the validation pictures choose and report."""
     pack(tmp_path / "photographs.npz", [0, 1, 2] * 10, labels=False)
