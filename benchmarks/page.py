@@ -90,7 +90,7 @@ def in_python(explainer: Explainer, number: int) -> tuple[float, float, float, i
     decode, image = timed(lambda: open_image(data))
     explain, explanation = timed(lambda: explainer.explain(image))
     ask = PageQuery(number, path="photo.jpg")
-    pack, message = timed(lambda: packed(explanation, ask, data_url(image, SIDE)))
+    pack, message = timed(lambda: packed(explanation, explainer.config.trust, ask, data_url(image, SIDE)))
     return decode, explain, pack, len(message["picture"])
 
 

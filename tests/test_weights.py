@@ -18,7 +18,7 @@ from googlenet.explanation.classes import imagenet_classes
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.probes.atlas import read_index
-from googlenet.ui.uploads import EXAMPLES
+from googlenet.ui import uploads
 from googlenet.ui.weights import known_trust
 from tests.helpers import ROOT
 
@@ -35,7 +35,7 @@ def test_labels_are_imagenets(explainer: Explainer) -> None:
 
 
 def test_each_example_shows_what_its_caption_says(explainer: Explainer) -> None:
-    cheetah, lion, cat, astronaut = (explainer.explain(path) for path in EXAMPLES.values())
+    cheetah, portrait, lion, cat, astronaut = (explainer.explain(path) for path in uploads.EXAMPLES.values())
 
     def first(explanation: Explanation) -> list[str]:
         return [top[0].label for top in explanation.heads.values() if top]
@@ -48,6 +48,11 @@ def test_each_example_shows_what_its_caption_says(explainer: Explainer) -> None:
     assert [each.label for each in top[:2]] == ["tiger cat", "tabby"]
     assert top[1].probability > 0.2
     assert astronaut.unlikely
+    wrong = portrait.heads["main"]
+    assert wrong is not None
+    assert wrong[0].label == "lion"  # the picture shows a cheetah
+    assert wrong[0].probability > 0.5
+    assert uploads.TRUTHS["portrait"] in explainer.labels
 
 
 def test_readme_gives_each_class_its_index(explainer: Explainer) -> None:
@@ -80,7 +85,7 @@ def section(card: str, title: str) -> str:
 def test_the_page_says_of_every_map_what_the_card_measured(explainer: Explainer, weights: Path) -> None:
     trust = explainer.config.trust
     assert trust is not None
-    said = known_trust(trust)
+    said = known_trust(explainer)["grad-cam"]
     figure = r"(−?\d+\.\d)"
     row = rf"^\| (\w+) \| (\w\w) \| {figure} \([^)]+\) \| {figure} \({figure}…{figure}\) \|"
     rows = re.findall(row, section((weights / CARD_FILE).read_text("utf-8"), MAPS), re.MULTILINE)

@@ -93,10 +93,10 @@ VERDICTS = {
         (False, False): "In both tests the map is no better than chance: do not rely on it for this picture.",
     },
     "ko": {
-        (True, True): "밝은 곳을 가릴 때도, 그곳만 보여 줄 때도 지도가 무작위보다 낫습니다.",
-        (True, False): "밝은 곳을 가릴 때는 지도가 무작위보다 낫지만, 그곳만 보여 줄 때는 그렇지 않습니다.",
-        (False, True): "밝은 곳만 보여 줄 때는 지도가 무작위보다 낫지만, 그곳을 가릴 때는 그렇지 않습니다.",
-        (False, False): "두 시험 모두에서 지도가 무작위보다 낫지 않습니다. 이 사진에서는 이 지도를 믿지 마세요.",
+        (True, True): "밝은 곳을 가릴 때도, 그곳만 보여 줄 때도 근거 지도가 무작위보다 낫습니다.",
+        (True, False): "밝은 곳을 가릴 때는 근거 지도가 무작위보다 낫지만, 그곳만 보여 줄 때는 그렇지 않습니다.",
+        (False, True): "밝은 곳만 보여 줄 때는 근거 지도가 무작위보다 낫지만, 그곳을 가릴 때는 그렇지 않습니다.",
+        (False, False): "두 시험 모두에서 근거 지도가 무작위보다 낫지 않습니다. 이 사진에서는 이 근거 지도를 믿지 마세요.",
     },
 }
 """language → (better than chance at deletion, at insertion) → the sentence."""
@@ -109,10 +109,10 @@ RANDOMISED = {
         "alike": "With randomised weights the map stays alike (rank correlation {:.2f}): it shows the picture, not the class.",
     },
     "ko": {
-        "different": "가중치를 무작위로 바꾸면 다른 지도가 됩니다(순위 상관 {:.2f}).",
-        "partly": "가중치를 무작위로 바꿔도 지도의 일부가 남습니다(순위 상관 {:.2f}). 그 부분은 클래스가 아니라 "
+        "different": "가중치를 무작위로 바꾸면 다른 근거 지도가 됩니다(순위 상관 {:.2f}).",
+        "partly": "가중치를 무작위로 바꿔도 근거 지도의 일부가 남습니다(순위 상관 {:.2f}). 그 부분은 클래스가 아니라 "
         "사진 자체를 보여 줍니다.",
-        "alike": "가중치를 무작위로 바꿔도 지도가 비슷합니다(순위 상관 {:.2f}). 이 지도는 클래스가 아니라 "
+        "alike": "가중치를 무작위로 바꿔도 근거 지도가 비슷합니다(순위 상관 {:.2f}). 이 근거 지도는 클래스가 아니라 "
         "사진 자체를 보여 줍니다.",
     },
 }
@@ -121,11 +121,12 @@ RANDOMISED = {
 
 def percent(p: float, language: str = "en") -> str:
     """A probability in per cent. Rounding never gives "100 %" or "0 %"."""
+    unit = "%" if language == "ko" else " %"
     if p >= 0.995:
-        return "over 99 %" if language == "en" else "99 % 이상"
+        return f"99{unit} 이상" if language == "ko" else f"over 99{unit}"
     if p < 0.001:
-        return "under 0.1 %" if language == "en" else "0.1 % 미만"
-    return f"{p:.0%}".replace("%", " %") if p >= 0.0995 else f"{p:.1%}".replace("%", " %")
+        return f"0.1{unit} 미만" if language == "ko" else f"under 0.1{unit}"
+    return f"{100 * p:.{0 if p >= 0.0995 else 1}f}{unit}"
 
 
 def named(head: str) -> str:

@@ -1,13 +1,13 @@
 """Covers a part of a picture and asks again: which pixels are covered, how they are filled, how the probabilities change.
 
-`fill` replaces hidden pixels by the mean of their surroundings. The page's tab "Cover" and the deletion and insertion curves of
-`googlenet.probes.trust` use it.
+`fill` replaces hidden pixels by the mean of their surroundings. The page's covering, `googlenet.probes.tipping` and the deletion
+and insertion curves of `googlenet.probes.trust` use it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,27 +16,72 @@ from PIL import Image
 from torch import Tensor
 
 from googlenet.errors import QuestionError
-from googlenet.explanation import Question
+from googlenet.explanation import Group, Prediction, Question, classes_of
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.frame import Box, enlarge
 
 SURROUNDINGS = 1 / 8
 """Standard deviation of the Gaussian weights of a hidden pixel's surroundings, as a share of the picture's side."""
 
+CONTROLS = 15
+"""How many other parts are covered for comparison: with the part itself, two passes on a CPU."""
+
+OVERLAP = 1 / 4
+"""The largest share of the covered part that a control may cover too."""
+
+Part = tuple[slice, slice]
+"""Rows and columns of the network's input."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A probability in one head before and after a part of the picture was covered."""
+
+    asked: int | Group
+    """class index or group"""
+    before: float
+    after: float
+
 
 @dataclass(frozen=True)
 class Cover:
-    """The asked class's probability before and after a part of the picture was covered, for each head that the weights have."""
+    """What covering a part of the picture does, beside covering random parts of the same size."""
 
+    question: Question
+    """with its target filled in"""
+    stage: str
+    """the stage on whose map the part was chosen"""
     box: Box
     """the covered part, cut to what the crop kept, in pixels of the picture"""
-    other: Box
-    """a part of the same size where the stage's map has the least evidence"""
+    controls: tuple[Box, ...]
+    """random parts of the same size; empty where the covered part leaves no room for others"""
     before: dict[str, float]
-    """head → probability"""
+    """head → probability of the asked class"""
     after: dict[str, float]
-    other_after: dict[str, float]
-    """with `other` covered in place of `box`"""
+    control_after: dict[str, tuple[float, ...]]
+    """head → one for each of `controls`, covered in place of `box`"""
+    rival: Change | None
+    """the contrast's class in the asked head; None for a question without a contrast"""
+    top_before: Prediction
+    """the asked head's top class"""
+    top_after: Prediction
+
+    @property
+    def target(self) -> Change:
+        """The asked class in the asked head."""
+        assert self.question.target is not None
+        return Change(self.question.target, self.before[self.question.head], self.after[self.question.head])
+
+    @property
+    def median(self) -> float:
+        """The asked class's probability in the asked head after covering a control, half of them above it."""
+        return float(np.median(self.control_after[self.question.head]))
+
+    @property
+    def as_much(self) -> int:
+        """How many controls lower the asked class as much as the covered part does, or raise it as much where that does."""
+        change, others = self.target, np.array(self.control_after[self.question.head])
+        return int((others <= change.after).sum() if change.after <= change.before else (others >= change.after).sum())
 
 
 def fill(x: Tensor, hidden: Tensor) -> Tensor:
@@ -68,17 +113,17 @@ def fill(x: Tensor, hidden: Tensor) -> Tensor:
 
 
 def cover(explainer: Explainer, image: Image.Image, question: Question, box: Box, stage: str) -> Cover:
-    """Cover a part of the picture, ask again, and compare with an equally large part where a stage's map has the least evidence.
+    """Cover a part of the picture, ask again, and compare with random parts of the same size.
 
     Args:
         explainer: answers the questions.
         image: an RGB picture.
         question: head and class; without a class, the head's top class.
         box: the part to cover, in pixels of the picture.
-        stage: the stage whose map chooses the other part.
+        stage: the stage on whose map the part was chosen.
 
     Returns:
-        Cover: both parts, and the class's probabilities without and with each covered.
+        Cover: the parts and the probabilities without and with each covered.
 
     Raises:
         QuestionError: the head does not see the stage, or the crop left the whole box out.
@@ -88,31 +133,53 @@ def cover(explainer: Explainer, image: Image.Image, question: Question, box: Box
         >>> from googlenet import Explainer, Question
         >>> explainer = Explainer.from_pretrained("weights", device="cpu")
         >>> found = cover(explainer, Image.new("RGB", (320, 240)), Question(), Box(100, 60, 180, 140), "5b")
-        >>> sorted(found.after)
-        ['aux1', 'aux2', 'main']
+        >>> sorted(found.after), len(found.controls)
+        (['aux1', 'aux2', 'main'], 15)
     """
     explainer.check_stage(question.head, stage)
     seen = explainer.config.preprocess.seen(image.size)
     box = Box(max(box.x0, seen.x0), max(box.y0, seen.y0), min(box.x1, seen.x1), min(box.y1, seen.y1))
     if box.x0 >= box.x1 or box.y0 >= box.y1:
         raise QuestionError("The network does not see that part of the picture; choose one inside what the crop kept.")
-    explanation = explainer.explain_batch([image], [question])[0]
-    target = explanation.question.target
     x = explainer.preprocess(image)
-    side = x.shape[-1]
-    rows, columns = pixels(box, seen, side)
-    hidden = torch.zeros(2, side, side, dtype=torch.bool)
-    hidden[0, rows, columns] = True
-    grid = explanation.grids[stage]
-    other = darkest(light(grid.clip(min=0), side), light(np.abs(grid), side), rows, columns)
-    hidden[1, other[0], other[1]] = True
-    found = explainer.probabilities(fill(x, hidden))
-    after, other_after = ({head: float(p[i, target]) for head, p in found.items()} for i in range(2))
-    before = {head: p for head, p in explanation.belief.items() if p is not None}
-    return Cover(box, in_picture(other, seen, side), before, after, other_after)
+    (explanation,) = explainer.explain_prepared(x, [image.size], [question])
+    question = explanation.question
+    assert question.target is not None
+    part = pixels(box, seen, x.shape[-1])
+    others = random_parts(part, x.shape[-1])
+    found = covered(explainer, x, [part, *others])
+    asked = {head: probability(p, question.target).tolist() for head, p in found.items()}
+    own, before = found[question.head][0], explanation.probabilities[question.head]
+    assert before is not None
+    rival = question.contrast
+    return Cover(
+        question,
+        stage,
+        box,
+        tuple(in_picture(other, seen, x.shape[-1]) for other in others),
+        {head: p for head, p in explanation.belief.items() if p is not None},
+        {head: p[0] for head, p in asked.items()},
+        {head: tuple(p[1:]) for head, p in asked.items()},
+        None if rival is None else Change(rival, float(probability(before, rival)), float(probability(own, rival))),
+        explanation.top(before)[0],
+        explanation.top(own)[0],
+    )
 
 
-def pixels(box: Box, seen: Box, side: int) -> tuple[slice, slice]:
+def covered(explainer: Explainer, x: Tensor, parts: Sequence[Part]) -> dict[str, NDArray[np.float32]]:
+    """head → probabilities (parts, classes) of one prepared picture x (1, 3, S, S), each time with one of the parts covered."""
+    hidden = torch.zeros(len(parts), *x.shape[2:], dtype=torch.bool)
+    for place, (rows, columns) in enumerate(parts):
+        hidden[place, rows, columns] = True
+    return explainer.probabilities(fill(x, hidden))
+
+
+def probability(p: NDArray[np.float32], asked: int | Group) -> NDArray[np.float32]:
+    """Probabilities (…, classes) → (…) of a class, or of a group's classes together."""
+    return np.asarray(p[..., list(classes_of(asked))].sum(axis=-1))
+
+
+def pixels(box: Box, seen: Box, side: int) -> Part:
     """A box in the picture's frame → the rows and columns of the network's input that it covers, at least one of each.
 
     Args:
@@ -121,15 +188,15 @@ def pixels(box: Box, seen: Box, side: int) -> tuple[slice, slice]:
         side: of the network's input in pixels.
     """
 
-    def covered(start: float, end: float, first: float, last: float) -> slice:
+    def along(start: float, end: float, first: float, last: float) -> slice:
         low, high = (round((edge - first) / (last - first) * side) for edge in (start, end))
         low = min(max(low, 0), side - 1)
         return slice(low, max(min(high, side), low + 1))
 
-    return covered(box.y0, box.y1, seen.y0, seen.y1), covered(box.x0, box.x1, seen.x0, seen.x1)
+    return along(box.y0, box.y1, seen.y0, seen.y1), along(box.x0, box.x1, seen.x0, seen.x1)
 
 
-def in_picture(part: tuple[slice, slice], seen: Box, side: int) -> Box:
+def in_picture(part: Part, seen: Box, side: int) -> Box:
     """Rows and columns of the network's input → the box in the picture's frame."""
     rows, columns = part
     x, y = (seen.x1 - seen.x0) / side, (seen.y1 - seen.y0) / side
@@ -141,30 +208,27 @@ def light(grid: NDArray[np.floating], side: int) -> NDArray[np.float32]:
     return enlarge(grid, (side, side), Box(0, 0, side, side))
 
 
-def darkest(positive: NDArray[np.float32], either: NDArray[np.float32], rows: slice, columns: slice) -> tuple[slice, slice]:
-    """The window of the size rows × columns that overlaps the given one least and, of those, holds the least evidence.
+def random_parts(part: Part, side: int, count: int = CONTROLS) -> list[Part]:
+    """Parts of the same size at random places of the network's input, the same at each call.
 
     Args:
-        positive: the map's positive part (S, S).
-        either: the map's absolute value (S, S), which decides between windows with equal positive evidence.
-        rows: of the given window.
-        columns: of the given window.
+        part: the covered rows and columns.
+        side: of the network's input in pixels.
+        count: how many. Fewer where there are not as many places.
 
     Returns:
-        The rows and columns of the window.
+        Parts that share at most `OVERLAP` of their area with the covered one; none where there are no such places.
     """
-    height, width = rows.stop - rows.start, columns.stop - columns.start
-    given = np.zeros_like(positive)
-    given[rows, columns] = 1
+    height, width = (edge.stop - edge.start for edge in part)
 
-    def sums(values: NDArray[Any]) -> NDArray[Any]:
-        """The sum in each window of that size, indexed by the window's upper left corner."""
-        total = np.pad(values.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-        return total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
+    def shared(edge: slice, size: int) -> NDArray[np.int64]:
+        """For each start of a window, how much of the edge it holds."""
+        start = np.arange(side - size + 1)
+        return (np.minimum(start + size, edge.stop) - np.maximum(start, edge.start)).clip(min=0)
 
-    overlap, bright, both = (sums(values) for values in (given, positive, either))
-    quantum = 1e-6 * max(float(both.max()), 1e-30)  # equal sums may differ in their last digits
-    keys = (both / quantum, bright / quantum, overlap)
-    best = np.lexsort(tuple(key.round().ravel() for key in keys))[0]
-    row, column = divmod(int(best), overlap.shape[1])
-    return slice(row, row + height), slice(column, column + width)
+    overlap = shared(part[0], height)[:, None] * shared(part[1], width)
+    rows, columns = np.nonzero(overlap <= OVERLAP * height * width)
+    chosen = np.random.default_rng(0).permutation(len(rows))[:count]
+    return [
+        (slice(r, r + height), slice(c, c + width)) for r, c in zip(rows[chosen].tolist(), columns[chosen].tolist(), strict=True)
+    ]

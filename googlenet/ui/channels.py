@@ -21,7 +21,9 @@ from googlenet.explanation import Channel
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES
 from googlenet.probes.atlas import Atlas, read_atlas, webp
+from googlenet.probes.channel_groups import ChannelGroups
 from googlenet.probes.visualise import visualise
+from googlenet.ui import messages
 from googlenet.ui.messages import Channels, packed_map
 
 
@@ -39,6 +41,25 @@ def strongest(explainer: Explainer, stage: str, channels: Sequence[Channel], pic
         "missing": len(channels) - len(known),
         "for": [drawn(each) for each in channels if each.share > 0],
         "against": [drawn(each) for each in channels if each.share <= 0],
+    }
+
+
+def grouped(explainer: Explainer, stage: str, found: ChannelGroups, pictures: ChannelPictures) -> messages.ChannelGroups:
+    """Groups of a stage's channels as the script draws them, with the pictures that are known."""
+    channels = [channel for group in found.groups for channel in group.channels]
+    known = pictures.known(explainer, stage, channels)
+    return {
+        "stage": stage,
+        "missing": len(channels) - len(known),
+        "groups": [
+            {
+                "share": group.share,
+                "grid": packed_map(group.grid),
+                "channels": [{"channel": channel, "picture": known.get(channel)} for channel in group.channels],
+            }
+            for group in found.groups
+        ],
+        "rest": 1 - sum(group.share for group in found.groups),
     }
 
 

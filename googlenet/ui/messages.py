@@ -42,8 +42,12 @@ class PageQuery:
     """whether the browser has this picture already"""
     head: str = "main"
     target: str | int | None = None
+    """a class or, by its name, a group"""
     contrast: str | int | None = None
     method: str = GRAD_CAM
+    """one of `googlenet.explanation.METHODS`"""
+    rival: str | int | None = None
+    """what the visitor says is right"""
     weights: str | None = None
     """a Hub repository; None for the weights that the program was started with"""
     original: tuple[int, int] | None = None
@@ -52,10 +56,12 @@ class PageQuery:
     """one of `googlenet.model.architecture.STAGES`"""
     cell: tuple[int, int] | None = None
     """(row, column) on the stage's own grid"""
+    link: str | None = None
+    """to the page, to be drawn as a QR code"""
     channel: int | None = None
     """index among the stage's channels, where one alone is asked about"""
     box: Box | None = None
-    """a part to cover, in pixels of the original picture"""
+    """a part to cover, or where the visitor says that the object is, in pixels of the original picture"""
 
     @classmethod
     def from_browser(cls, sent: object) -> PageQuery:
@@ -87,10 +93,12 @@ class PageQuery:
             target=klass("target"),
             contrast=klass("contrast"),
             method=one_of(data.get("method"), METHODS) or GRAD_CAM,
+            rival=klass("rival"),
             weights=text("weights"),
             original=pair("original", 1),
             stage=one_of(data.get("stage"), STAGES),
             cell=pair("cell", 0),
+            link=text("link"),
             channel=channel if is_whole(channel) and 0 <= channel <= MAX_SIDE else None,
             box=box_of(data.get("box")),
         )
@@ -135,24 +143,66 @@ class Answer(TypedDict):
     """(width, height) in pixels of the whole picture"""
     grids: dict[str, Grid]
     by_depth: list[dict[str, Any]]
+    likeliest: list[dict[str, Any]]
+    """the asked head's ten most probable classes"""
     unlikely: bool
-    say: Said
+    words: dict[str, dict[str, Any]]
+    """language → `sentences.Words`"""
+    standing: str
+    """the stage that stands enlarged after the walk"""
     picture: str | None
     """what the browser draws on, as a `data:` URL; None where it has it already"""
 
 
 class Covered(TypedDict):
-    """Boxes are in pixels of the whole picture; the others are head → probability of the asked class."""
+    """What covering a part has shown. Boxes are in pixels of the whole picture; a head has its probability of the asked class."""
 
+    stage: str
     box: Sequence[float]
-    other: Sequence[float]
+    controls: Sequence[Sequence[float]]
+    """random parts of the same size"""
     before: dict[str, float]
     after: dict[str, float]
-    other_after: dict[str, float]
+    control_after: dict[str, float]
+    """the median of the random parts; no heads where there is no room for them"""
+    say: Said
+
+
+class Tipped(TypedDict):
+    """What tipped an answer (`googlenet.probes.tipping`)."""
+
+    stage: str
+    maps: Sequence[Grid]
+    """what spoke for the answered class, for its rival, for the first rather than the second"""
+    scale: float
+    """the value by which the three are divided"""
+    box: Sequence[float] | None
+    """the part that was covered"""
+    before: Sequence[float]
+    """probabilities of the answered class and of its rival"""
+    after: Sequence[float]
+    top: dict[str, Any]
+    """the top class without that part"""
+    turns: bool
+    say: Said
+    why: dict[str, str | None]
+    """why the answer may be wrong, as far as the numbers support it"""
 
 
 Channels = TypedDict("Channels", {"stage": str, "missing": int, "for": list[dict[str, Any]], "against": list[dict[str, Any]]})
 """The strongest channels of a stage; `missing`: how many have no picture yet, which `draw` would draw."""
+
+
+class ChannelGroups(TypedDict):
+    """A stage's evidence in groups of channels (`googlenet.probes.channel_groups`)."""
+
+    stage: str
+    missing: int
+    """how many of the channels have no picture yet, which `draw` would draw"""
+    groups: list[dict[str, Any]]
+    """share, grid, and channels: number and picture"""
+    rest: float
+    """0…1: share of the evidence against"""
 
 
 class Firing(TypedDict):
@@ -182,10 +232,14 @@ class Reply(TypedDict, total=False):
     npz: str
     """a NumPy archive in base64"""
     cover: Covered
+    tip: Tipped
     channels: Channels
+    groups: ChannelGroups
     firing: Firing
     trust: dict[str, Any]
     weights: dict[str, Any]
+    qr: str
+    """an SVG in a `data:` URL"""
     place: int
     """in the queue"""
     share: float
@@ -199,11 +253,14 @@ REPLIES = {
     "explain": "answer",
     "maps": "npz",
     "cover": "cover",
+    "tip": "tip",
     "channels": "channels",
+    "groups": "groups",
     "draw": "channels",
     "firing": "firing",
     "trust": "trust",
     "weights": "weights",
+    "qr": "qr",
     "progress": "",
     "leave": "",
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,11 +20,13 @@ from googlenet.checkpoints.source import KNOWN_SOURCES
 from googlenet.explanation.render import BLUES, MAGMA, SPOTLIGHT
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
+from googlenet.pictures.pixels import Picture
 from googlenet.ui import texts
 from googlenet.ui.api import endpoints
 from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url
 from googlenet.ui.questions import Desk
-from googlenet.ui.uploads import EXAMPLES, KEPT_SECONDS, Pictures, example
+from googlenet.ui.texts import TITLE
+from googlenet.ui.uploads import KEPT_SECONDS, TRUTHS, Pictures
 from googlenet.ui.weights import ExplainerCache, described
 
 PAGE = Path(__file__).parent / "page"
@@ -32,23 +35,28 @@ CARD = Path(__file__).with_name("card.jpg")
 ON_LOAD = """
 import(new URL(props.modules + "start.js", document.baseURI).href).then(({ start }) => start({ element, props, server }));
 """
-TITLE = "Inside GoogLeNet"
 DESCRIPTION = (
     "Watch a decision form, stage by stage: what three classifiers say of a photograph, and where they find the evidence."
 )
-FIRST = PageQuery(example=next(iter(EXAMPLES)))
-"""The question whose answer is the first thing that a visitor sees."""
 
 
-def build(explainer: Explainer, uploads: Path, device: str = "auto") -> tuple[gr.Blocks, Desk]:
-    """The page. `uploads`: the folder of what visitors upload ($GRADIO_TEMP_DIR)."""
-    desk = Desk(ExplainerCache(explainer, device), Pictures(uploads))
+def build(
+    explainer: Explainer,
+    uploads: Path,
+    device: str = "auto",
+    title: str = TITLE,
+    examples: Mapping[str, Picture] | None = None,
+) -> tuple[gr.Blocks, Desk]:
+    """The page. `uploads`: the folder of what visitors upload ($GRADIO_TEMP_DIR); `examples`: as for the Desk."""
+    desk = Desk(ExplainerCache(explainer, device), Pictures(uploads), examples)
+    first = PageQuery(example=next(iter(desk.examples)))
+    truths = {} if examples else TRUTHS
     gr.set_static_paths([PAGE, CARD])
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as demo:
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as demo:
         gr.HTML(
             {
-                "n": FIRST.number,
-                "answer": desk.explain(FIRST, example(str(FIRST.example)), lambda *_: None),
+                "n": first.number,
+                "answer": desk.explain(first, desk.examples[str(first.example)], lambda *_: None),
                 "weights": described(explainer, None),
             },
             html_template=(PAGE / "index.html").read_text("utf-8"),
@@ -62,7 +70,16 @@ def build(explainer: Explainer, uploads: Path, device: str = "auto") -> tuple[gr
             space=space_page(),
             magma=colours(MAGMA),
             blues=colours(BLUES),
-            examples=[{"name": name, "thumb": thumb(example(name).image)} for name in EXAMPLES],
+            title=title,
+            examples=[
+                {
+                    "name": name,
+                    "thumb": thumb(picture.image),
+                    "own": not examples,
+                    "truth": truths.get(name),
+                }
+                for name, picture in desk.examples.items()
+            ],
             sources=[vars(known) for known in KNOWN_SOURCES],
         )
         endpoints(desk)
@@ -88,11 +105,11 @@ def address(path: Path) -> str:
     return f"gradio_api/file={quote(path.as_posix())}"
 
 
-def head() -> str:
+def head(title: str = TITLE) -> str:
     """The page's style, and what a link to it shows where it is shared (Open Graph)."""
     space, root = os.environ.get("SPACE_HOST"), os.environ.get("GRADIO_ROOT_PATH", "")
     url = f"https://{space}/" if space else root.rstrip("/") + "/" if root.startswith("http") else ""  # else nobody knows it yet
-    values = {"og:type": "website", "og:url": url, "og:title": TITLE, "og:description": DESCRIPTION}
+    values = {"og:type": "website", "og:url": url, "og:title": escape(title), "og:description": DESCRIPTION}
     values |= {"og:image": url + address(CARD), "og:image:width": "1200", "og:image:height": "630"}
     values |= {"twitter:card": "summary_large_image", "description": DESCRIPTION}
     tags = [

@@ -5,52 +5,61 @@ from __future__ import annotations
 import base64
 import logging
 import secrets
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
+import segno
 
-import googlenet.probes.cover
+from googlenet.checkpoints.config import MapTrust
 from googlenet.errors import UserError
-from googlenet.explanation import Explanation, Question, classes_of
-from googlenet.explanation.groups import Group
+from googlenet.explanation import Explanation, Prediction, Question
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.worker import worker_count
 from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.frame import Box
 from googlenet.pictures.pixels import Picture
+from googlenet.probes.channel_groups import channel_groups
+from googlenet.probes.cover import cover, probability
+from googlenet.probes.tipping import tipping
 from googlenet.probes.trust import examine_prepared
-from googlenet.ui import channels, texts
+from googlenet.ui import channels, sentences, texts
 from googlenet.ui.channels import ChannelPictures
 from googlenet.ui.messages import (
     REPLIES,
     Answer,
+    ChannelGroups,
     Channels,
     Covered,
     Firing,
     PageQuery,
     Refusal,
     Reply,
+    Tipped,
     data_url,
     packed_grid,
     packed_map,
 )
+from googlenet.ui.outcomes import cover_message, tipping_message
 from googlenet.ui.turns import BusyError, Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
-from googlenet.ui.uploads import BYTES_A_SECOND, SIDE, PictureGoneError, Pictures, example
-from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain
+from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, SIDE, PictureGoneError, Pictures, example
+from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
 
 ON_GPU = 16
 """Questions that are prepared and answered at a time on a GPU; on a CPU four for each worker: two run and two are prepared."""
+QR_CHARACTERS = 500
+"""The longest link that is drawn as a QR code: 81 modules each way."""
 
 
 class Desk:
     """Answers the questions of the page's script, each kind in its queue. Belongs to the server's event loop."""
 
-    def __init__(self, explainers: ExplainerCache, pictures: Pictures) -> None:
+    def __init__(self, explainers: ExplainerCache, pictures: Pictures, examples: Mapping[str, Picture] | None = None) -> None:
+        """`examples`: by name, by default the built-in ones; the page opens with the first."""
         self.explainers, self.pictures, self.channel_pictures = explainers, pictures, ChannelPictures()
+        self.examples = examples or {name: example(name) for name in EXAMPLES}
         cpu = explainers.own.device.type == "cpu"
         self.questions = Turns(4 * worker_count() if cpu else ON_GPU)
         self.decoding = Turns(1, per_session=8)  # a picture that takes long keeps nobody waiting who asks about another
@@ -84,12 +93,16 @@ class Desk:
         visitor = Visitor(ask.session or secrets.token_hex(8), own_address(request), request.is_disconnected)
         if name == "weights":
             return await self.loads.run(visitor, lambda tell: self.load(ask, tell), ask.number)
+        if name == "qr":
+            return await self.questions.run(visitor, lambda _: qr(ask.link or ""), ask.number)
         picture = await self.picture(ask, visitor)
         kinds: dict[str, tuple[Turns, Callable[[PageQuery, Picture, Progress], Any]]] = {
             "explain": (self.questions, self.explain),
             "maps": (self.questions, self.maps),
             "cover": (self.questions, self.cover),
+            "tip": (self.questions, self.tip),
             "channels": (self.questions, self.channels),
+            "groups": (self.questions, self.groups),
             "draw": (self.drawings, self.draw),
             "firing": (self.questions, self.firing),
             "trust": (self.long, self.trust),
@@ -100,7 +113,10 @@ class Desk:
     async def picture(self, ask: PageQuery, visitor: Visitor) -> Picture:
         """The picture that a question is about. Raises UserError for one that is not there or no picture."""
         if ask.example is not None:
-            return example(ask.example)
+            if ask.example not in self.examples:
+                template = "There is no example called {name}; choose {names}."
+                raise UserError(template, name=repr(ask.example), names=", ".join(self.examples))
+            return self.examples[ask.example]
         picture = await self.opened(self.pictures.find(ask.path or ""), visitor, ask.number)
         return picture if ask.original is None else in_original(picture, ask.original)
 
@@ -134,8 +150,8 @@ class Desk:
 
     def question(self, ask: PageQuery, cell: tuple[str, int, int] | None = None, channels: bool = False) -> Question:
         """Raises UserError."""
-        find = self.explainers.find(ask.weights)
-        return find.question(ask.head, ask.target, ask.contrast, method=ask.method, channels=channels, cell=cell)
+        explainer = self.explainers.find(ask.weights)
+        return explainer.question(ask.head, ask.target, ask.contrast, method=ask.method, channels=channels, cell=cell)
 
     def explanation(self, ask: PageQuery, picture: Picture) -> Explanation:
         """Raises UserError."""
@@ -143,8 +159,8 @@ class Desk:
 
     def explain(self, ask: PageQuery, picture: Picture, _: Progress) -> Answer:
         explanation = self.explanation(ask, picture)
-        shown = None if ask.known else example_url(ask.example) if ask.example else data_url(picture.image, SIDE)
-        return packed(explanation, ask, shown)
+        shown = None if ask.known else data_url(picture.image, SIDE)
+        return packed(explanation, trust_in(self.explainers.find(ask.weights), ask.method), ask, shown)
 
     def maps(self, ask: PageQuery, picture: Picture, _: Progress) -> str:
         return base64.b64encode(self.explanation(ask, picture).npz()).decode()
@@ -152,11 +168,19 @@ class Desk:
     def cover(self, ask: PageQuery, picture: Picture, _: Progress) -> Covered:
         if ask.box is None:
             raise UserError("There is no box to cover; draw one on the enlarged picture.")
-        explainer, scale = self.explainers.find(ask.weights), picture.image.width / picture.size[0]
-        box = Box(*(edge * scale for edge in ask.box))
-        found = googlenet.probes.cover.cover(explainer, picture.image, self.question(ask), box, stage_of(ask))
-        boxes = {name: [edge / scale for edge in part] for name, part in (("box", found.box), ("other", found.other))}
-        return {**vars(found), **boxes}  # type: ignore[typeddict-item]
+        explainer = self.explainers.find(ask.weights)
+        found = cover(explainer, picture.image, self.question(ask), in_copy(picture, ask.box), stage_of(ask))
+        return cover_message(found, explainer.labels, picture.size[0] / picture.image.width)  # type: ignore[return-value]
+
+    def tip(self, ask: PageQuery, picture: Picture, _: Progress) -> Tipped:
+        if ask.target is None or ask.rival is None:
+            raise UserError("Name the class that was answered, and the one that is right.")
+        explainer = self.explainers.find(ask.weights)
+        question = explainer.question(ask.head, ask.target, ask.rival, method=ask.method)
+        found = tipping(explainer, picture.image, question, stage_of(ask))
+        box = None if ask.box is None else in_copy(picture, ask.box)
+        message = tipping_message(found, box, picture.size[0] / picture.image.width)
+        return {**message, "maps": [packed_map(grid) for grid in found.maps]}  # type: ignore[typeddict-item]
 
     def channels(self, ask: PageQuery, picture: Picture, _: Progress) -> Channels:
         stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
@@ -166,10 +190,18 @@ class Desk:
         assert explanation.channels is not None
         return channels.strongest(explainer, stage, explanation.channels[stage], self.channel_pictures)
 
+    def groups(self, ask: PageQuery, picture: Picture, _: Progress) -> ChannelGroups:
+        stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
+        found = channel_groups(explainer, picture.image, self.question(ask), stage)
+        return channels.grouped(explainer, stage, found, self.channel_pictures)
+
     def draw(self, ask: PageQuery, picture: Picture, tell: Progress) -> Channels:
-        found = self.channels(ask, picture, tell)
+        found, groups = self.channels(ask, picture, tell), self.groups(ask, picture, tell)["groups"]
         explainer = self.explainers.find(ask.weights)
-        wanted = [each["channel"] for each in (*found["for"], *found["against"])]
+        single = (*found["for"], *found["against"])
+        wanted = list(
+            dict.fromkeys(each["channel"] for each in (*single, *(each for group in groups for each in group["channels"])))
+        )
         self.channel_pictures.draw(explainer, stage_of(ask), wanted, tell)
         return self.channels(ask, picture, tell)
 
@@ -227,43 +259,56 @@ def in_original(picture: Picture, original: tuple[int, int]) -> Picture:
     return Picture(picture.image, original)
 
 
+def in_copy(picture: Picture, box: Box) -> Box:
+    """A box in pixels of the original → in pixels of the copy that is explained."""
+    scale = picture.image.width / picture.size[0]
+    return Box(*(edge * scale for edge in box))
+
+
 def stage_of(ask: PageQuery) -> str:
     """The stage that is asked about: by default the last one that the head sees."""
     return ask.stage or STAGES_BEFORE[ask.head][-1]
 
 
-def packed(explanation: Explanation, ask: PageQuery, picture: str | None) -> Answer:
-    """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, the sentence, the picture."""
+def packed(explanation: Explanation, trust: MapTrust | None, ask: PageQuery, picture: str | None) -> Answer:
+    """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, what it says in words, the picture.
+
+    `trust`: how well the maps of the question's method find objects; None where nobody measured it.
+    """
     return {
         "result": explanation.to_json(ask.example or Path(ask.path or "").name),
         "size": explanation.size,
         "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
         "by_depth": by_depth(explanation),
+        "likeliest": [vars(each) for each in likeliest(explanation)],
         "unlikely": explanation.unlikely,
-        "say": {language: texts.sentence(explanation, language) for language in texts.LANGUAGES},
+        "words": {language: vars(sentences.words(explanation, trust, language)) for language in texts.LANGUAGES},
+        "standing": sentences.standing_stage(trust, explanation.question.head),
         "picture": picture,
     }
 
 
+def likeliest(explanation: Explanation, count: int = 10) -> list[Prediction]:
+    """The asked head's most probable classes."""
+    p = explanation.probabilities[explanation.question.head]
+    assert p is not None
+    best = np.argsort(-p, kind="stable")[:count].tolist()
+    return [Prediction(index, explanation.labels[index], float(p[index])) for index in best]
+
+
 def by_depth(explanation: Explanation, others: int = 5) -> list[dict[str, Any]]:
-    """What is asked about and the most probable others of any head, with the probability that each head gives to them.
-
-    A group has its name as its label, and no index.
-    """
+    """What is asked, what it is asked rather than, and the most probable others of any head, by the heads' probabilities."""
     known = {head: p for head, p in explanation.probabilities.items() if p is not None}
-    highest = np.max(list(known.values()), axis=0)
-    asked = explanation.question.target
-    mine = classes_of(asked)
-    ranked = [int(i) for i in np.argsort(-highest, kind="stable")[: others + len(mine)] if i not in mine]
-    first = (None, asked.name) if isinstance(asked, Group) else (mine[0], explanation.labels[mine[0]])
-    belief = {head: p for head, p in explanation.belief.items() if p is not None}
-    rows: list[dict[str, Any]] = [{"index": first[0], "label": first[1], "belief": belief}]
-    for index in ranked[:others]:
-        belief = {head: float(p[index]) for head, p in known.items()}
-        rows.append({"index": index, "label": explanation.labels[index], "belief": belief})
-    return rows
+    ranked = np.argsort(-np.max(list(known.values()), axis=0), kind="stable")[: others + 2].tolist()
+    question = explanation.question
+    asked = [each for each in (question.target, question.contrast) if each is not None]
+    rows = [*asked, *[index for index in ranked if index not in asked]][: others + 1]
+    return [
+        {**explanation.asked_json(row), "belief": {head: float(probability(p, row)) for head, p in known.items()}} for row in rows
+    ]
 
 
-@cache
-def example_url(name: str) -> str:
-    return data_url(example(name).image, SIDE)
+def qr(link: str) -> str:
+    """A link as a QR code: an SVG in a `data:` URL."""
+    drawn: str = segno.make(link[:QR_CHARACTERS], micro=False).svg_data_uri(border=2, light="#fff")
+    return drawn

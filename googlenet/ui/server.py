@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from googlenet.errors import UserError
-from googlenet.ui.uploads import UploadFolder
+from googlenet.ui.texts import TITLE
+from googlenet.ui.uploads import UploadFolder, examples_in
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -39,7 +40,16 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-def serve(source: str, device: str, host: str | None, port: int | None, share: bool) -> NoReturn:
+def serve(
+    source: str,
+    device: str,
+    host: str | None,
+    port: int | None,
+    share: bool,
+    *,
+    title: str = TITLE,
+    examples: str | None = None,
+) -> NoReturn:
     """Load the weights and serve the page until SIGTERM or Ctrl-C, which end the process.
 
     Args:
@@ -48,9 +58,11 @@ def serve(source: str, device: str, host: str | None, port: int | None, share: b
         host: name or address to listen on; by default $GRADIO_SERVER_NAME, else this machine alone.
         port: by default $GRADIO_SERVER_PORT, else the first free one from 7860.
         share: whether to ask for a public link.
+        title: of the page.
+        examples: folder whose pictures the page offers, in the order of their names; by default the program's own.
 
     Raises:
-        UserError: the weights cannot be loaded, or the page cannot be served there.
+        UserError: the weights or the examples cannot be loaded, or the page cannot be served there.
     """
     host = (host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1").strip("[]")
     port = find_port(host, port)
@@ -58,8 +70,8 @@ def serve(source: str, device: str, host: str | None, port: int | None, share: b
     with UploadFolder() as uploads:
         set_environment(uploads.path)
         bound_arenas()
-        demo, desk = load_page(source, device, uploads.path)
-        launch(demo, uploads.path, host, port, share)
+        demo, desk = load_page(source, device, uploads.path, title, examples)
+        launch(demo, uploads.path, host, port, share, title)
         status = 0
         try:
             while True:
@@ -137,8 +149,9 @@ def bound_arenas() -> None:
             ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
 
 
-def load_page(source: str, device: str, uploads: Path) -> tuple[gr.Blocks, Desk]:
-    """The page with its weights loaded. Raises UserError."""
+def load_page(source: str, device: str, uploads: Path, title: str, examples: str | None) -> tuple[gr.Blocks, Desk]:
+    """The page with its weights and examples loaded. Raises UserError."""
+    own = examples_in(Path(examples)) if examples else None
     from googlenet.inference.explainer import Explainer
 
     with ThreadPoolExecutor(1) as beside:  # Gradio's import takes longer than the weights
@@ -146,10 +159,10 @@ def load_page(source: str, device: str, uploads: Path) -> tuple[gr.Blocks, Desk]
         from googlenet.ui.page import build
     explainer = loading.result()
     explainer.answer_in_workers()
-    return build(explainer, uploads, device)
+    return build(explainer, uploads, device, title, own)
 
 
-def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool) -> None:
+def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, title: str) -> None:
     """Start the server's threads and say where the page is. Raises UserError where the port is taken."""
     from starlette.middleware import Middleware
 
@@ -167,7 +180,7 @@ def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool) ->
                 quiet=True,
                 prevent_thread_lock=True,
                 theme=theme(),
-                head=head(),
+                head=head(title),
                 footer_links=["api"],
                 run_history=False,
                 enable_monitoring=False,

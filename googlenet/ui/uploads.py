@@ -14,8 +14,10 @@ from collections import OrderedDict
 from functools import cache
 from pathlib import Path
 from types import TracebackType
+from unicodedata import normalize
 
-from googlenet.errors import UserError
+from googlenet.batch.files import find_pictures
+from googlenet.errors import PictureError, UserError
 from googlenet.pictures.decoding import open_bounded
 from googlenet.pictures.images import open_image
 from googlenet.pictures.pixels import Picture
@@ -25,8 +27,13 @@ try:
 except ImportError:  # Windows has none: there, what a killed program left behind stays
     fcntl = None  # type: ignore[assignment]
 
-EXAMPLES = {name: Path(__file__).parent / "examples" / f"{name}.jpg" for name in ("cheetah", "lion", "cat", "astronaut")}
+EXAMPLES = {
+    name: Path(__file__).parent / "examples" / f"{name}.jpg" for name in ("cheetah", "portrait", "lion", "cat", "astronaut")
+}
 """name → file; the page opens with the first. What each shows with the built-in weights, and its source: examples/README.md."""
+TRUTHS = {"portrait": "cheetah"}
+"""example → the class that it shows, where the page says so from the beginning, since the answer is wrong"""
+MAX_EXAMPLES = 24
 SIDE = 720
 """Longer side in pixels of the picture that the browser draws on. What a visitor sends is reduced to it."""
 DECODED = 64 * 1024**2
@@ -91,11 +98,20 @@ class Pictures:
 
 @cache
 def example(name: str) -> Picture:
-    """Raises UserError."""
-    if name not in EXAMPLES:
-        raise UserError("There is no example called {name}; choose {names}.", name=repr(name), names=", ".join(EXAMPLES))
+    """A built-in example."""
     image = open_image(EXAMPLES[name])
     return Picture(image, image.size)
+
+
+def examples_in(folder: Path) -> dict[str, Picture]:
+    """The pictures of a folder by their files' names, in their order. Raises UserError, which names the file."""
+    found, wrong = find_pictures([folder]) if folder.is_dir() else ([], [])
+    if not found or wrong:
+        raise wrong[0] if wrong else PictureError("The folder {folder} holds no pictures; name one that does.", folder=folder)
+    if len(found) > MAX_EXAMPLES:
+        template = "The folder {folder} holds {count} pictures; a page offers at most {most}."
+        raise UserError(template, folder=folder, count=len(found), most=MAX_EXAMPLES)
+    return {normalize("NFC", each.name.as_posix()): open_bounded(each.path, SIDE) for each in found}
 
 
 class UploadFolder:

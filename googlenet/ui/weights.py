@@ -6,8 +6,8 @@ import contextlib
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from googlenet.checkpoints.checkpoint import Progress
 from googlenet.checkpoints.config import MapTrust
 from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import UserError, WeightsError
-from googlenet.explanation import Explanation, Question
-from googlenet.explanation.classes import imagenet_classes
+from googlenet.explanation import METHODS, Explanation, Question
 from googlenet.explanation.groups import groups_of
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, receptive_fields
 from googlenet.pictures.pixels import Picture
 from googlenet.ui import texts
+from googlenet.ui.sentences import class_name, pointing_sentence
 
 LOAD_SECONDS = 600.0
 """How long the Hub may take to send the weights that a visitor chose."""
@@ -129,29 +129,32 @@ def described(explainer: Explainer, chosen: str | None) -> dict[str, Any]:
         "dataset": metrics and metrics.dataset,
         "top1": {head: share for head in HEADS if metrics and (share := metrics.top1.get(head)) and math.isfinite(share)},
         "labels": explainer.labels,
-        "words": search_words(explainer.labels),
-        "trust": known_trust(explainer.config.trust),
+        "korean": [class_name(label, "ko") for label in explainer.labels],
+        "groups": [
+            {"label": each.name, "phrase": each.phrase, "korean": each.korean, "indices": each.indices}
+            for each in groups_of(explainer.labels)
+        ],
+        "trust": known_trust(explainer),
         "aux": explainer.config.architecture.aux_heads,
         "side": explainer.config.preprocess.crop,
         "fields": {stage: asdict(field) for stage, field in receptive_fields(explainer.config.architecture).items()},
     }
 
 
-def search_words(labels: Sequence[str]) -> list[str]:
-    """For each label the other words that the search finds it by: Korean name and groups ("dog" and "개" find "beagle")."""
-    korean = {each.name: each.korean for each in imagenet_classes()}
-    words = [[korean.get(label, "")] for label in labels]
-    for group in groups_of(labels):
-        for index in group.indices:
-            words[index] += [group.name, group.korean]
-    return [", ".join(each) for each in words]
+def trust_in(explainer: Explainer, method: str) -> MapTrust | None:
+    """How well the maps of a method find objects, as `pointing`; None where nobody measured it for these weights."""
+    trust = explainer.config.trust
+    pointing = None if trust is None else trust.of(method)
+    return None if trust is None or pointing is None else replace(trust, pointing=pointing)
 
 
-def known_trust(trust: MapTrust | None) -> dict[str, Any]:
-    """head → stage → language → what was measured of that map; nothing where nobody measured these weights."""
-    if trust is None:
-        return {}
+def known_trust(explainer: Explainer) -> dict[str, Any]:
+    """method → head → stage → language → what was measured of that map; nothing where nobody measured it."""
+    measured = {method: trust for method in METHODS if (trust := trust_in(explainer, method))}
     return {
-        head: {stage: {each: texts.pointing_sentence(trust, head, stage, each) for each in texts.LANGUAGES} for stage in stages}
-        for head, stages in trust.pointing.items()
+        method: {
+            head: {stage: {each: pointing_sentence(trust, head, stage, each) for each in texts.LANGUAGES} for stage in stages}
+            for head, stages in trust.pointing.items()
+        }
+        for method, trust in measured.items()
     }

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FrameLocator, Locator, Page, Request, expect, sync_playwright
 
 from tests.helpers import ROOT, free_port
 from tests.hub.conftest import write_model
@@ -192,3 +192,25 @@ def upload(page: Page, *files: object) -> None:
 
 def chosen(page: Page) -> str:
     return page.locator("#target").input_value()
+
+
+def ask_head(page: Page, head: str) -> None:
+    page.locator(f'.card[data-head="{head}"] .ask').click()
+
+
+def opened(page: Page | FrameLocator, menu: str) -> None:
+    """Open a menu, unless it is open."""
+    if page.locator(f"{menu}[open]").count() == 0:
+        page.locator(f"{menu} > summary").click()
+
+
+def look(page: Page, name: str) -> Locator:
+    """A control of the menu Look."""
+    opened(page, ".looks")
+    return page.locator(f".looks .{name}")
+
+
+def take(page: Page | FrameLocator, kind: str) -> None:
+    """What the menu "Save and share" holds."""
+    opened(page, ".take details")
+    page.locator(f"[data-take={kind}]").click()

@@ -17,7 +17,7 @@ from gradio.media import get_image
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.conftest import chromium, serve
+from tests.browser.conftest import chromium, look, serve, take
 
 DESKTOP, PROJECTOR, LAPTOP, TABLET, PHONE, SMALL = (1440, 900), (1920, 1080), (1280, 720), (820, 1180), (390, 844), (360, 640)
 
@@ -41,8 +41,8 @@ def search(page: Page) -> None:
 
 def cells(page: Page) -> None:
     page.locator('.stage[data-stage="5a"]').click()
-    page.locator(".looks .cells").check()
-    page.locator(".looks .threshold").fill("0.3")
+    look(page, "cells").check()
+    look(page, "overlay").fill("0.7")
 
 
 def portrait(page: Page) -> None:
@@ -116,7 +116,7 @@ def shoot(folder: Path, url: str, only: list[str]) -> None:
             if name == "desktop":
                 sha256 = re.findall(r'"sha256": ?"([0-9a-f]{64})"', page.request.get(url + "config").text())[0]
                 with page.expect_download() as card:
-                    page.locator("[data-take=card]").click()
+                    take(page, "card")
                 for name, source in (("desktop", png), ("card", card.value.path())):
                     picture = Image.open(source).convert("RGB")
                     picture.save(folder / f"{name}.jpg", quality=86, optimize=True, comment=sha256)

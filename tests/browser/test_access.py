@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from googlenet.model.architecture import STAGES
-from tests.browser.conftest import STAGE, Visit, chosen, file, new_context, painted, settled, still, upload
+from tests.browser.conftest import STAGE, Visit, ask_head, chosen, file, new_context, painted, settled, still, upload
 
 AXE = Axe()
 
@@ -33,31 +33,26 @@ def tab(page: Page, name: str) -> None:
 
 
 def trust(page: Page) -> None:
-    tab(page, "trust")
+    tab(page, "test")
     page.locator("#tab-trust .plain").click()
     expect(page.locator("#tab-trust .trust-say")).to_be_visible()
 
 
 def channels(page: Page) -> None:
     tab(page, "channels")
+    page.locator(".single").evaluate("details => details.open = true")
     expect(page.locator("#tab-channels button.channel").first).to_be_visible()
 
 
 def cover(page: Page) -> None:
-    tab(page, "cover")
+    tab(page, "test")
     page.locator("#tab-cover .plain").click()
     expect(page.locator("#tab-cover tbody tr")).to_have_count(3)
 
 
-def compare(page: Page) -> None:
-    tab(page, "compare")
-    page.locator("#tab-compare .plain").click()
-    expect(page.locator("#tab-compare .sides")).to_be_visible()
-
-
 def earlier_head(page: Page) -> None:
     page.keyboard.press("Escape")  # the list of classes
-    page.locator('.seg input[value="aux1"]').check(force=True)
+    ask_head(page, "aux1")
 
 
 def open_details(page: Page, name: str) -> None:
@@ -69,7 +64,6 @@ STATES: dict[str, Callable[[Page], object]] = {
     "trust": trust,
     "channels": channels,
     "cover": cover,
-    "compare": compare,
     "lesson": lambda page: open_details(page, "teach"),
     "weights": lambda page: open_details(page, "weights"),
     "search": lambda page: page.locator("#target").click(),
@@ -144,8 +138,8 @@ def test_the_keyboard_alone_reaches_a_download(visit: Visit) -> None:
     page.keyboard.press("Enter")
     expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("lion"))
     settled(page)
-    tab_to(".seg input")
-    page.keyboard.press("ArrowLeft")
+    tab_to(".card[data-head=aux2] .ask")
+    page.keyboard.press("Enter")
     expect(page.locator(STAGE.format("5b"))).to_be_disabled()
     settled(page)
     tab_to("#target")
@@ -163,9 +157,14 @@ def test_the_keyboard_alone_reaches_a_download(visit: Visit) -> None:
     tab_to(".big")
     page.keyboard.press("Enter")
     expect(page.locator(".cell-text")).to_contain_text("Row")
-    tab_to(".looks .threshold")
-    page.keyboard.press("ArrowRight")
-    expect(page.locator(".looks .threshold")).to_have_attribute("aria-valuetext", "1 %")
+    tab_to(".looks summary")
+    page.keyboard.press("Enter")
+    tab_to(".looks .overlay")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".looks .overlay")).to_have_attribute("aria-valuetext", "99 %")
+    page.keyboard.press("Escape")
+    tab_to(".take summary")
+    page.keyboard.press("Enter")
     tab_to(".take button")
     for _ in range(8):
         if page.evaluate("document.activeElement.dataset.take") == "json":
@@ -181,7 +180,7 @@ def test_the_keyboard_alone_reaches_a_download(visit: Visit) -> None:
 
 
 LINES = {
-    "field": ("#target, #contrast, #repository, .seg, .camera, .take button, .weights summary", "borderTopColor", None),
+    "field": ("#target, #contrast, #repository, .camera, .menu > summary", "borderTopColor", None),
     "trunk": (".stage", "borderTopColor", "::after"),
     "branch": (".card", "borderLeftColor", "::before"),
     "bar": (".row:not([aria-pressed=true]) i", "borderBottomColor", None),

@@ -6,11 +6,11 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit, model_requests, settled
+from tests.browser.conftest import Visit, model_requests, pixels, settled
 
 TILES = "#tab-channels button.channel"
 SPOKEN = re.compile(
-    r"^Channel \d+ of \d[a-e], (1×1|3×3|5×5|pool), [\d.]+\s% of the evidence (for|against) .+, "
+    r"^−?[\d.]+\s% (1×1|3×3|5×5|pool) #\d+: (for|against) .+, "
     r"strongest \d+\s% from the left and \d+\s% from the top$"
 )
 
@@ -24,6 +24,13 @@ def test_channels_of_a_stage_and_of_a_cell_and_one_of_them_large(visit: Visit) -
     sent = model_requests(page)
     assert sent == []  # nothing is asked for a tab that is closed
     page.get_by_role("tab", name="Channels").click()
+    expect(page.locator(".group")).to_have_count(6)
+    expect(page.locator(".group img")).to_have_count(18)
+    shares = [float(text.rstrip("\u00a0%")) for text in page.locator(".group b").all_text_contents()]
+    assert shares == sorted(shares, reverse=True)
+    assert len({pixels(page, f".group canvas >> nth={i}") for i in range(6)}) == 6
+    assert sent == ["groups"]  # single channels are one press deeper
+    page.locator(".single summary").click()
     expect(page.locator(TILES)).to_have_count(8)
     expect(page.locator(f"{TILES} img")).to_have_count(8)  # from the atlas
     whole = spoken(page)
@@ -32,7 +39,7 @@ def test_channels_of_a_stage_and_of_a_cell_and_one_of_them_large(visit: Visit) -
     assert "against" in whole[-1]
 
     page.locator(".big").press("Enter")  # touches the strongest cell
-    expect(page.locator("#tab-channels > p").first).to_contain_text("In the touched cell, row")
+    expect(page.locator(".single-channels > p").first).to_contain_text("In the touched cell, row")
     expect(page.locator(f"{TILES} img").first).to_be_visible()
     assert spoken(page) != whole
     page.locator(".big").press("Escape")
@@ -44,7 +51,9 @@ def test_channels_of_a_stage_and_of_a_cell_and_one_of_them_large(visit: Visit) -
     second.press("Enter")
     large = page.get_by_role("dialog")
     expect(large).to_contain_text("Open a second picture")
-    assert large.locator("canvas").get_attribute("aria-label") == whole[1]
+    number = re.search(r"#(\d+):", whole[1])
+    assert number
+    expect(large.locator("canvas")).to_have_attribute("aria-label", re.compile(f"^Channel {number[1]} of"))
     large.press("Escape")
     expect(second).to_be_focused()
 
@@ -54,12 +63,12 @@ def test_channels_of_a_stage_and_of_a_cell_and_one_of_them_large(visit: Visit) -
     page.locator(TILES).first.click()
     fired = large.locator(".row-of-last canvas")
     expect(fired).to_have_count(2)
-    shares = [str(each.get_attribute("aria-label")) for each in fired.all()]
-    assert shares[0].startswith("lion: ")
-    assert sum("100\u00a0% of its strongest answer" in text for text in shares) == 1
+    told = [str(each.get_attribute("aria-label")) for each in fired.all()]
+    assert told[0].startswith("lion: ")
+    assert sum("100\u00a0% of its strongest answer" in text for text in told) == 1
     large.get_by_role("button", name="Close").click()
 
     page.locator(".languages").click()
-    korean = re.compile(r"^\d[a-e]의 \d+번 채널, .+, ‘.+’ 클래스 찬성 근거의 [\d.]+\s%")
-    expect(page.locator(TILES).first).to_have_attribute("aria-label", korean)
+    page.locator(".single summary").click()
+    expect(page.locator(TILES).first).to_have_attribute("aria-label", re.compile(r"^[\d.]+% .+ #\d+: ‘.+’ 클래스 (찬성|지지)"))
     expect(page.locator(f"{TILES} img")).to_have_count(8)

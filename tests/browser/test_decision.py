@@ -14,11 +14,14 @@ from playwright.sync_api import Page, expect
 
 from googlenet.model.architecture import PAPER, STAGES, receptive_fields
 from googlenet.pictures.images import Preprocess
-from tests.browser.conftest import STAGE, Visit, file, model_requests, painted, pixels, settled, still, upload
+from tests.browser.conftest import STAGE, Visit, file, look, model_requests, painted, pixels, settled, still, take, upload
 from tests.helpers import ROOT
 
 BIG = ".big canvas[role=img]"
 CONFIG = ROOT / "weights" / "config.json"
+FOUND = json.loads(CONFIG.read_text("utf-8"))["trust"]["pointing"]["main"]
+STANDS = f"Stage {max(FOUND, key=lambda stage: FOUND[stage]['share'])}"
+"""What the title says of the stage that finds objects best."""
 WATCH = """() => {
     window.walk = [];
     const title = document.querySelector("#stage-title"), count = selector => document.querySelectorAll(selector).length;
@@ -51,8 +54,9 @@ def test_strip_heads_and_enlarged_stage_are_seen_together(visit: Visit) -> None:
 def test_the_first_example_plays_once_by_itself_and_fills_the_heads_in_turn(visit: Visit) -> None:
     page = visit(plays=True)
     playing = page.locator(".page.playing")
-    expect(page.locator("#stage-title")).to_have_text("Stage 5b")  # the last one; it opens at another
+    expect(page.locator("#stage-title")).to_have_text("Stage 5b")  # the last one
     expect(playing).to_have_count(0)
+    expect(page.locator("#stage-title")).to_have_text(STANDS)
     page.reload()
     page.wait_for_selector(".row")
     page.evaluate(WATCH)
@@ -62,8 +66,10 @@ def test_the_first_example_plays_once_by_itself_and_fills_the_heads_in_turn(visi
     page.locator(".play").click()
     expect(page.locator("#stage-title")).to_have_text("Stage 5b")
     expect(playing).to_have_count(0)
-    titles, ahead, words, frames = zip(*page.evaluate("window.walk"), strict=True)
+    *walk, (stands, *_) = page.evaluate("window.walk")
+    titles, ahead, words, frames = zip(*walk, strict=True)
     assert titles == tuple(f"Stage {stage}" for stage in STAGES)
+    assert stands == STANDS
     assert ahead == (3, 3, 2, 2, 2, 1, 1, 1, 0)  # a card fills when its branch is reached
     assert list(words) == sorted(set(words))  # the sentence grows at each stage
     assert page.locator(".ahead").count() == 0
@@ -90,9 +96,10 @@ def test_arrows_step_through_the_strip_with_one_tab_stop(visit: Visit) -> None:
     page = visit()
     assert page.locator('.stage[tabindex="0"]').count() == 1
     page.locator(".stage[aria-pressed=true]").focus()
+    page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#stage-title")).to_have_text("Stage 4e")
-    assert page.evaluate("document.activeElement.dataset.stage") == "4e"
+    expect(page.locator("#stage-title")).to_have_text("Stage 3b")
+    assert page.evaluate("document.activeElement.dataset.stage") == "3b"
     page.keyboard.press("End")
     expect(page.locator("#stage-title")).to_have_text("Stage 5b")
 
@@ -128,13 +135,13 @@ def blueness(page: Page) -> int:
 def test_evidence_against_has_a_hue_of_its_own_and_shares_that_sum_to_all(visit: Visit) -> None:
     page = visit("?example=lion")
     page.locator(STAGE.format("5a")).click()
-    page.locator(".looks .against").check()
+    look(page, "against").check()
     expect(page.locator(".legend .low")).to_have_text("against")
     assert blueness(page) > 200
-    page.locator(".looks .against").uncheck()
+    look(page, "against").uncheck()
     assert blueness(page) < 20
     with page.expect_download() as download:
-        page.locator("[data-take=json]").click()
+        take(page, "json")
     shares = {s["name"]: s["share_of_evidence"] for s in json.loads(Path(download.value.path()).read_text("utf-8"))["stages"]}
     assert shares["5b"] == 1  # the lion speaks for itself
     seen = set()
@@ -201,7 +208,7 @@ def test_sheet_and_card_are_drawn_in_the_visitors_language(visit: Visit) -> None
     sizes = {}
     for kind in ("png", "card"):
         with page.expect_download() as download:
-            page.locator(f"[data-take={kind}]").click()
+            take(page, kind)
         with Image.open(download.value.path()) as picture:
             sizes[kind] = picture.size
     assert sizes["card"] == (1200, 630)
@@ -221,7 +228,7 @@ def test_the_language_can_be_switched_and_stays(visit: Visit) -> None:
 
 def test_covering_the_brightest_place_tells_what_it_did_to_each_head(visit: Visit) -> None:
     page = visit("?example=lion")
-    page.locator("[data-tab=cover]").click()
+    page.locator("[data-tab=test]").click()
     page.locator("#tab-cover .plain").click()
     rows = page.locator("#tab-cover tbody tr")
     expect(rows).to_have_count(3)
@@ -235,7 +242,7 @@ def test_covering_the_brightest_place_tells_what_it_did_to_each_head(visit: Visi
 
 def test_a_dragged_box_is_covered_and_a_tap_still_selects_a_cell(visit: Visit) -> None:
     page = visit("?example=lion")
-    page.locator("[data-tab=cover]").click()
+    page.locator("[data-tab=test]").click()
     box = page.locator(BIG).bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 100, box["y"] + 60)
@@ -275,19 +282,6 @@ def test_present_fills_the_screen_and_obeys_keys(visit: Visit) -> None:
     expect(page.locator(".page")).not_to_have_class(re.compile("presenting"))
 
 
-def test_an_answer_is_pinned_beside_another(visit: Visit) -> None:
-    page = visit("?example=cat&class=tabby")
-    page.locator("[data-tab=compare]").click()
-    page.locator("#tab-compare .plain").click()
-    page.locator('.card[data-head="main"] .row >> nth=0').click()
-    expect(page.locator("#target")).to_have_value("tiger cat")
-    titles = page.locator("#tab-compare figcaption b")
-    expect(titles.nth(0)).to_contain_text("tabby")
-    expect(titles.nth(1)).to_contain_text("tiger cat")
-    first, second = (pixels(page, f"#tab-compare canvas >> nth={i}") for i in range(2))
-    assert first != second
-
-
 def test_the_last_pictures_are_at_hand(visit: Visit) -> None:
     page = visit()
     for name in ("tower.jpg", "lion.jpg"):
@@ -297,3 +291,36 @@ def test_the_last_pictures_are_at_hand(visit: Visit) -> None:
     expect(page.locator(".recent button")).to_have_count(2)
     page.locator(".recent button >> nth=1").click()
     expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("tower"))
+
+
+SHOWN = """() => [...document.querySelectorAll('.page :is(button, a, input, select, summary)')].filter(node => {
+    const box = node.getBoundingClientRect();
+    const shows = node.checkVisibility({opacityProperty: true, visibilityProperty: true}) && box.width > 2;
+    return shows && !node.disabled && box.top + box.height / 2 < innerHeight;
+}).length"""
+"""How many controls the first screen shows."""
+
+
+def test_the_first_screen_has_few_controls(visit: Visit) -> None:
+    assert visit().evaluate(SHOWN) <= 40
+
+
+def test_one_line_says_what_this_is_and_how_often_it_is_right(visit: Visit) -> None:
+    right = round(100 * json.loads(CONFIG.read_text("utf-8"))["metrics"]["top1"]["main"])
+    line = "A neural network of 2014 that names what a photograph shows."
+    expect(visit().locator(".tagline")).to_have_text(f"{line} It was right on {right} of 100 test photographs.")
+    expect(visit("?weights=user/heads").locator(".tagline")).to_have_text(line)
+
+
+def test_layercam_is_chosen_under_look_and_stays_for_the_next_picture(visit: Visit) -> None:
+    page = visit("?example=lion")
+    before = pixels(page, '.stage[data-stage="3b"] canvas')
+    look(page, "method").select_option("layer-cam")
+    expect(page).to_have_url(re.compile("method=layer-cam"))
+    settled(page)
+    assert pixels(page, '.stage[data-stage="3b"] canvas') != before
+    page.locator("[data-example=cat]").click()
+    expect(page).to_have_url(re.compile("example=cat.*method=layer-cam"))
+    page.reload()
+    page.wait_for_selector(".row")
+    expect(page.locator(".looks .method")).to_have_value("layer-cam")

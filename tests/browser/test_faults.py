@@ -21,14 +21,17 @@ from tests.browser.conftest import (
     ASKED,
     STAGE,
     Visit,
+    ask_head,
     chosen,
     file,
     jpeg,
+    look,
     model_requests,
     painted,
     serve,
     settled,
     still,
+    take,
     upload,
 )
 from tests.browser.proxy import Proxy
@@ -52,18 +55,18 @@ def own_question(page: Page) -> None:
     """A picture of the visitor's own, asked about in a way that differs from every default."""
     upload(page, get_image("tower.jpg"))
     looking_at(page, "tower")
-    page.locator('.seg input[value="aux2"]').check(force=True)
+    ask_head(page, "aux2")
     expect(page.locator(".behind")).to_be_visible()
     settled(page)
     page.locator(STAGE.format("3b")).click()
-    page.locator(".looks .threshold").fill("0.3")
+    look(page, "overlay").fill("0.3")
 
 
 def is_own_question(page: Page) -> None:
     looking_at(page, "tower")
-    expect(page.locator('.seg input[value="aux2"]')).to_be_checked()
+    expect(page.locator(".card.asking")).to_have_attribute("data-head", "aux2")
     expect(page.locator("#stage-title")).to_have_text("Stage 3b")
-    expect(page.locator(".looks .threshold")).to_have_value("0.3")
+    expect(page.locator(".looks .overlay")).to_have_value("0.3")
 
 
 def test_a_reload_loses_nothing(visit: Visit) -> None:
@@ -136,7 +139,7 @@ def test_a_picture_that_the_server_has_swept_away_is_sent_again(visit: Visit, ho
     expect(page.locator(".mistake")).to_be_hidden()
     sweep()
     with page.expect_download() as download:  # drawn in the browser
-        page.locator("[data-take=png]").click()
+        take(page, "png")
     with Image.open(download.value.path()) as sheet:
         assert sheet.width > 1000
 
@@ -304,11 +307,11 @@ def test_an_example_keeps_the_head_and_a_card_asks_its_own(visit: Visit) -> None
     row.click()
     expect(page.locator("#target")).to_have_value(label)
     settled(page)
-    expect(page.locator('.seg input[value="aux2"]')).to_be_checked()
+    expect(page.locator(".card.asking")).to_have_attribute("data-head", "aux2")
     expect(page.locator(".card[data-head=aux2] .row:focus")).to_have_count(1)  # focus stays
     page.locator("[data-example=lion]").click()
     looking_at(page, "lion")
-    expect(page.locator('.seg input[value="aux2"]')).to_be_checked()
+    expect(page.locator(".card.asking")).to_have_attribute("data-head", "aux2")
 
 
 def test_the_address_keeps_the_rest_and_back_goes_to_the_question_before(visit: Visit) -> None:
@@ -337,7 +340,7 @@ def test_in_a_frame_the_link_is_the_outer_pages(visit: Visit, url: str) -> None:
     page.evaluate("navigator.clipboard.writeText = text => { window.link = text; return Promise.resolve(); }")
     inner = page.frames[1]
     inner.evaluate("navigator.clipboard.writeText = text => { window.top.link = text; return Promise.resolve(); }")
-    frame.locator("[data-take=link]").click()
+    take(frame, "link")
     page.wait_for_function("() => window.link")
     assert page.evaluate("window.link").startswith(f"{url}theme.css?example=cheetah")
 
@@ -362,7 +365,7 @@ def test_a_large_photograph_goes_small_and_keeps_its_own_pixels(visit: Visit, ur
     assert max(sent) < 1_000_000
     expect(page.locator(".take-say")).to_contain_text("reduced to 1,600 pixels")
     with page.expect_download() as download:
-        page.locator("[data-take=json]").click()
+        take(page, "json")
     own = json.loads(Path(download.value.path()).read_text("utf-8"))
     client = Client(url, verbose=False, download_files=str(tmp_path))
     other, _ = client.predict(handle_file(path), head="main", target=own["question"]["target"]["label"], api_name="/explain")

@@ -51,8 +51,8 @@ def test_a_phone_shows_the_chosen_stage_without_scrolling(visit: Visit, width: i
     chip = page.locator(".chip")
     assert chip.inner_text() == "ImageNet"
     assert chip.evaluate("n => n.scrollWidth <= n.clientWidth")
-    question, say = box(page, ".question"), box(page, ".say")
-    assert 0 < question["y"] - say["y"] - say["height"] < 40
+    question, verdict = box(page, ".question"), box(page, ".verdict")
+    assert 0 < question["y"] - verdict["y"] - verdict["height"] < 40
     right = page.locator(".slope text").evaluate_all("all => Math.max(...all.map(n => n.getBoundingClientRect().right))")
     assert right <= width
     page.evaluate(
@@ -105,7 +105,7 @@ def test_the_module_carries_the_shares_of_the_chosen_stage(visit: Visit) -> None
         assert sum(heights) == pytest.approx(184, abs=3)  # the stack is whole
         seen.add(tuple(shares))
     assert len(seen) == 3
-    page.locator("[data-tab=cover]").click()
+    page.locator("[data-tab=test]").click()
     page.locator(STAGE.format("3a")).click()  # it follows under any tab
     expect(page.locator(".numbers")).to_contain_text("Stage 3a")
     expect(page.locator(".module figcaption")).to_contain_text("Stage 3a")
@@ -127,7 +127,7 @@ def test_marks_explain_terms_in_place_with_one_tab_stop(visit: Visit) -> None:
         page.keyboard.press("Escape")
         expect(text).to_be_hidden()
     first = page.locator('.help[tabindex="0"]')
-    page.locator(".seg input:checked").focus()
+    page.locator("#target").focus()
     page.keyboard.press("Shift+Tab")
     expect(first).to_be_focused()
     page.keyboard.press("ArrowRight")
@@ -147,12 +147,14 @@ def test_the_first_tab_says_whether_a_stage_beats_guessing_the_centre(
     visit: Visit, locale: str, better: str, same: str, unknown: str
 ) -> None:
     page = visit("?example=lion", locale=locale)
-    said = page.locator(".stage-trust")
+    page.locator("[data-tab=test]").click()
+    said = page.locator(".trust-known")
     for stage, words in (("5b", better), ("4b", same)):
         page.locator(STAGE.format(stage)).click()
         expect(said).to_contain_text(words)
     other = visit("?example=lion&weights=user/three", locale=locale)
-    expect(other.locator(".stage-trust")).to_contain_text(unknown)
+    other.locator("[data-tab=test]").click()
+    expect(other.locator(".trust-known")).to_contain_text(unknown)
 
 
 def test_the_print_holds_the_answer_and_nothing_to_press(visit: Visit) -> None:

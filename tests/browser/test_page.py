@@ -15,7 +15,22 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from googlenet.model.architecture import STAGES
-from tests.browser.conftest import STAGE, Visit, chosen, file, jpeg, model_requests, painted, pixels, settled, still, upload
+from tests.browser.conftest import (
+    STAGE,
+    Visit,
+    ask_head,
+    chosen,
+    file,
+    jpeg,
+    look,
+    model_requests,
+    painted,
+    pixels,
+    settled,
+    still,
+    take,
+    upload,
+)
 
 
 def shown(page: Page) -> str:
@@ -62,7 +77,7 @@ def test_upload_from_disk_with_a_frame_and_no_layout_shift(visit: Visit) -> None
     assert page.evaluate("window.shift") < 0.01
     assert page.locator(".picture").evaluate("c => c.height / c.width") == pytest.approx(600 / 377, abs=0.02)
     assert "?" not in page.url  # a visitor's own picture never goes into a link
-    page.locator("[data-take=link]").click()
+    take(page, "link")
     expect(page.locator(".take-say")).to_contain_text("never your own picture")
 
 
@@ -112,7 +127,7 @@ def test_example_class_click_head_and_contrast_change_the_address(visit: Visit) 
     expect(page.locator("#target")).to_have_value(label)
     settled(page)
     expect(page).to_have_url(re.compile("example=lion"))
-    page.locator('.seg input[value="aux2"]').check(force=True)
+    ask_head(page, "aux2")
     expect(page.locator(STAGE.format("5a"))).to_be_disabled()
     expect(page.locator(".behind")).to_contain_text("Second guess (aux2) is given after stage 4d")
     settled(page)
@@ -160,14 +175,13 @@ def test_looks_ask_python_nothing(visit: Visit) -> None:
     expect(page.locator("#stage-title")).to_have_text("Stage 5b")
     seen.add(pixels(page, big))
     for act in (
-        lambda: page.locator(".looks .cells").check(),
-        lambda: page.locator(".looks .threshold").fill("0.6"),
-        lambda: page.locator(".looks .overlay").fill("0.3"),
+        lambda: look(page, "cells").check(),
+        lambda: look(page, "overlay").fill("0.3"),
     ):
         act()
         painted(page)
         seen.add(pixels(page, big))
-    assert len(seen) == 5
+    assert len(seen) == 4
     assert page.locator(".four canvas").count() == 4
     assert sent == []
 
@@ -177,7 +191,7 @@ def test_downloads_open(visit: Visit, tmp_path: Path) -> None:
     saved = {}
     for kind in ("json", "npz", "png"):
         with page.expect_download() as download:
-            page.locator(f"[data-take={kind}]").click()
+            take(page, kind)
         saved[kind] = tmp_path / download.value.suggested_filename
         download.value.save_as(saved[kind])
     result = json.loads(saved["json"].read_text("utf-8"))
@@ -269,7 +283,7 @@ def test_two_visitors_never_see_each_others_picture(visit: Visit) -> None:
         settled(page)
         assert shown(page) == colour
         with page.expect_download() as download:
-            page.locator("[data-take=json]").click()
+            take(page, "json")
         assert json.loads(Path(download.value.path()).read_text("utf-8"))["image"] == name
 
 

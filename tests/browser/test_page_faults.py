@@ -14,7 +14,7 @@ import pytest
 from gradio.media import get_image
 from playwright.sync_api import Browser, BrowserType, Page, Route, expect
 
-from tests.browser.conftest import ASKED, Visit, settled, upload
+from tests.browser.conftest import ASKED, Visit, settled, take, upload
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 ZOOMED = {"viewport": {"width": 720, "height": 450}}
@@ -33,11 +33,11 @@ def own(page: Page, name: str) -> None:
 
 def test_the_same_question_twice_is_answered_twice(visit: Visit) -> None:
     page = visit("?example=lion")
-    tab(page, "cover")
+    tab(page, "test")
     names = set()
     for _ in range(2):
         with page.expect_download() as download:
-            page.locator("[data-take=npz]").click()
+            take(page, "npz")
         names.add(download.value.suggested_filename)
         page.locator("#tab-cover .plain").first.click()
         expect(page.locator("#tab-cover [role=status]")).to_have_class("cover-say")
@@ -81,7 +81,7 @@ def test_where_the_browser_keeps_nothing_the_page_works_and_the_language_is_in_t
 
 def test_a_finger_covers_a_part_and_reads_what_to_do_beside_the_picture(visit: Visit) -> None:
     page = visit("?example=lion", **PHONE)
-    tab(page, "cover")
+    tab(page, "test")
     hint, big = page.locator(".near"), page.locator(".big")
     expect(hint).to_contain_text("Drag a box")
     below, box = hint.bounding_box(), big.bounding_box()
@@ -150,7 +150,7 @@ def test_a_touched_cell_is_announced_and_covered_by_keyboard(visit: Visit) -> No
     page = visit("?example=lion")
     page.locator(".big").press("ArrowUp")
     expect(page.locator(".announce")).to_contain_text("Row")
-    tab(page, "cover")
+    tab(page, "test")
     page.get_by_role("button", name="Cover the touched cell").press("Enter")
     expect(page.locator(".cover-say")).to_be_visible()
     expect(page.get_by_role("button", name="Cover the touched cell")).to_be_focused()
@@ -160,7 +160,7 @@ def test_on_plain_http_the_link_is_shown(visit: Visit) -> None:
     page = visit("?example=lion")
     settled(page)
     page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
-    page.locator("[data-take=link]").click()
+    take(page, "link")
     expect(page.locator(".take-say")).to_contain_text("example=lion")
 
 
@@ -191,21 +191,6 @@ def test_a_second_upload_moves_nothing(visit: Visit, size: dict[str, object]) ->
     own(page, "lion")
     expect(page.locator(".recent button")).to_have_count(2)
     assert [page.evaluate(where, selector) for selector in (".strip", ".question")] == before
-
-
-def test_compare_says_what_both_give_to_the_asked_classes_on_one_scale(visit: Visit) -> None:
-    page = visit("?example=lion&class=lion")
-    tab(page, "compare")
-    page.locator("#tab-compare .plain").click()
-    page.locator('.card[data-head="main"] .row >> nth=1').click()
-    settled(page)
-    other = page.locator("#target").input_value()
-    for side in page.locator(".sides figure").all():
-        for name in ("lion", other):
-            expect(side.locator("li").last).to_contain_text(name)
-    light = "c => { const p = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; return p.reduce((a, b) => a + b); }"
-    one, two = (page.locator(f".sides canvas >> nth={i}").evaluate(light) for i in range(2))
-    assert one > two  # the lion's evidence is the stronger: on a scale of its own, the other's would be as bright
 
 
 def test_present_shows_the_photograph_the_tabs_and_how_to_leave(visit: Visit) -> None:
@@ -303,7 +288,7 @@ def test_nothing_on_the_sheet_runs_into_its_neighbour(visit: Visit) -> None:
             window.texts.push([text, this.measureText(text).width, y]); return write.call(this, text, x, y); }; }"""
     )
     with page.expect_download() as download:
-        page.locator("[data-take=png]").click()
+        take(page, "png")
     assert download.value.suggested_filename == "lion-lion-sheet.png"
     shares = [
         width for text, width, _ in page.evaluate("window.texts") if re.match("[1-5]×[1-5] .*%", text) or text.startswith("pool ")

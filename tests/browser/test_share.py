@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.conftest import STAGE, Visit
+from tests.browser.conftest import STAGE, Visit, take
 
 
 def test_the_stage_alone_is_saved_as_it_is_shown(visit: Visit) -> None:
@@ -15,7 +15,7 @@ def test_the_stage_alone_is_saved_as_it_is_shown(visit: Visit) -> None:
     for stage in ("3a", "5b"):
         page.locator(STAGE.format(stage)).click()
         with page.expect_download() as download:
-            page.locator("[data-take=stage]").click()
+            take(page, "stage")
         assert download.value.suggested_filename.endswith(f"-{stage}.png")
         with Image.open(download.value.path()) as picture:
             assert picture.size == pytest.approx((1080, 1080), abs=5)  # as square as what was seen
@@ -25,7 +25,7 @@ def test_the_stage_alone_is_saved_as_it_is_shown(visit: Visit) -> None:
 
 def test_the_stage_alone_is_copied_as_a_picture(visit: Visit) -> None:
     page = visit("?example=cheetah", permissions=["clipboard-read", "clipboard-write"])
-    page.locator("[data-take=copy]").click()
+    take(page, "copy")
     expect(page.locator(".take-say")).to_have_text("Stage 4d copied as a picture")
     size = page.evaluate(
         "async () => { const [item] = await navigator.clipboard.read();"
@@ -33,5 +33,5 @@ def test_the_stage_alone_is_copied_as_a_picture(visit: Visit) -> None:
     )
     assert size == pytest.approx([1080, 1080], abs=5)
     page.evaluate("() => { navigator.clipboard.write = () => Promise.reject(new Error('refused')); }")
-    page.locator("[data-take=copy]").click()
+    take(page, "copy")
     expect(page.locator(".take-say")).to_contain_text("save the stage as PNG")

@@ -13,7 +13,7 @@ def test_a_map_is_tested_by_keyboard_in_korean_and_what_is_known_is_said_in_engl
     page = visit("?example=lion", locale="ko-KR")
     page.locator(STAGE.format("5b")).click()
     page.locator("[data-tab=evidence]").focus()
-    tab = page.locator("[data-tab=trust]")
+    tab = page.locator("[data-tab=test]")
     for _ in range(8):
         if tab.get_attribute("aria-selected") == "true":
             break

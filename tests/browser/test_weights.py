@@ -27,7 +27,7 @@ def test_a_visitors_weights_are_that_visitors_alone(visit: Visit) -> None:
     expect(one.locator(".chip")).to_have_text("user/three, 3 classes")
     expect(one.locator('.card[data-head="aux1"]')).to_contain_text("no trained aux1 head")
     expect(one.locator('.card[data-head="main"] .row')).to_have_count(3)
-    expect(one.locator('.seg input[value="aux1"]')).to_be_disabled()
+    expect(one.locator('.card[data-head="aux1"] .ask')).to_be_disabled()
     one.locator(".weights summary").click()
     expect(one.locator(".facts")).to_contain_text("mit")
     assert re.search("[0-9a-f]{12}", one.locator(".facts").inner_text())
@@ -85,11 +85,11 @@ def test_new_weights_keep_the_class_the_contrast_and_the_head_that_they_know(vis
     expect(page.locator(".chip")).to_have_text("user/heads, 3 classes")
     settled(page)
     assert (chosen(page), page.locator("#contrast").input_value()) == ("tiger", "cougar")
-    expect(page.locator('.seg input[value="aux2"]')).to_be_checked()
+    expect(page.locator(".card.asking")).to_have_attribute("data-head", "aux2")
     load(page, "user/three")  # no tiger, no auxiliary heads
     expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
     settled(page)
-    expect(page.locator('.seg input[value="main"]')).to_be_checked()
+    expect(page.locator(".card.asking")).to_have_attribute("data-head", "main")
     own = chosen(page)
     assert own == page.locator('.card[data-head="main"] .row >> nth=0 >> span').inner_text()
     assert page.locator("#contrast").input_value() == ""
@@ -147,7 +147,7 @@ def test_where_no_class_looks_likely_berkeleys_network_is_one_click_away(visit: 
     berkeley = parse_repository(KNOWN_SOURCES[0].source)
     hub.model(berkeley.id, {str(berkeley.file): berkeley_pth(main=False)})
     page = visit("?example=astronaut")
-    expect(page.locator(".say")).to_contain_text("None of the 1000 classes looks likely here")
+    expect(page.locator(".say")).to_contain_text("The network does not recognise this")
     before = page.locator(".say").inner_text()
     page.locator(".suggest").click()
     expect(page.locator(".panel .load")).to_have_text(
@@ -169,7 +169,7 @@ def test_where_a_space_runs_its_own_weights_alone_no_others_are_offered(visit: V
 
     page.route(re.compile(re.escape(url) + r"(config|\?example=astronaut)?$"), alone)
     page.goto(url + "?example=astronaut")
-    expect(page.locator(".say")).to_contain_text("None of the 1000 classes looks likely here")
+    expect(page.locator(".say")).to_contain_text("The network does not recognise this")
     assert page.locator(".suggest").count() == 0
     page.locator(".weights summary").click()
     expect(page.locator(".facts")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Covering, deletion and insertion, randomised weights: what each must do on pictures and networks whose answer is known."""
+"""Deletion and insertion, randomised weights: what each must do on pictures and networks whose answer is known."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from googlenet.errors import QuestionError
 from googlenet.explanation import Question
 from googlenet.explanation.verdict import Trust, area
 from googlenet.inference.explainer import Explainer
-from googlenet.pictures.frame import Box
 from googlenet.pictures.images import Preprocess
-from googlenet.probes.cover import cover, darkest, fill, in_picture, pixels
+from googlenet.probes.cover import fill
 from googlenet.probes.trust import curves, examine, order, randomise, rank_correlation
 from tests.helpers import explainer_of, random_image, random_model
 
@@ -26,83 +25,6 @@ PREPROCESS = Preprocess(110, 96, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 @pytest.fixture(scope="module")
 def explainer() -> Explainer:
     return explainer_of(random_model(), PREPROCESS)
-
-
-def square(rows: slice, columns: slice, side: int = 64) -> torch.Tensor:
-    hidden = torch.zeros(1, side, side, dtype=torch.bool)
-    hidden[0, rows, columns] = True
-    return hidden
-
-
-def test_a_hidden_part_takes_the_mean_of_what_is_around_it() -> None:
-    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    hidden = square(slice(20, 30), slice(40, 50))
-    filled = fill(x, hidden)
-    assert torch.equal(filled[:, :, ~hidden[0]], x[:, :, ~hidden[0]])
-    at = torch.stack(torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij"), -1).double()
-    weights = (-((at - at[25, 45]) ** 2).sum(-1) / (2 * (64 / 8) ** 2)).exp() * ~hidden[0]
-    wanted = (x[0].double() * weights).sum((1, 2)) / weights.sum()  # pixel (25, 45), by the definition
-    torch.testing.assert_close(filled[0, :, 25, 45].double(), wanted, atol=1e-5, rtol=0)
-
-
-def test_what_is_hidden_cannot_be_told_from_the_filling() -> None:
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(1, 3, 64, 64, generator=generator)
-    hidden = square(slice(10, 50), slice(0, 64))
-    other = torch.where(hidden[:, None], torch.randn(1, 3, 64, 64, generator=generator) * 9, x)
-    assert torch.equal(fill(x, hidden), fill(other, hidden))
-    assert torch.equal(fill(x, torch.ones(1, 64, 64, dtype=torch.bool)), torch.zeros(1, 3, 64, 64))
-
-
-def test_a_box_in_the_picture_becomes_the_pixels_that_the_network_sees() -> None:
-    seen = Box(20, 0, 220, 200)
-    rows, columns = pixels(Box(120, 50, 220, 100), seen, 100)
-    assert (rows, columns) == (slice(25, 50), slice(50, 100))
-    assert in_picture((rows, columns), seen, 100) == Box(120, 50, 220, 100)
-    assert pixels(Box(0, 50, 120, 300), seen, 100) == (slice(25, 100), slice(0, 50))
-    rows, columns = pixels(Box(219.9, 0, 220, 0.1), seen, 100)
-    assert (rows, columns) == (slice(0, 1), slice(99, 100))  # the smallest box still covers a pixel
-
-
-def test_the_darkest_place_is_as_large_and_elsewhere() -> None:
-    heat = np.ones((40, 40), np.float32)
-    heat[30:, :10] = 0
-    either = heat.copy()
-    assert darkest(heat, either, slice(0, 10), slice(0, 10)) == (slice(30, 40), slice(0, 10))
-    heat[:10, 30:], either[:10, 30:] = 0, 5  # as little light, but much evidence against
-    assert darkest(heat, either, slice(0, 10), slice(0, 10)) == (slice(30, 40), slice(0, 10))
-    rows, columns = darkest(heat, either, slice(25, 40), slice(0, 15))
-    assert rows.stop <= 25 or columns.start >= 15  # never over the covered box while there is room
-    assert darkest(heat, either, slice(0, 40), slice(0, 40)) == (slice(0, 40), slice(0, 40))
-
-
-def test_covering_is_the_same_as_asking_about_the_covered_picture(explainer: Explainer) -> None:
-    image = random_image(200, 150)
-    found = cover(explainer, image, Question("main", 3), Box(60, 40, 120, 100), "4c")
-    seen = explainer.config.preprocess.seen(image.size)
-    assert found.box == Box(60, 40, 120, 100)
-    for box, after in ((found.box, found.after), (found.other, found.other_after)):
-        rows, columns = pixels(box, seen, 96)
-        x = fill(explainer.preprocess(image), square(rows, columns, 96))
-        logits = explainer.model.heads(x.to(memory_format=torch.channels_last))
-        for head, values in zip(("aux1", "aux2", "main"), logits, strict=True):
-            assert values is not None
-            assert after[head] == pytest.approx(float(values.softmax(1)[0, 3]), abs=1e-5)
-    assert found.before == pytest.approx(explainer.explain(image, target=3).belief)
-    assert found.after != pytest.approx(found.before, abs=1e-6)
-    assert found.other[2] - found.other[0] == pytest.approx(60, abs=200 / 96)
-    assert found.other[3] - found.other[1] == pytest.approx(60, abs=200 / 96)
-
-
-def test_a_box_is_cut_to_what_the_network_sees(explainer: Explainer) -> None:
-    image = random_image(300, 150)
-    seen = explainer.config.preprocess.seen(image.size)
-    found = cover(explainer, image, Question(), Box(0, 0, 150, 60), "5b")
-    assert found.box == Box(seen.x0, seen.y0, 150, 60)
-    with pytest.raises(QuestionError, match="inside what the crop kept"):
-        cover(explainer, image, Question(), Box(0, 0, seen.x0, 150), "5b")
-    with pytest.raises(QuestionError, match="sees no stage '5b'"):
-        cover(explainer, image, Question("aux1"), Box(100, 50, 150, 60), "5b")
 
 
 def test_the_brightest_pixels_come_first() -> None:
@@ -221,19 +143,19 @@ SENTENCES = [
         "Hiding the brightest tenth of the picture takes 61 points from lion in the main head (90 % to 29 %); hiding a random "
         "tenth takes 4 points from it. The map beats chance when its bright places are hidden and when they alone are shown. "
         "With randomised weights the map is a different one (rank correlation −0.12).",
-        "가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이 61%p 내려갑니다(90 % → 29 %). "
-        "무작위로 10분의 1을 가리면 4%p 내려갑니다. 밝은 곳을 가릴 때도, 그곳만 보여 줄 때도 지도가 무작위보다 낫습니다. "
-        "가중치를 무작위로 바꾸면 다른 지도가 됩니다(순위 상관 −0.12).",
+        "가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이 61%p 내려갑니다(90% → 29%). "
+        "무작위로 10분의 1을 가리면 4%p 내려갑니다. 밝은 곳을 가릴 때도, 그곳만 보여 줄 때도 근거 지도가 무작위보다 낫습니다. "
+        "가중치를 무작위로 바꾸면 다른 근거 지도가 됩니다(순위 상관 −0.12).",
     ),
     (
         made(0.91, 0.2, 0.899, 0.2, 0.75),
         "Hiding the brightest tenth of the picture adds 1 point to lion in the main head (90 % to 91 %); hiding a random tenth "
         "takes less than a point from it. In both tests the map is no better than chance: do not rely on it for this picture. "
         "With randomised weights the map stays alike (rank correlation 0.75): it shows the picture, not the class.",
-        "가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이 1%p 올라갑니다(90 % → 91 %). "
-        "무작위로 10분의 1을 가리면 1%p도 달라지지 않습니다. 두 시험 모두에서 지도가 무작위보다 낫지 않습니다. "
-        "이 사진에서는 이 지도를 믿지 마세요. 가중치를 무작위로 바꿔도 지도가 비슷합니다(순위 상관 0.75). "
-        "이 지도는 클래스가 아니라 사진 자체를 보여 줍니다.",
+        "가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이 1%p 올라갑니다(90% → 91%). "
+        "무작위로 10분의 1을 가리면 1%p도 달라지지 않습니다. 두 시험 모두에서 근거 지도가 무작위보다 낫지 않습니다. "
+        "이 사진에서는 이 근거 지도를 믿지 마세요. 가중치를 무작위로 바꿔도 근거 지도가 비슷합니다(순위 상관 0.75). "
+        "이 근거 지도는 클래스가 아니라 사진 자체를 보여 줍니다.",
     ),
 ]
 
@@ -255,5 +177,5 @@ def test_no_correlation_has_no_sign() -> None:
 
 def test_a_map_that_stays_in_part_is_said_to() -> None:
     assert "part of the map stays (rank correlation 0.27)" in made(0.5, 0.5, 0.5, 0.5, 0.27).sentence()
-    assert "지도의 일부가 남습니다(순위 상관 0.27)" in made(0.5, 0.5, 0.5, 0.5, 0.27).sentence("ko")
+    assert "근거 지도의 일부가 남습니다(순위 상관 0.27)" in made(0.5, 0.5, 0.5, 0.5, 0.27).sentence("ko")
     assert "is a different one (rank correlation 0.19)" in made(0.5, 0.5, 0.5, 0.5, 0.19).sentence()

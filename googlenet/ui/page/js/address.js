@@ -4,14 +4,14 @@ import { ask } from "./asking.js";
 import { props } from "./page.js";
 import { state, subscribe } from "./store.js";
 
-const OWN = ["example", "head", "class", "contrast", "weights"];
+const OWN = ["example", "head", "class", "contrast", "method", "weights"];
 
 /** The link's query, with what else the address held; null for a visitor's own picture. @returns {string | null} */
 function query() {
   const { answer, weights } = state;
   const { example } = answer.asked;
   if (!example) return null;
-  const { head, target, contrast } = answer.result.question;
+  const { head, target, contrast, method } = answer.result.question;
   const search = others();
   /** A class's label, or its index where two classes share the label. @param {any} c */
   const name = c => (weights.labels.filter(label => label === c.label).length > 1 ? c.index : c.label);
@@ -19,6 +19,7 @@ function query() {
   search.set("head", head);
   search.set("class", name(target));
   if (contrast) search.set("contrast", name(contrast));
+  if (method !== "grad-cam") search.set("method", method);
   if (weights.chosen) search.set("weights", weights.chosen);
   return `?${search}`;
 }
@@ -29,7 +30,7 @@ function others() {
 }
 /** @param {any} one @param {any} other */
 function same(one, other) {
-  return ["path", "example", "head", "target", "contrast", "weights"].every(key => one[key] === other[key]);
+  return ["path", "example", "head", "target", "contrast", "method", "weights"].every(key => one[key] === other[key]);
 }
 /** Put the answer's question into the address and into the browser's history. */
 function keepAddress() {
@@ -53,7 +54,12 @@ export function fromAddress() {
   if (!OWN.some(get)) return null;
   const [target, contrast] = [get("class"), get("contrast")];
   const question = { example: get("example") || props.examples[0].name, head: get("head") || "main", target };
-  return { ...question, contrast: contrast === target ? null : contrast, weights: get("weights") };
+  return {
+    ...question,
+    contrast: contrast === target ? null : contrast,
+    method: get("method") ?? "grad-cam",
+    weights: get("weights"),
+  };
 }
 /** The link that opens this question for others; null for a visitor's own picture. In a frame it is the outer page's, where
  * this is known: of the same site, or a Space's page on the Hub. */

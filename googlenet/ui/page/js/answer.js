@@ -1,24 +1,23 @@
 // @ts-check
-// Painting an answer: what it says in words, the photograph, and everything else anew when the window or a control changes.
+// Painting an answer: the photograph, and everything else anew when the window or a control changes.
 import { mark, paintPhoto } from "./drawing.js";
-import { helpMark } from "./help.js";
 import { remember } from "./memory.js";
-import { $, $$, draw, make, rove, still } from "./page.js";
+import { nameOf } from "./names.js";
+import { $, $$, draw, rove, still } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { suggest } from "./weights.js";
-import { proseOf, say, words } from "./words.js";
+import { rounded, say, words } from "./words.js";
 
-$(".take").setAttribute("aria-label", words.take);
-rove($(".take"));
+$(".takes").setAttribute("aria-label", words.take);
+rove($(".takes"));
 
 /** A stage of the answer's JSON. @param {string} name @returns {any} */
 export function summary(name) {
   return state.answer.result.stages.find(each => each.name === name);
 }
 /** What is asked, with what it is rather than. @param {Kept} of */
-export function askedName({ answer } = state) {
+export function askedName({ answer, weights } = state) {
   const { target, contrast } = answer.result.question;
-  return contrast ? `${target.label} − ${contrast.label}` : target.label;
+  return contrast ? `${nameOf(target, weights)} − ${nameOf(contrast, weights)}` : nameOf(target, weights);
 }
 /** A position in the picture in per cent. @param {number[]} peak @param {Kept} of */
 export function place(peak, { answer } = state) {
@@ -26,6 +25,7 @@ export function place(peak, { answer } = state) {
 }
 /** A stage's map in words. @param {string} name */
 export function stageAlt(name) {
+  if (state.guessing) return say("stage_title", { stage: name });
   const { peak } = summary(name);
   const about = { stage: name, head: state.answer.result.question.head, class: askedName() };
   return peak ? say("stage_alt", { ...about, ...place(peak) }) : say("stage_alt_none", about);
@@ -37,28 +37,12 @@ function drawPhoto() {
   const [width, height] = size;
   const [x0, y0, x1, y1] = result.seen;
   paintPhoto($(".picture"), state.photo);
-  $(".picture").setAttribute("aria-label", say("photo_alt", { name: result.image }));
+  $(".picture").setAttribute("aria-label", say("photo_alt", { name: state.guessing ? "?" : result.image }));
   const cropped = x0 > 1 || y0 > 1 || x1 < width - 1 || y1 < height - 1;
   mark($(".photo"), [0, 0, width, height], cropped ? [{ box: result.seen, class: "crop" }] : []);
   const outside = `M0 0H${width}V${height}H0ZM${x0} ${y0}V${y1}H${x1}V${y0}Z`; // the frame's other way round leaves a hole
   if (cropped) $(".photo .marks").prepend(draw("path", { class: "unseen", d: outside }));
   $(".photo").title = cropped ? words.crop : "";
-}
-
-export function sentence() {
-  const { label } = state.answer.result.question.target;
-  const parts = proseOf(state.answer.say).split(label);
-  /** @type {(string | Node)[]} */ const out = [];
-  parts.forEach((part, i) => {
-    out.push(part);
-    if (i === parts.length - 1) return;
-    const whole = !/[\p{L}\p{N}]$/u.test(part) && !/^[a-z0-9]/i.test(parts[i + 1]); // "ring", and not the end of "spring"
-    out.push(whole ? make("b", { class: "asked" }, label) : label);
-  });
-  $(".say").replaceChildren(...out);
-  if (!state.answer.unlikely) return;
-  $(".say").append(" ", helpMark("unlikely"));
-  suggest($(".say"));
 }
 
 /** who draws in pixels @type {(() => void)[]} */ const painters = [drawPhoto];
@@ -77,7 +61,6 @@ export function repaint() {
   });
 }
 subscribe(["answer"], () => {
-  sentence();
   draws();
   if (still.matches) return;
   $$(".strip .stage, .rows").forEach((node, i) => {
@@ -94,7 +77,7 @@ for (const control of $$(".looks input")) {
 }
 /** A slider speaks its value in per cent. @param {any} control */
 function spoken(control) {
-  if (control.type === "range") control.setAttribute("aria-valuetext", `${Math.round(control.value * 100)} %`);
+  if (control.type === "range") control.setAttribute("aria-valuetext", rounded(control.value));
 }
 const sizes = new ResizeObserver(repaint);
 for (const selector of [".big", ".photo", ".strip"]) sizes.observe($(selector));

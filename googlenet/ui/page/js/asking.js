@@ -4,13 +4,14 @@ import { call, Refusal, SLOW } from "./call.js";
 import { unpack } from "./drawing.js";
 import { cancelLoad, carried, load, sourceName } from "./loading.js";
 import { kept, whereabouts } from "./memory.js";
+import { keyOf } from "./names.js";
 import { busy, complain, notice, working } from "./notices.js";
-import { $, LAST, pause, props } from "./page.js";
+import { $, pause, props } from "./page.js";
 import { set, state } from "./store.js";
 import { deliver } from "./uploading.js";
 import { say, words } from "./words.js";
 
-const PLAIN = { head: "main", target: null, contrast: null, example: null, path: null, original: null };
+const PLAIN = { head: "main", target: null, contrast: null, example: null, path: null, original: null, method: "grad-cam" };
 let newest = new AbortController(); // of what was begun last: what is aborted is never painted
 let sent = new AbortController(); // of the question that Python works on
 /** @type {Promise<unknown>} */ let running = Promise.resolve(); // until it is answered
@@ -49,12 +50,16 @@ export async function request(name, fields, told, of = state.answer) {
   }
 }
 
+/** The method that was chosen last. */
+function method() {
+  return state.wanted && { method: state.wanted.method };
+}
 /** Ask for an answer. @param {Partial<Question>} question what differs from a plain question about the main head's own class
  * @param {boolean} back whether it comes from the browser's Back */
 export async function ask(question, back = false) {
   const signal = begin(words.working);
   const { chosen } = state.weights;
-  /** @type {Question} */ const wanted = { ...PLAIN, ...question, weights: chosen };
+  /** @type {Question} */ const wanted = { ...PLAIN, ...method(), ...question, weights: chosen };
   if (wanted.target !== null && wanted.target === wanted.contrast) wanted.contrast = null; // "lion rather than lion" asks nothing
   set({ wanted, back });
   await Promise.race([running, pause(SLOW)]);
@@ -85,7 +90,7 @@ function wait(told) {
 export async function askWith(question, source) {
   const signal = begin(say("loading", { source: sourceName(source) }));
   const before = state.weights;
-  set({ wanted: { ...PLAIN, ...question, weights: source } });
+  set({ wanted: { ...PLAIN, ...method(), ...question, weights: source } });
   try {
     await load(source);
     confirm();
@@ -129,12 +134,12 @@ export async function show(packed, question, signal) {
   }
   const grids = Object.fromEntries(Object.entries(packed.grids).map(([name, grid]) => [name, unpack(grid)]));
   const { head, target, contrast } = packed.result.question;
-  const asked = { ...question, head, target: target.index, contrast: contrast?.index ?? null };
+  const asked = { ...question, head, target: keyOf(target), contrast: contrast && keyOf(contrast) };
   busy("");
   notice(confirmed);
   confirmed = "";
   $(".take-say").textContent = question.original ? words.reduced : "";
-  const stage = grids[state.stage] ? state.stage : LAST[head];
+  const stage = state.chosen && grids[state.stage] ? state.stage : packed.standing;
   set({ answer: { ...packed, grids, asked, picture: pictureOf(question) }, photo, wanted: asked, stage, touched: null });
 }
 /** Back to the last good answer, with the reason. @param {string} text */

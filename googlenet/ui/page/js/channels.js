@@ -1,8 +1,9 @@
 // @ts-check
-// The tab "Channels": which channels of the enlarged stage speak most for the class and against it, and what they look for.
+// The tab "Channels": in groups and, one press deeper, which channels of the enlarged stage speak most for the class and against it, and what they look for.
 import { askedName, place } from "./answer.js";
 import { request } from "./asking.js";
 import { paint, scaleOf, unpack } from "./drawing.js";
+import { askGroups, askSoon, peakOf, showGroups } from "./groups.js";
 import { $, make, rove } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { addTab, showTab } from "./tabs.js";
@@ -12,7 +13,6 @@ const LAST_PICTURES = 6;
 /** What Python said of an answer, by stage and cell: "asked", "failed" or its channels.
  * @type {WeakMap<Answer, Record<string, any>>} */
 const known = new WeakMap();
-let timer = 0; // asks when the visitor has stayed for a moment
 /** What is being drawn @type {{answer: Answer, key: string, share?: number, place?: number} | null} */ let drawing = null;
 
 /** What is known of the painted answer. */
@@ -36,6 +36,7 @@ function unpacked({ channels }) {
 /** Ask for the enlarged stage's channels. */
 async function askChannels() {
   const [key, found] = [currentKey(), channelsOf()];
+  if (found[key] && found[key] !== "failed") return;
   found[key] = "asked";
   showTab("channels");
   const reply = await request("channels", { stage: state.stage, cell: touchedCell() });
@@ -53,21 +54,10 @@ async function drawMissing() {
     showTab("channels");
   });
   if (drawing === mine) drawing = null;
-  if (reply) found[key] = unpacked(reply);
-  showTab("channels");
+  if (!reply) return showTab("channels");
+  found[key] = unpacked(reply);
+  askGroups();
 }
-/** Ask once the visitor stays at a stage or cell: the walk passes nine of them in three seconds. */
-function askChannelsSoon() {
-  clearTimeout(timer);
-  const wait = () => {
-    if (state.tab !== "channels" || channelsOf()[currentKey()]) return;
-    const pending = $(".page").classList.contains("busy"); // the painted answer is not the newest question's
-    if (state.playing || pending) timer = setTimeout(wait, 400);
-    else askChannels();
-  };
-  timer = setTimeout(wait, 200);
-}
-
 /** @param {any} found */
 function wayOf(found) {
   return found.share > 0 ? words.channel_for : words.channel_against;
@@ -127,7 +117,7 @@ function showChannels(root, stage) {
   const key = currentKey();
   const status = channelsOf()[key];
   const found = typeof status === "object" ? status : null;
-  if (!status) askChannelsSoon();
+  if (!status) askSoon("channels", askChannels);
   const focus = /** @type {any} */ (document.activeElement);
   const at = root.contains(focus) ? [...root.querySelectorAll("button")].indexOf(focus) : -1;
   const parts = [make("p", {}, cell ? say("channels_cell", { row: cell[0] + 1, column: cell[1] + 1 }) : words.channels_all)];
@@ -224,14 +214,11 @@ function showFirings(root, fired) {
   const top = Math.max(1e-12, ...fired.map(each => each.most));
   const made = fired.map(each => {
     const { seen, image } = each.kept.answer.result;
-    const { h, w, top: cell } = each.grid;
-    const [column, row] = [((cell % w) + 0.5) / w, (Math.floor(cell / w) + 0.5) / h];
-    const peak = [seen[0] + column * (seen[2] - seen[0]), seen[1] + row * (seen[3] - seen[1])];
     const share = percent(Math.min(each.most / top, 0.9949));
     const shown = each.most === top ? "100\u00a0%" : share;
     const text =
       each.most > 0
-        ? say("channel_last_alt", { name: image, share: shown, ...place(peak, each.kept) })
+        ? say("channel_last_alt", { name: image, share: shown, ...place(peakOf(each.grid, seen), each.kept) })
         : say("channel_silent", { name: image });
     const canvas = make("canvas", { role: "img", "aria-label": text });
     return {
@@ -251,4 +238,13 @@ function showFirings(root, fired) {
   );
   for (const each of made) each.paint();
 }
-addTab({ name: "channels", title: words.tab_channels, show: showChannels });
+const single = $(".single");
+addTab({
+  name: "channels",
+  title: words.tab_channels,
+  show(_, stage) {
+    showGroups($(".channel-groups"), stage, drawMissing);
+    if (single.open) showChannels($(".single-channels"), stage);
+  },
+});
+single.addEventListener("toggle", () => showTab("channels"));

@@ -1,44 +1,50 @@
 // @ts-check
 // The class search: a combobox with a list box, after the ARIA pattern.
 import { ask } from "./asking.js";
+import { bothNames, keyOf, nameOf, kindsOf } from "./names.js";
 import { $, make } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { percent, words } from "./words.js";
+import { percent, say, words } from "./words.js";
 
-/** @typedef {{index: number | null, label: string, note?: string}} Choice */
+/** A class, a group, or nothing. @typedef {{index: number | null, label: string, note?: string}} Choice */
 
-/** @param {any} root @param {string | null} none what an empty field means, where it may be empty
- * @param {(index: number | null) => void} choose */
-function combobox(root, none, choose) {
+/** A field that finds a class or, by its exact name, a group.
+ * @param {any} root holds a label, an input and a list @param {string | null} none what an empty field means, where it may be empty
+ * @param {(chosen: Choice | null) => void} choose @param {() => Klass | null} barred what cannot be chosen */
+export function combobox(root, none, choose, barred) {
   const input = root.querySelector("input");
   const list = root.querySelector("ul");
   /** @type {any} */ let current = null;
   let at = -1;
   /** @type {Choice[]} */ let choices = [];
 
-  /** A class's name, and its other words where it has some. @param {number} index */
-  const searched = index => `${state.weights.labels[index]} ${state.weights.words?.[index] ?? ""}`.toLowerCase();
-
   /** @param {string} text @returns {Choice[]} */
   function options(text) {
-    const found = text.trim().toLowerCase();
-    const { heads, question } = state.answer.result;
-    const top = (heads[question.head] ?? heads.main ?? []).map(p => ({ ...p, note: percent(p.probability) }));
+    const found = text.trim().normalize("NFC").toLowerCase();
+    const { labels, groups } = state.weights;
+    const top = state.answer.likeliest.map(p => ({ ...p, note: percent(p.probability) }));
     const known = new Set(top.map(p => p.index));
-    const rest = state.weights.labels
+    const rest = labels
       .map((label, index) => ({ index, label }))
       .filter(c => !known.has(c.index))
-      .sort((a, b) => a.label.localeCompare(b.label));
-    const barred = none ? question.target.index : null; // a class is not its own contrast
-    const all = [...top, ...rest].filter(c => c.index !== barred && searched(c.index).includes(found));
-    /** How well a class fits: what "car" means before what is called so, before what begins so. @param {Choice} c */
+      .sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
+    const out = barred();
+    const all = [...top, ...rest].filter(
+      c => c.index !== out?.index && `${c.label}, ${kindsOf(c.index)}`.toLowerCase().includes(found),
+    );
+    if (!found) return none ? [{ index: null, label: "" }, ...all] : all;
+    /** How well a class fits: what "car" means before what is called so, before what begins so. @param {Klass & {index: number}} c */
     const fit = c => {
-      const [label, kinds] = [c.label.toLowerCase(), (state.weights.words?.[c.index ?? -1] ?? "").toLowerCase()];
+      const [label, kinds] = [c.label.toLowerCase(), kindsOf(c.index)];
       const whole = [kinds, label].map(text => +` ${text} `.includes(` ${found} `));
-      return whole[0] * 8 + whole[1] * 4 + +label.startsWith(found) * 2 + +label.includes(found);
+      return whole[0] * 8 + whole[1] * 4 + +[label, nameOf(c)].some(name => name.startsWith(found)) * 2 + +label.includes(found);
     };
-    if (found) all.sort((a, b) => fit(b) - fit(a));
-    return none && !found ? [{ index: null, label: none }, ...all] : all;
+    all.sort((a, b) => fit(b) - fit(a));
+    const named = groups.filter(group => [group.label, group.phrase, group.korean].includes(found) && group.label !== out?.label);
+    return [
+      ...named.map(({ label, indices }) => ({ index: null, label, note: say("weights_count", { count: indices.length }) })),
+      ...all,
+    ];
   }
   /** @param {string} text */
   function open(text) {
@@ -49,10 +55,10 @@ function combobox(root, none, choose) {
         {
           role: "option",
           id: `${list.id}-${i}`,
-          "aria-selected": c.index === (current ? current.index : null),
+          "aria-selected": same(c, current),
           onclick: () => pick(i),
         },
-        make("span", {}, c.label),
+        make("span", {}, ...(c.label ? bothNames(c) : [none ?? ""])),
         make("span", { class: "soft" }, c.note || ""),
       ),
     );
@@ -81,14 +87,14 @@ function combobox(root, none, choose) {
   function pick(i) {
     const chosen = choices[i];
     shut();
-    const changed = (current ? current.index : null) !== chosen.index;
-    set(chosen.index === null ? null : chosen);
-    if (changed) choose(chosen.index);
+    const changed = !same(chosen, current);
+    set(chosen.label ? chosen : null);
+    if (changed) choose(chosen.label ? chosen : null);
   }
   /** @param {any} value */
   function set(value) {
     current = value;
-    input.value = value ? value.label : "";
+    input.value = value ? nameOf(value) : "";
     input.placeholder = none || "";
   }
   function leave() {
@@ -130,13 +136,32 @@ function combobox(root, none, choose) {
   input.addEventListener("keydown", key);
   return { set };
 }
-const target = combobox($(".combo.target"), null, index =>
-  ask({ ...state.wanted, target: index, contrast: state.wanted.contrast === index ? null : state.wanted.contrast }),
+/** Whether two choices are the same one; nothing chosen is a choice, too. @param {Choice} a @param {Choice | null} b */
+function same(a, b) {
+  return a.label === (b?.label ?? "") && (a.index ?? null) === (b?.index ?? null);
+}
+const target = combobox(
+  $(".combo.target"),
+  null,
+  chosen => {
+    const target = chosen && keyOf(chosen);
+    ask({ ...state.wanted, target, contrast: state.wanted.contrast === target ? null : state.wanted.contrast });
+  },
+  () => null,
 );
-const contrast = combobox($(".combo.contrast"), words.contrast_none, index => ask({ ...state.wanted, contrast: index }));
+const contrast = combobox(
+  $(".combo.contrast"),
+  words.contrast_none,
+  chosen => ask({ ...state.wanted, contrast: chosen && keyOf(chosen) }),
+  () => state.answer.result.question.target, // a class is not its own contrast
+);
+$("#target").setAttribute("aria-label", words.why_label);
+$("#contrast").setAttribute("aria-label", words.why_not_label);
 $(".question").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
 subscribe(["answer"], () => {
   const { question } = state.answer.result;
   target.set(question.target);
   contrast.set(question.contrast);
+  $(".shared-drops").hidden = !question.contrast;
+  $(".shared-drops").textContent = words.shared_drops;
 });

@@ -1,13 +1,12 @@
 // @ts-check
-// The tab "Cover": a part of the picture is covered, and the network is asked again. The page's only test of a cause.
-import { askedName } from "./answer.js";
+// In the tab "Test": a part of the picture is covered, and the network is asked again. The page's only test of a cause.
 import { request } from "./asking.js";
 import { cellFrames, markCell, pointed } from "./enlarged.js";
 import { helpMark } from "./help.js";
 import { $, HEADS, make } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { addTab, showTab } from "./tabs.js";
-import { percent, say, words } from "./words.js";
+import { showTab } from "./tabs.js";
+import { percent, proseOf, say, words } from "./words.js";
 
 /** @type {number[] | null} */ let covered = null; // the box, in pixels of the picture
 /** @type {any} */ let covering = null; // what Python answered about it
@@ -36,42 +35,31 @@ async function cover(box) {
   if (reply) covering = reply.cover;
   else covered = null;
   markCell();
-  showTab("cover");
+  showTab("test");
 }
 
 /** A head's probability before and after. @param {string} head */
 function coverRow(head) {
-  const { before, after, other_after } = covering;
-  const bars = [before, after, other_after].map((p, i) =>
+  const { before, after, control_after: random } = covering;
+  const bars = [before, after, random].map((p, i) =>
     make(
       "td",
       {},
-      make("span", { class: "bar" }, make("i", { style: `width:${p[head] * 100}%`, class: i === 1 ? "asked" : "" })),
-      percent(p[head]),
+      make("span", { class: "bar" }, make("i", { style: `width:${(p[head] ?? 0) * 100}%`, class: i === 1 ? "asked" : "" })),
+      head in p ? percent(p[head]) : "",
     ),
   );
   return make("tr", {}, make("th", { scope: "row" }, words[head]), ...bars);
 }
 
-/** What the covering shows, in one sentence. */
-function coverSays() {
-  const { head } = state.answer.result.question;
-  const values = { class: askedName(), head: words[head] };
-  const [before, after, other] = [covering.before[head], covering.after[head], covering.other_after[head]];
-  const figures = { ...values, before: percent(before, true), after: percent(after, true), other: percent(other, true) };
-  if (before - after > 2 * Math.abs(before - other) && before - after > 0.02) return say("cover_matters", figures);
-  if (Math.abs(before - after) < 0.02) return say("cover_same", figures);
-  return say("cover_both", figures);
-}
-
 /** On a narrow screen the tab lies far below the picture: what to do and what came of it stand under the picture. */
 function near() {
-  const text = covering ? coverSays() : covered ? words.working : words.cover_how;
-  $(".near").textContent = state.tab === "cover" ? text : "";
+  const text = covering ? proseOf(covering.say) : covered ? words.working : words.cover_how;
+  $(".near").textContent = state.tab === "test" ? text : "";
 }
 
 /** @param {any} root */
-function showCover(root) {
+export function showCover(root) {
   const focused = root.contains(document.activeElement);
   const { touched } = state;
   const { top } = state.answer.grids[state.stage];
@@ -84,10 +72,11 @@ function showCover(root) {
   near();
   if (covered && !covering) parts.push(make("p", { role: "status" }, words.working));
   if (covering) {
-    const heads = HEADS.filter(head => covering.before[head] !== null && covering.before[head] !== undefined);
-    const titles = [words.cover_before, words.cover_after, words.cover_other].map(text => make("th", { scope: "col" }, text));
+    const heads = HEADS.filter(head => head in covering.before);
+    const random = say("cover_random", { count: covering.controls.length });
+    const titles = [words.cover_before, words.cover_after, random].map(text => make("th", { scope: "col" }, text));
     parts.push(
-      make("p", { class: "cover-say", role: "status" }, coverSays()),
+      make("p", { class: "cover-say", role: "status" }, proseOf(covering.say)),
       make("table", {}, make("thead", {}, make("tr", {}, make("td"), ...titles)), make("tbody", {}, ...heads.map(coverRow))),
     );
   }
@@ -98,7 +87,7 @@ function showCover(root) {
 const big = $(".big");
 big.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
   dragged = false;
-  if (state.tab !== "cover" || !state.answer || event.button) return;
+  if (state.tab !== "test" || !state.answer || event.button) return;
   from = pointed(event);
   big.setPointerCapture(event.pointerId);
 });
@@ -122,19 +111,18 @@ big.addEventListener("pointercancel", () => {
 // a drag ends with a click, which touches no cell
 big.addEventListener("click", (/** @type {MouseEvent} */ event) => dragged && event.preventDefault(), true);
 
-addTab({
-  name: "cover",
-  title: words.tab_cover,
-  show: showCover,
-  frames() {
-    if (!covered) return [];
-    return [{ box: covered, class: "covered" }, ...(covering ? [{ box: covering.other, class: "other" }] : [])];
-  },
-});
+/** What it draws on the enlarged stage. @returns {Cell[]} */
+export function coverFrames() {
+  if (!covered) return [];
+  return [
+    { box: covered, class: "covered" },
+    ...(covering?.controls ?? []).map((/** @type {number[]} */ box) => ({ box, class: "other" })),
+  ];
+}
 subscribe(["answer", "stage"], () => {
   covered = covering = null;
 });
 subscribe(["tab"], () => {
-  $(".page").classList.toggle("covering", state.tab === "cover"); // a finger then draws, and does not scroll
-  if (state.tab !== "cover") $(".near").textContent = "";
+  $(".page").classList.toggle("covering", state.tab === "test"); // a finger then draws, and does not scroll
+  if (state.tab !== "test") $(".near").textContent = "";
 });

@@ -9,12 +9,16 @@ import { shareCard, sheet } from "./sheet.js";
 import { state } from "./store.js";
 import { say, words } from "./words.js";
 
-/** @param {BlobPart} content @param {string} type @param {string} name */
-function save(content, type, name) {
+/** @param {BlobPart} content @param {string} type @param {string} name of the file */
+export function download(content, type, name) {
   const url = URL.createObjectURL(new Blob([content], { type }));
-  const about = [state.answer.result.image.replace(/\.[^.]*$/, ""), askedName().replace(/[^\p{L}\p{N}]+/gu, "-"), name];
-  make("a", { href: url, download: about.join("-") }).click();
+  make("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+/** Save something of the painted answer. @param {BlobPart} content @param {string} type @param {string} name */
+function save(content, type, name) {
+  const about = [state.answer.result.image.replace(/\.[^.]*$/, ""), askedName().replace(/[^\p{L}\p{N}]+/gu, "-"), name];
+  download(content, type, about.join("-"));
 }
 /** @param {string} text */
 function tell(text) {
@@ -63,9 +67,10 @@ const takes = {
     );
   },
 };
-$(".take").addEventListener("click", (/** @type {any} */ event) => {
+$(".takes").addEventListener("click", (/** @type {any} */ event) => {
   const kind = event.target.dataset.take;
   if (!kind || !state.answer) return;
   tell("");
+  $(".take details").open = false;
   takes[kind]();
 });

@@ -22,7 +22,6 @@ export function unpack(packed) {
 export function looks() {
   return {
     strength: +$(".looks .overlay").value,
-    hidden: +$(".looks .threshold").value,
     smooth: !$(".looks .cells").checked,
     against: $(".looks .against").checked,
   };
@@ -95,6 +94,31 @@ export function paintPhoto(canvas, photo) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
+/** Draw what the network looked at, a part of it under the mean colour of its surroundings. @param {any} canvas
+ * @param {number[]} seen @param {number[] | null} box both in pixels of the picture */
+export function paintPart(canvas, seen, box) {
+  fit(canvas, seen);
+  const { width, height } = canvas;
+  const image = new ImageData(width, height);
+  image.data.set(base(state.photo, width, height, seenOf(state)));
+  const pen = canvas.getContext("2d");
+  pen.putImageData(image, 0, 0);
+  if (!box) return;
+  const [across, down] = [width / (seen[2] - seen[0]), height / (seen[3] - seen[1])];
+  const [left, right] = [box[0], box[2]].map(x => Math.round((x - seen[0]) * across));
+  const [top, bottom] = [box[1], box[3]].map(y => Math.round((y - seen[1]) * down));
+  const reach = (right - left) / 2;
+  const sums = [0, 0, 0, 0];
+  for (let y = Math.max(0, top - reach) | 0; y < Math.min(height, bottom + reach); y++) {
+    for (let x = Math.max(0, left - reach) | 0; x < Math.min(width, right + reach); x++) {
+      if (x >= left && x < right && y >= top && y < bottom) continue;
+      for (let c = 0; c < 4; c++) sums[c] += image.data[4 * (y * width + x) + c];
+    }
+  }
+  pen.fillStyle = `rgb(${sums.slice(0, 3).map(sum => Math.round((255 * sum) / sums[3]))})`;
+  pen.fillRect(left, top, right - left, bottom - top);
+}
+
 /** Draw the picture under a map's values, divided by a scale. @param {any} canvas @param {Grid} grid
  * @param {Float32Array} values @param {number} scale @param {Kept} of */
 export function paint(canvas, grid, values, scale, of = state) {
@@ -133,7 +157,7 @@ function light(image, p, grid, values, scale) {
   const { dim, keep, add } = SPOTLIGHT;
   const [red, green, blue] = SPOTLIGHT.luminance;
   const [from, range] = SPOTLIGHT.tint;
-  const { strength, hidden, smooth, against } = looks();
+  const { strength, smooth, against } = looks();
   const across = axis(width, grid.w, smooth);
   const down = axis(height, grid.h, smooth);
   const lowest = against ? -1 : 0;
@@ -149,7 +173,6 @@ function light(image, p, grid, values, scale) {
       let v = (heat[a + l] * (1 - s) + heat[a + r] * s) * (1 - t) + (heat[b + l] * (1 - s) + heat[b + r] * s) * t;
       const colours = v < 0 ? blues : magma;
       v = Math.abs(v);
-      if (v < hidden) v = 0;
       const soft = v * v * (3 - 2 * v);
       const tint = (((from + range * v) * 255) | 0) * 3;
       const grey = (red * p[k] + green * p[k + 1] + blue * p[k + 2]) * dim * (1 - soft);

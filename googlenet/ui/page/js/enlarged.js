@@ -80,7 +80,9 @@ export function markCell() {
 
 /** @param {number | null} cell */
 function touch(cell) {
-  set({ playing: false, touched: cell });
+  const { stage } = state;
+  set({ playing: false }); // which lets another stage stand
+  set({ stage, chosen: true, touched: cell });
   markCell();
   showTab();
 }

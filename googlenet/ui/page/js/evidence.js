@@ -3,6 +3,7 @@
 import { askedName, place, summary } from "./answer.js";
 import { paint, scaleOf } from "./drawing.js";
 import { cellFrames } from "./enlarged.js";
+import "./help.js";
 import { $, BRANCHES, make } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { addTab } from "./tabs.js";
@@ -20,16 +21,16 @@ for (const branch of BRANCHES) {
   );
 }
 
-/** What the map's signed mass says. @param {any} info a stage of the answer's JSON @param {Grid} grid */
+const weight = make("span");
+$("#help-share").append(" ", weight);
+
+/** What the map says. @param {any} info a stage of the answer's JSON @param {Grid} grid */
 function stageText(info, grid) {
   const known = { h: grid.h, w: grid.w, class: askedName() };
   if (!info.peak) return say("stage_text_none", known);
   const share = info.share_of_evidence;
-  const speaks =
-    share === 1
-      ? say("speaks_all", known)
-      : say("speaks", { ...known, share: percent(share, true), rest: percent(1 - share, true) });
-  return `${say("stage_text", { ...known, ...place(info.peak) })} ${speaks}`;
+  weight.textContent = say("speaks", { ...known, share: percent(share, true), rest: percent(1 - share, true) });
+  return say("stage_text", { ...known, ...place(info.peak) });
 }
 
 /** A map's value in logit units, with as many digits as the map's strongest cell needs. @param {number} v @param {Grid} grid */
@@ -46,7 +47,8 @@ export function addends(grid, cell) {
 
 /** What was measured once for these weights, of the enlarged stage and the asked head. */
 export function knownTrust() {
-  const said = state.weights.trust[state.answer.result.question.head]?.[state.stage];
+  const { head, method } = state.answer.result.question;
+  const said = state.weights.trust[method]?.[head]?.[state.stage];
   return said ? proseOf(said) : words.trust_unknown;
 }
 
@@ -67,7 +69,6 @@ function showEvidence(_, stage) {
   const info = summary(stage);
   $(".stage-text").textContent = stageText(info, grid);
   $(".cell-text").textContent = cellText();
-  $(".stage-trust").textContent = knownTrust();
   const scale = scaleOf(grid.branches); // one for the four
   BRANCHES.forEach((branch, b) => {
     const node = $(`.four [data-branch="${branch}"]`);

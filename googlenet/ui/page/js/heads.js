@@ -2,21 +2,39 @@
 // What the three heads say: a card for each, and the classes' probabilities by depth.
 import { painted, repaint } from "./answer.js";
 import { ask } from "./asking.js";
-import { helpMark } from "./help.js";
-import { $, $$, draw, HEADS, LAST, make, rove } from "./page.js";
+import { bothNames, keyOf, nameOf } from "./names.js";
+import { $, draw, HEADS, LAST, make, rove } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { percent, rounded, say, words } from "./words.js";
+import { language, percent, prose, rounded, say, words } from "./words.js";
 
 for (const head of HEADS) {
-  const radio = make("input", { type: "radio", name: "head", value: head, onchange: () => ask({ ...state.wanted, head }) });
-  $(".seg").append(make("label", {}, radio, make("span", {}, words[head], make("small", {}, head))));
-  const title = make(
-    "h2",
-    {},
-    head === "aux1" ? make("span", { class: "first" }, words[head], helpMark("probability")) : words[head],
+  const name = make(
+    "button",
+    { type: "button", class: "ask" },
+    make("span", {}, words[head]),
     make("span", { class: "soft" }, `${head} · ${say("after", { stage: LAST[head] })}`),
   );
-  $(".cards").append(make("div", { class: "card", "data-head": head }, title, make("ul", { class: "rows" })));
+  $(".cards").append(
+    make(
+      "div",
+      { class: "card", "data-head": head, onclick: (/** @type {any} */ event) => press(head, event.target) },
+      make("h2", {}, name),
+      make("ul", { class: "rows" }),
+      make("p", { class: "statement soft small" }),
+    ),
+  );
+}
+
+/** A press on a card asks its head: about the class or group that was pressed, else about the class that is asked now.
+ * @param {string} head @param {Element} node */
+function press(head, node) {
+  const { answer, wanted } = state;
+  const name = $(`.card[data-head="${head}"] .ask`);
+  const { klass } = /** @type {any} */ (node.closest("[data-class]")) ?? {};
+  if (!answer?.result.heads[head] || (name.disabled && !klass)) return;
+  if (!name.disabled) name.focus({ preventScroll: true });
+  const target = klass ? keyOf(klass) : wanted.target;
+  ask({ ...wanted, head, target, contrast: wanted.contrast === target ? null : wanted.contrast });
 }
 
 /** A head's four or five most probable classes and the asked one. @param {string} head */
@@ -24,46 +42,62 @@ function card(head) {
   const node = $(`.card[data-head="${head}"]`);
   const rows = node.querySelector(".rows");
   const predictions = state.answer.result.heads[head];
-  const { target, contrast, head: asking } = state.answer.result.question;
+  const { target, head: asking } = state.answer.result.question;
   node.classList.toggle("asking", asking === head);
+  const name = node.querySelector(".ask");
+  const pressed = name === document.activeElement;
+  name.disabled = asking === head || !predictions;
   if (!predictions) {
     rows.replaceChildren(make("li", { class: "absent soft" }, say("absent", { head })));
-    return;
+    return statement(node, head);
   }
-  const known = predictions.some(p => p.index === target.index);
+  const said = state.answer.result.statements?.[head]?.name;
+  const known = predictions.some(p => p.index === target.index) || (target.index === null && target.label === said);
   const probability = state.answer.result.belief[head];
-  /** @type {(Prediction & {beyond?: boolean})[]} */
+  /** @type {(Klass & {probability: number, beyond?: boolean})[]} */
   const shown = known ? predictions : [...predictions.slice(0, 4), { ...target, probability, beyond: true }];
   const focused = rows.contains(document.activeElement) ? /** @type {any} */ (document.activeElement).dataset.class : null;
   rows.replaceChildren(
-    ...shown.map(p =>
-      make(
-        "li",
-        { class: p.beyond ? "beyond" : null },
-        make(
-          "button",
-          {
-            type: "button",
-            class: "row",
-            "data-class": p.index,
-            "aria-pressed": p.index === target.index,
-            onclick: () =>
-              ask({
-                ...state.wanted,
-                head,
-                target: p.index,
-                contrast: contrast?.index === p.index ? null : state.wanted.contrast,
-              }),
-          },
-          make("i", { style: `--share:${p.probability}` }),
-          make("span", {}, p.label),
-          make("u", {}, percent(p.probability)),
-        ),
-      ),
-    ),
+    ...shown.map(p => make("li", { class: p.beyond ? "beyond" : null }, row(p, asking === head, keyOf(p) === keyOf(target)))),
   );
-  rove(rows, rows.querySelector("[aria-pressed=true]"));
-  if (focused) (rows.querySelector(`[data-class="${focused}"]`) || rows.querySelector("button"))?.focus({ preventScroll: true });
+  const first = rows.querySelector("button");
+  if (first) rove(rows);
+  if (focused || pressed) (rows.querySelector(`button[data-class="${focused}"]`) || first)?.focus({ preventScroll: true });
+  statement(node, head);
+}
+/** A class and its probability; a button on the card of the asked head, but for the class whose maps are shown.
+ * @param {Klass & {probability: number}} p @param {boolean} asking @param {boolean} shown */
+function row(p, asking, shown) {
+  const parts = [
+    make("i", { style: `--share:${p.probability}` }),
+    make("span", {}, ...bothNames(p)),
+    make("u", {}, percent(p.probability)),
+  ];
+  const about = { class: "row", "data-class": keyOf(p), "aria-current": shown ? "true" : null };
+  const made = asking && !shown ? make("button", { ...about, type: "button" }, ...parts) : make("span", about, ...parts);
+  return Object.assign(made, { klass: asking && shown ? null : p });
+}
+/** What a head can say truthfully, under its card: the most particular group or class that is probably right. A press shows its
+ * maps. @param {any} node @param {string} head */
+function statement(node, head) {
+  const text = state.answer.words[language].cards[head];
+  const said = state.answer.result.statements?.[head];
+  const line = node.querySelector(".statement");
+  const focused = line.contains(document.activeElement);
+  if (!text || !said) {
+    line.replaceChildren(state.answer.result.heads[head] && state.answer.result.statements ? words.nothing_sure : "");
+    return;
+  }
+  const [best] = state.answer.result.heads[head] ?? [];
+  const single = said.classes === 1; // the card's first row, whose probability stands there
+  const asked = single ? best : { index: null, label: said.name };
+  const { target, head: asking } = state.answer.result.question;
+  const shown = asking === head && keyOf(target) === keyOf(asked);
+  const words_ = single ? nameOf(best) : prose(text);
+  const presses = asking === head && !shown && !single;
+  const made = make(presses ? "button" : "span", { "data-class": keyOf(asked), "aria-current": shown ? "true" : null }, words_);
+  line.replaceChildren(Object.assign(made, { klass: asking === head && shown ? null : asked }));
+  if (focused) node.querySelector("button:not(:disabled)")?.focus({ preventScroll: true });
 }
 
 /** Move labels apart that would overlap, in place; they keep their order. @param {{y: number}[]} labels @param {number} least
@@ -107,24 +141,23 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
     svg.append(draw("text", { class: "level", x: left - 8, y: y(p) + 4, "text-anchor": "end" }, rounded(p)));
   }
   const { target, contrast } = state.answer.result.question;
-  const role = (/** @type {number} */ index) => (index === target.index ? "asked" : index === contrast?.index ? "rather" : "");
-  for (const { index, belief } of [...classes].reverse()) {
-    const points = heads.map(head => `${x(head)},${y(belief[head])}`).join(" ");
-    const name = role(index);
+  const role = (/** @type {Klass} */ c) =>
+    keyOf(c) === keyOf(target) ? "asked" : contrast && keyOf(c) === keyOf(contrast) ? "rather" : "";
+  for (const each of [...classes].reverse()) {
+    const points = heads.map(head => `${x(head)},${y(each.belief[head])}`).join(" ");
+    const name = role(each);
     svg.append(draw("polyline", { class: name, points }));
     for (const head of heads)
-      svg.append(draw("circle", { class: name, cx: x(head), cy: y(belief[head]), r: name === "asked" ? 5 : 3 }));
+      svg.append(draw("circle", { class: name, cx: x(head), cy: y(each.belief[head]), r: name === "asked" ? 5 : 3 }));
   }
-  const [help] = root.querySelectorAll(".helped");
-  root.replaceChildren(svg, help ?? helpMark("depth"));
+  root.replaceChildren(svg);
   for (const head of heads) {
-    const labels = classes
-      .map(c => ({ ...c, p: c.belief[head], y: y(c.belief[head]) + 4 }))
-      .filter(c => role(c.index) || c.p > 0.04);
+    const labels = classes.map(c => ({ ...c, p: c.belief[head], y: y(c.belief[head]) + 4 })).filter(c => role(c) || c.p > 0.04);
     spread(labels, size * 1.08, bottom + 4);
-    for (const { index, label, p, y: at } of labels) {
-      const figure = percent(p);
-      const text = draw("text", { class: role(index), x: x(head) + 10, y: at }, `${label} ${figure}`);
+    for (const each of labels) {
+      const { p, y: at } = each;
+      const [figure, label] = [percent(p), nameOf(each)];
+      const text = draw("text", { class: role(each), x: x(head) + 10, y: at }, `${label} ${figure}`);
       svg.append(text);
       shorten(text, label, figure, column - 16);
       text.append(draw("title", {}, `${label} ${figure}`));
@@ -132,18 +165,11 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
       text.before(draw("rect", { x: box.x - 2, y: box.y, width: box.width + 4, height: box.height }));
     }
   }
-  const told = classes.map(c => `${c.label}: ${heads.map(head => `${head} ${percent(c.belief[head])}`).join(", ")}`);
+  const told = classes.map(c => `${nameOf(c)}: ${heads.map(head => `${head} ${percent(c.belief[head])}`).join(", ")}`);
   svg.setAttribute("aria-label", `${words.by_depth}. ${told.join("; ")}`);
 }
 
 window.addEventListener("beforeprint", () => state.answer && slope(420, 300)); // its place on A4; the page still has the window's size
 window.addEventListener("afterprint", repaint);
 painted(() => slope());
-subscribe(["answer"], () => {
-  const { question, heads } = state.answer.result;
-  for (const radio of $$(".seg input")) {
-    radio.checked = radio.value === question.head;
-    radio.disabled = !heads[radio.value];
-  }
-  HEADS.forEach(card);
-});
+subscribe(["answer"], () => HEADS.forEach(card));

@@ -1,9 +1,12 @@
 // @ts-check
-// The lesson's part that follows the picture: the chosen stage drawn as an Inception module, and its formula in numbers.
+// The lesson: five steps, each with a task and a button that drives the page. The whole network, the chosen stage drawn as an
+// Inception module and its formula in numbers follow the picture.
 import { askedName, summary } from "./answer.js";
+import { ask } from "./asking.js";
 import { addends } from "./evidence.js";
-import { $, BRANCHES, draw, make, STAGES } from "./page.js";
-import { state, subscribe } from "./store.js";
+import { $, $$, BRANCHES, draw, HEADS, LAST, make, props, STAGES, still } from "./page.js";
+import { set, state, subscribe } from "./store.js";
+import { seenStages } from "./strip.js";
 import { branchName, percent, say, words } from "./words.js";
 
 const MODULE = { width: 400, row: 46, box: 26 }; // in units of the drawing
@@ -68,10 +71,74 @@ function drawModule() {
   $(".module").replaceChildren(svg, make("figcaption", { class: "soft small" }, say("module_text", about)));
 }
 
+/** The whole network: nine stages, three heads, and the chosen stage marked. */
+function drawNetwork() {
+  const { stage } = state;
+  const svg = draw("svg", { viewBox: "0 0 400 118", role: "img", "aria-label": say("network_alt", { stage }) });
+  const x = (/** @type {string} */ name) => 38 + 40 * STAGES.indexOf(name);
+  svg.append(draw("path", { class: "flow", d: "M4 60H392" }));
+  for (const name of STAGES) {
+    svg.append(
+      draw("rect", { class: name === stage ? "here" : "", x: x(name) - 15, y: 47, width: 30, height: 26, rx: 6 }),
+      draw("text", { class: name === stage ? "here" : "", x: x(name), y: 65, "text-anchor": "middle" }, name),
+    );
+  }
+  for (const head of HEADS)
+    svg.append(
+      draw("path", { class: "flow", d: `M${x(LAST[head])} 73V92` }),
+      draw("text", { x: x(LAST[head]) + 15, y: 108, "text-anchor": "end" }, words[head]),
+    );
+  const at = Math.min(350, Math.max(46, x(stage)));
+  svg.append(
+    draw("text", { class: "figure", x: at, y: 20, "text-anchor": "middle" }, words.network_here),
+    draw("path", { class: "mark", d: `M${x(stage) - 6} 30h12l-6 10z` }),
+  );
+  $(".network").replaceChildren(svg);
+}
+
+/** what the button of each step does, and where it is seen @type {[() => void, string][]} */
+const STEPS = [
+  [() => set({ playing: true }), ".strip"],
+  [
+    () => {
+      const seen = seenStages();
+      set({ playing: false });
+      set({ stage: seen[(seen.indexOf(state.stage) + 1) % seen.length], chosen: true, touched: null });
+    },
+    ".module",
+  ],
+  [
+    () => {
+      set({ playing: false });
+      set({ tab: "evidence", stage: state.stage, chosen: true, touched: state.answer.grids[state.stage].top });
+    },
+    ".hero",
+  ],
+  [
+    () => {
+      set({ playing: false, tab: "test" });
+      $("#tab-cover .plain").click();
+    },
+    ".about",
+  ],
+  [() => ask({ example: wrong.name }), ".side"],
+];
+const wrong = props.examples.find((/** @type {any} */ each) => each.truth);
+$$(".step").forEach((button, i) => {
+  const [act, seen] = STEPS[i];
+  button.hidden = i === 4 && !wrong; // a teacher's own pictures have no known wrong answer
+  button.addEventListener("click", () => {
+    if (!state.answer) return;
+    act();
+    $(seen).scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });
+  });
+});
+
 /** Bring the open lesson up to date with the chosen stage. */
 function teach() {
   if (!$(".teach").open || !state.answer) return;
   const grid = state.answer.grids[state.stage];
+  drawNetwork();
   drawModule();
   $(".numbers").replaceChildren(
     say("teach_formula", { stage: state.stage }),

@@ -39,6 +39,7 @@ export function carried(question, before) {
   const index = asked => {
     const label = typeof asked === "number" ? before.labels[asked] : asked;
     const found = label === null ? -1 : state.weights.labels.indexOf(label);
+    if (found < 0 && state.weights.groups.some(group => group.label === label)) return label;
     return found >= 0 && found === state.weights.labels.lastIndexOf(/** @type {string} */ (label)) ? found : null;
   };
   const target = index(question.target);

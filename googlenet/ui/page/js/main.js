@@ -3,13 +3,20 @@
 import "./order.js";
 import "./strip.js";
 import "./heads.js";
+import "./verdict.js";
+import "./truths.js";
+import "./right.js";
+import "./tipping.js";
 import "./evidence.js";
-import "./cover.js";
+import "./test.js";
 import "./channels.js";
-import "./trust.js";
-import "./compare.js";
+import "./recent.js";
+import "./menus.js";
+import "./method.js";
 import "./lesson.js";
 import "./present.js";
+import "./qr.js";
+import "./predict.js";
 import "./downloads.js";
 import "./combobox.js";
 import "./camera.js";
@@ -34,6 +41,7 @@ $(".languages").addEventListener("click", () => {
   location.reload();
 });
 
+$("h1").textContent = props.title;
 const { answer, refusal, weights } = props.value;
 set({ weights });
 const opened = remembered() ?? fromAddress();

@@ -13,15 +13,15 @@ export function remember() {
   const controls = Object.fromEntries(
     $$(".looks input").map(input => [input.className, input.type === "checkbox" ? input.checked : input.value]),
   );
-  const { wanted: question, stage } = state;
-  stored("sessionStorage", "walk", { question, stage, controls, tab: state.tab, search: location.search });
+  const { wanted: question, stage, chosen } = state;
+  stored("sessionStorage", "walk", { question, stage, chosen, controls, tab: state.tab, search: location.search });
 }
 
 /** @returns {Question | null} the question of the tab before it was loaded again; its stage, tab and controls are there, too */
 export function remembered() {
   const kept = stored("sessionStorage", "walk");
   if (!kept || kept.search !== location.search) return null;
-  set({ stage: kept.stage, tab: kept.tab });
+  set({ stage: kept.stage, chosen: kept.chosen, tab: kept.tab });
   for (const [name, value] of Object.entries(kept.controls)) {
     const input = $(`.looks .${name}`);
     if (typeof value === "boolean") input.checked = value;

@@ -1,18 +1,23 @@
 // @ts-check
 // What goes on and what went wrong, said under the examples.
 import { $, element } from "./page.js";
+import { stored } from "./storage.js";
 import { words } from "./words.js";
 
+/** How else a picture can be brought, until one was. */
+function hint() {
+  return stored("sessionStorage", "brought") ? "" : words.hint;
+}
 /** Say what goes on. @param {string} text */
 export function notice(text) {
-  $(".notice").textContent = text || words.hint;
+  $(".notice").textContent = text || hint();
   $(".notice").classList.toggle("hint", !text); // there is no dropping on a phone
   $(".mistake").textContent = "";
 }
 /** Say what went wrong, in the same place. @param {string} text */
 export function complain(text) {
   notice("");
-  $(".notice").textContent = text ? "" : words.hint;
+  $(".notice").textContent = text ? "" : hint();
   $(".mistake").textContent = text;
 }
 /** @param {string} text what the page does, or nothing where it is done */

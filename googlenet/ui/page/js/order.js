@@ -3,12 +3,12 @@
 import { $ } from "./page.js";
 
 /** what a narrow screen shows, from the top: on a tablet, and on a phone */
-const TABLET = ["bring", "question", "strip", "hero", "cards", "say", "slope", "looks", "about", "take", "teach"];
-const PHONE = ["bring", "strip", "hero", "say", "question", "cards", "slope", "looks", "about", "take", "teach"];
+const TABLET = ["bring", "question", "strip", "hero", "cards", "guess", "say", "verdict", "slope", "about", "take", "teach"];
+const PHONE = ["bring", "strip", "hero", "guess", "say", "verdict", "question", "cards", "slope", "about", "take", "teach"];
 /** on a wide one: what stands in which part */
 const WIDE = {
   stay: ["bring", "question", "take"],
-  side: ["say", "slope", "looks"],
+  side: ["guess", "say", "verdict", "slope"],
   close: ["hero", "side"],
   right: ["strip", "cards", "close", "about"],
   page: ["left", "right", "teach"],

@@ -25,7 +25,7 @@ for (const example of props.examples) {
       {
         type: "button",
         "data-example": example.name,
-        "aria-label": `${example.name}: ${words[`example_${example.name}`]}`,
+        "aria-label": example.own ? `${example.name}: ${words[`example_${example.name}`]}` : example.name,
         onclick,
       },
       image,
@@ -37,7 +37,8 @@ for (const example of props.examples) {
  * @param {string} [name] */
 function caption(name) {
   const shown = name ?? state.answer?.asked.example;
-  $(".role").textContent = shown ? words[`example_${shown}`] : (state.answer?.result.image ?? "");
+  const { own } = props.examples.find((/** @type {any} */ each) => each.name === shown) ?? {};
+  $(".role").textContent = own ? words[`example_${shown}`] : (shown ?? state.answer?.result.image ?? "");
 }
 for (const event of ["mouseover", "focusin"]) {
   $(".examples").addEventListener(event, (/** @type {any} */ { target: node }) =>

@@ -1,11 +1,11 @@
 // @ts-check
 // Playing the walk: from 3a to the asked head, each overlay lights up in turn, a card fills when its branch is reached, and the
 // sentence grows with it.
-import { sentence } from "./answer.js";
 import { $, $$, HEADS, LAST, make, still } from "./page.js";
 import { stored } from "./storage.js";
 import { set, state, subscribe } from "./store.js";
 import { seenStages } from "./strip.js";
+import { sentence } from "./verdict.js";
 import { words } from "./words.js";
 
 const STEP = 300; // milliseconds a stage: nine take 2.7 s
@@ -23,20 +23,9 @@ function wrapWords() {
   }
 }
 
-/** How many of the sentence's words stand when a share of the walk is done: those before "aux2" wait for stage 4d, and so on.
- * @param {any[]} spans @param {number} done stages passed, of nine */
-function wordsBy(spans, done) {
-  const texts = spans.map(span => span.textContent);
-  const aux2 = texts.findIndex(text => text.startsWith("aux2"));
-  const main = texts.findIndex((text, i) => i > aux2 && text.startsWith("main"));
-  const marks =
-    aux2 > 0 && main > aux2 ? [0, aux2, main, texts.length] : [0, texts.length / 3, (2 * texts.length) / 3, texts.length];
-  const act = Math.min(2, Math.floor(done / 3));
-  return Math.round(marks[act] + ((marks[act + 1] - marks[act]) * (done - 3 * act)) / 3);
-}
-
 function play() {
   if (timer) return;
+  set({ chosen: false });
   const seen = seenStages();
   const steady = still.matches;
   sentence();
@@ -52,7 +41,7 @@ function play() {
     $(`.stage[data-stage="${name}"]`).classList.remove("ahead");
     const reached = HEADS.find(head => LAST[head] === name);
     if (reached) $(`.card[data-head="${reached}"]`).classList.remove("ahead");
-    const count = at === seen.length ? spans.length : wordsBy(spans, at);
+    const count = Math.round((spans.length * at) / seen.length);
     spans.forEach((span, i) => {
       span.classList.toggle("come", i < count);
     });
@@ -68,6 +57,7 @@ function stop() {
   $(".page").classList.remove("playing");
   for (const node of $$(".ahead")) node.classList.remove("ahead");
   sentence();
+  set({ stage: state.answer.standing, touched: null });
 }
 
 function playButton() {

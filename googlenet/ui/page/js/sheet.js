@@ -3,9 +3,11 @@
 import { link } from "./address.js";
 import { askedName, summary } from "./answer.js";
 import { overlay } from "./drawing.js";
+import { nameOf } from "./names.js";
 import { $, BRANCHES, HEADS, LAST, make, STAGES } from "./page.js";
 import { state } from "./store.js";
-import { branchName, percent, proseOf, say, words } from "./words.js";
+import { said } from "./verdict.js";
+import { branchName, percent, say, words } from "./words.js";
 
 /** @param {HTMLCanvasElement} canvas */
 function pen(canvas) {
@@ -81,7 +83,7 @@ export async function sheet() {
     });
     sheetHead(p, each, x, 112 + cell + 84, act);
   });
-  const below = p.wrap(proseOf(state.answer.say), margin, 640, 18, width - 2 * margin);
+  const below = p.wrap(said(), margin, 640, 18, width - 2 * margin);
   p.write(credits(), margin, below + 12, 14, "soft");
   p.write(words.sheet_note, margin, below + 36, 14, "soft");
   return canvas;
@@ -129,14 +131,14 @@ function sheetHead(p, head, x, y, width) {
   const rows = state.answer.result.heads[head];
   if (!rows) return p.write(say("absent", { head }), x, y + 32, 14, "soft");
   const { target } = state.answer.result.question;
-  const known = rows.some(row => row.index === target.index);
+  const known = rows.some(row => row.index === target.index); // never a group
   const shown = known ? rows : [...rows, { ...target, probability: state.answer.result.belief[head] }];
   shown.forEach((row, i) => {
     const line = y + 14 + i * 29;
     const isAsked = row.index === target.index;
     p.made.fillStyle = p.tone(isAsked ? "tint" : "bar");
     p.made.fillRect(x, line, Math.max(4, (width - 70) * row.probability), 25);
-    p.write(row.label, x + 8, line + 18, 15, "ink", isAsked ? "700" : "400");
+    p.write(nameOf(row), x + 8, line + 18, 15, "ink", isAsked ? "700" : "400");
     p.write(percent(row.probability), x + width, line + 18, 15, "ink", isAsked ? "700" : "400", "right");
   });
 }
@@ -163,9 +165,9 @@ export async function shareCard() {
     p.write(`${words[head]} · ${head}`, 630, y, 16, "soft");
     p.made.fillStyle = p.tone(best.index === state.answer.result.question.target.index ? "tint" : "bar");
     p.made.fillRect(630, y + 8, Math.max(5, 440 * best.probability), 34);
-    p.write(best.label, 640, y + 32, 21, "ink", "700");
+    p.write(nameOf(best), 640, y + 32, 21, "ink", "700");
     p.write(percent(best.probability), 1160, y + 32, 21, "ink", "700", "right");
   });
-  p.wrap(proseOf(state.answer.say), 630, 478, 19, 530);
+  p.wrap(said(), 630, 478, 19, 530);
   return canvas;
 }

@@ -8,8 +8,11 @@
  * @property {Weights} weights the weights that answer
  * @property {Question} wanted what the newest question asks; null before the first
  * @property {boolean} back whether the newest question comes from the browser's Back, or from the page's opening
- * @property {string} stage the stage that is enlarged: at first one whose brightest cell finds the object far better than the centre does
+ * @property {string} stage the stage that is enlarged: the answer's standing one, until the visitor chooses another
+ * @property {boolean} chosen whether the visitor chose it
  * @property {number | null} touched the index of the touched cell on the stage's grid
+ * @property {string | undefined} truth what the picture shows, by a class's label; "" for none of the classes; undefined where nobody said
+ * @property {boolean} guessing whether names and numbers are hidden until they are guessed
  * @property {string} tab the tab that is open
  * @property {boolean} playing
  * @property {{source: string | null, share?: number, place?: number, error?: string} | null} load the weights that are being loaded
@@ -17,7 +20,17 @@
 /** @type {State} */
 export const state = {
   .../** @type {any} */ ({ answer: null, photo: null, weights: null, wanted: null }),
-  ...{ back: true, stage: "4d", touched: null, tab: "evidence", playing: false, load: null },
+  ...{
+    back: true,
+    stage: "",
+    chosen: false,
+    touched: null,
+    truth: undefined,
+    guessing: false,
+    tab: "evidence",
+    playing: false,
+    load: null,
+  },
 };
 /** @type {{keys: string[], act: () => void}[]} */ const subscribers = [];
 

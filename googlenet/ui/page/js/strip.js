@@ -26,10 +26,6 @@ $(".strip").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => 
   if (step(event.key)) event.preventDefault();
 });
 $(".walk").setAttribute("aria-label", words.walk);
-$(".walk .back").setAttribute("aria-label", words.step_back);
-$(".walk .on").setAttribute("aria-label", words.step_on);
-$(".walk .back").addEventListener("click", () => state.answer && step("ArrowLeft"));
-$(".walk .on").addEventListener("click", () => state.answer && step("ArrowRight"));
 
 /** @param {string} name @returns {any} */
 function button(name) {
@@ -54,8 +50,8 @@ export function step(key) {
 /** Enlarge a stage that a person chose, which ends the playing. @param {string} name */
 function choose(name) {
   set({ playing: false });
-  if (name === state.stage) return;
-  set({ stage: name, touched: null });
+  if (name === state.stage) return set({ chosen: true });
+  set({ stage: name, chosen: true, touched: null });
   $(".announce").textContent = stageAlt(name);
 }
 

@@ -1,34 +1,35 @@
 // @ts-check
-// The tab "Trust": whether the answer hangs on the places that the enlarged stage's map shows bright, measured when asked for.
+// In the tab "Test": whether the answer hangs on the places that the enlarged stage's map shows bright, measured when asked for.
 import { askedName } from "./answer.js";
 import { request } from "./asking.js";
 import { paint, scaleOf, unpack } from "./drawing.js";
 import { knownTrust } from "./evidence.js";
+import { helpMark } from "./help.js";
 import { draw, make } from "./page.js";
 import { set, state } from "./store.js";
-import { addTab, showTab } from "./tabs.js";
+import { showTab } from "./tabs.js";
 import { percent, proseOf, rounded, say, words } from "./words.js";
 
 /** What was measured of an answer, by stage. @type {WeakMap<Answer, Record<string, any>>} */ const measured = new WeakMap();
 /** What is being measured @type {{answer: Answer, stage: string, share: number, place: number} | null} */ let measuring = null;
 
 async function measureTrust() {
+  set({ playing: false });
   const { answer, stage } = state;
   const mine = { answer, stage, share: 0, place: 0 };
-  set({ playing: false });
   measuring = mine;
   showTab();
   const reply = await request("trust", { stage }, told => {
     if (measuring !== mine) return;
     Object.assign(mine, { place: 0 }, told);
-    showTab("trust");
+    showTab("test");
   });
   if (measuring === mine) measuring = null;
   if (reply) {
     const { trust } = reply;
     measured.set(answer, { ...measured.get(answer), [trust.stage]: { ...trust, grid: unpack(trust.randomised) } });
   }
-  showTab("trust");
+  showTab("test");
 }
 
 /** The area under a curve over evenly spaced steps. @param {number[]} curve */
@@ -111,7 +112,7 @@ function trustFound(found) {
 }
 
 /** @param {any} root @param {string} stage */
-function showTrust(root, stage) {
+export function showTrust(root, stage) {
   if (measuring?.answer !== state.answer) measuring = null;
   const running = root.querySelector("progress");
   if (measuring && running?.dataset.of === stage) {
@@ -128,8 +129,7 @@ function showTrust(root, stage) {
   } else if (!found) {
     parts.push(make("button", { type: "button", class: "plain", onclick: measureTrust }, say("trust_start", { stage })));
   }
-  root.replaceChildren(make("p", { class: "trust-known" }, knownTrust()), ...parts);
+  root.replaceChildren(make("p", { class: "trust-known" }, knownTrust(), " ", helpMark("centre")), ...parts);
   paintFound();
   if (focused) root.querySelector("button, [tabindex]").focus();
 }
-addTab({ name: "trust", title: words.tab_trust, show: showTrust });

@@ -5,11 +5,13 @@ interface Given {
   props: any;
   server: Record<string, (question: any) => Promise<any>>;
 }
+/** A class, or a group, which has no index. */
 interface Klass {
-  index: number;
+  index: number | null;
   label: string;
 }
 interface Prediction extends Klass {
+  index: number;
   probability: number;
 }
 interface Cell {
@@ -35,34 +37,58 @@ interface Grid {
 }
 interface Question {
   head: string;
-  target: number | string | null;
+  target: number | string | null; // a class's index, a label of the address, or a group's name
   contrast: number | string | null;
+  method: string;
   example: string | null;
   path: string | null; // where the server kept the picture when it was first sent: its name for this tab
   original: number[] | null;
   weights: string | null;
 }
-/** An answer of `handlers.packed`, its grids unpacked. */
+/** `messages.Answer`, its grids unpacked. */
 interface Answer {
   result: {
     image: string;
     seen: number[];
-    question: { head: string; target: Klass; contrast: Klass | null };
+    question: { head: string; target: Klass; contrast: Klass | null; method: string };
     heads: Record<string, Prediction[] | null>;
     belief: Record<string, number>;
+    statements: Record<string, { name: string; probability: number; classes: number } | null> | null;
     stages: Summary[];
     weights: any;
   };
   size: number[];
   grids: Record<string, Grid>;
   by_depth: (Klass & { belief: Record<string, number> })[];
+  likeliest: Prediction[]; // of the asked head
   unlikely: boolean;
-  say: Record<string, string>;
+  words: Record<string, Words>;
+  standing: string; // the stage that stands enlarged after the walk
   asked: Question;
   picture: string; // what tells one picture from another
 }
-/** `handlers.described`. */
-type Weights = Record<string, any> & { chosen: string | null; labels: string[]; words?: string[]; source: string };
+/** `sentences.Words` */
+interface Words {
+  headline: string[];
+  record: string | null;
+  heads: string | null;
+  place: string | null;
+  cards: Record<string, string>;
+}
+interface Group {
+  label: string;
+  phrase: string;
+  korean: string;
+  indices: number[];
+}
+/** `weights.described` */
+type Weights = Record<string, any> & {
+  chosen: string | null;
+  labels: string[];
+  korean: string[];
+  groups: Group[];
+  source: string;
+};
 /** An answer that can be drawn although another one is painted. */
 interface Kept {
   answer: Answer;

@@ -4,6 +4,7 @@ import { SLOW } from "./call.js";
 import { keep } from "./memory.js";
 import { notice } from "./notices.js";
 import { $ } from "./page.js";
+import { stored } from "./storage.js";
 import { say } from "./words.js";
 
 /** Send a picture, for the first time or again. @param {{file: File, original: number[] | null, path?: string}} picture
@@ -14,6 +15,7 @@ export async function deliver(picture, signal) {
   });
   const path = picture.path ?? now;
   keep({ ...picture, path, now });
+  stored("sessionStorage", "brought", true);
   return path;
 }
 

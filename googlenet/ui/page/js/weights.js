@@ -11,6 +11,8 @@ function showWeights() {
   const source = next.dataset || sourceName(next.source);
   const count = say("weights_count", { count: next.labels.length.toLocaleString("en") });
   $(".chip").replaceChildren(source.split(",")[0], make("span", {}, `, ${count}`));
+  const right = next.top1.main;
+  $(".tagline").textContent = `${words.tagline} ${right ? say("tagline_right", { share: Math.round(right * 100) }) : ""}`;
   const shares = HEADS.filter(head => next.top1[head])
     .map(head => `${head}\u00a0${(next.top1[head] * 100).toFixed(1)}\u00a0%`)
     .join(", ");
@@ -92,12 +94,4 @@ $(".repository").addEventListener("submit", (/** @type {Event} */ event) => {
   event.preventDefault();
   const source = $("#repository").value.trim();
   if (source) choose(source);
-});
-document.addEventListener("keydown", event => {
-  if (event.key !== "Escape" || !$(".weights").open) return;
-  $(".weights").open = false;
-  $(".weights summary").focus();
-});
-document.addEventListener("pointerdown", event => {
-  if (!$(".weights").contains(/** @type {Node} */ (event.target))) $(".weights").open = false;
 });

@@ -26,21 +26,26 @@ export function say(key, values) {
 function joined(text) {
   return text.replace(/[%)](?=[가-힣])/g, "$&\u2060");
 }
-/** A sentence that Python made, its percentages kept in one piece. @param {Record<string, string>} sentence in each language */
-export function proseOf(sentence) {
-  return joined(sentence[language].replaceAll(" %", "\u00a0%"));
+/** A sentence, its percentages kept in one piece. @param {string} sentence */
+export function prose(sentence) {
+  return joined(sentence.replaceAll(" %", "\u00a0%"));
 }
+/** A sentence that Python made. @param {Record<string, string>} sentence in each language */
+export function proseOf(sentence) {
+  return prose(sentence[language]);
+}
+const PER_CENT = language === "ko" ? "%" : "\u00a0%";
 /** A probability that rounding does not make untrue, as texts.percent. @param {number} p @param {boolean} prose */
 export function percent(p, prose = false) {
   const [over, under] = prose ? [words.over, words.under] : ["> {}", "< {}"];
-  const figure = (/** @type {string} */ text) => `${text}\u00a0%`;
+  const figure = (/** @type {string} */ text) => text + PER_CENT;
   if (p >= 0.995) return over.replace("{}", figure("99"));
   if (p < 0.001) return under.replace("{}", figure("0.1"));
   return figure((p * 100).toFixed(p >= 0.0995 ? 0 : 1));
 }
 /** A share that is no probability, rounded to whole per cents. @param {number} share */
 export function rounded(share) {
-  return `${Math.round(share * 100)}\u00a0%`;
+  return Math.round(share * 100) + PER_CENT;
 }
 /** @param {string} branch */
 export function branchName(branch) {

@@ -1,0 +1,14 @@
+// @ts-check
+// The menus: Escape and a press elsewhere close them.
+import { $$ } from "./page.js";
+
+for (const menu of $$(".menu")) {
+  document.addEventListener("keydown", event => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+  document.addEventListener("pointerdown", event => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+}

@@ -1,0 +1,228 @@
+"""What the page says of an answer: true for every number, complete, and Korean that does not stumble."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from googlenet.checkpoints.config import MapTrust, Pointing
+from googlenet.explanation import Explanation, Provenance, Question, Record
+from googlenet.explanation.classes import imagenet_classes
+from googlenet.explanation.groups import find_group, imagenet_groups
+from googlenet.explanation.statements import Speaker
+from googlenet.explanation.verdict import percent
+from googlenet.model.architecture import HEADS, STAGES_BEFORE
+from googlenet.pictures.frame import Box
+from googlenet.ui import texts
+from googlenet.ui.sentences import SURE, pointing_sentence, standing_stage, words
+
+IMAGENET = tuple(each.name for each in imagenet_classes())
+REDBONE, BEAGLE, BUS = IMAGENET.index("redbone"), IMAGENET.index("beagle"), IMAGENET.index("school bus")
+PARTICLE = r"(?:은|는|이|가|을|를|과|와|로|으로|이라)"
+
+
+def spread(shares: dict[int, float], classes: int = 1000) -> np.ndarray:
+    """Probabilities with given shares; the rest is even among the others."""
+    p = np.full(classes, (1 - sum(shares.values())) / (classes - len(shares)), np.float32)
+    p[list(shares)] = list(shares.values())
+    return p
+
+
+HOUND = spread({REDBONE: 0.61, BEAGLE: 0.3})
+ANIMAL = spread(dict.fromkeys(range(398), 0.9 / 398))
+DOG = spread(dict.fromkeys(range(151, 269), 0.95 / 118))
+
+
+def made(
+    main: np.ndarray,
+    aux: tuple[np.ndarray, np.ndarray] | None = None,
+    question: Question | None = None,
+    labels: tuple[str, ...] = IMAGENET,
+    peak: tuple[int, int] | None = (1, 1),
+    **fields: object,
+) -> Explanation:
+    """An Explanation of a 300×300 picture with given probabilities; each stage's grid is 3×3 and peaks at (row, column)."""
+    grid = np.full((4, 3, 3), -0.1, np.float32)
+    if peak is not None:
+        grid[:, peak[0], peak[1]] = 1
+    probabilities = dict(zip(HEADS, (*(aux or (None, None)), main), strict=True))
+    question = question or Question("main", int(main.argmax()))
+    return Explanation(
+        size=(300, 300),
+        seen=Box(0, 0, 300, 300),
+        question=question,
+        labels=labels,
+        probabilities=probabilities,
+        branch_grids=dict.fromkeys(STAGES_BEFORE[question.head], grid),
+        weights=Provenance("weights", None, "0" * 64, None, False),
+        statements=Speaker(labels, 0.8).statements(probabilities),
+        **{"unlikely": False, **fields},  # type: ignore[arg-type]
+    )
+
+
+def trust(best: str = "4e", low: float = 0.1) -> MapTrust:
+    heads = {
+        head: {stage: Pointing(0.9 if stage == best else 0.4, 0.1, low if stage == best else -0.3, 0.5) for stage in stages}
+        for head, stages in STAGES_BEFORE.items()
+    }
+    return MapTrust("Tiny ImageNet", 376, 0.43, heads)
+
+
+def test_an_answer_in_words() -> None:
+    e = made(HOUND, (ANIMAL, DOG), record={"main": Record(18, 39)}, peak=(0, 2))
+    found = words(e, trust(), "en")
+    assert "".join(found.headline) == "redbone, 61 %: probably a scent hound; the breed is a guess."
+    assert found.headline[1::2] == ("redbone",)
+    assert found.record == "Answers this sure were right in 18 of 39 test photographs."
+    assert found.heads == "First guess: an animal → second guess: a dog → final answer: a scent hound."
+    assert found.place == "Stage 4e finds the strongest evidence for redbone at the upper right."
+    assert found.cards == {"aux1": "an animal, 90 %", "aux2": "a dog, 95 %", "main": "a scent hound, 91 %"}
+    korean = words(e, trust(), "ko")
+    assert "".join(korean.headline) == (
+        "레드본 쿤하운드(redbone), 61%: ‘후각 하운드’에 속할 가능성은 크지만, 그중 무엇인지는 추측입니다."
+    )
+    assert korean.record == "이만큼 확신한 답은 시험 사진 39장 가운데 18장에서 맞았습니다."
+    assert korean.heads == "첫 번째 추측: 동물 → 두 번째 추측: 개 → 최종 답: 후각 하운드."
+    assert korean.place == "‘레드본 쿤하운드’의 근거가 4e 단계에서 가장 강한 곳은 오른쪽 위입니다."
+
+
+HEADLINES = [
+    (spread({REDBONE: 0.9}), None, "redbone, 90 %."),
+    (spread({REDBONE: 0.6, BEAGLE: 0.39}), None, "redbone, 60 %: surely a scent hound; the breed is a guess."),
+    (
+        spread({BUS: 0.3, 436: 0.25, 751: 0.25, 817: 0.19}),
+        None,
+        "school bus, 30 %: surely a motor vehicle; which one is a guess.",
+    ),
+    (
+        spread({BUS: 0.1} | dict.fromkeys(range(398), 0.85 / 398)),
+        None,
+        "school bus, 10 %, is the likeliest name, yet this is probably an animal.",
+    ),
+    (spread({REDBONE: 0.3, BUS: 0.2}), None, "redbone, 30 %: a guess, and so is its kind."),
+    (HOUND, Question("main", BEAGLE), "The final answer is redbone, 61 %; beagle has 30 %."),
+    (HOUND, Question("main", find_group("dog", imagenet_groups())), "The final answer is redbone, 61 %; a dog has 92 %."),
+]
+
+
+@pytest.mark.parametrize(("p", "question", "expected"), HEADLINES)
+def test_the_headline_says_what_is_sure_and_what_is_a_guess(p: np.ndarray, question: Question | None, expected: str) -> None:
+    e = made(p, question=question)
+    assert "".join(words(e, None, "en").headline) == expected
+    korean = words(e, None, "ko")
+    assert len(korean.headline) == len(words(e, None, "en").headline)
+    assert ("추측" in korean.text) == ("guess" in expected)
+
+
+def test_what_is_unlikely_has_no_second_sentence() -> None:
+    unlikely = {"unlikely": True, "record": {"main": Record(1, 9)}}
+    e = made(spread({REDBONE: 0.07}), (ANIMAL, DOG), **unlikely)
+    assert words(e, trust(), "en").text == "The network does not recognise this; its best guess has 7.0 %."
+    assert words(e, trust(), "ko").text == (
+        "신경망이 이 사진을 알아보지 못했습니다. 1,000개 클래스 가운데 가장 높은 확률이 7.0%뿐입니다."
+    )
+    assert words(made(ANIMAL, **unlikely), None, "en").text.startswith("The network does not recognise this;")
+    e = made(spread(dict.fromkeys(range(398), 0.96 / 398)), **unlikely)
+    assert words(e, trust(), "en").text == "Surely an animal; the network does not recognise which: its best guess has 0.2 %."
+    assert words(e, trust(), "ko").text.startswith("거의 확실히 ‘동물’에 속하지만")
+
+
+def test_classes_without_groups_are_named_themselves() -> None:
+    labels = ("lion", "cougar", "a toy of mine")
+    lion, toy = (np.array(p, np.float32) for p in ((0.6, 0.3, 0.1), (0.1, 0.2, 0.7)))
+    e = made(lion, (toy, lion), labels=labels)
+    assert words(e, None, "en").text == (
+        "lion, 60 %. First guess: a toy of mine, 70 % → second guess: lion, 60 % → final answer: lion, 60 %."
+    )
+    assert words(made(lion, labels=labels), None, "en").heads is None  # one head has no order
+
+
+def test_a_place_is_named_from_the_best_stage_and_only_where_it_beats_the_centre() -> None:
+    assert [standing_stage(trust(best), "main") for best in ("4e", "5a")] == ["4e", "5a"]
+    assert standing_stage(None, "aux1") == "4a"
+    assert words(made(HOUND), None, "en").place is None
+    assert words(made(HOUND), trust(low=0.0), "en").place is None
+    contrast = Question("aux2", REDBONE, BEAGLE)
+    e = made(HOUND, (HOUND, HOUND), contrast)
+    assert (
+        words(e, trust("4d"), "en").place == "Stage 4d finds the strongest evidence for redbone rather than beagle in the centre."
+    )
+    assert (
+        words(e, trust("4d"), "ko").place
+        == "‘비글’ 대신 ‘레드본 쿤하운드’ 쪽으로 볼 근거가 4d 단계에서 가장 강한 곳은 한가운데입니다."
+    )
+    assert words(made(HOUND, peak=None), trust(), "en").place == "Stage 4e holds no evidence for redbone."
+
+
+@pytest.mark.parametrize("language", texts.LANGUAGES)
+def test_no_sentence_goes_beyond_its_numbers(language: str) -> None:
+    """Random beliefs: every figure is one of the explanation's, "surely" needs a sure statement, no particle follows a name."""
+    random = np.random.default_rng(0)
+    for number in range(300):
+        heads = [
+            spread({int(i): float(p) for i, p in zip(random.integers(0, 1000, 3), random.dirichlet([0.4] * 4), strict=False)})
+        ]
+        heads += [spread(dict.fromkeys(range(151, 269), float(random.uniform(0.5, 0.99)) / 118)) for _ in range(2)]
+        random.shuffle(heads)
+        question = Question("main", int(random.integers(1000)) if number % 2 else int(heads[2].argmax()))
+        e = made(heads[2], (heads[0], heads[1]), question, unlikely=number % 7 == 0, record={"main": Record(number, 400)})
+        said = words(e, trust(), language)
+        statements = [s for s in (e.statements or {}).values() if s]
+        assert e.probabilities["main"] is not None
+        known = [
+            *(s.probability for s in statements),
+            *(float(p) for p in (e.belief["main"], e.probabilities["main"].max()) if p),
+        ]
+        for text in (said.text, *said.cards.values()):
+            figures = re.findall(r"(?:over |under )?[\d.]+ ?%(?: 이상| 미만)?", text)
+            assert set(figures) <= {percent(p, language) for p in known}, text
+            assert not re.search(rf"[a-z]’?\)?{PARTICLE}(?![가-힣])", text), text
+            assert not re.search(r"(?:이상|미만)(?:가|로|는|를)(?![가-힣])", text), text
+        sure = e.statements is not None and (own := e.statements["main"]) is not None and own.probability >= SURE
+        assert sure or not re.search("[Ss]urely|거의 확실", said.text)
+        if e.unlikely:
+            assert (said.record, said.heads, said.place, said.cards) == (None, None, None, {})
+
+
+def test_percent_is_never_rounded_into_untruth() -> None:
+    shares = (1.0, 0.9996, 0.994, 0.5, 0.0996, 0.0994, 0.01, 0.0004, 0.0)
+    assert [percent(p) for p in shares] == [
+        "over 99 %", "over 99 %", "99 %", "50 %", "10 %", "9.9 %", "1.0 %", "under 0.1 %", "under 0.1 %",
+    ]  # fmt: skip
+    assert [percent(p, "ko") for p in shares[:3]] == ["99% 이상", "99% 이상", "99%"]
+    assert percent(0, "ko") == "0.1% 미만"
+
+
+def test_a_class_that_is_sure_has_no_article() -> None:
+    e = made(spread({REDBONE: 0.9}), (HOUND, HOUND))
+    assert words(e, None, "en").heads == "First guess: a scent hound → second guess: a scent hound → final answer: redbone."
+
+
+@pytest.mark.parametrize(
+    ("pointing", "english", "korean"),
+    [
+        (
+            Pointing(0.5957, 0.1649, 0.109, 0.2234),
+            "This stage is better than guessing the centre, by 16.5 points (95 % interval 10.9 to 22.3).",
+            "이 단계는 한가운데를 찍는 것보다 16.5%p 낫습니다(95% 구간 10.9~22.3%p).",
+        ),
+        (
+            Pointing(0.242, -0.1888, -0.2473, -0.1303),
+            "This stage is worse than guessing the centre, by 18.9 points (95 % interval 13.0 to 24.7): do not take its "
+            "brightest cell for the object’s place.",
+            "이 단계는 한가운데를 찍는 것보다 18.9%p 못합니다(95% 구간 13.0~24.7%p). 가장 밝은 칸을 물체의 위치로 여기지 마세요.",
+        ),
+        (
+            Pointing(0.4867, 0.0559, -0.0003, 0.1197),
+            "This stage is no better than guessing the centre, as far as these pictures tell: the difference is 5.6 points "
+            "(95 % interval 0.0 to 12.0).",
+            "이 단계가 한가운데를 찍는 것보다 낫다고 할 수 없습니다(차이 5.6%p, 95% 구간 0.0~12.0%p).",
+        ),
+    ],
+)
+def test_a_stage_is_compared_with_the_centre(pointing: Pointing, english: str, korean: str) -> None:
+    measured = MapTrust("Tiny ImageNet", 376, 0.4309, {"aux2": {"4d": pointing}})
+    assert pointing_sentence(measured, "aux2", "4d").endswith(f"of them; the picture’s centre does in 43 %. {english}")
+    assert pointing_sentence(measured, "aux2", "4d", "ko").endswith(f"비율은 43%입니다. {korean}")
