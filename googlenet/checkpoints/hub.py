@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import tqdm
 
-from googlenet.checkpoints.answers import bounded_answers
+from googlenet.checkpoints.answers import HubAwayError, bounded_answers, settings_reason
 from googlenet.checkpoints.cache import OPERATOR, VISITORS, Cache, has_digest, remove
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, MAX_BYTES, MAX_SHEET, LoadedModel, Progress
 from googlenet.checkpoints.folder import read_folder
@@ -36,19 +36,11 @@ from googlenet.errors import (
     reason,
 )
 
-__all__ = ["DownloadProgress", "HubAwayError", "fetch_listing", "load_files", "pull", "pull_for_visitor", "short_reason"]
+__all__ = ["DownloadProgress", "fetch_listing", "load_files", "pull", "pull_for_visitor", "short_reason"]
 
 _OFFLINE = Reason("offline mode is set")
 _DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EFBIG, errno.EEXIST)
 """Errors of the cache's folder, not of the network."""
-
-
-class HubAwayError(Exception):
-    """The Hub gives no usable answer: there is no network, offline mode is set, or the Hub has an error."""
-
-    def __init__(self, why: Reason) -> None:
-        super().__init__(str(why))
-        self.why = why
 
 
 def pull(repository: Repository, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
@@ -139,10 +131,10 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
         raise WeightsError("The Hub refuses {source} with error {status}.", source=source, status=status) from None
     except HFValidationError:
         raise WeightsError("{source} is not the name of a repository on the Hub.", source=source) from None
-    except (HTTPError, OSError):
-        raise HubAwayError(Reason("the Hub cannot be reached")) from None
-    except (ValueError, KeyError, TypeError, AttributeError):  # such as a hotel's log-in page
-        raise HubAwayError(Reason("something other than the Hub answers")) from None
+    except (HTTPError, OSError) as error:
+        raise HubAwayError(settings_reason(error) or Reason("the Hub cannot be reached")) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # such as a hotel's log-in page
+        raise HubAwayError(settings_reason(error) or Reason("something other than the Hub answers")) from None
     if info.gated and token is False:  # its listing is public, but its files need a token
         raise gated(source)
     if not COMMIT.fullmatch(info.sha or "") or (COMMIT.fullmatch(revision or "") and info.sha != revision):
@@ -227,6 +219,8 @@ def short_reason(error: BaseException | None) -> Reason:
     """An error of the network or the disk in a few words, without URLs and request numbers."""
     if isinstance(error, HfHubHTTPError):
         return Reason("the Hub answers with error {status}", status=error.response.status_code)
+    if why := settings_reason(error):
+        return why
     if isinstance(error, HTTPError):
         return Reason("the connection broke or is too slow")
     if isinstance(error, OfflineModeIsEnabled):

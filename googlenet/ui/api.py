@@ -55,10 +55,14 @@ def endpoints(desk: Desk) -> None:
 
         Returns:
             For each head its five most probable classes with index, label and probability; null for a head that the weights lack.
+            Under statements, for each head, the most specific class or group that it is sure of, with its probability.
         """
-        return await in_turn(
-            desk.questions, request, image, lambda picture, _: explained(own, picture, own.question()).to_json("")["heads"]
-        )
+
+        def classified(picture: Picture, _: Progress) -> Json:
+            answer = explained(own, picture, own.question()).to_json("")
+            return {**answer["heads"], "statements": answer["statements"]}
+
+        return await in_turn(desk.questions, request, image, classified)
 
     async def explain(
         image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = ""

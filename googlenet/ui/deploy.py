@@ -12,8 +12,9 @@ from huggingface_hub.utils import validate_repo_id
 
 from googlenet.batch.files import SUFFIXES, is_hidden
 from googlenet.checkpoints import load
+from googlenet.checkpoints.answers import HubAwayError, bounded_answers
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, WEIGHTS_FILE
-from googlenet.checkpoints.hub import HubAwayError, fetch_listing, short_reason
+from googlenet.checkpoints.hub import fetch_listing, short_reason
 from googlenet.checkpoints.source import (
     PACKAGE,
     TORCHVISION,
@@ -105,11 +106,14 @@ def deploy(
         raise UserError("There is no token on this machine; set HF_TOKEN to one that may write to {user}.", user=user)
     api = HfApi()
     try:
-        if plan.repository:
-            require(plan.repository)
-        commit = upload(api, repo_id, plan, hardware, private)
-        print(f"{repo_id} has the files (commit {commit}); waiting until it runs.")
-        wait(api, repo_id, commit)
+        with bounded_answers():
+            if plan.repository:
+                require(plan.repository)
+            commit = upload(api, repo_id, plan, hardware, private)
+            print(f"{repo_id} has the files (commit {commit}); waiting until it runs.")
+            wait(api, repo_id, commit)
+    except HubAwayError as away:
+        raise UserError("{space} could not be brought up to date: {error}; try again.", space=repo_id, error=away.why) from None
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
             raise UserError("The token may not write to {space}; set HF_TOKEN to one that may.", space=repo_id) from None

@@ -47,6 +47,7 @@ def serve(
     port: int | None,
     share: bool,
     *,
+    labels: str | None = None,
     title: str = TITLE,
     examples: str | None = None,
 ) -> NoReturn:
@@ -58,6 +59,7 @@ def serve(
         host: name or address to listen on; by default $GRADIO_SERVER_NAME, else this machine alone.
         port: by default $GRADIO_SERVER_PORT, else the first free one from 7860.
         share: whether to ask for a public link.
+        labels: a file or folder with the classes' names, as in `googlenet.load`; by default those of the weights.
         title: of the page.
         examples: folder whose pictures the page offers, in the order of their names; by default the program's own.
 
@@ -70,7 +72,7 @@ def serve(
     with UploadFolder() as uploads:
         set_environment(uploads.path)
         bound_arenas()
-        demo, desk = load_page(source, device, uploads.path, title, examples)
+        demo, desk = load_page(source, device, uploads.path, labels, title, examples)
         launch(demo, uploads.path, host, port, share, title)
         status = 0
         try:
@@ -149,13 +151,16 @@ def bound_arenas() -> None:
             ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
 
 
-def load_page(source: str, device: str, uploads: Path, title: str, examples: str | None) -> tuple[gr.Blocks, Desk]:
+def load_page(
+    source: str, device: str, uploads: Path, labels: str | None, title: str, examples: str | None
+) -> tuple[gr.Blocks, Desk]:
     """The page with its weights and examples loaded. Raises UserError."""
     own = examples_in(Path(examples)) if examples else None
+    from googlenet.checkpoints import load
     from googlenet.inference.explainer import Explainer
 
     with ThreadPoolExecutor(1) as beside:  # Gradio's import takes longer than the weights
-        loading = beside.submit(Explainer.from_pretrained, source, device=device)
+        loading = beside.submit(lambda: Explainer(load(source, labels=labels), device))
         from googlenet.ui.page import build
     explainer = loading.result()
     explainer.answer_in_workers()

@@ -37,7 +37,9 @@ def test_four_endpoints_have_names_and_descriptions(client: Client) -> None:
 
 def test_classify(client: Client) -> None:
     heads = client.predict(handle_file(get_image("lion.jpg")), api_name="/classify")
-    assert list(heads) == ["aux1", "aux2", "main"]
+    statements = heads.pop("statements")
+    assert list(heads) == list(statements) == ["aux1", "aux2", "main"]
+    assert statements["main"]["name"] == "lion"
     for top in heads.values():
         assert len(top) == 5
         assert {"index", "label", "probability"} == set(top[0])

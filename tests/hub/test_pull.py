@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import close_session, constants
 
 from googlenet.checkpoints import parse_repository
+from googlenet.checkpoints.answers import HubAwayError
 from googlenet.checkpoints.cache import Cache, size_of
 from googlenet.checkpoints.checkpoint import MAX_BYTES
-from googlenet.checkpoints.hub import DownloadProgress, load_files
+from googlenet.checkpoints.hub import DownloadProgress, fetch_listing, load_files
 from googlenet.errors import UserError
 from tests.checkpoints.files import CLASSES, berkeley_pth
 from tests.hub.conftest import Client, Files, Start, variables
@@ -304,6 +309,50 @@ def test_a_hub_that_is_ill_leaves_the_cached_copy(do: str, why: str, hub: HubSer
     assert client.load("user/well")["offline"]
     assert client.refusal("user/absent") == AWAY.format("user/absent", why)
     assert not client.load("user/well")["offline"]
+
+
+@pytest.fixture
+def untrusted() -> Iterator[str]:
+    """The address of a server whose certificate nobody has signed."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(Path(__file__).with_name("localhost.pem"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"https://localhost:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("HF_TOKEN", "“hf_token”", "HF_TOKEN holds a character that no token has"),
+        ("HF_ENDPOINT", "hub.example", "HF_ENDPOINT does not begin with https://"),
+        ("HF_ENDPOINT", "", "the certificate of localhost is not trusted here: SSL_CERT_FILE names those that are"),
+        ("ALL_PROXY", "socks5://127.0.0.1:9", "the proxy in ALL_PROXY cannot be used"),
+        ("all_proxy", "socks://127.0.0.1:9", "the proxy in all_proxy cannot be used"),
+        ("http_proxy", "host:port", "the proxy in http_proxy cannot be used"),
+        ("http_proxy", "http://127.0.0.1:9", "the Hub cannot be reached through the proxy in http_proxy"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem", "the certificates in SSL_CERT_FILE cannot be read"),
+        ("no_proxy", "192.168.*", "the Hub cannot be reached"),
+    ],
+)
+def test_a_setting_of_this_machine_that_is_wrong_is_named(
+    variable: str, value: str, why: str, untrusted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    endpoint = (value or untrusted) if variable == "HF_ENDPOINT" else NOWHERE
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setenv(variable, value)
+    close_session()  # the client of before was made with other settings
+    try:
+        with pytest.raises(HubAwayError) as caught:
+            fetch_listing(parse_repository("user/repo"), None)
+    finally:
+        close_session()
+    assert str(caught.value) == why
 
 
 def test_a_damaged_copy_is_not_used(hub: HubServer, client: Client, ours: Files) -> None:

@@ -114,7 +114,8 @@ def test_every_name_is_documented(path: Path) -> None:
 def test_every_option_is_documented(called: str, described: object) -> None:
     """Gradio's documentation of a parameter is its line in the docstring."""
     used = {name for path in SOURCES for function, name in options(ast.parse(path.read_text("utf-8"))) if function == called}
-    own = {"modules", "words", "shared", "space", "magma", "blues", "examples", "sources"} if called == "gr.HTML" else set()
+    props = {"modules", "words", "shared", "space", "magma", "blues", "title", "examples", "sources"}
+    own = props if called == "gr.HTML" else set()
     assert used
     documented = set(re.findall(r"^\s+(\w+): ", inspect.getdoc(described) or "", re.MULTILINE))
     assert used - own <= documented
