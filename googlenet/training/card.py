@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from huggingface_hub import EvalResult, ModelCardData
@@ -15,38 +14,11 @@ from googlenet.training.balance import has_prior
 from googlenet.training.calibration import FLAGGED, SURE, confidences
 from googlenet.training.check import Checked, Options
 from googlenet.training.classes import weights_classes
-from googlenet.training.evaluate import Answers, HeadReport, confusions, table
+from googlenet.training.data import has_part
+from googlenet.training.evaluate import Answers, HeadReport, never_named, table
 from googlenet.training.loop import Run
-from googlenet.training.recipe import Recipe
+from googlenet.training.recipe import SCRATCH, Recipe
 from googlenet.training.statements import statement_section
-
-
-class Made(NamedTuple):
-    """How the weights were made, for the card."""
-
-    name: str
-    """a title for the weights"""
-    command: str
-    """repeats the run, with names in place of this machine's paths"""
-    evaluation: str
-    """repeats the measurement"""
-    story: str
-    """one paragraph"""
-    distilled: bool
-
-    @classmethod
-    def of(cls, run: Run, checked: Checked, options: Options) -> Made:
-        """Describe a run that has ended."""
-        known = checked.classes == weights_classes([row.name for row in imagenet_classes()])
-        title = "ImageNet's 1,000 classes" if known else f"{len(checked.classes):,} classes of {name_of(options.data[0])}"
-        rows = "" if checked.exam.rows == "all" else f" --rows {checked.exam.rows}"
-        return cls(
-            f"GoogLeNet, {title}",
-            command_of(options, run.recipe),
-            f"googlenet evaluate FOLDER DATA{rows}",
-            story_of(run, checked, options),
-            options.teacher is not None,
-        )
 
 
 def name_of(path: str | Path) -> str:
@@ -56,24 +28,23 @@ def name_of(path: str | Path) -> str:
 
 def command_of(options: Options, recipe: Recipe) -> str:
     """The command that repeats a run."""
+    init = options.init or SCRATCH
+    values = {
+        "--init": name_of(init) if Path(init).exists() else init,
+        "--teacher": options.teacher,
+        "--shares": options.shares and ",".join(f"{share:g}" for share in options.shares),
+        "--split": None if any(has_part(data, "val") for data in options.data) else f"{options.split:g}",
+        "--schedule": ",".join(map(str, recipe.schedule)),
+        "--minutes": recipe.minutes and f"{recipe.minutes:g}",
+        "--batch-size": recipe.batch_size,
+        "--learning-rate": f"{recipe.learning_rate:g}",
+        "--weight-decay": f"{recipe.weight_decay:g}",
+        "--seed": recipe.seed,
+        "--input-size": options.input_size,
+    }
     words: list[object] = ["googlenet", "train", *map(name_of, options.data), "--out", "FOLDER"]
-    if options.init:
-        words += ["--init", name_of(options.init) if Path(options.init).exists() else options.init]
-    if options.teacher:
-        words += ["--teacher", options.teacher]
-    if options.shares:
-        words += ["--shares", ",".join(f"{share:g}" for share in options.shares)]
-    words += ["--schedule", ",".join(map(str, recipe.schedule))]
-    if recipe.minutes:
-        words += ["--minutes", f"{recipe.minutes:g}"]
-    words += ["--batch-size", recipe.batch_size, "--learning-rate", f"{recipe.learning_rate:g}"]
-    words += ["--weight-decay", f"{recipe.weight_decay:g}", "--seed", recipe.seed]
-    if not recipe.balance:
-        words.append("--no-balance")
-    if options.input_size:
-        words += ["--input-size", options.input_size]
-    if options.skip_broken:
-        words.append("--skip-broken")
+    words += [word for name, value in values.items() if value is not None for word in (name, value)]
+    words += ["--no-balance"] * (not recipe.balance) + ["--skip-broken"] * options.skip_broken
     return shlex.join(map(str, words))
 
 
@@ -90,7 +61,8 @@ def story_of(run: Run, checked: Checked, options: Options) -> str:
         goal = (
             f"Each view's target was the answer of a teacher, `{options.teacher}` ({checked.teacher.classes:,} classes), at "
             f"temperature {recipe.teacher_temperature:g}; the true class's logit was raised by {recipe.label_boost:g} where it "
-            "was known."
+            "was known. Where the teacher learnt from other pictures, the accuracies do not compare with those of networks that "
+            "learnt from these alone."
         )
     else:
         goal = f"The targets were the labels, smoothed by {recipe.label_smoothing:g}."
@@ -102,66 +74,61 @@ def story_of(run: Run, checked: Checked, options: Options) -> str:
         goal += f" At the end the classes' frequencies were taken out of the last layers' biases (τ = {recipe.balance:g})."
     return (
         f"The run began {start} and learnt from {sets}: {run.step * recipe.batch_size:,} views in {run.step:,} steps and "
-        f"{run.seconds / 60:.1f} minutes on {device}. {goal} SGD with Nesterov momentum 0.9; the learning rate rose over "
-        f"{recipe.warm_up:.0%} of the run, then fell to 0 by a cosine. Random crops of at least {recipe.crops[0]:g} of the area, "
-        f"at the end {recipe.crops[1]:g}; flips and light; mixup or CutMix of {recipe.mixed:.0%} of the batches in the first "
-        f"half; dropout {recipe.dropout[0]:g} (main head) and {recipe.dropout[1]:g}."
+        f"{run.seconds / 60:.1f} minutes on {device}. {goal} SGD with Nesterov momentum 0.9 and random crops, flips, light and "
+        f"mixtures of pictures (`googlenet/training/recipe.py`)."
     )
 
 
-def write_card(config: ModelConfig, reports: dict[str, HeadReport], answers: Answers, made: Made) -> str:
+def write_card(
+    config: ModelConfig, reports: dict[str, HeadReport], answers: Answers, run: Run, checked: Checked, options: Options
+) -> str:
     """The card with its YAML header.
 
     Args:
         config: the one that is written beside the weights, with metrics.
         reports: head → what was measured.
         answers: what the reports were made from.
-        made: how the weights were made.
+        run: which has ended.
+        checked: its input.
+        options: of the run.
     """
     assert config.metrics is not None
+    known = checked.classes == weights_classes([row.name for row in imagenet_classes()])
+    title = "ImageNet's 1,000 classes" if known else f"{len(checked.classes):,} classes of {name_of(options.data[0])}"
+    dataset = config.metrics.dataset
     data = ModelCardData(
-        model_name=made.name,
+        model_name=f"GoogLeNet, {title}",
         license="apache-2.0",
         library_name="pytorch",
         pipeline_tag="image-classification",
         tags=["googlenet", "inception", "grad-cam"],
         metrics=["accuracy"],
         eval_results=[
-            EvalResult(
-                "image-classification", config.metrics.dataset, config.metrics.dataset, "accuracy", r.top1, metric_name=head
-            )
+            EvalResult("image-classification", dataset, dataset, "accuracy", r.top1, metric_name=head)
             for head, r in reports.items()
         ],
     )
-    size = config.preprocess.crop
     sections = [
         f"---\n{data.to_yaml()}\n---",
-        f"# {made.name}",
+        f"# {data.model_name}",
         f"GoogLeNet (Szegedy et al., *Going Deeper with Convolutions*, 2014) with {len(reports)} trained heads and "
-        f"{len(config.labels):,} classes, for pictures brought to {size}×{size} pixels. For use with the program *Inside "
+        f"{len(config.labels):,} classes, for pictures brought to {config.preprocess.crop} pixels a side. Made for *Inside "
         f"GoogLeNet*: `Explainer.from_pretrained(…)`.",
-        f"## Accuracy\nMeasured on {config.metrics.dataset}, as `{made.evaluation}` prints it.",
+        f"## Accuracy\nMeasured on {dataset}.",
         table(reports, answers),
+        *never_named(answers, config.labels),
         calibration_section(config, answers),
         statement_section(answers, config),
-        confusion_section(config, answers),
         LIMITS,
-        f"## Training\n{made.story}\n\n```\n{made.command}\n```",
+        f"## Training\n{story_of(run, checked, options)}\n\n```\n{command_of(options, run.recipe)}\n```",
     ]
-    if made.distilled:
-        sections.append(DISTILLED)
     return "\n\n".join(sections) + "\n"
 
 
-DISTILLED = (
-    "The network learnt from a teacher's answers. If the teacher was trained on other pictures than these, the accuracies do not "
-    "compare with those of networks that learnt from these pictures alone."
-)
-
 LIMITS = (
-    "## What these weights are not fit for\nThey know the classes listed in `config.json` and nothing else: a picture of "
-    "anything else gets a wrong name with some confidence. They learnt from web photographs with the biases of their "
-    "collection; use them to study networks, not to decide anything about people or safety."
+    "## Limits\nThe weights know the classes in `config.json` and nothing else: a picture of anything else gets a wrong name "
+    "with some confidence. They have the biases of the pictures that they learnt from. Use them to study networks, not to decide "
+    "anything about people or safety."
 )
 
 
@@ -186,9 +153,3 @@ def calibration_section(config: ModelConfig, answers: Answers) -> str:
             f"pictures {low.double().mean():.1%} of the known and {low_unknown.double().mean():.1%} of the unknown do."
         )
     return "\n".join(lines)
-
-
-def confusion_section(config: ModelConfig, answers: Answers) -> str:
-    """The pairs of classes that the main head confuses most."""
-    rows = "\n".join(f"| {true} | {found} | {count} |" for true, found, count in confusions(answers, config.labels))
-    return f"## Most confused pairs (main head)\n| true class | taken for | pictures |\n|---|---|---|\n{rows}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,17 +14,23 @@ import torch
 
 from googlenet.batch.files import make_folder
 from googlenet.checkpoints import LoadedModel, load
+from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.errors import ListedError, UserError
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.training.classes import ClassName, weights_classes
-from googlenet.training.data import Split, has_part, hold_out, read_split
+from googlenet.training.data import Part, Split, has_part, hold_out, read_split
 from googlenet.training.evaluate import Rows
 from googlenet.training.pictures import check_pictures
-from googlenet.training.recipe import SIZES, Recipe
+from googlenet.training.recipe import SIZES, SPLIT, Recipe
 from googlenet.training.teachers import Teacher, load_teacher
 
+CHECKPOINT_FILE = "checkpoint.pt"
 MARGIN = 1.25
 """Pictures are kept at this many times the network's input side, since a random crop is smaller than the picture."""
+FITTED = 0.02
+"""Share of the labelled training pictures that choose the temperatures, where the reported ones are others."""
+FEW = 30
+"""Fewer pictures of a class than this say little about it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,11 @@ class Options:
     """the share of each data set in a batch; None: by its number of pictures"""
     input_size: int | None = None
     """side in pixels of the trained network's input; None: the schedule's last size"""
+    split: float = SPLIT
+    """share of each class that is held out where no data set has a part `val`"""
     resume: bool = False
+    overwrite: bool = False
+    """replace a finished run or a checkpoint in `out`"""
     workers: int = 0
     """threads that decode pictures; 0 decodes in the calling thread"""
     skip_broken: bool = False
@@ -57,8 +68,26 @@ class Exam(NamedTuple):
     """pictures whose results are reported"""
     rows: Rows
     """which rows of the validation part `measure` is"""
-    title: str
-    """what `measure` is, for the card"""
+    data: Path
+    """the data set that `measure` is of"""
+    kind: str
+    """what `measure` is, in words"""
+
+    @property
+    def title(self) -> str:
+        return f"{self.data.resolve().name}, {len(self.measure.pictures):,} {self.kind}"
+
+    def __str__(self) -> str:
+        """What the run says about them before it starts."""
+        counts = Counter(self.measure.labels)
+        low, high = min(counts.values()), max(counts.values())
+        each = f"{low}" if low == high else f"{low} to {high}"
+        lines = [f"Measured on {self.title} of {len(counts):,} of {len(self.measure.classes):,} classes, {each} of each."]
+        if self.fit is not self.measure:
+            lines.append(f"{len(self.fit.pictures):,} other pictures are held out to choose the temperatures.")
+        if low < FEW:
+            lines.append(f"So few mean little: one picture of {low} is {1 / low:.0%} of its class.")
+        return " ".join(lines)
 
 
 class Checked(NamedTuple):
@@ -74,16 +103,6 @@ class Checked(NamedTuple):
     exam: Exam
     start: LoadedModel | None
     teacher: Teacher | None
-
-
-class DataSet(NamedTuple):
-    """One data set after the checks of its files."""
-
-    path: Path
-    training: Split
-    side: int
-    """the longest of the pictures' shorter sides"""
-    validation: Split | None
 
 
 class Mistakes(list[UserError]):
@@ -115,8 +134,12 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
         len(options.shares) != len(options.data) or not all(0 < share < math.inf for share in options.shares)
     ):
         wrong.append(UserError("--shares needs a number above 0 for each of the {count} data sets.", count=len(options.data)))
+    if not 0 < options.split < 1:
+        wrong.append(UserError("--split {share:g}: it must be above 0 and below 1.", share=options.split))
     with wrong.caught():
         make_folder(options.out)
+    if not options.overwrite:
+        wrong += check_folder(options)
     start = teacher = None
     if options.init:
         with wrong.caught():
@@ -124,34 +147,56 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
     if options.teacher:
         with wrong.caught():
             teacher = load_teacher(options.teacher, device)
-    sets: list[DataSet] = []
-    for path in options.data:
+    measured = next((data for data in options.data if has_part(data, "val")), None)
+    held_out = options.split if measured is None else 0.0
+    splits: list[Split] = []
+    sides: list[int] = []
+    validation = Split((), (), ())
+    for data in options.data:
         with wrong.caught():
-            sets.append(read_data_set(path, options))
-    wrong.refuse()
-    classes = choose_classes([each.training for each in sets], start, teacher)
-    for i, each in enumerate(sets):
+            training, side = read(data, "train", options, held_out)
+            splits.append(training)
+            sides.append(side)
+            if measured is None and training.labelled:
+                validation, _ = read(data, "val", options, held_out)
+                measured, held_out = data, 0.0
+    if measured is not None and has_part(measured, "val"):
         with wrong.caught():
-            validation = each.validation and each.validation.relabelled(classes)
-            sets[i] = each._replace(training=each.training.relabelled(classes), validation=validation)
+            validation, _ = read(measured, "val", options)
     wrong.refuse()
-    splits, exam = choose_exam(sets)
+    classes = choose_classes(splits, start, teacher)
+    if measured is None or not validation.pictures:
+        raise UserError("There are no labelled pictures to measure on: one data set needs val/<class>/<picture> or val.npz.")
+    relabelled: list[Split] = []
+    for split in (*splits, validation):
+        with wrong.caught():
+            relabelled.append(split.relabelled(classes))
+    wrong.refuse()
+    *splits, validation = relabelled
+    exam = choose_exam(splits, options.data.index(measured), measured, validation)
     largest = round(MARGIN * max(phase.size for phase in recipe.schedule))
-    sides = [min(each.side, largest) for each in sets]
-    return Checked(splits, sides, share_out(splits, options.shares, recipe.batch_size), classes, exam, start, teacher)
+    per_batch = share_out(splits, options.shares, recipe.batch_size)
+    return Checked(splits, [min(side, largest) for side in sides], per_batch, classes, exam, start, teacher)
 
 
-def read_data_set(path: Path, options: Options) -> DataSet:
-    """Both parts of a data set, without files that are not pictures."""
-    wrong = Mistakes()
-    training, side, validation = Split((), (), ()), 0, None
-    with wrong.caught():
-        training, side = check_pictures(read_split(path, "train"), options.workers, options.skip_broken)
-    if path.is_dir() and has_part(path, "val"):
-        with wrong.caught():
-            validation, _ = check_pictures(read_split(path, "val"), options.workers, options.skip_broken)
-    wrong.refuse()
-    return DataSet(path, training, side, validation)
+def read(data: Path, part: Part, options: Options, held_out: float = 0.0) -> tuple[Split, int]:
+    """A part of a data set without files that are not pictures, and the longest of the pictures' shorter sides."""
+    split = read_split(data, part, held_out, class_folders=options.teacher is None)
+    return check_pictures(split, options.workers, options.skip_broken)
+
+
+def check_folder(options: Options) -> Iterator[UserError]:
+    """What in the output folder must not be replaced, one error each."""
+    there = [name for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE) if (options.out / name).exists()]
+    if there:
+        yield UserError(
+            "{folder} already holds {names}; choose another folder, or add --overwrite.",
+            folder=options.out,
+            names=", ".join(there),
+        )
+    path = options.out / CHECKPOINT_FILE
+    if path.exists() and not options.resume:
+        yield UserError("{path} is the checkpoint of a run; add --resume to go on from it, or --overwrite.", path=path)
 
 
 def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: Teacher | None) -> tuple[ClassName, ...]:
@@ -159,7 +204,7 @@ def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: 
     own = next((split.classes for split in splits if split.labelled), None)
     if teacher is None:
         if own is None:
-            raise UserError("The pictures have no labels: put them into train/<class>/ and val/<class>/, or name a --teacher.")
+            raise UserError("The pictures have no labels: put each into a folder of its class, or name a --teacher.")
         if len(own) < 2:
             raise UserError("There is only one class ({name}); a network needs at least two.", name=own[0].name)
         return own
@@ -177,35 +222,24 @@ def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: 
     )
 
 
-def choose_exam(sets: Sequence[DataSet]) -> tuple[list[Split], Exam]:
-    """Choose the training pictures, and those that the network is measured on: the first validation part, else held-out pictures.
+def choose_exam(splits: list[Split], own: int, data: Path, validation: Split) -> Exam:
+    """The pictures that the network is measured on, and those that choose its temperatures.
 
-    The temperatures are fitted on held-out pictures, 2 % of the labelled training pictures. Where the measured data set has no
-    labelled training pictures, the even rows of its validation part fit the temperatures and the odd rows are reported.
+    Validation pictures that were held out of the training pictures do both. Else a share `FITTED` of the training pictures of the
+    data set, `splits[own]`, chooses the temperatures. Where these have no labels, the even rows of the validation pictures do.
     """
-    splits = [each.training for each in sets]
-    chosen = next((i for i, each in enumerate(sets) if each.validation is not None), None)
-    if chosen is None:
-        chosen = next((i for i, split in enumerate(splits) if split.labelled), None)
-        if chosen is None:
-            raise UserError("There are no labelled pictures to measure on: one data set needs val/<class>/<picture> or val.npz.")
-    name, measured = sets[chosen].path.name, sets[chosen].validation
-    if measured is not None and not splits[chosen].labelled:
-        even, odd = (measured.subset(range(first, len(measured.pictures), 2)) for first in (0, 1))
-        return splits, Exam(even, odd, "odd", f"{name}, {len(odd.pictures):,} validation pictures (odd rows)")
-    splits[chosen], held_out = hold_out(splits[chosen])
-    if measured is None:
-        return splits, Exam(held_out, held_out, "all", f"{name}, {len(held_out.pictures):,} held-out training pictures")
-    return splits, Exam(held_out, measured, "all", f"{name}, {len(measured.pictures):,} validation pictures")
+    if not has_part(data, "val"):
+        return Exam(validation, validation, "all", data, "held-out training pictures")
+    if not splits[own].labelled:
+        even, odd = (validation.subset(range(first, len(validation.pictures), 2)) for first in (0, 1))
+        return Exam(even, odd, "odd", data, "validation pictures (odd rows)")
+    splits[own], fit = hold_out(splits[own], FITTED)
+    return Exam(fit if fit.pictures else validation, validation, "all", data, "validation pictures")
 
 
 def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_size: int) -> list[int]:
     """How many pictures of each data set are in a batch."""
     counts = [len(split.pictures) for split in splits]
-    if sum(counts) < batch_size:
-        raise UserError(
-            "{count} training pictures are too few for a batch of {size}; lower --batch-size.", count=sum(counts), size=batch_size
-        )
     parts = [share / sum(shares or counts) * batch_size for share in shares or counts]
     whole = [int(part) for part in parts]
     for i in sorted(range(len(parts)), key=lambda i: whole[i] - parts[i])[: batch_size - sum(whole)]:

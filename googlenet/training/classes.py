@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from googlenet.checkpoints.labels import nfc
 from googlenet.errors import UserError
 from googlenet.explanation.classes import imagenet_classes
 
@@ -27,7 +28,7 @@ def class_table(folder: Path) -> tuple[ClassName, ...] | None:
     if not path.is_file():
         return None
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads(nfc(path.read_text(encoding="utf-8")))
         table = tuple(ClassName(row["wnid"], row["name"]) for row in rows)
         if not table or not all(isinstance(text, str) and text for row in table for text in row):
             raise ValueError("an empty name")

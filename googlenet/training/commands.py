@@ -6,10 +6,12 @@ import argparse
 import json
 import math
 import os
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from googlenet.errors import UserError, reason
+from googlenet.training.recipe import SCRATCH, SPLIT, Recipe, parse_schedule
 
 if TYPE_CHECKING:
     from googlenet.checkpoints import LoadedModel
@@ -19,14 +21,21 @@ if TYPE_CHECKING:
 
 def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentParser) -> None:
     """Add the arguments of both commands, and the functions that run them."""
-    train.add_argument("data", nargs="+", type=Path, metavar="DATA", help="folder with train/<class>/ and val/<class>/, or .npz")
+    train.add_argument(
+        "data", nargs="+", type=Path, metavar="DATA", help="folder with <class>/, or train/<class>/ and val/<class>/"
+    )
     train.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the weights are written")
-    train.add_argument("--init", metavar="SOURCE", help="weights to start from; the last layers are new for new labels")
+    train.add_argument(
+        "--init",
+        default="weights",
+        metavar="SOURCE",
+        help=f"weights to start from; the last layers are new for new labels; {SCRATCH}: none; default: the built-in weights",
+    )
     train.add_argument("--teacher", metavar="MODULE:FUNCTION", help="a network to learn from, without labels too")
     train.add_argument("--shares", type=numbers, metavar="A,B,…", help="of each DATA in a batch; default: by number of pictures")
     train.add_argument(
         "--schedule",
-        default="64:8,96:5",
+        default=",".join(map(str, Recipe.schedule)),
         metavar="SIZE:EPOCHS[:STAGE],…",
         help="input sizes and their epochs; layers up to STAGE (3a … 5b) stay frozen; default: %(default)s",
     )
@@ -36,25 +45,38 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
     train.add_argument(
         "--input-size", type=int, metavar="PIXELS", help="the trained network's input; default: the schedule's last size"
     )
-    train.add_argument("--batch-size", type=int, default=128, metavar="N", help="pictures in a step; default: %(default)s")
-    train.add_argument(
-        "--learning-rate", type=float, default=0.1, metavar="X", help="the highest of the run; default: %(default)s"
-    )
-    train.add_argument(
-        "--weight-decay", type=float, default=5e-4, metavar="X", help="of all but biases and BatchNorm; default: %(default)s"
-    )
+    for name, default, metavar, what in (
+        ("batch-size", Recipe.batch_size, "N", "pictures in a step"),
+        ("learning-rate", Recipe.learning_rate, "X", "the highest of the run"),
+        ("weight-decay", Recipe.weight_decay, "X", "of all but biases and BatchNorm"),
+        ("seed", Recipe.seed, "N", "of all random numbers"),
+        ("split", SPLIT, "SHARE", "of each class, held out where there is no val/"),
+    ):
+        train.add_argument(
+            f"--{name}", type=type(default), default=default, metavar=metavar, help=f"{what}; default: %(default)s"
+        )
     train.add_argument(
         "--no-balance",
         action="store_true",
         help="draw classes as often as they have pictures, and leave their frequencies in the heads",
     )
-    train.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers; default: %(default)s")
     train.add_argument("--resume", action="store_true", help="go on from FOLDER's checkpoint")
+    train.add_argument("--overwrite", action="store_true", help="replace the weights or the checkpoint in FOLDER")
     train.set_defaults(run=run_train)
 
     evaluate.add_argument("weights", metavar="WEIGHTS", help="a folder or any other SOURCE")
     evaluate.add_argument(
-        "data", type=Path, metavar="DATA", help="folder with val/<class>/, or .npz; any of the weights' classes"
+        "data", type=Path, metavar="DATA", help="folder with val/<class>/ or <class>/, or .npz; any of the weights' classes"
+    )
+    evaluate.add_argument(
+        "--split",
+        type=share,
+        metavar="SHARE",
+        help=f"of each class, that `train --split` holds out without val/; 1: all; default: {SPLIT} of a folder, all of an .npz",
+    )
+    evaluate.add_argument("--predictions", type=Path, metavar="FILE.csv", help="also write each picture's five best classes")
+    evaluate.add_argument(
+        "--wrong", type=Path, metavar="FOLDER", help="also draw the pictures that are named wrong, surest first"
     )
     evaluate.add_argument(
         "--rows",
@@ -90,6 +112,14 @@ def count(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """Parse a number above 0, up to 1."""
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0 and up to 1")
+    return value
+
+
 def numbers(text: str) -> tuple[float, ...]:
     """Parse numbers that are separated by commas."""
     return tuple(float(part) for part in text.split(","))
@@ -98,7 +128,6 @@ def numbers(text: str) -> tuple[float, ...]:
 def run_train(options: argparse.Namespace) -> int:
     from googlenet.inference.device import pick_device
     from googlenet.training.check import Options
-    from googlenet.training.recipe import Recipe, parse_schedule
     from googlenet.training.run import train
 
     recipe = Recipe(
@@ -110,37 +139,33 @@ def run_train(options: argparse.Namespace) -> int:
         balance=0.0 if options.no_balance else 1.0,
         seed=options.seed,
     )
-    asked = Options(
-        tuple(options.data),
-        options.out,
-        options.init,
-        options.teacher,
-        options.shares,
-        options.input_size,
-        options.resume,
-        options.workers,
-        options.skip_broken,
-    )
-    train(asked, recipe, pick_device(options.device))
+    options.data = tuple(options.data)
+    options.init = None if options.init == SCRATCH else options.init
+    train(Options(**{field.name: getattr(options, field.name) for field in fields(Options)}), recipe, pick_device(options.device))
     return 0
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    from dataclasses import replace
-
+    from googlenet.batch.files import make_folder
     from googlenet.checkpoints import load
     from googlenet.inference.device import pick_device
+    from googlenet.inference.explainer import Explainer
     from googlenet.training.calibration import choose_temperature, unlikely_below
     from googlenet.training.card import calibration_section
-    from googlenet.training.data import read_split
-    from googlenet.training.evaluate import predict, prepare, report, table
+    from googlenet.training.data import has_part, read_split
+    from googlenet.training.evaluate import class_table, confusions, predict, prepare, report, table
+    from googlenet.training.predictions import write_predictions, write_wrong
     from googlenet.training.statements import measured, statement_section
 
     loaded = load(options.weights)
     if options.write and not options.maps and (loaded.config.metrics is None or options.rows != "all"):
         raise UserError("--write needs weights whose config.json has metrics, and all rows.")
+    if options.predictions:
+        make_folder(options.predictions.parent)
+    if options.wrong:
+        make_folder(options.wrong)
     split = prepare(
-        read_split(options.data, "val"),
+        read_split(options.data, "val", options.split),
         loaded.config,
         rows=options.rows,
         workers=options.workers,
@@ -155,11 +180,18 @@ def run_evaluate(options: argparse.Namespace) -> int:
         shown = answers.rows("odd")
         config = replace(config, metrics=measured(config.metrics, config, answers.rows("even"), shown))
         write_config(config, options.weights)
-    print(f"{len(shown.labels):,} pictures of {len(shown.labels.unique()):,} of {len(config.labels):,} classes\n")
+    whole = has_part(options.data, "val") or options.data.is_file() or options.split == 1
+    whose = "" if whole else " that `train` holds out; --split 1: all"
+    print(f"{len(shown.labels):,} pictures of {len(shown.labels.unique()):,} of {len(config.labels):,} classes{whose}\n")
     print(table(report(shown, config.temperatures), shown))
+    print(f"\n{class_table(shown, config.labels)}\n\n{confusions(shown, config.labels)}")
     if config.metrics:
         print("\n" + calibration_section(config, shown))
     print("\n" + statement_section(shown, config))
+    if options.predictions:
+        write_predictions(options.predictions, split, answers, config)
+    if options.wrong:
+        write_wrong(options.wrong, split, answers, Explainer(replace(loaded, config=config), options.device))
     if options.rows == "even":
         temperatures = {head: choose_temperature(logits, answers.labels) for head, logits in answers.logits.items()}
         threshold = unlikely_below(answers.logits["main"], answers.labels, temperatures["main"])
@@ -188,8 +220,6 @@ CURVED, SANE = 1 / 20, 1 / 100
 
 def measure_maps(loaded: LoadedModel, split: Split, options: argparse.Namespace) -> int:
     """Print the tables of `googlenet.training.map_report` for each method, then a value for `config.json`'s field `trust`."""
-    from dataclasses import asdict, replace
-
     from googlenet.explanation import METHODS
     from googlenet.inference.explainer import Explainer
     from googlenet.training.map_report import TITLES, report, summary

@@ -1,10 +1,12 @@
 """Reads data sets, folders of pictures or packed `.npz` files, into checked splits.
 
 A data set is one of
-- a folder with `train/<class>/<picture>` and `val/<class>/<picture>` (an ImageFolder tree),
+- a folder with `train/<class>/<picture>` and `val/<class>/<picture>` (an ImageFolder tree; `valid` and `validation` are `val`),
 - a folder with `val*.npz` and other `.npz` files, which are the training part,
-- one `.npz` file,
+- a folder with `<class>/<picture>`, or one `.npz` file,
 - any other folder of pictures, which have no labels.
+
+Without `val`, some labelled pictures of each class are held out in its place (`hold_out`).
 
 `classes.json` in the folder gives the classes their names: a list of objects with `wnid` (the folder's name) and `name`.
 
@@ -16,6 +18,7 @@ y_min, x_max, y_max, inclusive). The boxes of a tree are in `boxes.csv` beside t
 from __future__ import annotations
 
 import csv
+import hashlib
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -26,19 +29,20 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.batch.files import SUFFIXES, pictures_in, unreadable
+from googlenet.batch.files import SUFFIXES, is_hidden, pictures_in, unreadable
+from googlenet.checkpoints.labels import nfc
 from googlenet.errors import ListedError, UserError
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.pictures.frame import Box
 from googlenet.training.classes import NAMED, ClassName, class_table, match_classes
+from googlenet.training.recipe import SPLIT
 
 Part = Literal["train", "val"]
+FOLDERS: dict[Part, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation")}
+"""part → the names that its folder may have"""
 
 UNKNOWN = -1
 """The label of a picture whose class is not known."""
-
-HELD_OUT = 0.02
-"""Share of the labelled training pictures kept out of training, on which the temperatures are fitted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,10 @@ class PackedPicture(NamedTuple):
 
     archive: Archive
     row: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.archive.path.name}[{self.row}]"
 
     def __str__(self) -> str:
         return f"{self.archive.path}[{self.row}]"
@@ -102,12 +110,15 @@ class Split:
         return replace(self, labels=tuple(rows[label] for label in self.labels), classes=tuple(known))
 
 
-def read_split(data: Path, part: Part) -> Split:
+def read_split(data: Path, part: Part, held_out: float | None = None, class_folders: bool = True) -> Split:
     """Read one part of a data set: which pictures there are, and their labels and boxes. No picture is opened.
 
     Args:
         data: a folder or an `.npz` file, as this module's docstring describes.
         part: "train" or "val".
+        held_out: share of each class that is the `val` of a data set without one; 0: none, 1: all. None: `SPLIT`, but all of a
+            single `.npz` file where the part is "val".
+        class_folders: whether the folders of a data set without `train` and `val` are classes.
 
     Returns:
         The pictures in the order of their names. `classes` are all classes that the data set names, also those without a picture.
@@ -120,12 +131,15 @@ def read_split(data: Path, part: Part) -> Split:
         >>> len(split.pictures), split.classes[split.labels[0]].name  # doctest: +SKIP
         (10000, 'goldfish')
     """
-    archives = packed_files(data, part)
-    if archives:
-        return read_packed(archives, class_table(data if data.is_dir() else data.parent))
-    if (data / part).is_dir():
-        return read_tree(data / part, class_table(data))
-    if part == "train" and data.is_dir() and not has_part(data, "val"):
+    if has_part(data, "val"):
+        if part == "val" or has_part(data, "train"):
+            return read_part(data, part)
+    elif has_part(data, "train") or (data.is_dir() and class_folders and any(map(Path.is_dir, visible(data)))):
+        whole = read_part(data, "train")
+        if held_out is None:
+            held_out = 1.0 if part == "val" and data.is_file() else SPLIT
+        return hold_out(whole, held_out)[part == "val"] if whole.labelled else whole
+    elif part == "train" and data.is_dir():
         pictures = tuple(all_pictures(data))
         if pictures:
             return Split(pictures, (UNKNOWN,) * len(pictures), ())
@@ -133,16 +147,43 @@ def read_split(data: Path, part: Part) -> Split:
 
 
 def has_part(data: Path, part: Part) -> bool:
-    """Whether `read_split` has something to read."""
-    return bool(packed_files(data, part)) or (data / part).is_dir()
+    """Whether a data set has files of its own for this part. An `.npz` file has a training part alone."""
+    return bool(packed_files(data, part) or part_folder(data, part))
+
+
+def part_folder(data: Path, part: Part) -> Path | None:
+    return next((data / name for name in FOLDERS[part] if (data / name).is_dir()), None)
+
+
+def read_part(data: Path, part: Part) -> Split:
+    """The packed files or the tree of a part, without regard to the other part."""
+    table = class_table(data if data.is_dir() else data.parent)
+    archives = packed_files(data, part)
+    return read_packed(archives, table) if archives else read_tree(part_folder(data, part) or data, table)
+
+
+def hold_out(split: Split, share: float) -> tuple[Split, Split]:
+    """Split each class by itself into a training part and a held-out part, by a hash of the pictures' names.
+
+    The choice is fixed, and it hardly changes where pictures come or go. At least one picture of a class is in each part, where
+    it has two; a share of 0 or 1 leaves one part empty.
+    """
+    by_class: dict[int, list[tuple[bytes, int]]] = {}
+    for row, (picture, label) in enumerate(zip(split.pictures, split.labels, strict=True)):
+        by_class.setdefault(label, []).append((hashlib.sha256(picture.name.encode(errors="surrogateescape")).digest(), row))
+    chosen: set[int] = set()
+    for rows in by_class.values():
+        count = round(share * len(rows))
+        if 0 < share < 1:
+            count = min(max(1, count), len(rows) - 1)
+        chosen |= {row for _, row in sorted(rows)[:count]}
+    return split.subset(row for row in range(len(split.labels)) if row not in chosen), split.subset(sorted(chosen))
 
 
 def packed_files(data: Path, part: Part) -> list[Path]:
     """The `.npz` files of a part, sorted by name."""
     if data.suffix == ".npz" and data.is_file():
-        return [data]
-    if not data.is_dir():
-        return []
+        return [data] if part == "train" else []
     found = [path for path in sorted(data.glob("*.npz")) if not path.name.startswith(".")]
     return [path for path in found if path.name.startswith("val") == (part == "val")]
 
@@ -199,7 +240,8 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
     pictures: list[Path] = []
     labels: list[int] = []
     wrong: list[UserError] = []
-    loose = [path.name for path in visible(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    inside = visible(folder)
+    loose = [path.name for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
     if loose:
         wrong.append(
             UserError(
@@ -209,15 +251,12 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
                 names=", ".join(loose[:3]),
             )
         )
-    for each in visible(folder):
-        if not each.is_dir():
-            continue
+    for each in filter(Path.is_dir, inside):
         found = all_pictures(each)
-        inside = {path.parent for path in found}
+        nested = sorted({str(path.parent.relative_to(folder)) for path in found} - {each.name})
         if not found:
             wrong.append(UserError("The class {name} of {folder} has no pictures.", name=each.name, folder=folder))
-        elif len(inside) > 1:
-            nested = sorted(str(parent.relative_to(folder)) for parent in inside - {each})
+        elif len({path.parent for path in found}) > 1:
             wrong.append(
                 UserError(
                     "The class {name} of {folder} holds folders with pictures ({names}); classes do not nest.",
@@ -228,9 +267,9 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
             )
         labels += [len(classes)] * len(found)
         pictures += found
-        classes.append(names.get(each.name, ClassName(each.name, each.name)))
-    readable = [row.name for row in classes]
-    twice = sorted({name for name in readable if readable.count(name) > 1})
+        name = nfc(each.name)
+        classes.append(names.get(name, ClassName(name, name)))
+    twice = sorted(name for name, count in Counter(row.name for row in classes).items() if count > 1)
     if twice:
         wrong.append(UserError("Several classes of {folder} are called {names}.", folder=folder, names=", ".join(twice[:NAMED])))
     if not classes:
@@ -257,9 +296,9 @@ def read_boxes(folder: Path, pictures: list[Path]) -> tuple[Box | None, ...] | N
 
 
 def visible(folder: Path) -> list[Path]:
-    """The folder's files and folders, by name, without hidden ones (.ipynb_checkpoints, .DS_Store, ._x.jpg)."""
+    """The folder's files and folders, by name, without hidden ones."""
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if not is_hidden(path.name))
     except OSError as error:
         raise unreadable(error) from None
 
@@ -271,10 +310,3 @@ def all_pictures(folder: Path) -> list[Path]:
     if wrong:
         raise wrong[0]
     return found
-
-
-def hold_out(split: Split) -> tuple[Split, Split]:
-    """Training part and held-out part. The choice is fixed: a run that starts from earlier weights holds out the same ones."""
-    order = np.random.default_rng(0).permutation(len(split.pictures)).tolist()
-    count = max(1, round(HELD_OUT * len(order)))
-    return split.subset(sorted(order[count:])), split.subset(sorted(order[:count]))

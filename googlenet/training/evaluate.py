@@ -17,11 +17,13 @@ from googlenet.model.architecture import HEADS
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
 from googlenet.training.calibration import SURE, calibration_error, confidently_wrong
-from googlenet.training.classes import weights_classes
+from googlenet.training.classes import NAMED, weights_classes
 from googlenet.training.data import Picture, Split
 from googlenet.training.pictures import check_pictures, in_threads, opened
 
 BATCH = 64
+MOST_CLASSES = 100
+"""Rows of the table of classes."""
 
 Rows = Literal["all", "even", "odd"]
 
@@ -101,12 +103,46 @@ def accuracy_among(logits: Tensor, labels: Tensor, classes: Iterable[int]) -> fl
     return (kept[logits[:, kept].argmax(dim=1)] == labels).double().mean().item()
 
 
-def confusions(answers: Answers, names: tuple[str, ...], count: int = 10) -> list[tuple[str, str, int]]:
-    """The main head's most frequent mistakes: (true class, predicted class, pictures)."""
+def confusions(answers: Answers, names: Sequence[str], count: int = 10) -> str:
+    """The main head's most frequent mistakes as a Markdown table."""
     predicted = answers.logits["main"].argmax(dim=1)
     pairs = Counter(zip(answers.labels.tolist(), predicted.tolist(), strict=True))
     wrong = Counter({pair: n for pair, n in pairs.items() if pair[0] != pair[1]})
-    return [(names[true], names[found], n) for (true, found), n in wrong.most_common(count)]
+    rows = [f"| {names[true]} | {names[taken]} | {n:,} |" for (true, taken), n in wrong.most_common(count)]
+    return "\n".join(["| true class | taken for | pictures |\n|---|---|---|", *rows])
+
+
+class ClassReport(NamedTuple):
+    """The main head's right answers for one class."""
+
+    name: str
+    right: int
+    pictures: int
+
+
+def by_class(answers: Answers, names: Sequence[str]) -> list[ClassReport]:
+    """The classes that have pictures, in their order."""
+    hits = answers.labels[answers.logits["main"].argmax(dim=1) == answers.labels]
+    right, pictures = (labels.bincount(minlength=len(names)).tolist() for labels in (hits, answers.labels))
+    return [ClassReport(*row) for row in zip(names, right, pictures, strict=True) if row[2]]
+
+
+def class_table(answers: Answers, names: Sequence[str]) -> str:
+    """How often each class is named right, as a Markdown table; of very many classes those that do worst."""
+    rows = by_class(answers, names)
+    title = "class"
+    if len(rows) > MOST_CLASSES:
+        title = f"the {MOST_CLASSES} classes of {len(rows):,} that do worst"
+        rows = sorted(rows, key=lambda row: row.right / row.pictures)[:MOST_CLASSES]
+    lines = [f"| {row.name} | {row.right} of {row.pictures} | {row.right / row.pictures:.0%} |" for row in rows]
+    return "\n".join([f"| {title} | named right | share |\n|---|---|---|", *lines])
+
+
+def never_named(answers: Answers, names: Sequence[str]) -> list[str]:
+    """A sentence that names the classes of which no picture is named right; none where there is no such class."""
+    never = [f"{row.name}: 0 of {row.pictures}" for row in by_class(answers, names) if not row.right]
+    more = f"; and {len(never) - NAMED:,} more" if len(never) > NAMED else ""
+    return [f"Classes without a right answer: {'; '.join(never[:NAMED])}{more}."] if never else []
 
 
 @dataclass(frozen=True)

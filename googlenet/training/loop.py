@@ -75,6 +75,7 @@ class Run:
         identity: dict[str, str],
     ) -> None:
         self.material, self.recipe, self.teacher, self.device = material, recipe, teacher, device
+        self.temperature = recipe.teacher_temperature if teacher else 1.0
         self.path = path
         self.log_prior: Tensor | None = None
         """(classes,) added to the logits in the loss (`Recipe.prior_in_loss`)"""
@@ -91,7 +92,8 @@ class Run:
         self.optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
         self.epochs = sum(phase.epochs for phase in recipe.schedule)
         self.steps = material.steps_per_epoch * self.epochs
-        self.step = 0
+        self.step = self.looked = 0
+        """steps that are done, and those at the last look at the loss"""
         self.seconds = 0.0
         self.stopping = False
 
@@ -115,7 +117,7 @@ class Run:
         """Train to the end of the schedule. On Ctrl-C or SIGTERM, finish the step, write a checkpoint and raise UserError."""
         phase: Phase | None = None
         saved = started = time.monotonic()
-        before = self.seconds
+        before, self.looked = self.seconds, self.step
         loss = torch.zeros((), device=self.device)
         per_step = self.recipe.batch_size
         total = None if self.recipe.minutes else self.steps * per_step
@@ -145,8 +147,9 @@ class Run:
         loss.zero_()
         if not math.isfinite(value):
             raise UserError("The loss is no longer a number at step {step}; try a lower --learning-rate.", step=self.step)
-        steps = (self.step - 1) % LOOK_EVERY + 1
-        bar.set_postfix(loss=f"{value / steps:.3f}", done=f"{self.progress:.1%}", refresh=False)
+        if self.step > self.looked:
+            bar.set_postfix(loss=f"{value / (self.step - self.looked):.3f}", done=f"{self.progress:.1%}", refresh=False)
+        self.looked = self.step
 
     def freeze(self, stage: str | None) -> None:
         """Freeze the layers up to and including this stage; train all others."""
@@ -162,8 +165,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * factor
         batch = self.draw(size)
-        temperature = recipe.teacher_temperature if self.teacher else 1.0
-        loss = loss_of(self.heads(batch.views), batch.target, temperature, self.log_prior)
+        loss = loss_of(self.heads(batch.views), batch.target, self.temperature, self.log_prior)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -110,23 +110,11 @@ class Taken(NamedTuple):
     """(n,) float32, on the training device"""
 
 
-class Pixels(Protocol):
-    """Where a training set's pixels come from."""
-
-    home: torch.device
-    """the device of the rows"""
-    ahead: int
-    """how many batches ahead it needs to know the rows"""
-
-    def batch(self, rows: Tensor, later: list[Tensor]) -> Taken:
-        """The pictures in these rows; `later` are the rows of the `ahead` next batches."""
-        ...
-
-
 class KeptPixels:
-    """Pixels in the memory of the training device or of the machine."""
+    """Pixels in the memory of the training device or of the machine: `home` is the device of the rows."""
 
     ahead = 0
+    """how many batches ahead the rows must be known"""
 
     def __init__(self, pixels: Tensor, aspects: Tensor, device: torch.device) -> None:
         self.pixels, self.aspects, self.device, self.home = pixels, aspects, device, pixels.device
@@ -166,6 +154,9 @@ class DecodedPixels:
         pixels = torch.from_numpy(np.stack([decoded[i].pixels for i in used]))  # type: ignore[union-attr]
         aspects = torch.tensor([decoded[i].aspect for i in used], dtype=torch.float32)  # type: ignore[union-attr]
         return Taken(rows[used], send(pixels, self.device), send(aspects, self.device))
+
+
+Pixels = KeptPixels | DecodedPixels
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:

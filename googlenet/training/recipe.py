@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from googlenet.errors import UserError
 from googlenet.model.architecture import STAGES
 
+SPLIT = 0.2
+"""Share of each class that is held out where a data set has no `val`."""
+SCRATCH = "scratch"
+"""What stands on the command line for a start from random weights."""
 SIZES = (32, 1024)
 """The smallest and the largest side of a network's input, in pixels, in `config.json`."""
 
@@ -39,20 +43,19 @@ def parse_schedule(text: str) -> tuple[Phase, ...]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a run."""
+    """The settings of a run. The defaults suit a few hundred labelled pictures and a start from trained weights."""
 
-    schedule: tuple[Phase, ...]
+    schedule: tuple[Phase, ...] = (Phase(224, 4, "3b"),)
     minutes: float | None = None
     """The run's length; the schedule's epochs are then shares of this time. None: the run takes the schedule's epochs."""
-    batch_size: int = 128
-    learning_rate: float = 0.1
+    batch_size: int = 32
+    learning_rate: float = 0.01
     weight_decay: float = 5e-4
     """none on biases and BatchNorm"""
     crops: tuple[float, float] = (0.35, 0.65)
     """the smallest share of the picture's area that a random crop keeps, at the start and at the end, linear in between. A crop
     enlarges objects. At the end the network must see them at the size that they have in use (Touvron et al., "Fixing the
-    train-test
-    resolution discrepancy", 2019)"""
+    train-test resolution discrepancy", 2019)"""
     warm_up: float = 0.05
     """share of the run in which the learning rate rises; then it falls to 0 by a cosine"""
     label_smoothing: float = 0.1
@@ -80,16 +83,14 @@ class Recipe:
     def mistakes(self) -> list[UserError]:
         """The settings that cannot work, one error each."""
         low, high = SIZES
-        wrong = [
-            UserError("--schedule {phase}: the size must be from {low} to {high}.", phase=phase, low=low, high=high)
-            for phase in self.schedule
-            if not low <= phase.size <= high
-        ]
-        wrong += [
-            UserError("--schedule {phase}: the number of epochs must be at least 1.", phase=phase)
-            for phase in self.schedule
-            if phase.epochs < 1
-        ]
+        wrong = []
+        for phase in self.schedule:
+            if not low <= phase.size <= high:
+                wrong.append(
+                    UserError("--schedule {phase}: the size must be from {low} to {high}.", phase=phase, low=low, high=high)
+                )
+            if phase.epochs < 1:
+                wrong.append(UserError("--schedule {phase}: the number of epochs must be at least 1.", phase=phase))
         if self.batch_size < 2:
             wrong.append(UserError("--batch-size {size}: BatchNorm needs at least 2.", size=self.batch_size))
         if not 0 < self.learning_rate < 100:

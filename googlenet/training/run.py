@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,11 +20,11 @@ from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
 from googlenet.training.balance import has_prior, put_prior_into_loss, take_out_prior
 from googlenet.training.calibration import choose_temperature, unlikely_below
-from googlenet.training.card import Made, write_card
-from googlenet.training.check import Checked, Options, check
+from googlenet.training.card import write_card
+from googlenet.training.check import CHECKPOINT_FILE, Checked, Options, check
 from googlenet.training.classes import ClassName
-from googlenet.training.data import PackedPicture
-from googlenet.training.evaluate import predict, report, table
+from googlenet.training.data import has_part
+from googlenet.training.evaluate import Answers, never_named, predict, report, table
 from googlenet.training.loop import Run
 from googlenet.training.material import Material, Source
 from googlenet.training.pictures import read_pixels
@@ -52,16 +53,17 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
         >>> train(options, Recipe((Phase(112, 3),)), torch.device("cpu"))  # doctest: +SKIP
     """
     checked = check(options, recipe, device)
+    print(checked.exam, flush=True)
     torch.manual_seed(recipe.seed)
     model, preprocess, new_layers = begin(checked.start, checked.classes)
     material = read_material(checked, options, recipe, device)
-    path = options.out / "checkpoint.pt"
+    path = options.out / CHECKPOINT_FILE
     run = Run(model, material, preprocess, recipe, checked.teacher, device, path, identity(checked))
     if recipe.prior_in_loss and checked.teacher is not None:
         put_prior_into_loss(run)
     if options.resume:
         run.resume()
-    elif checked.teacher is not None and checked.start is not None and new_layers:
+    elif checked.start is not None and new_layers:
         fit_last_layers(run)
     run.train()
     if has_prior(run):
@@ -69,8 +71,13 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
     size = options.input_size or recipe.schedule[-1].size
     labels = tuple(row.name for row in checked.classes)
     config = ModelConfig(model.architecture, labels, brought_to(preprocess, size), temperatures=None, metrics=None)
-    publish(model, config, checked, Made.of(run, checked, options), options, device)
+    answers = publish(run, config, checked, options)
     path.unlink()
+    print("\n".join(never_named(answers, labels)))
+    print(f"{options.out} holds the weights. Next:")
+    split = "" if has_part(checked.exam.data, "val") else f" --split {options.split:g}"
+    print(f"  googlenet evaluate {shlex.quote(str(options.out))} {shlex.quote(str(checked.exam.data))}{split}")
+    print(f"  googlenet serve --weights {shlex.quote(str(options.out))}")
 
 
 def begin(start: LoadedModel | None, classes: Sequence[ClassName]) -> tuple[GoogLeNet, Preprocess, bool]:
@@ -115,27 +122,26 @@ def identity(checked: Checked) -> dict[str, str]:
     def digest(thing: object) -> str:
         return hashlib.sha256(repr(thing).encode()).hexdigest()
 
-    names = [
-        [str(p.row) if isinstance(p, PackedPicture) else f"{p.parent.name}/{p.name}" for p in split.pictures]
-        for split in checked.splits
-    ]
+    pictures = [[(picture.name, label) for picture, label in zip(s.pictures, s.labels, strict=True)] for s in checked.splits]
     return {
-        "data": digest((names, [split.labels for split in checked.splits], checked.per_batch)),
+        "data": digest((pictures, checked.per_batch)),
         "classes": digest(checked.classes),
         "start": checked.start.provenance.sha256 if checked.start else "from scratch",
         "teacher": checked.teacher.name if checked.teacher else "none",
     }
 
 
-def publish(model: GoogLeNet, config: ModelConfig, checked: Checked, made: Made, options: Options, device: torch.device) -> None:
+def publish(run: Run, config: ModelConfig, checked: Checked, options: Options) -> Answers:
     """Measure the weights as they are written, in half precision, and write the folder after checking that it loads."""
-    exam = checked.exam
+    exam, device = checked.exam, run.device
     with tempfile.TemporaryDirectory(dir=options.out) as scratch:
-        write_folder(model, config, Path(scratch), card="")
+        write_folder(run.model, config, Path(scratch), card="")
         stored = load(scratch).model
     fitted = predict(stored, config.preprocess, exam.fit, device, options.workers)
     temperatures = {head: choose_temperature(logits, fitted.labels) for head, logits in fitted.logits.items()}
-    answers = predict(stored, config.preprocess, exam.measure, device, options.workers)
+    answers = fitted
+    if exam.measure is not exam.fit:
+        answers = predict(stored, config.preprocess, exam.measure, device, options.workers)
     reports = report(answers, temperatures)
     metrics = Metrics(
         dataset=exam.title,
@@ -145,10 +151,11 @@ def publish(model: GoogLeNet, config: ModelConfig, checked: Checked, made: Made,
     )
     config = replace(config, temperatures=temperatures)
     config = replace(config, metrics=measured(metrics, config, fitted, answers))
-    card = write_card(config, reports, answers, made)
+    card = write_card(config, reports, answers, run, checked, options)
     with tempfile.TemporaryDirectory(dir=options.out) as scratch:
-        write_folder(model, config, Path(scratch), card)
+        write_folder(run.model, config, Path(scratch), card)
         load(scratch)  # replaces the old files only where the new ones load
         for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE):
             (Path(scratch) / name).replace(options.out / name)
     print(table(reports, answers))
+    return answers

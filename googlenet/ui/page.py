@@ -115,8 +115,8 @@ def head(title: str = TITLE) -> str:
     tags = [
         f'<meta {"property" if ":" in name else "name"}="{name}" content="{value}">' for name, value in values.items() if value
     ]
-    styles = [path.read_text("utf-8") for name in ("page", "lesson", "screens") if (path := PAGE / f"{name}.css").exists()]
-    return "\n".join([*tags, "<style>", *styles, "</style>"])
+    tags += [f'<link rel="modulepreload" href="{address(path)}">' for path in sorted((PAGE / "js").glob("*.js"))]
+    return "\n".join([*tags, "<style>", (PAGE / "page.css").read_text("utf-8"), "</style>"])
 
 
 def theme() -> gr.themes.Base:

@@ -170,6 +170,7 @@ def load_page(
 def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, title: str) -> None:
     """Start the server's threads and say where the page is. Raises UserError where the port is taken."""
     from starlette.middleware import Middleware
+    from starlette.middleware.gzip import GZipMiddleware
 
     from googlenet.ui.limits import Limits
     from googlenet.ui.page import head, theme
@@ -190,7 +191,7 @@ def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, ti
                 run_history=False,
                 enable_monitoring=False,
                 max_file_size="20mb",
-                app_kwargs={"middleware": [limits]},
+                app_kwargs={"middleware": [limits, Middleware(GZipMiddleware, compresslevel=5)]},
                 state_session_capacity=50,  # what Gradio keeps of a session nothing here reads
                 ssr_mode=False,
                 pwa=False,

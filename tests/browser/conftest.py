@@ -159,7 +159,8 @@ def asks(request: Request) -> str:
 def model_requests(page: Page) -> list[str]:
     """A list that grows with each question that the page asks Python from now on."""
     sent: list[str] = []
-    page.on("request", lambda request: sent.append(name) if (name := asks(request)) not in ("", "progress", "leave") else None)
+    others = {"", "progress", "leave", "qr"}
+    page.on("request", lambda request: sent.append(name) if (name := asks(request)) not in others else None)
     return sent
 
 

@@ -148,13 +148,9 @@ def test_evidence_against_has_a_hue_of_its_own_and_shares_that_sum_to_all(visit:
     for stage, share in shares.items():
         page.locator(STAGE.format(stage)).click()
         expect(page.locator("#stage-title")).to_have_text(f"Stage {stage}")
-        text = page.locator(".stage-text").inner_text()
-        if share == 1:
-            assert "All of the map’s weight speaks for lion." in text
-            assert "against" not in text
-        else:
-            told = [float(part) for part in re.findall(r"([\d.]+)\xa0% (?:speaks|against)", text)]
-            assert told == pytest.approx([100 * share, 100 - 100 * share], abs=0.51), stage
+        text = page.locator("#help-share").text_content() or ""
+        told = [float(part) for part in re.findall(r"([\d.]+)\xa0% (?:speaks|against)", text)]
+        assert told == pytest.approx([100 * share, 100 - 100 * share], abs=1.01), stage  # "over 99 %"
         seen.add(pixels(page, BIG))
     assert len(seen) == 9
 
@@ -233,11 +229,11 @@ def test_covering_the_brightest_place_tells_what_it_did_to_each_head(visit: Visi
     rows = page.locator("#tab-cover tbody tr")
     expect(rows).to_have_count(3)
     for row, head in zip(rows.all(), ("aux1", "aux2", "main"), strict=True):
-        before = page.locator(f'.card[data-head="{head}"] .row[aria-pressed=true] u').inner_text()
+        before = page.locator(f'.card[data-head="{head}"] .row[aria-current=true] u').inner_text()
         assert row.locator("td >> nth=0").inner_text() == before
     expect(page.locator(".cover-say")).to_contain_text("lion")
     assert page.locator(".big .marks rect.covered").count() == 2
-    assert page.locator(".big .marks rect.other").count() == 2
+    assert page.locator(".big .marks rect.other").count() > 2  # several random parts
 
 
 def test_a_dragged_box_is_covered_and_a_tap_still_selects_a_cell(visit: Visit) -> None:

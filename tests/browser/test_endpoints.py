@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from gradio.media import get_image
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+
+from tests.helpers import ROOT
 
 STAGES = ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]
 
@@ -116,15 +119,15 @@ def test_a_path_of_the_server_is_no_picture(url: str) -> None:
         assert "event: error" in answer.read().decode()
 
 
-@pytest.mark.parametrize("name", ["handle", "handle_1", "predict"])
+@pytest.mark.parametrize("name", ["ask", "explain_1", "predict"])
 def test_nothing_else_can_be_called_by_name(client: Client, name: str) -> None:
     with pytest.raises(ValueError, match="Cannot find a function"):
         client.predict(api_name=f"/{name}")
 
 
-def test_what_the_page_asks_in_private_answers_nonsense_in_one_sentence(url: str) -> None:
-    """Gradio keeps a private handler off every list and every client, but a handmade request still reaches it."""
-    event = json.loads(post(f"{url}gradio_api/call/handle", {"data": []}))["event_id"]
-    with urllib.request.urlopen(f"{url}gradio_api/call/handle/{event}", timeout=60) as answer:
-        said = json.loads(answer.read().decode().partition("data: ")[2])
-    assert said[0]["error"]["en"] == "That picture is no longer here; choose it again."
+def test_the_page_travels_compressed_and_names_its_modules_at_once(url: str) -> None:
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        page = gzip.decompress(response.read()).decode()
+    for path in (ROOT / "googlenet/ui/page/js").glob("*.js"):
+        assert f"/js/{path.name}" in page

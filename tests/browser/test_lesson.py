@@ -7,10 +7,13 @@ import json
 import re
 
 import pytest
+from gradio.media import get_image
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import STAGE, Visit, still
+from googlenet.model.architecture import STAGES
+from googlenet.ui.questions import qr
+from tests.browser.conftest import SLOW, STAGE, Visit, settled, still, upload
 from tests.helpers import ROOT
 
 PHONE = {"is_mobile": True, "has_touch": True, "device_scale_factor": 2}
@@ -111,29 +114,24 @@ def test_the_module_carries_the_shares_of_the_chosen_stage(visit: Visit) -> None
     expect(page.locator(".module figcaption")).to_contain_text("Stage 3a")
 
 
-def test_marks_explain_terms_in_place_with_one_tab_stop(visit: Visit) -> None:
+def test_marks_explain_terms_in_place(visit: Visit) -> None:
     page = visit("?example=astronaut")
-    marks = page.locator(".help:visible")
-    assert marks.count() >= 12
-    assert page.locator('.help[tabindex="0"]').count() == 1
-    for mark in marks.all():
-        text = page.locator(f"#{mark.get_attribute('popovertarget')}")
-        mark.click()
-        expect(text).to_be_visible()
-        place = text.bounding_box()
-        assert place is not None
-        assert 0 <= place["x"] <= 1440 - place["width"]
-        assert re.search(r"What does “.+” mean\?", mark.get_attribute("aria-label") or "")
-        page.keyboard.press("Escape")
-        expect(text).to_be_hidden()
-    first = page.locator('.help[tabindex="0"]')
-    page.locator("#target").focus()
-    page.keyboard.press("Shift+Tab")
-    expect(first).to_be_focused()
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("[popovertarget=help-contrast]")).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(page.locator("#help-contrast")).to_contain_text("difference between two classes")
+    tabs = {f"#tab-{name}": f"[data-tab={name}]" for name in ("evidence", "test")}
+    parts = {".looks": ".looks summary", ".say": ".headline", **tabs}
+    for part, press in parts.items():
+        page.locator(press).click()
+        marks = page.locator(f"{part} .help").all()
+        assert marks
+        for mark in marks:  # Escape closes what a mark opened, and not the menu around it
+            text = page.locator(f"#{mark.get_attribute('popovertarget')}")
+            mark.click()
+            expect(text).to_be_visible()
+            place = text.bounding_box()
+            assert place is not None
+            assert 0 <= place["x"] <= 1440 - place["width"]
+            assert re.search(r"What does “.+” mean\?", mark.get_attribute("aria-label") or "")
+            page.keyboard.press("Escape")
+            expect(text).to_be_hidden()
 
 
 @pytest.mark.parametrize(
@@ -177,3 +175,42 @@ def test_the_print_holds_the_answer_and_nothing_to_press(visit: Visit) -> None:
     assert width == pytest.approx(height, rel=0.02)  # the photograph keeps its shape
     around = "n => { for (; n; n = n.parentElement) if (getComputedStyle(n).display !== 'block') return n.outerHTML; return '' }"
     assert page.locator("#walk").evaluate(around) == ""  # else the end of the last page is cut off
+
+
+def test_the_lesson_has_five_steps_that_drive_the_page(visit: Visit) -> None:
+    page = visit("?example=cheetah")
+    page.locator(".teach summary").click()
+    steps = page.locator(".step")
+    expect(steps).to_have_count(5)
+    before = page.locator(".stage[aria-pressed=true]").get_attribute("data-stage") or ""
+    steps.nth(1).click()
+    after = STAGES[(STAGES.index(before) + 1) % len(STAGES)]
+    expect(page.locator("#stage-title")).to_have_text(f"Stage {after}")
+    expect(page.locator(".network svg")).to_have_attribute("aria-label", re.compile(f"at stage {after}"))
+    expect(page.locator(".network text.here")).to_have_text(after)
+    steps.nth(2).click()
+    expect(page.locator(".cell-text")).to_contain_text("Row")
+    steps.nth(3).click()
+    expect(page.locator("#tab-cover tbody tr")).to_have_count(3)
+    steps.nth(0).click()
+    expect(page.locator(".page")).to_have_class(re.compile("playing"))
+    steps.nth(4).click()
+    expect(page.locator(".tips figure")).to_have_count(1)
+
+
+def test_the_link_stands_as_a_qr_code_where_the_page_is_presented_and_printed(visit: Visit, url: str) -> None:
+    page = visit("?example=lion", own=True)
+    code = page.locator(".qr")
+    expect(code.locator("img")).to_have_attribute("alt", "QR code of the link to this question", timeout=SLOW)
+    expect(code).to_be_hidden()
+    assert code.locator("img").get_attribute("src") == qr(f"{url}?example=lion&head=main&class=lion")
+    page.emulate_media(media="print")
+    expect(code).to_be_visible()
+    page.emulate_media(media="screen")
+    page.locator(".present").click()
+    expect(code).to_be_visible()
+    page.locator(".present").click()
+    upload(page, get_image("tower.jpg"))
+    settled(page)
+    page.emulate_media(media="print")
+    expect(code).to_be_hidden()  # a visitor's own picture has no link

@@ -111,7 +111,7 @@ def test_the_chart_reaches_from_0_to_100_per_cent_and_shows_the_class_it_is_rath
         page.locator(f".slope {s}") for s in ("circle.asked >> nth=0", "line.level >> nth=2", "line.level >> nth=0")
     )
     y, high, low = (float(n.get_attribute(a) or 0) for n, a in ((circle, "cy"), (top, "y1"), (bottom, "y1")))
-    share = page.locator('.card[data-head="aux1"] .row[aria-pressed=true] u').inner_text()
+    share = page.locator('.card[data-head="aux1"] .row[aria-current=true] u').inner_text()
     assert (low - y) / (low - high) == pytest.approx(float(share.split("\u00a0")[0]) / 100, abs=0.006)
 
 
@@ -143,7 +143,7 @@ def test_each_question_mark_is_a_tab_stop(visit: Visit) -> None:
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.matches('.help') && document.activeElement.ariaLabel"))
     assert set(shown) <= reached
-    assert len(shown) > 6
+    assert len(shown) > 2
 
 
 def test_a_touched_cell_is_announced_and_covered_by_keyboard(visit: Visit) -> None:
@@ -275,7 +275,8 @@ def test_no_bar_ends_within_a_names_first_letter(visit: Visit) -> None:
 def test_car_finds_cars_first(visit: Visit) -> None:
     page = visit()
     page.locator("#target").fill("car")
-    first = page.locator("#target-list li >> nth=0")
+    expect(page.locator("#target-list li >> nth=0")).to_contain_text("a car")  # the group
+    first = page.locator("#target-list li >> nth=1 >> span >> nth=0")
     expect(first).to_have_text(re.compile("sports car|convertible|jeep|limousine|minivan|cab|racer|ambulance|beach wagon"))
 
 

@@ -26,7 +26,7 @@ def test_the_stage_alone_is_saved_as_it_is_shown(visit: Visit) -> None:
 def test_the_stage_alone_is_copied_as_a_picture(visit: Visit) -> None:
     page = visit("?example=cheetah", permissions=["clipboard-read", "clipboard-write"])
     take(page, "copy")
-    expect(page.locator(".take-say")).to_have_text("Stage 4d copied as a picture")
+    expect(page.locator(".take-say")).to_have_text("Stage 4e copied as a picture")
     size = page.evaluate(
         "async () => { const [item] = await navigator.clipboard.read();"
         " const picture = await createImageBitmap(await item.getType('image/png')); return [picture.width, picture.height]; }"

@@ -37,15 +37,15 @@ def test_the_headline_names_the_answer_and_each_card_its_statement(visit: Visit)
     expect(page.locator(".headline")).to_contain_text(best.locator("u").inner_text())
     assert page.locator(".by-heads").inner_text().count("→") == 2
     expect(page.locator(".statement")).to_have_count(3)
-    said = page.locator('.card[data-head="main"] .statement button')
+    said = page.locator('.card[data-head="main"] .statement [data-class]')
     before = pixels(page, ".big canvas[role=img]")
     said.click()
     settled(page)
-    expect(said).to_have_attribute("aria-pressed", "true")
+    expect(said).to_have_attribute("aria-current", "true")
     assert "class=animal" in page.url  # its name without the article: a group as the question
     assert pixels(page, ".big canvas[role=img]") != before
     page.reload()
-    expect(said).to_have_attribute("aria-pressed", "true")
+    expect(said).to_have_attribute("aria-current", "true")
 
 
 def test_no_sentence_argues_for_a_guess_that_is_not_likely(visit: Visit) -> None:

@@ -59,9 +59,9 @@ def test_the_weights_panel_closes_by_escape_and_by_a_click_outside(visit: Visit)
     page = visit()
     for close in (lambda: page.keyboard.press("Escape"), lambda: page.locator("h1").click()):
         page.locator(".weights summary").click()
-        expect(page.locator(".panel")).to_be_visible()
+        expect(page.locator(".weights .panel")).to_be_visible()
         close()
-        expect(page.locator(".panel")).to_be_hidden()
+        expect(page.locator(".weights .panel")).to_be_hidden()
 
 
 def test_a_load_is_confirmed_keeps_the_question_and_the_newest_choice_wins(visit: Visit) -> None:
@@ -70,7 +70,7 @@ def test_a_load_is_confirmed_keeps_the_question_and_the_newest_choice_wins(visit
     load(page, "user/nothing")
     load(page, "user/three")  # chosen while the other one loads
     expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
-    expect(page.locator(".panel")).to_be_hidden()  # the answer is not covered
+    expect(page.locator(".weights .panel")).to_be_hidden()  # the answer is not covered
     expect(page.locator(".notice")).to_contain_text("Now answered by user/three, 3 classes.")
     expect(page).to_have_url(re.compile("example=lion.*weights=user%2Fthree"))
     page.locator(".weights summary").click()

@@ -72,7 +72,7 @@ def test_the_prior_of_weights_is_their_mean_answer(data: Path, cpu: torch.device
 
 def source_of(path: Path, counts: tuple[int, ...], balanced: bool) -> Source:
     pack(path, [colour for colour, count in enumerate(counts) for _ in range(count)])
-    split, pixels = read_pixels(read_split(path, "train"), 16, torch.device("cpu"), workers=0, skip_broken=False)
+    split, pixels = read_pixels(read_split(path, "train", 0.0), 16, torch.device("cpu"), workers=0, skip_broken=False)
     return Source(split, pixels, 8, (0, 0), balanced)
 
 

@@ -15,7 +15,7 @@ from googlenet.errors import UserError
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.pictures.frame import Box
 from googlenet.training.classes import ClassName, match_classes, weights_classes
-from googlenet.training.data import UNKNOWN, all_pictures, has_part, hold_out, read_split
+from googlenet.training.data import UNKNOWN, all_pictures, has_part, read_split
 from googlenet.training.pictures import KeptPixels, check_pictures, decode, read_pixels
 from tests.training.conftest import COLOURS, pack
 
@@ -35,10 +35,34 @@ def test_names_and_held_out_pictures(data: Path) -> None:
     split = read_split(data, "train")
     assert names(split.classes) == COLOURS
     assert split.labels == (0,) * 24 + (1,) * 24 + (2,) * 24
-    training, held_out = hold_out(split)
-    assert len(held_out.pictures) == 1  # 2 % of 72
-    assert sorted(training.pictures + held_out.pictures) == sorted(split.pictures)
-    assert hold_out(split) == (training, held_out)
+
+
+@pytest.mark.parametrize("name", ["valid", "validation"])
+def test_other_names_of_val(copied: Path, name: str) -> None:
+    there = read_split(copied, "val").labels
+    (copied / "val").rename(copied / name)
+    assert has_part(copied, "val")
+    assert read_split(copied, "val").labels == there
+    assert len(read_split(copied, "train").pictures) == 72
+
+
+def test_class_folders_alone_are_split_each_class_by_itself(copied: Path) -> None:
+    folder = copied / "train"
+    for wnid, count in (("n02", 4), ("n03", 1)):
+        for path in sorted((folder / wnid).iterdir())[count:]:
+            path.unlink()
+    training, held_out = (read_split(folder, part) for part in ("train", "val"))
+    assert [held_out.labels.count(label) for label in range(3)] == [5, 1, 0]  # a fifth; one at least; never the only one
+    assert [training.labels.count(label) for label in range(3)] == [19, 3, 1]
+    assert not set(training.pictures) & set(held_out.pictures)
+    assert read_split(copied, "train").labels == (0,) * 24 + (1,) * 4 + (2,)  # there is a val
+    shutil.rmtree(copied / "val")
+    assert read_split(copied, "val").pictures == held_out.pictures
+    half = read_split(folder, "val", 0.5)
+    assert set(held_out.pictures) < set(half.pictures)
+    assert len(read_split(folder, "val", 1.0).pictures) == 29
+    (folder / "n02" / "new.png").write_bytes(b"")
+    assert [path for path in read_split(folder, "val").pictures if path.parent.name == "n01"] == list(held_out.pictures[:5])
 
 
 def test_digits_in_names_mean_nothing(copied: Path) -> None:
@@ -223,7 +247,7 @@ def test_pictures_without_labels(tmp_path: Path, data: Path) -> None:
     assert split.labels == (UNKNOWN, UNKNOWN)
     assert not split.labelled
     assert not has_part(tmp_path, "val")
-    loose = read_split(data / "train", "train")  # a folder of pictures, however deep
+    loose = read_split(data / "train", "train", class_folders=False)  # a folder of pictures, however deep
     assert len(loose.pictures) == 72
     assert not loose.labelled
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
+from googlenet.checkpoints.config import ModelConfig
+from googlenet.model.architecture import PAPER
+from googlenet.pictures.images import Preprocess
 from googlenet.training.calibration import confidently_wrong
 from googlenet.training.evaluate import (
     Answers,
     accuracy,
     accuracy_among,
+    by_class,
+    class_table,
     confusions,
+    never_named,
     report,
     table,
 )
+from googlenet.training.predictions import surest_mistakes
 
 
 def test_accuracy() -> None:
@@ -48,6 +57,28 @@ def test_the_table_says_what_is_among_the_pictures_classes() -> None:
     assert "among" not in table(report(everything, None), everything)
 
 
-def test_confusions() -> None:
-    logits = torch.eye(3)[[1, 1, 2, 0, 1]]
-    assert confusions(Answers({"main": logits}, torch.tensor([0, 0, 1, 0, 1])), ("a", "b", "c")) == [("a", "b", 2), ("b", "c", 1)]
+def test_classes_and_confusions() -> None:
+    answers = Answers({"main": torch.eye(4)[[1, 1, 2, 0, 1]]}, torch.tensor([0, 0, 1, 0, 2]))
+    names = ("a", "b", "c", "d")
+    assert confusions(answers, names).splitlines()[2:] == ["| a | b | 2 |", "| b | c | 1 |", "| c | b | 1 |"]
+    assert by_class(answers, names) == [("a", 1, 3), ("b", 0, 1), ("c", 0, 1)]
+    assert class_table(answers, names).splitlines()[2:] == ["| a | 1 of 3 | 33% |", "| b | 0 of 1 | 0% |", "| c | 0 of 1 | 0% |"]
+    assert never_named(answers, names) == ["Classes without a right answer: b: 0 of 1; c: 0 of 1."]
+    assert never_named(Answers({"main": torch.eye(4)}, torch.arange(4)), names) == []
+
+
+def test_the_table_of_very_many_classes_has_the_worst() -> None:
+    labels = torch.arange(150)
+    answers = Answers({"main": torch.eye(150)[labels.clamp(max=148)]}, labels)
+    said = class_table(answers, [str(label) for label in range(150)]).splitlines()
+    assert said[0].startswith("| the 100 classes of 150 that do worst |")
+    assert said[2] == "| 149 | 0 of 1 | 0% |"
+    assert len(said) == 102
+
+
+def test_the_surest_mistakes_come_first() -> None:
+    logits = torch.tensor([[0.0, 2, 0], [0, 0, 0], [5, 0, 0], [0, 3, 0]])
+    config = ModelConfig(PAPER, ("a", "b", "c"), Preprocess(32, 32, (0.5,) * 3, (0.5,) * 3), {"main": 1.0}, None)
+    mistakes = surest_mistakes(Answers({"main": logits}, torch.tensor([0, 0, 1, 1])), config)
+    assert [row[:2] for row in mistakes] == [(2, 0), (0, 1)]
+    assert mistakes[1][2:] == pytest.approx((math.e**2 / (math.e**2 + 2), 1 / (math.e**2 + 2)))

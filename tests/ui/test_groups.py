@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from googlenet.inference.explainer import Explainer
 from googlenet.ui.messages import PageQuery
-from googlenet.ui.page import Desk
-from googlenet.ui.uploads import Pictures, example
-from googlenet.ui.weights import ExplainerCache
+from googlenet.ui.questions import Desk
+from googlenet.ui.uploads import example
 
 
-def test_a_stages_evidence_comes_in_groups_of_channels(explainer: Explainer, tmp_path: Path) -> None:
-    desk = Desk(ExplainerCache(explainer), Pictures(tmp_path))
+def test_a_stages_evidence_comes_in_groups_of_channels(desk: Desk) -> None:
     found = desk.groups(PageQuery(9, example="lion", target=3, stage="4c"), example("lion"), lambda *_: None)
     json.dumps(found)
     assert sum(group["share"] for group in found["groups"]) + found["rest"] == pytest.approx(1)

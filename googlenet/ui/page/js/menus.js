@@ -4,7 +4,7 @@ import { $$ } from "./page.js";
 
 for (const menu of $$(".menu")) {
   document.addEventListener("keydown", event => {
-    if (event.key !== "Escape" || !menu.open) return;
+    if (event.key !== "Escape" || !menu.open || menu.querySelector(":popover-open")) return; // the nearest one closes
     menu.open = false;
     menu.querySelector("summary").focus();
   });

@@ -18,6 +18,6 @@ subscribe(["answer"], async () => {
   if (!reply || state.answer !== answer) return;
   $(".qr img").src = reply.qr;
   $(".qr img").alt = words.qr_alt;
-  $(".qr figcaption").textContent = url;
+  $(".qr figcaption").textContent = url.replace(/^\w+:\/\/|\?.*$/g, "");
   $(".qr").hidden = false;
 });
