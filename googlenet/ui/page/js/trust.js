@@ -131,5 +131,5 @@ export function showTrust(root, stage) {
   }
   root.replaceChildren(make("p", { class: "trust-known" }, knownTrust(), " ", helpMark("centre")), ...parts);
   paintFound();
-  if (focused) root.querySelector("button, [tabindex]").focus();
+  if (focused) root.querySelector(".plain, [tabindex]").focus();
 }
