@@ -114,8 +114,11 @@ class Desk:
         """The picture that a question is about. Raises UserError for one that is not there or no picture."""
         if ask.example is not None:
             if ask.example not in self.examples:
-                template = "There is no example called {name}; choose {names}."
-                raise UserError(template, name=repr(ask.example), names=", ".join(self.examples))
+                raise UserError(
+                    "There is no example called {name}; choose {names}.",
+                    name=repr(ask.example),
+                    names=", ".join(self.examples),
+                )
             return self.examples[ask.example]
         picture = await self.opened(self.pictures.find(ask.path or ""), visitor, ask.number)
         return picture if ask.original is None else in_original(picture, ask.original)

@@ -109,8 +109,12 @@ def examples_in(folder: Path) -> dict[str, Picture]:
     if not found or wrong:
         raise wrong[0] if wrong else PictureError("The folder {folder} holds no pictures; name one that does.", folder=folder)
     if len(found) > MAX_EXAMPLES:
-        template = "The folder {folder} holds {count} pictures; a page offers at most {most}."
-        raise UserError(template, folder=folder, count=len(found), most=MAX_EXAMPLES)
+        raise UserError(
+            "The folder {folder} holds {count} pictures; a page offers at most {most}.",
+            folder=folder,
+            count=len(found),
+            most=MAX_EXAMPLES,
+        )
     return {normalize("NFC", each.name.as_posix()): open_bounded(each.path, SIDE) for each in found}
 
 
