@@ -147,7 +147,7 @@ def test_the_citation_names_this_version() -> None:
 def test_the_files_that_documents_and_scripts_name_exist() -> None:
     """A module that moves takes its name in them along."""
     texts = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/run.sh")]
-    texts += [path for path in (ROOT / "benchmarks").iterdir() if path.is_file()]
+    texts += [path for folder in ("benchmarks", "docs") for path in (ROOT / folder).iterdir() if path.is_file()]
     pattern = r"(?<![\w/.])(?:\w+/)+[\w.]*\.(?:py|sh|txt|ipynb|jpg)\b|\btests/\w+(?:/\w+)*(?=\s)"
     named = {(path.name, name) for path in texts for name in re.findall(pattern, path.read_text("utf-8"))}
     assert len(named) > 30

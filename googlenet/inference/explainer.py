@@ -196,7 +196,7 @@ class Explainer:
             >>> explanation.maps["4c"].shape
             (240, 320)
             >>> explanation = explainer.explain(Image.new("RGB", (320, 240)), target="dog", contrast="cat", method="layer-cam")
-            >>> len(explanation.question.target.indices), explanation.grids["3a"].min() >= 0
+            >>> len(explanation.question.target.indices), bool(explanation.grids["3a"].min() >= 0)
             (118, True)
         """
         question = self.question(head, target, contrast, method=method, channels=channels, cell=cell)

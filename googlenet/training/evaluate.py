@@ -75,7 +75,7 @@ def predict(model: GoogLeNet, preprocess: Preprocess, split: Split, device: torc
     return Answers({head: torch.cat([batch[head] for batch in batches]) for head in batches[0]}, torch.tensor(split.labels))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def answers_of(
     model: GoogLeNet, preprocess: Preprocess, pictures: Sequence[Picture], device: torch.device, workers: int
 ) -> Iterator[dict[str, Tensor]]:

@@ -14,7 +14,8 @@ from googlenet.model import convolution
 from googlenet.model.convolution import ConvReLU, fuses
 
 CPU = torch.device("cpu")
-TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.01}
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.02}
+"""That of bfloat16 is `fuses`' own: a CPU without instructions for it rounds more often."""
 
 
 def conv_relu(kernel: int, stride: int = 1) -> ConvReLU:
