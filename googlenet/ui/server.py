@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from googlenet.errors import UserError
+from googlenet.errors.korean import in_locale
 from googlenet.ui.texts import TITLE
 from googlenet.ui.uploads import UploadFolder, examples_in
 
@@ -139,8 +140,31 @@ def set_environment(pictures: Path) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for name in ("GRADIO_DEBUG", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE"):
         os.environ.pop(name, None)  # those that `serve` has read, and those with which `launch` would do other than it is told
+    for name in PROXIES:
+        scheme, separator, _ = os.environ.get(name, "").partition("://")
+        if separator and scheme not in ("http", "https"):
+            leave_out(UserError("{name} is {value}, a proxy that this program cannot use; it goes on without.", **of(name)), name)
+    if not Path(os.environ.get("SSL_CERT_FILE") or os.curdir).exists():
+        leave_out(
+            UserError("{name} is {value}, which does not exist; it goes on without.", **of("SSL_CERT_FILE")), "SSL_CERT_FILE"
+        )
     here = ",".join(filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost,127.0.0.1,::1")))
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = here
+
+
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+"""Gradio makes clients with these when it is imported, and fails where one has another form."""
+
+
+def of(name: str) -> dict[str, str]:
+    """A variable and its value, as a sentence names them."""
+    return {"name": name, "value": os.environ[name]}
+
+
+def leave_out(problem: UserError, name: str) -> None:
+    """Say why a variable of the environment cannot be used, and go on without it."""
+    print(in_locale(problem), file=sys.stderr)
+    del os.environ[name]
 
 
 def bound_arenas() -> None:

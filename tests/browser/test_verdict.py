@@ -56,15 +56,26 @@ def test_no_sentence_argues_for_a_guess_that_is_not_likely(visit: Visit) -> None
     expect(page.locator(SAYS.format("yes"))).to_have_count(0)
 
 
+STOP_AT_3B = """() => new Promise(done => {
+    const [title, play] = [document.querySelector("#stage-title"), document.querySelector(".play")];
+    new MutationObserver((_, observer) => {
+        if (title.textContent !== "Stage 3b") return;
+        observer.disconnect();
+        play.click();
+        done();
+    }).observe(title, {childList: true});
+    play.click();
+})"""
+
+
 @pytest.mark.parametrize("how", ["to the end", "stopped", "upload"])
 def test_after_the_walk_the_stage_stands_that_finds_objects_best(visit: Visit, how: str) -> None:
     page = visit(own=True)
     stands = page.locator("#stage-title").inner_text()
     page.locator(STAGE.format("3a")).click()
-    page.locator(".play").click()
+    page.evaluate(STOP_AT_3B) if how == "stopped" else page.locator(".play").click()
     if how == "stopped":
-        expect(page.locator("#stage-title")).to_have_text("Stage 3b")
-        page.locator(".play").click()
+        settled(page)
     elif how == "upload":
         expect(page.locator("#stage-title")).to_have_text("Stage 3b")
         upload(page, file("grey.jpg", jpeg("grey")))
