@@ -183,9 +183,8 @@ def test_back_walks_through_own_pictures_and_their_questions(visit: Visit) -> No
     expect(page.locator("#target")).to_have_value(second)
 
 
-@pytest.mark.parametrize("size", [{}, PHONE], ids=["desktop", "phone"])
-def test_a_second_upload_moves_nothing(visit: Visit, size: dict[str, object]) -> None:
-    page = visit(**size)
+def test_a_second_upload_moves_nothing(visit: Visit) -> None:
+    page = visit()
     own(page, "tower")
     where = "s => document.querySelector(s).getBoundingClientRect().top"
     before = [page.evaluate(where, selector) for selector in (".strip", ".question")]
