@@ -140,7 +140,7 @@ def set_environment(pictures: Path) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for name in ("GRADIO_DEBUG", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE"):
         os.environ.pop(name, None)  # those that `serve` has read, and those with which `launch` would do other than it is told
-    for name in PROXIES:
+    for name in [name for name in os.environ if name.lower() in PROXIES]:  # Gradio fails at its import where one is odd
         scheme, separator, _ = os.environ.get(name, "").partition("://")
         if separator and scheme not in ("http", "https"):
             leave_out(UserError("{name} is {value}, a proxy that this program cannot use; it goes on without.", **of(name)), name)
@@ -150,10 +150,6 @@ def set_environment(pictures: Path) -> None:
         )
     here = ",".join(filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost,127.0.0.1,::1")))
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = here
-
-
-PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-"""Gradio makes clients with these when it is imported, and fails where one has another form."""
 
 
 def of(name: str) -> dict[str, str]:
