@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, FailFast, Field, TypeAdapter, ValidationError
 
@@ -124,6 +124,13 @@ def dump_config(config: ModelConfig) -> str:
     return json.dumps(asdict(config), ensure_ascii=False, indent=1) + "\n"
 
 
+def refuse_many_fields(data: bytes) -> None:
+    """Raises Reason where a stranger's JSON, which is not yet parsed, has more than `MAX_FIELDS` fields, or lists and objects."""
+    between_strings = _STRINGS.sub(b"", data.replace(rb"\\", b"").replace(rb"\"", b""))
+    if max(between_strings.count(b":"), between_strings.count(b"[") + between_strings.count(b"{")) > MAX_FIELDS:
+        raise Reason("it has more than {limit:,} fields", limit=MAX_FIELDS)
+
+
 def parse_config(data: bytes, source: str) -> ModelConfig:
     """Read `config.json`.
 
@@ -134,11 +141,11 @@ def parse_config(data: bytes, source: str) -> ModelConfig:
     Raises:
         WeightsError: a field is missing or unknown, or has a value out of range. The message names it.
     """
-    bare = _STRINGS.sub(b"", data.replace(rb"\\", b"").replace(rb"\"", b""))  # what lies between the strings
-    if max(bare.count(b":"), bare.count(b"[") + bare.count(b"{")) > MAX_FIELDS:
-        raise WeightsError("config.json of {source} has more than {limit:,} fields.", source=source, limit=MAX_FIELDS)
     try:
+        refuse_many_fields(data)
         config = CONFIG.validate_json(data, strict=True, extra="forbid")
+    except Reason as why:
+        raise WeightsError("{file} of {source} cannot be read: {why}.", file="config.json", source=source, why=why) from None
     except ValidationError as problem:
         raise sentence(problem, source) from None
     check_heads(config, source)
@@ -180,17 +187,16 @@ def sentence(problem: ValidationError, source: str) -> WeightsError:
         return WeightsError("config.json of {source} lacks the field {field}.", source=source, field=field)
     if error["type"] == "unexpected_keyword_argument":
         return WeightsError("config.json of {source} has an unknown field: {field}.", source=source, field=field)
-    return WeightsError(
-        "{field} in config.json of {source} must be {wanted}.",
-        field=field,
-        source=source,
-        wanted=wanted(error["type"], error.get("ctx", {})),
-    )
+    limits = error.get("ctx", {})
+    if "expected" in limits:
+        limits["expected"] = limits["expected"].replace(" or ", ", ")
+    wanted = Reason(WANTED.get(error["type"], WANTED[""]).template, **limits)
+    return WeightsError("{field} in config.json of {source} must be {wanted}.", field=field, source=source, wanted=wanted)
 
 
 UNION_TAGS = ("constrained-int", "tuple[", "[key]")
 """Parts of pydantic's paths that are not in the file."""
-KINDS = {
+WANTED = {
     "int_type": Reason("a whole number"),
     "float_type": Reason("a number"),
     "string_type": Reason("text"),
@@ -198,25 +204,13 @@ KINDS = {
     "tuple_type": Reason("a list"),
     "dict_type": Reason("an object"),
     "dataclass_type": Reason("an object"),
+    "greater_than_equal": Reason("at least {ge:g}"),
+    "less_than_equal": Reason("at most {le:g}"),
+    "too_short": Reason("a list of at least {min_length:,}"),
+    "too_long": Reason("a list of at most {max_length:,}"),
+    "string_too_short": Reason("text of at least {min_length} characters"),
+    "string_too_long": Reason("text of at most {max_length} characters"),
+    "literal_error": Reason("one of {expected}"),
+    "": Reason("a value that this program knows"),
 }
-"""Pydantic's type errors in JSON's words."""
-
-
-def wanted(kind: str, limits: Mapping[str, Any]) -> Reason:
-    """Which value belongs in a field, for the sentence "… must be …"."""
-    match kind:
-        case "greater_than_equal":
-            return Reason("at least {limit:g}", limit=limits["ge"])
-        case "less_than_equal":
-            return Reason("at most {limit:g}", limit=limits["le"])
-        case "too_short":
-            return Reason("a list of at least {limit:,}", limit=limits["min_length"])
-        case "too_long":
-            return Reason("a list of at most {limit:,}", limit=limits["max_length"])
-        case "string_too_short":
-            return Reason("text of at least {limit} characters", limit=limits["min_length"])
-        case "string_too_long":
-            return Reason("text of at most {limit} characters", limit=limits["max_length"])
-        case "literal_error":
-            return Reason("one of {choices}", choices=limits["expected"].replace(" or ", ", "))
-    return KINDS.get(kind) or Reason("a value that this program knows")
+"""Pydantic's kind of error → what belongs in the field, with pydantic's names of the limits."""

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from googlenet.checkpoints.cache import write_whole
 from googlenet.checkpoints.checkpoint import MAX_SHEET, read_beginning
+from googlenet.checkpoints.config import refuse_many_fields
 from googlenet.errors import Reason, UserError, reason
 from googlenet.model.architecture import STAGES
 from googlenet.model.network import GoogLeNet
@@ -108,8 +109,10 @@ def read_atlas(folder: Path, trunk: str, counts: Mapping[str, int]) -> Atlas | N
 
 def read_index(folder: Path) -> Index:
     """The folder's `index.json`. Raises Reason where it cannot be used."""
+    data = read_beginning(folder / INDEX, MAX_INDEX)
+    refuse_many_fields(data)
     try:
-        return Index.model_validate_json(read_beginning(folder / INDEX, MAX_INDEX))
+        return Index.model_validate_json(data)
     except ValidationError:
         raise Reason("index.json is not that of an atlas") from None
 

@@ -1,14 +1,18 @@
-"""ONNX: the graph is followed from its output back to the picture, since every exporter names things its own way."""
+"""ONNX, through the `onnx` package: the graph is followed from its output to the picture, since every exporter has its own names.
+
+Nothing outside the file is opened, and nothing of it is run.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from googlenet.checkpoints.readers.graph import Graph, Node, read_graph
 from googlenet.checkpoints.readers.layouts import (
     BATCH_NORM_EPSILON,
     BERKELEY_PREPROCESS,
@@ -20,66 +24,236 @@ from googlenet.checkpoints.readers.layouts import (
     rgb,
     with_counters,
 )
-from googlenet.errors import Reason, WeightsError
+from googlenet.checkpoints.readers.wire import Wire
+from googlenet.errors import Reason, WeightsError, missing_extra
 from googlenet.model.architecture import BERKELEY, STAGES, TORCHVISION
 from googlenet.pictures.images import Preprocess
 
+if TYPE_CHECKING:
+    from onnx import GraphProto, NodeProto, TensorProto
+
+MAX_ONNX = 1 << 26
+"""The most bytes of a file. The largest published one has 28 MB, and a parser makes up to eight bytes of one."""
+DEPTH = 100
+"""How deep messages may lie in each other; protobuf's own limit. How many numbers of a list are read: a GoogLeNet's has four."""
+FLOATS = (1, 10, 11, 16)
+"""ONNX's numbers for single, half, double and bfloat16."""
+INTEGERS = (6, 7)
+ATTRIBUTES = {1: "f", 2: "i", 3: "s", 4: "t", 7: "ints"}
+"""ONNX's number for a kind of attribute → the field of its value; no GoogLeNet has other kinds."""
+SEEN_THROUGH = ("Identity", "Dropout", "Cast")
+"""Nodes that hand on what they get, in use."""
 RESHAPES = ("Reshape", "Flatten", "Squeeze")
 STATED_SIDE = 224
 """The input's side where a file leaves it open: the paper's."""
+UNPADDED = {"dilations": ([1, 1], [1, 1]), "auto_pad": (b"NOTSET", b"NOTSET")}
 
 
 @dataclass(frozen=True)
-class Block:
-    """Convolution (→ BatchNorm) → ReLU as found."""
+class Node:
+    index: int
+    op: str
+    inputs: tuple[str, ...]
+    """names with `SEEN_THROUGH` nodes left out"""
+    attributes: dict[str, Any]
 
-    weight: Tensor
-    bias: Tensor | None
-    norm: tuple[Tensor, Tensor, Tensor, Tensor] | None
-    """BatchNorm's weight, bias, running mean, running variance; None where it is folded or there is none"""
+    def input(self, position: int = 0) -> str:
+        """The name of an input; empty where the node does not have it."""
+        return self.inputs[position] if position < len(self.inputs) else ""
+
+
+class Graph:
+    """An ONNX graph as nodes by the tensor that they make, the stored tensors, and the GoogLeNet's tensors that were found."""
+
+    def __init__(self, name: str, graph: GraphProto) -> None:
+        """`name`: of the file."""
+        self.name = name
+        self.stored: dict[str, TensorProto] = {}
+        self.nodes: dict[str, Node] = {}
+        self.decoded: dict[str, Tensor] = {}
+        self.tensors: dict[str, Tensor] = {}
+        for tensor in graph.initializer:
+            self.store(tensor.name, tensor)
+        pictures = [value for value in graph.input if value.name not in self.stored]
+        if len(pictures) != 1 or len(graph.output) != 1:  # old files list the weights as inputs too
+            reason = Reason(
+                "it has {inputs} inputs and {outputs} outputs where one of each belongs",
+                inputs=len(pictures),
+                outputs=len(graph.output),
+            )
+            differs(name, reason)
+        self.input = pictures[0].name
+        self.side = stated_side(name, [dim.dim_value for dim in pictures[0].type.tensor_type.shape.dim])
+        alias: dict[str, str] = {}
+        for index, node in enumerate(graph.node):
+            inputs, attributes = tuple(alias.get(value, value) for value in node.input), attributes_of(node)
+            through = node.op_type in SEEN_THROUGH and inputs and attributes.get("to", 1) in FLOATS
+            for position, output in enumerate(node.output):
+                if position == 0 and through:
+                    alias[output] = inputs[0]
+                elif node.op_type == "Constant" and hasattr(attributes.get("value"), "dims"):
+                    self.store(output, attributes["value"])
+                else:  # what is not the first output is never what a GoogLeNet goes on with
+                    op = node.op_type if position == 0 else f"{node.op_type}, output {position + 1}"
+                    self.nodes[output] = Node(index, op, inputs, attributes)
+        self.norms_responses = any(node.op == "LRN" for node in self.nodes.values())  # as Berkeley's network does
+        self.output = alias.get(graph.output[0].name, graph.output[0].name)
+
+    def store(self, key: str, tensor: TensorProto) -> None:
+        if tensor.external_data or tensor.data_location:
+            where = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+            raise WeightsError(
+                "{name} keeps the weights of {key} in another file ({where}); export it as one file.",
+                name=self.name,
+                key=key,
+                where=where,
+            )
+        self.stored[key] = tensor
+
+    def skip(self, tensor: str, *ops: str) -> str:
+        """The tensor that a chain of such nodes starts from."""
+        for _ in range(DEPTH):  # a damaged file may lead in a circle
+            if tensor in self.nodes and self.nodes[tensor].op in ops:
+                tensor = self.nodes[tensor].input()
+        return tensor
+
+    def step(self, tensor: str, *ops: str, **attributes: tuple[Any, Any]) -> Node:
+        """The node that makes a tensor, which must be one of `ops` with these attributes, as `require` takes them."""
+        node = self.nodes.get(tensor)
+        if node is None:
+            differs(self.name, Reason("no node makes {tensor} where a {wanted} belongs", tensor=repr(tensor), wanted=ops[0]))
+        if node.op not in ops:
+            differs(
+                self.name, Reason("node {index} is a {op} where a {wanted} belongs", index=node.index, op=node.op, wanted=ops[0])
+            )
+        self.require(node, **attributes)
+        return node
+
+    def require(self, node: Node, **expected: tuple[Any, Any]) -> None:
+        """Each attribute, given as (what belongs there, ONNX's default), is as expected."""
+        for key, (wanted, default) in expected.items():
+            value = node.attributes.get(key, default)
+            close = isinstance(value, float) and isinstance(wanted, float) and math.isclose(value, wanted, rel_tol=1e-4)
+            if value != wanted and not close:
+                self.wrong(node, key, value, wanted)
+
+    def wrong(self, node: Node, what: str, value: object, wanted: object) -> None:
+        """Refuse a node for one of its attributes or constants."""
+        reason = Reason(
+            "node {index} ({op}) has {what} {found} where {wanted} belongs",
+            index=node.index,
+            op=node.op,
+            what=what,
+            found=str(value),
+            wanted=str(wanted),
+        )
+        differs(self.name, reason)
+
+    def constant(self, node: Node, position: int) -> Tensor:
+        """A stored tensor that a node takes, as float32."""
+        from onnx import numpy_helper
+
+        key = node.input(position)
+        if key not in self.decoded:  # a file may name one a thousand times
+            tensor = self.stored.get(key)
+            if tensor is None or tensor.data_type not in (*FLOATS, *INTEGERS):
+                reason = Reason(
+                    "input {position} of node {index} ({op}) is not stored in the file as numbers",
+                    position=position,
+                    index=node.index,
+                    op=node.op,
+                )
+                differs(self.name, reason)
+            try:
+                with np.errstate(over="ignore"):
+                    array = numpy_helper.to_array(tensor).astype(np.float32)
+            except (ValueError, TypeError):
+                array = None
+            if array is None or array.shape != tuple(tensor.dims):  # a negative side stands for any size
+                raise Reason("{key} holds another number of values than it declares", key=key)
+            self.decoded[key] = torch.from_numpy(array)
+        return self.decoded[key]
 
 
 def read_onnx(name: str, data: bytes) -> RawWeights:
     """Follow the graph back from its output, as each node names what it takes, to the picture."""
     graph = read_graph(name, data)
-    refuse_integers(graph)
-    weight, bias, at = head(graph)
-    tensors = {"fc.weight": weight, "fc.bias": bias}
-    blocks: dict[str, Block] = {}
-    maxpool4 = 3
+    for node in graph.nodes.values():
+        if "Quantize" in node.op or node.op in ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"):
+            raise WeightsError(
+                "{name} is quantised to integers (node {index} is a {op}); export the network in float32 or float16 instead.",
+                name=graph.name,
+                index=node.index,
+                op=node.op,
+            )
+    at = head(graph)
     for stage in reversed(STAGES):
-        found, at = inception(graph, at, stage)
-        blocks |= found
+        at = inception(graph, at, stage)
         if stage == "5a":
-            maxpool4, at = max_pool(graph, at, (3, 2))
+            pool = max_pool(graph, at, (3, 2))
+            maxpool4, at = pool.attributes["kernel_shape"][0], pool.input()
         elif stage in ("4a", "3a"):
-            _, at = max_pool(graph, at, (3,))
-    norm = graph.made[at].op == "LRN" if at in graph.made else False
-    at = response_norm(graph, at) if norm else at
-    blocks["conv3"], at = block(graph, at)
-    blocks["conv2"], at = block(graph, at)
-    at = response_norm(graph, at) if norm else at
-    _, at = max_pool(graph, at, (3,))
-    blocks["conv1"], at = block(graph, at, stride=2)
-    if norm and at != graph.input:
-        differs(name, Reason("something stands between the input and the first convolution"))
-    transformed = transform(graph, at)
-    for prefix, found_block in blocks.items():
-        tensors |= block_tensors(prefix, found_block, batch_norm=not norm)
-    kernel = blocks["inception3a.branch3.1"].weight.shape[-1]
+            at = max_pool(graph, at).input()
+    at = block(graph, response_norm(graph, at), "conv3")
+    at = response_norm(graph, block(graph, at, "conv2"))
+    at = block(graph, max_pool(graph, at).input(), "conv1", stride=2)
     architecture = replace(
-        BERKELEY if norm else TORCHVISION,
-        branch3_kernel=5 if kernel == 5 else 3,
-        maxpool4_kernel=2 if maxpool4 == 2 else 3,
+        BERKELEY if graph.norms_responses else TORCHVISION,
+        branch3_kernel=5 if graph.tensors["inception3a.branch3.1.conv.weight"].shape[-1] == 5 else 3,
+        maxpool4_kernel=maxpool4,
         aux_heads=False,  # what is exported is the path to the main head's logits
     )
-    if norm:
-        return RawWeights(rgb(tensors), architecture, sized(BERKELEY_PREPROCESS, graph.side))
+    if graph.norms_responses:
+        if at != graph.input:
+            differs(name, Reason("something stands between the input and the first convolution"))
+        return RawWeights(rgb(graph.tensors), architecture, sized(BERKELEY_PREPROCESS, graph.side))
     # With transform nodes the input is normalised with ImageNet's statistics, and the nodes make it mean 0.5 and std 0.5 on
     # the picture. Without them the file does not say which of the two its input is.
-    return RawWeights(
-        with_counters(tensors), architecture, sized(TORCHVISION_PREPROCESS, graph.side), None if transformed else "half"
-    )
+    assumed = None if transform(graph, at) else "half"
+    return RawWeights(with_counters(graph.tensors), architecture, sized(TORCHVISION_PREPROCESS, graph.side), assumed)
+
+
+def read_graph(name: str, data: bytes) -> Graph:
+    """A ModelProto's graph. Raises Reason for what is no protobuf message, WeightsError for what no GoogLeNet has."""
+    try:
+        import onnx
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from None
+    if len(data) > MAX_ONNX:
+        differs(name, Reason("it is larger than {limit} MB", limit=MAX_ONNX >> 20))
+    count(Wire(), memoryview(data), onnx.ModelProto.DESCRIPTOR)
+    try:
+        model = onnx.load_model_from_string(data)
+    except Exception:  # protobuf's own, which onnx does not name
+        raise Reason("it is no ONNX model") from None
+    return Graph(name, model.graph)
+
+
+def count(wire: Wire, message: memoryview, kind: Any, depth: int = 0) -> None:
+    """Refuse a file of too many messages before a parser makes an object of each: 20 MB of empty tensors took 1.7 GB."""
+    if depth > DEPTH:
+        raise Reason("its messages lie too deep in each other")
+    for number, value in wire.fields(message):
+        part = kind.fields_by_number.get(number)
+        if part is not None and part.message_type is not None and isinstance(value, memoryview):
+            count(wire, value, part.message_type, depth + 1)
+
+
+def attributes_of(node: NodeProto) -> dict[str, Any]:
+    """A node's attributes by name."""
+    values = {each.name: getattr(each, ATTRIBUTES[each.type]) for each in node.attribute if each.type in ATTRIBUTES}
+    return {key: list(value[:DEPTH]) if hasattr(value, "append") else value for key, value in values.items()}
+
+
+def stated_side(name: str, shape: list[int]) -> int | None:
+    """The side of a square input (N, 3, S, S); None where the file leaves it open."""
+    if len(shape) != 4 or 0 in shape[2:]:
+        return None
+    if shape[2] != shape[3] or not 64 <= shape[2] <= 1024:
+        differs(
+            name, Reason("its input is {height}×{width} where a square of 64 to 1024 belongs", height=shape[2], width=shape[3])
+        )
+    return shape[2]
 
 
 def sized(preprocess: Preprocess, side: int | None) -> Preprocess:
@@ -90,60 +264,53 @@ def sized(preprocess: Preprocess, side: int | None) -> Preprocess:
     return replace(preprocess, resize=(resize, resize) if isinstance(preprocess.resize, tuple) else resize, crop=side)
 
 
-def refuse_integers(graph: Graph) -> None:
-    """Quantised weights are no longer the trained ones."""
-    for node in graph.made.values():
-        if "Quantize" in node.op or node.op in ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"):
-            raise WeightsError(
-                "{name} is quantised to integers (node {index} is a {op}); export the network in float32 or float16 instead.",
-                name=graph.name,
-                index=node.index,
-                op=node.op,
-            )
+def block(graph: Graph, tensor: str, prefix: str, stride: int = 1) -> str:
+    """Take the convolution (→ BatchNorm) → ReLU that ends in a tensor. Returns the tensor that it starts from.
 
-
-def block(graph: Graph, tensor: str, stride: int = 1) -> tuple[Block, str]:
-    """Convolution (→ BatchNorm) → ReLU that ends in a tensor, and the tensor that it starts from."""
-    node = graph.step(graph.step(tensor, "Relu").inputs[0], "Conv", "BatchNormalization")
-    norm = None
+    A BatchNorm that is folded into the convolution becomes one that only adds the bias.
+    """
+    node = graph.step(graph.step(tensor, "Relu").input(), "Conv", "BatchNormalization")
+    statistics = None
     if node.op == "BatchNormalization":
         graph.require(node, epsilon=(BATCH_NORM_EPSILON, 1e-5), training_mode=(0, 0))
-        gamma, beta, mean, variance = (graph.constant(node, position).float() for position in (1, 2, 3, 4))
-        norm = (gamma, beta, mean, variance)
-        node = graph.step(node.inputs[0], "Conv")
-    weight = graph.constant(node, 1).float()
-    bias = graph.constant(node, 2).float() if len(node.inputs) > 2 and node.inputs[2] else None
-    size = weight.shape[-1] if weight.ndim else 0
+        statistics = [graph.constant(node, position) for position in (1, 2, 3, 4)]
+        node = graph.step(node.input(), "Conv")
+    weight = graph.constant(node, 1)
+    size, outputs = weight.shape[-1] if weight.ndim else 0, weight.shape[:1]
+    bias = graph.constant(node, 2) if node.input(2) else torch.zeros(outputs)
     graph.require(
         node,
         kernel_shape=([size, size], [size, size]),
         strides=([stride, stride], [1, 1]),
         pads=([size // 2] * 4, [0] * 4),
-        dilations=([1, 1], [1, 1]),
         group=(1, 1),
-        auto_pad=(b"NOTSET", b"NOTSET"),
+        **UNPADDED,
     )
-    return Block(weight, bias, norm), node.inputs[0]
+    graph.tensors[f"{prefix}.conv.weight"] = weight
+    if graph.norms_responses:  # Berkeley's network has no BatchNorm
+        graph.tensors[f"{prefix}.conv.bias"] = bias
+        return node.input()
+    if statistics is None:  # the square root that BatchNorm divides by is 1
+        statistics = [torch.ones(outputs), bias, torch.zeros(outputs), torch.full(outputs, 1 - BATCH_NORM_EPSILON)]
+    elif statistics[2].shape == bias.shape:
+        statistics[2] = statistics[2] - bias
+    names = ("weight", "bias", "running_mean", "running_var")
+    graph.tensors |= {f"{prefix}.bn.{name}": value for name, value in zip(names, statistics, strict=True)}
+    return node.input()
 
 
-def max_pool(graph: Graph, tensor: str, kernels: tuple[int, ...]) -> tuple[int, str]:
-    """The max-pool of stride 2 that makes a tensor: its kernel, and the tensor that it starts from."""
-    node = graph.step(tensor, "MaxPool")
+def max_pool(graph: Graph, tensor: str, kernels: tuple[int, ...] = (3,)) -> Node:
+    """The max-pool of stride 2 that makes a tensor, of one of the kernels."""
+    node = graph.step(tensor, "MaxPool", strides=([2, 2], [1, 1]), **UNPADDED)
     kernel = next((k for k in kernels if node.attributes.get("kernel_shape") == [k, k]), kernels[0])
-    graph.require(
-        node,
-        kernel_shape=([kernel, kernel], None),
-        strides=([2, 2], [1, 1]),
-        dilations=([1, 1], [1, 1]),
-        auto_pad=(b"NOTSET", b"NOTSET"),
-    )
+    graph.require(node, kernel_shape=([kernel, kernel], None))
     # ONNX before opset 10 has no ceil_mode, and exporters pad the far edges instead: on maps of even sides one cell or two
     # (the model zoo's file) give the sizes and the values of rounding up
     even = all(side % 2 == 0 for side in sides(graph.side or STATED_SIDE, kernel)[:-1])
     padded = even and node.attributes.get("pads") in ([0, 0, 1, 1], [0, 0, kernel - 1, kernel - 1])
     if not padded or node.attributes.get("ceil_mode", 0) != 0:
         graph.require(node, pads=([0] * 4, [0] * 4), ceil_mode=(1, 0))
-    return kernel, node.inputs[0]
+    return node
 
 
 def sides(side: int, last_kernel: int) -> list[int]:
@@ -154,124 +321,83 @@ def sides(side: int, last_kernel: int) -> list[int]:
     return found
 
 
-def inception(graph: Graph, tensor: str, stage: str) -> tuple[dict[str, Block], str]:
-    """A stage's blocks by the package's names, and the tensor that its four branches start from."""
-    node = graph.step(tensor, "Concat")
-    graph.require(node, axis=(1, 1))
-    if len(node.inputs) != 4:
-        graph.wrong(node, "inputs", len(node.inputs), 4)
-    blocks, prefix = {}, f"inception{stage}"
-    blocks[f"{prefix}.branch1"], source = block(graph, node.inputs[0])
-    starts = [source]
-    for branch, end in (("branch2", node.inputs[1]), ("branch3", node.inputs[2])):
-        blocks[f"{prefix}.{branch}.1"], between = block(graph, end)
-        blocks[f"{prefix}.{branch}.0"], start = block(graph, between)
-        starts.append(start)
-    blocks[f"{prefix}.branch4.1"], between = block(graph, node.inputs[3])
-    pool = graph.step(between, "MaxPool")
-    graph.require(
-        pool,
+def inception(graph: Graph, tensor: str, stage: str) -> str:
+    """Take a stage's blocks. Returns the tensor that its four branches start from."""
+    node, prefix = join(graph, tensor, 4), f"inception{stage}"
+    starts = [block(graph, node.input(0), f"{prefix}.branch1")]
+    for branch, end in ("branch2", node.input(1)), ("branch3", node.input(2)):
+        starts.append(block(graph, block(graph, end, f"{prefix}.{branch}.1"), f"{prefix}.{branch}.0"))
+    pool = graph.step(
+        block(graph, node.input(3), f"{prefix}.branch4.1"),
+        "MaxPool",
         kernel_shape=([3, 3], None),
         strides=([1, 1], [1, 1]),
         pads=([1] * 4, [0] * 4),
-        dilations=([1, 1], [1, 1]),
-        auto_pad=(b"NOTSET", b"NOTSET"),
+        **UNPADDED,
     )
-    if {*starts, pool.inputs[0]} != {source}:
+    if {*starts, pool.input()} != {starts[0]}:
         differs(
             graph.name, Reason("the branches that node {index} (Concat) joins do not start from one tensor", index=node.index)
         )
-    return blocks, source
+    return starts[0]
+
+
+def join(graph: Graph, tensor: str, inputs: int) -> Node:
+    """The node that joins channels into a tensor."""
+    node = graph.step(tensor, "Concat", axis=(1, 1))
+    if len(node.inputs) != inputs:
+        graph.wrong(node, "inputs", len(node.inputs), inputs)
+    return node
 
 
 def response_norm(graph: Graph, tensor: str) -> str:
-    node = graph.step(tensor, "LRN")
-    graph.require(node, size=(5, None), alpha=(1e-4, 1e-4), beta=(0.75, 0.75), bias=(1.0, 1.0))
-    return node.inputs[0]
+    """The tensor before the response normalisation that ends in a tensor; the tensor itself in torchvision's network."""
+    if not graph.norms_responses:
+        return tensor
+    return graph.step(tensor, "LRN", size=(5, None), alpha=(1e-4, 1e-4), beta=(0.75, 0.75), bias=(1.0, 1.0)).input()
 
 
-def head(graph: Graph) -> tuple[Tensor, Tensor, str]:
-    """The linear layer's weight (classes, 1024) and bias, and the last stage's output."""
-    node = graph.step(graph.output, "Gemm", "Add", "Softmax", *RESHAPES)
-    while node.op in ("Softmax", *RESHAPES):  # the package takes the logits
-        node = graph.step(node.inputs[0], "Gemm", "Add", "Softmax", *RESHAPES)
+def head(graph: Graph) -> str:
+    """Take the linear layer, with a weight of (classes, 1024). Returns the last stage's output."""
+    node = graph.step(graph.skip(graph.output, "Softmax", *RESHAPES), "Gemm", "Add")  # the package takes the logits
     if node.op == "Gemm":
         graph.require(node, alpha=(1.0, 1.0), beta=(1.0, 1.0), transA=(0, 0))
-        weight, bias = graph.constant(node, 1), graph.constant(node, 2)
-        turned = not node.attributes.get("transB", 0)
+        bias, turned = graph.constant(node, 2), not node.attributes.get("transB", 0)
     else:
-        stored = 0 if node.inputs[0] in graph.constants else 1
-        bias = graph.constant(node, stored)
-        node = graph.step(node.inputs[min(1 - stored, len(node.inputs) - 1)], "MatMul")
-        weight, turned = graph.constant(node, 1), True
-    weight = weight.t() if turned and weight.ndim == 2 else weight
-    node = graph.step(node.inputs[0], "GlobalAveragePool", "AveragePool", "ReduceMean", *RESHAPES)
-    while node.op in RESHAPES:  # (N, 1024, 1, 1) → (N, 1024)
-        node = graph.step(node.inputs[0], "GlobalAveragePool", "AveragePool", "ReduceMean", *RESHAPES)
+        stored = 0 if node.input() in graph.stored else 1
+        bias, turned = graph.constant(node, stored), True
+        node = graph.step(node.input(1 - stored), "MatMul")
+    weight = graph.constant(node, 1)
+    graph.tensors |= {"fc.weight": weight.t() if turned and weight.ndim == 2 else weight, "fc.bias": bias}
+    node = graph.step(graph.skip(node.input(), *RESHAPES), "GlobalAveragePool", "AveragePool", "ReduceMean")
     if node.op == "AveragePool":  # of the whole map
-        whole = sides(graph.side or STATED_SIDE, 3)[-1]
-        graph.require(
-            node, kernel_shape=([whole] * 2, None), pads=([0] * 4, [0] * 4), auto_pad=(b"NOTSET", b"NOTSET"), ceil_mode=(0, 0)
-        )
+        side = sides(graph.side or STATED_SIDE, 3)[-1]
+        graph.require(node, kernel_shape=([side, side], None), pads=([0] * 4, [0] * 4), ceil_mode=(0, 0), **UNPADDED)
     if node.op == "ReduceMean":
-        axes = graph.constant(node, 1).tolist() if len(node.inputs) > 1 else node.attributes.get("axes")
+        axes = graph.constant(node, 1).flatten()[:DEPTH].tolist() if node.input(1) else node.attributes.get("axes")
         if not isinstance(axes, list) or sorted(axis % 4 for axis in axes) != [2, 3]:
             graph.wrong(node, "axes", axes, [2, 3])
-    return weight.float(), bias.float(), node.inputs[0]
+    return node.input()
 
 
 def transform(graph: Graph, tensor: str) -> bool:
     """Whether the input goes through torchvision's `transform_input`, with its very constants, before the first convolution."""
     if tensor == graph.input:
         return False
-    node = graph.step(tensor, "Concat")
-    graph.require(node, axis=(1, 1))
-    if len(node.inputs) != 3:
-        graph.wrong(node, "inputs", len(node.inputs), 3)
-    for channel, end in enumerate(node.inputs):
+    for channel, end in enumerate(join(graph, tensor, 3).inputs):
         shift = graph.step(end, "Add")
         scalar(graph, shift, (IMAGENET_MEAN[channel] - 0.5) / 0.5)
-        scale = graph.step(shift.inputs[0], "Mul")
+        scale = graph.step(shift.input(), "Mul")
         scalar(graph, scale, IMAGENET_STD[channel] / 0.5)
-        pick = graph.step(scale.inputs[0], "Unsqueeze", "Gather")
-        if pick.op == "Unsqueeze":
-            pick = graph.step(pick.inputs[0], "Gather")
-        graph.require(pick, axis=(1, 0))
-        taken = graph.constant(pick, 1).flatten().tolist()
-        if taken != [channel] or pick.inputs[0] != graph.input:
-            graph.wrong(pick, "channels", taken[:3], [channel])
+        pick = graph.step(graph.skip(scale.input(), "Unsqueeze"), "Gather", axis=(1, 0))
+        channels = graph.constant(pick, 1).flatten()[:3].tolist()
+        if channels != [channel] or pick.input() != graph.input:
+            graph.wrong(pick, "channels", channels, [channel])
     return True
 
 
 def scalar(graph: Graph, node: Node, wanted: float) -> None:
-    """A constant is one number, equal to the wanted one at the precision of its type."""
-    found = graph.constant(node, 1)
-    precision = torch.finfo(found.dtype).eps if found.is_floating_point() else 0.0
-    if found.numel() != 1 or not math.isclose(found.item(), wanted, rel_tol=2 * precision, abs_tol=1e-5):
-        graph.wrong(node, "constant", found.flatten()[:3].tolist(), round(wanted, 5))
-
-
-def block_tensors(prefix: str, block: Block, batch_norm: bool) -> dict[str, Tensor]:
-    """A block under the package's names. A folded BatchNorm becomes one that only adds the convolution's bias."""
-    weight, outputs = block.weight, block.weight.shape[:1]
-    bias = torch.zeros(outputs) if block.bias is None else block.bias
-    tensors = {f"{prefix}.conv.weight": weight}
-    if not batch_norm:
-        return tensors | {f"{prefix}.conv.bias": bias}
-    if block.norm is None:
-        # a variance of 1 − epsilon: the square root that BatchNorm divides by is 1
-        scale, shift, mean, variance = (
-            torch.ones(outputs),
-            bias,
-            torch.zeros(outputs),
-            torch.full(outputs, 1 - BATCH_NORM_EPSILON),
-        )
-    else:
-        scale, shift, mean, variance = block.norm
-        mean = mean - bias if mean.shape == bias.shape else mean
-    return tensors | {
-        f"{prefix}.bn.weight": scale,
-        f"{prefix}.bn.bias": shift,
-        f"{prefix}.bn.running_mean": mean,
-        f"{prefix}.bn.running_var": variance,
-    }
+    """A constant is one number, equal to the wanted one at the precision of bfloat16."""
+    value = graph.constant(node, 1)
+    if value.numel() != 1 or not math.isclose(value.item(), wanted, rel_tol=2**-8, abs_tol=1e-5):
+        graph.wrong(node, "constant", value.flatten()[:3].tolist(), round(wanted, 5))
