@@ -7,6 +7,7 @@ to one thread, and by `open_bounded`. A request sends one to a running server's 
 The table counts outcomes. "exceptions" are those that are no PictureError, "warnings" also what a C library writes to stderr.
 Time is CPU time, memory what the process adds to its own while it opens the file. The worst files, and those that
 failed, are named by number; `--write NUMBER FILE` with the same seed writes one.
+`--cost` compares the two ways' time for an upload.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import random
 import re
 import resource
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -41,6 +43,8 @@ from PIL import Image, PngImagePlugin
 from googlenet.errors import PictureError
 from googlenet.pictures.decoding import Decoder
 from googlenet.pictures.images import open_image
+from googlenet.pictures.pixels import decode
+from googlenet.ui.uploads import SIDE
 
 CHUNK = 500
 """Files that one process opens."""
@@ -380,17 +384,38 @@ def through_the_server(requests: int, seed: int, clients: int = 4) -> None:
     tell_failures([number for number, outcome in enumerate(outcomes) if outcome.startswith("ERROR")], seed)
 
 
+def print_cost(rounds: int = 41) -> None:
+    """What it costs that a process of its own decodes an upload: medians of pairs in turn, reduced as the page reduces it."""
+    decoder = Decoder()
+    print("| JPEG | in this process | in the decoding process | ms |\n|---|---|---|---|")
+    for width, height in ((826, 620), (2160, 1620)):
+        photo(width, height).save(file := io.BytesIO(), "JPEG", quality=90)
+        ways: tuple[Callable[[bytes, str, int], object], ...] = (decode, decoder.open_bytes)
+        times: list[list[float]] = [[], []]
+        for _ in range(rounds):
+            for way, taken in zip(ways, times, strict=True):
+                started = time.perf_counter()
+                way(file.getvalue(), "a.jpg", SIDE)
+                taken.append((time.perf_counter() - started) * 1000)
+        here, there = map(statistics.median, times)
+        print(f"| {width * height / 1e6:.1f} megapixels | {here:.1f} | {there:.1f} | +{there - here:.1f} |", flush=True)
+    decoder.stop()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--first", type=int, default=0, metavar="NUMBER")
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cost", action="store_true", help="print what decoding costs in either way, and end")
     parser.add_argument("--write", nargs=2, metavar=("NUMBER", "FILE"))
     parser.add_argument("--chunk", nargs=2, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.chunk:
         open_both(options.chunk[0], options.chunk[1], options.seed)
+    elif options.cost:
+        print_cost()
     elif options.write:
         Path(options.write[1]).write_bytes(mutated(int(options.write[0]), options.seed)[1])
     else:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from googlenet.checkpoints.cache import OPERATOR, VISITORS
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, LoadedModel, Progress
 from googlenet.checkpoints.folder import read_folder, save
-from googlenet.checkpoints.hub import pull, pull_for_visitor
+from googlenet.checkpoints.hub import pull
 from googlenet.checkpoints.labels import read_labels
 from googlenet.checkpoints.readers.layouts import NORMALISATIONS
 from googlenet.checkpoints.source import (
@@ -73,7 +74,7 @@ def load(
         case Torchvision():
             loaded = fetch()
         case repository:
-            loaded = pull(repository, token, progress)
+            loaded = pull(OPERATOR, repository, token, progress)
     if labels is None:
         return loaded
     return replace(loaded, config=replace(loaded.config, labels=read_labels(labels, len(loaded.config.labels))))
@@ -84,7 +85,7 @@ def load_for_visitor(source: Repository | Torchvision, progress: Progress | None
 
     That cache has a quota. Files that turn out not to be weights are removed from it.
     """
-    return fetch() if isinstance(source, Torchvision) else pull_for_visitor(source, progress)
+    return fetch() if isinstance(source, Torchvision) else pull(VISITORS, source, False, progress)
 
 
 def import_weights(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -14,7 +15,6 @@ import safetensors.torch
 from torch import Tensor
 
 from googlenet.checkpoints import readers
-from googlenet.checkpoints.card import license_of
 from googlenet.checkpoints.checkpoint import (
     CARD_FILE,
     CHANNELS_FILES,
@@ -23,15 +23,21 @@ from googlenet.checkpoints.checkpoint import (
     MAX_SHEET,
     WEIGHTS_FILE,
     LoadedModel,
+    read_beginning,
     read_whole,
 )
 from googlenet.checkpoints.config import MAX_CONFIG, ModelConfig, dump_config, parse_config
 from googlenet.checkpoints.readers.pytorch import load_safetensors
 from googlenet.checkpoints.tensors import build, count_classes
-from googlenet.errors import WeightsError, reason
+from googlenet.errors import Reason, WeightsError, reason
 from googlenet.explanation import Provenance
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.model.network import GoogLeNet
+
+_MAX_HEADER = 1 << 16
+"""Bytes of a card that are read. Its header is YAML, which a few bytes make large and nobody needs here: a line is enough."""
+_HEADER = re.compile(r"---\r?\n(.*?)\r?\n---\s", re.DOTALL)
+_LICENSE = re.compile(r"^license:[ \t]*(['\"]?)([A-Za-z0-9][A-Za-z0-9.+-]{0,63})\1[ \t\r]*(?:#.*)?$", re.MULTILINE)
 
 
 def read_folder(
@@ -53,6 +59,16 @@ def read_folder(
     model = build(config.architecture, len(config.labels), tensors, source)
     provenance = Provenance(source, revision, hashlib.sha256(data).hexdigest(), license_of(folder), offline, assumed)
     return LoadedModel(model, config, provenance, path.parent)
+
+
+def license_of(folder: Path) -> str | None:
+    """The licence that the model card of a folder states; None where it states none."""
+    try:
+        header = _HEADER.match(read_beginning(folder / CARD_FILE, _MAX_HEADER).decode("utf-8", "replace"))
+    except Reason:
+        return None
+    found = _LICENSE.search(header[1]) if header else None
+    return found[2] if found else None
 
 
 def labels_of(classes: int) -> tuple[str, ...]:

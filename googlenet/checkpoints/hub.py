@@ -22,7 +22,7 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import tqdm
 
 from googlenet.checkpoints.answers import HubAwayError, bounded_answers, settings_reason
-from googlenet.checkpoints.cache import OPERATOR, VISITORS, Cache, has_digest, remove
+from googlenet.checkpoints.cache import Cache, has_digest, remove
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, MAX_BYTES, MAX_SHEET, LoadedModel, Progress
 from googlenet.checkpoints.folder import read_folder
 from googlenet.checkpoints.source import COMMIT, Repository, choose, stays_inside
@@ -36,31 +36,20 @@ from googlenet.errors import (
     reason,
 )
 
-__all__ = ["DownloadProgress", "fetch_listing", "load_files", "pull", "pull_for_visitor", "short_reason"]
+__all__ = ["DownloadProgress", "fetch_listing", "pull", "short_reason"]
 
 _OFFLINE = Reason("offline mode is set")
 _DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EFBIG, errno.EEXIST)
 """Errors of the cache's folder, not of the network."""
 
 
-def pull(repository: Repository, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
-    """Load weights from the Hub, pinned to one commit, through huggingface_hub's cache.
+def pull(cache: Cache, repository: Repository, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
+    """Load weights from the Hub, pinned to one commit, through a cache.
 
     Where the Hub gives no usable answer, the cached copy is loaded. Every file is compared with the digest that the Hub states;
-    a file that differs is removed from the cache.
+    a file that differs is removed from the cache. A cache with a quota keeps no files that turn out not to be weights.
     """
-    return load_files(OPERATOR, repository, token, DownloadProgress(progress))
-
-
-def pull_for_visitor(repository: Repository, progress: Progress | None = None) -> LoadedModel:
-    """Load weights that a visitor of the page names, without this machine's token, through the visitors' own cache.
-
-    That cache has a quota. Files that turn out not to be weights are removed from it.
-    """
-    return load_files(VISITORS, repository, False, DownloadProgress(progress))
-
-
-def load_files(cache: Cache, repository: Repository, token: str | bool | None, meter: DownloadProgress) -> LoadedModel:
+    meter = DownloadProgress(progress)
     source = str(repository)
     try:
         info = fetch_listing(repository, token)

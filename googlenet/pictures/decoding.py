@@ -15,7 +15,6 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -31,6 +30,8 @@ WALL_SECONDS = 20.0
 """Seconds after which it is ended, however little CPU time it got: on a busy machine it gets little."""
 MORE_MEMORY = 400_000_000
 """Bytes of address space that the decoding process may take beyond what it has after its imports."""
+ROWS = 64
+"""Rows of a picture that are sent at once: a second copy of all might be too much memory."""
 ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
 """The variables that the decoding process gets."""
 
@@ -88,11 +89,8 @@ def ask(stdin: IO[bytes], stdout: IO[bytes], data: bytes, name: str, least: int 
     found = json.loads(exactly(stdout, struct.unpack("<I", exactly(stdout, 4))[0]))
     if "error" in found:
         raise PictureError(found["error"], name=name)
-    image = Image.new("RGB", found["reduced"])
-    for box in rows(image.size):
-        size = box[2], box[3] - box[1]
-        image.paste(Image.frombytes("RGB", size, exactly(stdout, 3 * size[0] * size[1])), box)
-    return Picture(image, tuple(found["size"]))
+    width, height = found["reduced"]
+    return Picture(Image.frombytes("RGB", (width, height), exactly(stdout, 3 * width * height)), tuple(found["size"]))
 
 
 def exactly(stream: IO[bytes], length: int) -> bytes:
@@ -100,12 +98,6 @@ def exactly(stream: IO[bytes], length: int) -> bytes:
     if len(data) < length:
         raise EOFError
     return data
-
-
-def rows(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
-    """Boxes of whole rows that cover a picture of (width, height), about four megapixels each."""
-    height = max(1, 4_000_000 // size[0])
-    return ((0, top, size[0], min(top + height, size[1])) for top in range(0, size[1], height))
 
 
 def ended(code: int, name: str) -> PictureError:
@@ -132,8 +124,9 @@ def main() -> None:
             send(sink, {"error": error.template})
         else:
             send(sink, {"size": picture.size, "reduced": picture.image.size})
-            for box in rows(picture.image.size):
-                sink.write(picture.image.crop(box).tobytes())
+            width, height = picture.image.size
+            for top in range(0, height, ROWS):
+                sink.write(picture.image.crop((0, top, width, min(top + ROWS, height))).tobytes())
             del picture
         sink.flush()
         clock(0)

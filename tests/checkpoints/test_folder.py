@@ -21,10 +21,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from googlenet.checkpoints import import_weights, load, save
-from googlenet.checkpoints.card import license_of
 from googlenet.checkpoints.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.config import ModelConfig, dump_config
-from googlenet.checkpoints.folder import labels_of, trunk_sha256, write_folder
+from googlenet.checkpoints.folder import labels_of, license_of, trunk_sha256, write_folder
 from googlenet.checkpoints.readers import SUFFIXES
 from googlenet.checkpoints.source import (
     KNOWN_SOURCES,

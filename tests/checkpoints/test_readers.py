@@ -178,16 +178,15 @@ RENAMED: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("rename", RENAMED)
-@pytest.mark.parametrize("old", [True, False])
-def test_caffe_networks_that_were_fine_tuned(tmp_path: Path, rename: str, old: bool) -> None:
+def test_caffe_networks_that_were_fine_tuned(tmp_path: Path, rename: str) -> None:
     """Caffe teaches to rename the last layers, so that they start anew."""
     tensors = {RENAMED[rename](layer): arrays for layer, arrays in berkeley_tensors().items()}
     in_place = {}  # Caffe writes the layers in the network's order
     for layer in prototxt_order():
         renamed = RENAMED[rename](layer)
         in_place[renamed] = tensors[renamed]
-    (tmp_path / "net.caffemodel").write_bytes(caffemodel(in_place, old))
-    (tmp_path / "plain.caffemodel").write_bytes(caffemodel(berkeley_tensors(), old))
+    (tmp_path / "net.caffemodel").write_bytes(caffemodel(in_place, old=True))
+    (tmp_path / "plain.caffemodel").write_bytes(caffemodel(berkeley_tensors(), old=True))
     same(tmp_path / "plain.caffemodel", tmp_path / "net.caffemodel")
 
 

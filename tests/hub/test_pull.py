@@ -21,7 +21,7 @@ from googlenet.checkpoints import parse_repository
 from googlenet.checkpoints.answers import HubAwayError
 from googlenet.checkpoints.cache import Cache, size_of
 from googlenet.checkpoints.checkpoint import MAX_BYTES
-from googlenet.checkpoints.hub import DownloadProgress, fetch_listing, load_files
+from googlenet.checkpoints.hub import DownloadProgress, fetch_listing, pull
 from googlenet.errors import UserError
 from tests.checkpoints.files import CLASSES, berkeley_pth
 from tests.hub.conftest import Client, Files, Start, variables
@@ -183,7 +183,7 @@ def endpoint(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def pulled(cache: Cache, name: str) -> None:
-    load_files(cache, parse_repository(name), False, DownloadProgress(None))
+    pull(cache, parse_repository(name), False)
 
 
 @pytest.mark.usefixtures("endpoint")
