@@ -9,16 +9,12 @@ import torch
 from huggingface_hub import EvalResult, ModelCardData
 
 from googlenet.checkpoints.config import ModelConfig
-from googlenet.explanation.classes import imagenet_classes
-from googlenet.training.balance import has_prior
-from googlenet.training.calibration import FLAGGED, SURE, confidences
 from googlenet.training.check import Checked, Options
-from googlenet.training.classes import weights_classes
-from googlenet.training.data import has_part
-from googlenet.training.evaluate import Answers, HeadReport, never_named, table
+from googlenet.training.data import has_part, imagenet
+from googlenet.training.evaluate import Answers, HeadReport, calibration_section, never_named, statement_section, table
+from googlenet.training.last_layers import has_prior
 from googlenet.training.loop import Run
 from googlenet.training.recipe import SCRATCH, Recipe
-from googlenet.training.statements import statement_section
 
 
 def name_of(path: str | Path) -> str:
@@ -93,8 +89,8 @@ def write_card(
         options: of the run.
     """
     assert config.metrics is not None
-    known = checked.classes == weights_classes([row.name for row in imagenet_classes()])
-    title = "ImageNet's 1,000 classes" if known else f"{len(checked.classes):,} classes of {name_of(options.data[0])}"
+    own = f"{len(checked.classes):,} classes of {name_of(options.data[0])}"
+    title = "ImageNet's 1,000 classes" if checked.classes == imagenet() else own
     dataset = config.metrics.dataset
     data = ModelCardData(
         model_name=f"GoogLeNet, {title}",
@@ -130,26 +126,3 @@ LIMITS = (
     "with some confidence. They have the biases of the pictures that they learnt from. Use them to study networks, not to decide "
     "anything about people or safety."
 )
-
-
-def calibration_section(config: ModelConfig, answers: Answers) -> str:
-    """Temperatures, and how the weights answer where a picture's class is unknown to them."""
-    assert config.metrics is not None
-    lines = ["## Calibration and unknown things"]
-    if config.temperatures:
-        values = ", ".join(f"{head} {t:.3f}" for head, t in config.temperatures.items())
-        lines.append(
-            f"Temperatures, chosen on other pictures than the measured ones: {values}. A temperature is 1 where a fitted one is "
-            "not clearly better on pictures that it was not fitted on."
-        )
-    threshold = config.metrics.unlikely_below
-    if threshold is not None:
-        known, unknown = confidences(answers.logits["main"], answers.labels, (config.temperatures or {}).get("main", 1.0))
-        wrong, low, low_unknown = ((unknown >= SURE), (known < threshold), (unknown < threshold))
-        lines.append(
-            f"Pictures with their true class's logit removed stand for unknown things: {wrong.double().mean():.1%} of them still "
-            f"get a wrong name with {SURE:.0%} or more. Below a best probability of {threshold:.3f} the page says that none of "
-            f"the classes looks likely: chosen so that {FLAGGED:.0%} of pictures of known classes fall below; of the measured "
-            f"pictures {low.double().mean():.1%} of the known and {low_unknown.double().mean():.1%} of the unknown do."
-        )
-    return "\n".join(lines)

@@ -16,10 +16,7 @@ from googlenet.batch.files import make_folder
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.errors import ListedError, UserError
-from googlenet.explanation.classes import imagenet_classes
-from googlenet.training.classes import ClassName, weights_classes
-from googlenet.training.data import Part, Split, has_part, hold_out, read_split
-from googlenet.training.evaluate import Rows
+from googlenet.training.data import ClassName, Part, Split, has_part, hold_out, imagenet, read_split, weights_classes
 from googlenet.training.pictures import check_pictures
 from googlenet.training.recipe import SIZES, SPLIT, Recipe
 from googlenet.training.teachers import Teacher, load_teacher
@@ -66,8 +63,6 @@ class Exam(NamedTuple):
     """pictures that choose the temperatures and the threshold"""
     measure: Split
     """pictures whose results are reported"""
-    rows: Rows
-    """which rows of the validation part `measure` is"""
     data: Path
     """the data set that `measure` is of"""
     kind: str
@@ -139,7 +134,7 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
     with wrong.caught():
         make_folder(options.out)
     if not options.overwrite:
-        wrong += check_folder(options)
+        wrong += what_is_there(options)
     start = teacher = None
     if options.init:
         with wrong.caught():
@@ -147,22 +142,26 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
     if options.teacher:
         with wrong.caught():
             teacher = load_teacher(options.teacher, device)
+
+    def read(data: Path, part: Part, held_out: float) -> tuple[Split, int]:
+        split = read_split(data, part, held_out, class_folders=options.teacher is None)
+        return check_pictures(split, options.workers, options.skip_broken)
+
     measured = next((data for data in options.data if has_part(data, "val")), None)
     held_out = options.split if measured is None else 0.0
     splits: list[Split] = []
     sides: list[int] = []
-    validation = Split((), (), ())
     for data in options.data:
         with wrong.caught():
-            training, side = read(data, "train", options, held_out)
+            training, side = read(data, "train", held_out)
             splits.append(training)
             sides.append(side)
             if measured is None and training.labelled:
-                validation, _ = read(data, "val", options, held_out)
                 measured, held_out = data, 0.0
-    if measured is not None and has_part(measured, "val"):
+    validation = Split((), (), ())
+    if measured is not None:
         with wrong.caught():
-            validation, _ = read(measured, "val", options)
+            validation, _ = read(measured, "val", options.split)
     wrong.refuse()
     classes = choose_classes(splits, start, teacher)
     if measured is None or not validation.pictures:
@@ -179,13 +178,7 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
     return Checked(splits, [min(side, largest) for side in sides], per_batch, classes, exam, start, teacher)
 
 
-def read(data: Path, part: Part, options: Options, held_out: float = 0.0) -> tuple[Split, int]:
-    """A part of a data set without files that are not pictures, and the longest of the pictures' shorter sides."""
-    split = read_split(data, part, held_out, class_folders=options.teacher is None)
-    return check_pictures(split, options.workers, options.skip_broken)
-
-
-def check_folder(options: Options) -> Iterator[UserError]:
+def what_is_there(options: Options) -> Iterator[UserError]:
     """What in the output folder must not be replaced, one error each."""
     there = [name for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE) if (options.out / name).exists()]
     if there:
@@ -213,7 +206,7 @@ def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: 
     if own is not None and len(own) == teacher.classes:
         return own
     if teacher.classes == 1000:
-        return tuple(ClassName(row.wnid, row.name) for row in imagenet_classes())
+        return imagenet()
     raise UserError(
         "The teacher {name} knows {count:,} classes; they must be the data's ({own:,}), the start's or ImageNet's 1,000.",
         name=teacher.name,
@@ -229,12 +222,12 @@ def choose_exam(splits: list[Split], own: int, data: Path, validation: Split) ->
     data set, `splits[own]`, chooses the temperatures. Where these have no labels, the even rows of the validation pictures do.
     """
     if not has_part(data, "val"):
-        return Exam(validation, validation, "all", data, "held-out training pictures")
+        return Exam(validation, validation, data, "held-out training pictures")
     if not splits[own].labelled:
         even, odd = (validation.subset(range(first, len(validation.pictures), 2)) for first in (0, 1))
-        return Exam(even, odd, "odd", data, "validation pictures (odd rows)")
+        return Exam(even, odd, data, "validation pictures (odd rows)")
     splits[own], fit = hold_out(splits[own], FITTED)
-    return Exam(fit if fit.pictures else validation, validation, "all", data, "validation pictures")
+    return Exam(fit if fit.pictures else validation, validation, data, "validation pictures")
 
 
 def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_size: int) -> list[int]:

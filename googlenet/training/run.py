@@ -18,19 +18,16 @@ from googlenet.checkpoints.folder import write_folder
 from googlenet.model.architecture import PAPER
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
-from googlenet.training.balance import has_prior, put_prior_into_loss, take_out_prior
 from googlenet.training.calibration import choose_temperature, unlikely_below
 from googlenet.training.card import write_card
 from googlenet.training.check import CHECKPOINT_FILE, Checked, Options, check
-from googlenet.training.classes import ClassName
-from googlenet.training.data import has_part
-from googlenet.training.evaluate import Answers, never_named, predict, report, table
+from googlenet.training.data import ClassName, has_part
+from googlenet.training.evaluate import Answers, measured, never_named, predict, report, table
+from googlenet.training.last_layers import fit_last_layers, has_prior, put_prior_into_loss, take_out_prior
 from googlenet.training.loop import Run
 from googlenet.training.material import Material, Source
 from googlenet.training.pictures import read_pixels
 from googlenet.training.recipe import Recipe
-from googlenet.training.ridge import fit_last_layers
-from googlenet.training.statements import measured
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's mean and standard deviation, for RGB in 0…1."""
@@ -111,7 +108,7 @@ def read_material(checked: Checked, options: Options, recipe: Recipe, device: to
     """Decode the data sets, with each set's number of pictures in a batch."""
     sources = []
     for number, (split, side) in enumerate(zip(checked.splits, checked.sides, strict=True)):
-        kept, pixels = read_pixels(split, side, device, options.workers, options.skip_broken)
+        kept, pixels = read_pixels(split, side, device, options.workers, options.skip_broken, options.out)
         sources.append(Source(kept, pixels, checked.per_batch[number], (recipe.seed, number), recipe.balance > 0))
     return Material(sources, len(checked.classes), device)
 

@@ -37,15 +37,18 @@ def draw_crops(aspects: Tensor, least_area: float) -> Tensor:
     height = (area / ratio * aspects).sqrt().clamp(max=1)
     flip = torch.where(torch.rand(count, device=device) < 0.5, -1.0, 1.0)
     x, y = ((2 * torch.rand(count, device=device) - 1) * (1 - side) for side in (width, height))
-    zero = torch.zeros_like(x)
-    return torch.stack([torch.stack([width * flip, zero, x], 1), torch.stack([zero, height, y], 1)], 1)
+    return crops_of(width * flip, height, x, y)
 
 
 def middle_squares(aspects: Tensor) -> Tensor:
     """The middle square of each picture, as `draw_crops` gives crops. aspects: (N,) float32, width / height."""
     zero = torch.zeros_like(aspects)
-    width, height = (1 / aspects).clamp(max=1), aspects.clamp(max=1)
-    return torch.stack([torch.stack([width, zero, zero], 1), torch.stack([zero, height, zero], 1)], 1)
+    return crops_of((1 / aspects).clamp(max=1), aspects.clamp(max=1), zero, zero)
+
+
+def crops_of(width: Tensor, height: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    zero = torch.zeros_like(x)
+    return torch.stack([torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)], 1)
 
 
 def take(pixels: Tensor, crops: Tensor, size: int) -> Tensor:

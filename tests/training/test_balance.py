@@ -17,10 +17,10 @@ from googlenet.checkpoints.folder import write_folder
 from googlenet.model.architecture import HEADS, PAPER
 from googlenet.model.network import HeadLogits
 from googlenet.pictures.images import Preprocess
-from googlenet.training.balance import balance, prior
 from googlenet.training.check import Options
 from googlenet.training.data import read_split
 from googlenet.training.evaluate import answers_of, predict
+from googlenet.training.last_layers import balance, prior
 from googlenet.training.loop import Run, loss_of
 from googlenet.training.material import Source
 from googlenet.training.pictures import read_pixels
@@ -72,7 +72,9 @@ def test_the_prior_of_weights_is_their_mean_answer(data: Path, cpu: torch.device
 
 def source_of(path: Path, counts: tuple[int, ...], balanced: bool) -> Source:
     pack(path, [colour for colour, count in enumerate(counts) for _ in range(count)])
-    split, pixels = read_pixels(read_split(path, "train", 0.0), 16, torch.device("cpu"), workers=0, skip_broken=False)
+    split, pixels = read_pixels(
+        read_split(path, "train", 0.0), 16, torch.device("cpu"), workers=0, skip_broken=False, folder=path.parent
+    )
     return Source(split, pixels, 8, (0, 0), balanced)
 
 
