@@ -85,7 +85,7 @@ class Exam(NamedTuple):
         return " ".join(lines)
 
 
-class Checked(NamedTuple):
+class Plan(NamedTuple):
     """A run's input after all checks."""
 
     splits: list[Split]
@@ -100,26 +100,23 @@ class Checked(NamedTuple):
     teacher: Teacher | None
 
 
-class Mistakes(list[UserError]):
-    """A list of errors, one for each mistake."""
-
-    @contextmanager
-    def caught(self) -> Iterator[None]:
-        """Add the UserError that the block raises to the list."""
-        try:
-            yield
-        except UserError as error:
-            self.extend(error.errors if isinstance(error, ListedError) else [error])
-
-    def refuse(self) -> None:
-        """Raise them, if there are any."""
-        if self:
-            raise self[0] if len(self) == 1 else ListedError("Nothing was started:", self)
+@contextmanager
+def added_to(mistakes: list[UserError]) -> Iterator[None]:
+    """Add the UserError that the block raises to a list."""
+    try:
+        yield
+    except UserError as error:
+        mistakes += error.errors if isinstance(error, ListedError) else [error]
 
 
-def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
+def refuse(mistakes: list[UserError]) -> None:
+    if mistakes:
+        raise mistakes[0] if len(mistakes) == 1 else ListedError("Nothing was started:", mistakes)
+
+
+def check(options: Options, recipe: Recipe, device: torch.device) -> Plan:
     """Read headers, classes, weights and the teacher. Raises a UserError that names all mistakes."""
-    wrong = Mistakes(recipe.mistakes())
+    wrong = recipe.mistakes()
     low, high = SIZES
     if options.input_size is not None and not low <= options.input_size <= high:
         wrong.append(
@@ -131,16 +128,16 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
         wrong.append(UserError("--shares needs a number above 0 for each of the {count} data sets.", count=len(options.data)))
     if not 0 < options.split < 1:
         wrong.append(UserError("--split {share:g}: it must be above 0 and below 1.", share=options.split))
-    with wrong.caught():
+    with added_to(wrong):
         make_folder(options.out)
     if not options.overwrite:
         wrong += what_is_there(options)
     start = teacher = None
     if options.init:
-        with wrong.caught():
+        with added_to(wrong):
             start = load(options.init)
     if options.teacher:
-        with wrong.caught():
+        with added_to(wrong):
             teacher = load_teacher(options.teacher, device)
 
     def read(data: Path, part: Part, held_out: float) -> tuple[Split, int]:
@@ -152,7 +149,7 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
     splits: list[Split] = []
     sides: list[int] = []
     for data in options.data:
-        with wrong.caught():
+        with added_to(wrong):
             training, side = read(data, "train", held_out)
             splits.append(training)
             sides.append(side)
@@ -160,22 +157,22 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
                 measured, held_out = data, 0.0
     validation = Split((), (), ())
     if measured is not None:
-        with wrong.caught():
+        with added_to(wrong):
             validation, _ = read(measured, "val", options.split)
-    wrong.refuse()
+    refuse(wrong)
     classes = choose_classes(splits, start, teacher)
     if measured is None or not validation.pictures:
         raise UserError("There are no labelled pictures to measure on: one data set needs val/<class>/<picture> or val.npz.")
     relabelled: list[Split] = []
     for split in (*splits, validation):
-        with wrong.caught():
+        with added_to(wrong):
             relabelled.append(split.relabelled(classes))
-    wrong.refuse()
+    refuse(wrong)
     *splits, validation = relabelled
     exam = choose_exam(splits, options.data.index(measured), measured, validation)
     largest = round(MARGIN * max(phase.size for phase in recipe.schedule))
     per_batch = share_out(splits, options.shares, recipe.batch_size)
-    return Checked(splits, [min(side, largest) for side in sides], per_batch, classes, exam, start, teacher)
+    return Plan(splits, [min(side, largest) for side in sides], per_batch, classes, exam, start, teacher)
 
 
 def what_is_there(options: Options) -> Iterator[UserError]:
@@ -232,15 +229,12 @@ def choose_exam(splits: list[Split], own: int, data: Path, validation: Split) ->
 
 def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_size: int) -> list[int]:
     """How many pictures of each data set are in a batch."""
-    counts = [len(split.pictures) for split in splits]
-    parts = [share / sum(shares or counts) * batch_size for share in shares or counts]
-    whole = [int(part) for part in parts]
-    for i in sorted(range(len(parts)), key=lambda i: whole[i] - parts[i])[: batch_size - sum(whole)]:
-        whole[i] += 1
-    if min(whole) < 1:
+    weights = shares or [len(split.pictures) for split in splits]
+    per_batch = [round(weight / sum(weights) * batch_size) for weight in weights]
+    if min(per_batch) < 1:
         raise UserError(
             "A batch of {size} is too small for {count} data sets in these shares; raise --batch-size or change --shares.",
             size=batch_size,
             count=len(splits),
         )
-    return whole
+    return per_batch

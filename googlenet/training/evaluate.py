@@ -11,7 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
@@ -36,7 +35,7 @@ MOST_CLASSES = 100
 """Rows of the table of classes."""
 RIGHT = 0.9
 """The share of statements that shall be right."""
-THRESHOLDS = np.arange(50, 100) / 100
+THRESHOLDS = [percent / 100 for percent in range(50, 100)]
 """Those that are tried for statements, the lowest first: a lower one says more."""
 SHEET = "wrong.png"
 SHOWN = 48
@@ -66,7 +65,7 @@ class Answers(NamedTuple):
 
 
 def prepare(split: Split, config: ModelConfig, *, rows: Rows = "all", workers: int, skip_broken: bool) -> Split:
-    """Prepare pictures for measuring a set of weights: check their headers, and make the labels the weights' indices.
+    """Check the headers of pictures, and make their labels the weights' indices.
 
     Args:
         split: what `read_split` gives. Its classes, by wnid or name, must be among the weights' classes.
@@ -85,15 +84,7 @@ def prepare(split: Split, config: ModelConfig, *, rows: Rows = "all", workers: i
 
 
 def predict(model: GoogLeNet, preprocess: Preprocess, split: Split, device: torch.device, workers: int) -> Answers:
-    """Run every picture through the network in float32, and keep all logits.
-
-    Args:
-        model: any GoogLeNet; it is not changed.
-        preprocess: of the weights.
-        split: labels as the model's indices.
-        device: where the network runs.
-        workers: threads that decode.
-    """
+    """Run every picture through the network in float32, and keep all logits. The split's labels are the model's indices."""
     batches = list(answers_of(model, preprocess, split.pictures, device, workers))
     return Answers({head: torch.cat([batch[head] for batch in batches]) for head in batches[0]}, torch.tensor(split.labels))
 
@@ -260,10 +251,9 @@ def choose_threshold(answers: Answers, config: ModelConfig) -> float | None:
     if not Speaker(config.labels).groups:
         return None
     heads = answers.probabilities(config).values()
-    for threshold in THRESHOLDS.tolist():
-        speaker = Speaker(config.labels, threshold)
-        if all(said(speaker, p, answers.labels).right >= RIGHT for p in heads):
-            return float(threshold)
+    for threshold in THRESHOLDS:
+        if all(said(Speaker(config.labels, threshold), p, answers.labels).right >= RIGHT for p in heads):
+            return threshold
     return None
 
 
@@ -313,14 +303,7 @@ def statement_section(answers: Answers, config: ModelConfig) -> str:
 def write_predictions(file: Path, split: Split, answers: Answers, config: ModelConfig) -> None:
     """Write a CSV table with a row for each picture: its file, its class, the five most probable classes and their probabilities.
 
-    Args:
-        file: to write, in UTF-8.
-        split: the pictures, labels as indices of the weights' classes.
-        answers: to these pictures.
-        config: of the weights.
-
-    Raises:
-        UserError: the file cannot be written.
+    Raises UserError where the file cannot be written.
     """
     p, classes = answers.probabilities(config)["main"].topk(min(5, len(config.labels)), dim=1)
     try:
@@ -346,10 +329,7 @@ def surest_mistakes(answers: Answers, config: ModelConfig) -> list[tuple[int, in
 
 def write_wrong(folder: Path, split: Split, answers: Answers, explainer: Explainer) -> None:
     """Draw `wrong.png`: the pictures that are named wrong, surest first, each with the last stage's maps of the class that it is
-    taken for and of its own class.
-
-    Raises:
-        UserError: the file cannot be written.
+    taken for and of its own class. Raises UserError where the file cannot be written.
     """
     mistakes, labels = surest_mistakes(answers, explainer.config), explainer.labels
     shown = mistakes[:SHOWN]

@@ -243,13 +243,7 @@ def maps_of(measures: Measures) -> Iterator[tuple[str, str]]:
 
 
 def summary(measures: Mapping[str, Measures], dataset: str, sha256: str) -> MapTrust:
-    """What `config.json` states about the maps, to four decimal places.
-
-    Args:
-        measures: method → its measurements, of the same pictures.
-        dataset: its name.
-        sha256: of the weights file.
-    """
+    """What `config.json` states about the maps, to four decimal places. `measures`: by method, of the same pictures."""
     small = groups(measures[GRAD_CAM])[ON_SMALL]
     centre = np.array(measures[GRAD_CAM]["centre",])[small]
 

@@ -114,11 +114,11 @@ class Pixels(NamedTuple):
 def read_pixels(
     split: Split, side: int, device: torch.device, workers: int, skip_broken: bool, folder: Path
 ) -> tuple[Split, Pixels]:
-    """Decode the pictures of a training set.
+    """Decode the pictures of a training set to squares of `side` pixels.
 
     Args:
         split: the pictures.
-        side: in pixels, of the squares that the pictures are resized to.
+        side: in pixels.
         device: where the network learns.
         workers: threads that decode; 0 decodes in the calling thread.
         skip_broken: leave out pictures that cannot be read, instead of raising.
