@@ -180,9 +180,9 @@ def distrust(
 ) -> None:
     """Measure each map's rank correlation with the map of randomised weights, from the heads down to each stage."""
     own: dict[tuple[int, str, str], NDArray[np.float32]] = {}
+    model = explainer.copied_model()
     for down_to in ("itself", "heads", *STAGES[::-1]):
-        model = explainer.copied_model()
-        if down_to != "itself":
+        if down_to != "itself":  # one seed draws the same weights for what was drawn already
             randomise(model, None if down_to == "heads" else down_to, seed)
         for i, picture in enumerate(pictures):
             x = explainer.preprocess(picture.image).repeat(len(heads), 1, 1, 1)

@@ -110,8 +110,8 @@ def test_with_the_prior_in_the_loss_the_logits_without_it_are_balanced() -> None
 def unequal_set(folder: Path) -> Path:
     """Many red pictures and few others, without labels; a validation part in equal numbers."""
     folder.mkdir()
-    pack(folder / "photographs.npz", [0] * 60 + [1] * 5 + [2] * 5, labels=False)
-    pack(folder / "val.npz", [0, 1, 2] * 20)
+    pack(folder / "photographs.npz", [0] * 26 + [1] * 3 + [2] * 3, labels=False)
+    pack(folder / "val.npz", [0, 1, 2] * 4)
     rows = [{"wnid": f"n{i}", "name": name} for i, name in enumerate(COLOURS)]
     (folder / "classes.json").write_text(json.dumps(rows), encoding="utf-8")
     return folder

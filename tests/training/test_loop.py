@@ -123,7 +123,7 @@ def test_a_teachers_answer_and_the_label_make_the_target(run_of: Callable[..., R
 def test_pictures_without_labels_are_learnt_from_a_teacher(
     data: Path, run_of: Callable[..., Run], teachers: str, cpu: torch.device
 ) -> None:
-    run = run_of(recipe=replace(SMALL, schedule=(Phase(32, 6),), learning_rate=0.05), teacher=f"{teachers}:colour")
+    run = run_of(recipe=replace(SMALL, schedule=(Phase(32, 4),), learning_rate=0.05), teacher=f"{teachers}:colour")
     source = run.material.sources[0]
     source.labels = torch.full_like(source.labels, -1)
     run.train()
