@@ -86,7 +86,7 @@ def explain_on_cluster(
         UserError: there are no pictures, no cluster answers, or the table holds other files, weights or questions.
     """
     files, folder = file_system(table)
-    mark = json.dumps({"weights": loaded.provenance.sha256, "question": repr(question)}).encode()
+    mark = mark_of(loaded, question)
     done = finished(table, mark)
     pieces = [piece for source in sources for piece in pieces_of(source) if nfc(piece.name) not in done]
     if pieces:
@@ -99,6 +99,11 @@ def explain_on_cluster(
             )
     rows = pa.dataset.dataset(folder, SCHEMA, format="parquet", filesystem=files)
     return Summary(rows.count_rows(), rows.count_rows(filter=pa.dataset.field("error").is_valid()))
+
+
+def mark_of(loaded: LoadedModel, question: Question) -> bytes:
+    """The value of `MARK`."""
+    return json.dumps({"weights": loaded.provenance.sha256, "question": repr(question)}).encode()
 
 
 @contextmanager

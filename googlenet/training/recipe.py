@@ -49,7 +49,7 @@ class Recipe:
     minutes: float | None = None
     """The run's length; the schedule's epochs are then shares of this time. None: the run takes the schedule's epochs."""
     batch_size: int = 32
-    learning_rate: float = 0.01
+    learning_rate: float = 0.003
     weight_decay: float = 5e-4
     """none on biases and BatchNorm"""
     crops: tuple[float, float] = (0.35, 0.65)
