@@ -126,6 +126,4 @@ class Material:
         shown = torch.cat(teacher_views)
         logits = teacher.answer(mix.views(shown) if mix is not None else shown)
         target = F.softmax((logits + recipe.label_boost * truth) / recipe.teacher_temperature, dim=1)
-        if torch.rand(()).item() < recipe.blurred:
-            seen = views.blur(seen)
         return Batch(views.relight(seen), target)

@@ -1,4 +1,4 @@
-"""Augmentation of training pictures: random crops, flips, light, blur, and mixtures of two pictures.
+"""Augmentation of training pictures: random crops, flips, light, and mixtures of two pictures.
 
 All functions work on whole batches on the training device. Random numbers come from torch's global generator.
 """
@@ -16,8 +16,6 @@ STRETCH = 4 / 3
 """A crop's aspect ratio differs from the picture's by at most this factor."""
 LIGHT = 0.3
 """The largest change of brightness, contrast and saturation, as factors around 1."""
-BLUR_TO = 64
-"""A blurred view has the detail of a picture of this many pixels a side."""
 
 
 def draw_crops(aspects: Tensor, least_area: float) -> Tensor:
@@ -69,15 +67,6 @@ def relight(views: Tensor) -> Tensor:
     views = grey + (views - grey) * saturation
     middle = grey.mean(dim=(2, 3), keepdim=True)
     return ((middle + (views - middle) * contrast) * brightness).clamp(0, 1)
-
-
-def blur(views: Tensor) -> Tensor:
-    """(N, 3, S, S) views, blurred as if they had been enlarged from `BLUR_TO` pixels."""
-    size = views.shape[-1]
-    if size <= BLUR_TO:
-        return views
-    small = F.interpolate(views, size=(BLUR_TO, BLUR_TO), mode="area")
-    return F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
 
 
 @dataclass(frozen=True)

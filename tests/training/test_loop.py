@@ -210,32 +210,22 @@ def test_frozen_stages_keep_their_weights(run_of: Callable[..., Run]) -> None:
         assert {name.split(".")[0] for name in changed if name.endswith(".running_mean")} == {*PARTS, "aux1", "aux2"}
 
 
-def test_the_schedule_is_followed(run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
-
-    def learn(size: int) -> torch.Tensor:
-        sizes.append(size)
-        run.step += 1
-        return torch.zeros(())
-
-    run = run_of(recipe=replace(SMALL, schedule=(Phase(32, 1), Phase(48, 2, "3a"))))
-    monkeypatch.setattr(run, "learn", learn)
-    run.train()
-    assert sizes == [32] * 8 + [48] * 16
-
-
-def test_minutes_are_shared_out_over_the_sizes(run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that moves one second a step: of 24 seconds, a third at 32 px."""
+@pytest.mark.parametrize("minutes", [None, 0.4])
+def test_the_schedule_is_followed_by_epochs_or_by_minutes(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, minutes: float | None
+) -> None:
+    """By a clock that moves one second a step: of 24 seconds, a third at 32 px."""
     seconds = [0.0]
     monkeypatch.setattr("googlenet.training.loop.time.monotonic", lambda: seconds[0])
     sizes: list[int] = []
 
     def learn(size: int) -> torch.Tensor:
         sizes.append(size)
+        run.step += 1
         seconds[0] += 1
         return torch.zeros(())
 
-    run = run_of(recipe=replace(SMALL, schedule=(Phase(32, 1), Phase(48, 2)), minutes=0.4))
+    run = run_of(recipe=replace(SMALL, schedule=(Phase(32, 1), Phase(48, 2, "3a")), minutes=minutes))
     monkeypatch.setattr(run, "learn", learn)
     run.train()
     assert sizes == [32] * 8 + [48] * 16
