@@ -52,7 +52,7 @@ def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> t
     Returns:
         The pictures, and an error for each web address, and for each folder that cannot be read or holds no pictures.
     """
-    found: list[tuple[Path, Path]] = []
+    pictures: list[tuple[Path, Path]] = []
     wrong: list[UserError] = []
     for each in arguments:
         argument = Path(each)
@@ -60,18 +60,18 @@ def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> t
             wrong.append(PictureError("{address} is not a file; save the picture there and give its path.", address=each))
             continue
         if not argument.is_dir():
-            found.append((argument, Path("stdin" if argument == STDIN else argument.name)))
+            pictures.append((argument, Path("stdin" if argument == STDIN else argument.name)))
             continue
         passed: Counter[str] = Counter()
         problems = len(wrong)
         inside = sorted(pictures_in(argument, out, passed, wrong))
-        found += [(path, path.relative_to(argument)) for path in inside]
+        pictures += [(path, path.relative_to(argument)) for path in inside]
         if not inside and len(wrong) == problems:
             wrong.append(no_pictures(argument, passed))
-    stems = [nfc(str(name.with_suffix(""))).casefold() for _, name in found]  # Windows and macOS ignore case
+    stems = [nfc(str(name.with_suffix(""))).casefold() for _, name in pictures]  # Windows and macOS ignore case
     shared = Counter(stems)
-    names = [name if shared[stem] > 1 else name.with_suffix("") for (_, name), stem in zip(found, stems, strict=True)]
-    return [Source(path, name) for (path, _), name in zip(found, names, strict=True)], wrong
+    names = [name if shared[stem] > 1 else name.with_suffix("") for (_, name), stem in zip(pictures, stems, strict=True)]
+    return [Source(path, name) for (path, _), name in zip(pictures, names, strict=True)], wrong
 
 
 def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: list[UserError]) -> Iterator[Path]:

@@ -305,11 +305,11 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
             )
         )
     for each in filter(Path.is_dir, inside):
-        found = all_pictures(each)
-        nested = sorted({str(path.parent.relative_to(folder)) for path in found} - {each.name})
-        if not found:
+        its_pictures = all_pictures(each)
+        nested = sorted({str(path.parent.relative_to(folder)) for path in its_pictures} - {each.name})
+        if not its_pictures:
             wrong.append(UserError("The class {name} of {folder} has no pictures.", name=each.name, folder=folder))
-        elif len({path.parent for path in found}) > 1:
+        elif len({path.parent for path in its_pictures}) > 1:
             wrong.append(
                 UserError(
                     "The class {name} of {folder} holds folders with pictures ({names}); classes do not nest.",
@@ -318,8 +318,8 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
                     names=", ".join(nested[:3]),
                 )
             )
-        labels += [len(classes)] * len(found)
-        pictures += found
+        labels += [len(classes)] * len(its_pictures)
+        pictures += its_pictures
         name = nfc(each.name)
         classes.append(names.get(name, ClassName(name, name)))
     if twice := repeated(row.name for row in classes):
@@ -338,13 +338,13 @@ def read_boxes(folder: Path, pictures: list[Path]) -> tuple[Box | None, ...] | N
         return None
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            found = {
+            boxes = {
                 row["path"]: Box(float(row["x_min"]), float(row["y_min"]), float(row["x_max"]) + 1, float(row["y_max"]) + 1)
                 for row in csv.DictReader(file)
             }
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         raise UserError("{path} must have the columns path, x_min, y_min, x_max and y_max.", path=path) from None
-    return tuple(found.get(picture.relative_to(folder).as_posix()) for picture in pictures)
+    return tuple(boxes.get(picture.relative_to(folder).as_posix()) for picture in pictures)
 
 
 def visible(folder: Path) -> list[Path]:
@@ -358,7 +358,7 @@ def visible(folder: Path) -> list[Path]:
 def all_pictures(folder: Path) -> list[Path]:
     """The pictures in a folder and below it, by name. Raises UserError where one of its folders cannot be read."""
     wrong: list[UserError] = []
-    found = sorted(pictures_in(folder, None, Counter(), wrong))
+    pictures = sorted(pictures_in(folder, None, Counter(), wrong))
     if wrong:
         raise wrong[0]
-    return found
+    return pictures
