@@ -72,7 +72,7 @@ class Desk:
     async def reply(self, name: str, sent: object, request: gr.Request) -> Reply:
         """What the script gets for a question to one of the functions in `REPLIES`."""
         ask = PageQuery.from_browser(sent)
-        reply: Reply = {"n": ask.number}
+        reply: Reply = {"n": ask.n}
         self.open += 1
         try:
             if name == "progress":
@@ -92,9 +92,9 @@ class Desk:
     async def answer(self, name: str, ask: PageQuery, request: gr.Request) -> Any:
         visitor = Visitor(ask.session or secrets.token_hex(8), own_address(request), request.is_disconnected)
         if name == "weights":
-            return await self.loads.run(visitor, lambda tell: self.load(ask, tell), ask.number)
+            return await self.loads.run(visitor, lambda tell: self.load(ask, tell), ask.n)
         if name == "qr":
-            return await self.questions.run(visitor, lambda _: qr(ask.link or ""), ask.number)
+            return await self.questions.run(visitor, lambda _: qr(ask.link or ""), ask.n)
         picture = await self.picture(ask, visitor)
         kinds: dict[str, tuple[Turns, Callable[[PageQuery, Picture, Progress], Any]]] = {
             "explain": (self.questions, self.explain),
@@ -108,7 +108,7 @@ class Desk:
             "trust": (self.long, self.trust),
         }
         queue, work = kinds[name]
-        return await queue.run(visitor, lambda tell: work(ask, picture, tell), ask.number)
+        return await queue.run(visitor, lambda tell: work(ask, picture, tell), ask.n)
 
     async def picture(self, ask: PageQuery, visitor: Visitor) -> Picture:
         """The picture that a question is about. Raises UserError for one that is not there or no picture."""
@@ -120,7 +120,7 @@ class Desk:
                     names=", ".join(self.examples),
                 )
             return self.examples[ask.example]
-        picture = await self.opened(self.pictures.find(ask.path or ""), visitor, ask.number)
+        picture = await self.opened(self.pictures.find(ask.upload or ""), visitor, ask.n)
         return picture if ask.original is None else in_original(picture, ask.original)
 
     async def opened(self, path: Path, visitor: Visitor, number: int | None = None) -> Picture:
@@ -134,7 +134,7 @@ class Desk:
     def progress(self, ask: PageQuery) -> Reply:
         """What is known of a question that is still open."""
         for queue in self.queues:
-            if ticket := queue.find(ask.session, ask.number):
+            if ticket := queue.find(ask.session, ask.n):
                 if place := queue.place(ticket):
                     return {"place": place}
                 if ticket.progress:
@@ -143,7 +143,7 @@ class Desk:
 
     def leave(self, ask: PageQuery) -> None:
         for queue in self.queues:
-            if ticket := queue.find(ask.session, ask.number):
+            if ticket := queue.find(ask.session, ask.n):
                 queue.give_up(ticket)
 
     def close(self) -> None:
@@ -279,7 +279,7 @@ def packed(explanation: Explanation, trust: MapTrust | None, ask: PageQuery, pic
     `trust`: how well the maps of the question's method find objects; None where nobody measured it.
     """
     return {
-        "result": explanation.to_json(ask.example or Path(ask.path or "").name),
+        "result": explanation.to_json(ask.example or Path(ask.upload or "").name),
         "size": explanation.size,
         "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
         "by_depth": by_depth(explanation),
