@@ -173,7 +173,7 @@ class Desk:
             raise UserError("There is no box to cover; draw one on the enlarged picture.")
         explainer = self.explainers.find(ask.weights)
         found = cover(explainer, picture.image, self.question(ask), in_copy(picture, ask.box), stage_of(ask))
-        return cover_message(found, explainer.labels, picture.size[0] / picture.image.width)  # type: ignore[return-value]
+        return cover_message(found, explainer.labels, picture.size[0] / picture.image.width)
 
     def tip(self, ask: PageQuery, picture: Picture, _: Progress) -> Tipped:
         if ask.target is None or ask.rival is None:
@@ -182,8 +182,7 @@ class Desk:
         question = explainer.question(ask.head, ask.target, ask.rival, method=ask.method)
         found = tipping(explainer, picture.image, question, stage_of(ask))
         box = None if ask.box is None else in_copy(picture, ask.box)
-        message = tipping_message(found, box, picture.size[0] / picture.image.width)
-        return {**message, "maps": [packed_map(grid) for grid in found.maps]}  # type: ignore[typeddict-item]
+        return tipping_message(found, box, picture.size[0] / picture.image.width)
 
     def channels(self, ask: PageQuery, picture: Picture, _: Progress) -> Channels:
         stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
