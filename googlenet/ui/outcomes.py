@@ -35,12 +35,12 @@ CUT = 1 / 4
 """The share of a photograph from which the part that the crop cut off is worth a word."""
 
 
-def cover_message(cover: Cover, labels: Sequence[str], scale: float) -> Covered:
-    """A covering for the browser. `scale`: pixels of the original for one of the picture that was explained."""
+def cover_message(cover: Cover, labels: Sequence[str]) -> Covered:
+    """A covering for the browser."""
     return {
         "stage": cover.stage,
-        "box": [edge * scale for edge in cover.box],
-        "controls": [[edge * scale for edge in part] for part in cover.controls],
+        "box": list(cover.box),
+        "controls": [list(part) for part in cover.controls],
         "before": cover.before,
         "after": cover.after,
         "control_after": {head: float(np.median(p)) for head, p in cover.control_after.items() if p},
@@ -48,20 +48,19 @@ def cover_message(cover: Cover, labels: Sequence[str], scale: float) -> Covered:
     }
 
 
-def tipping_message(tipping: Tipping, box: Box | None, scale: float) -> Tipped:
+def tipping_message(tipping: Tipping, box: Box | None) -> Tipped:
     """What tipped an answer, for the browser.
 
     Args:
         tipping: the answer beside what the visitor says is right.
-        box: where the visitor says that the object is, in pixels of the picture that was explained; None if they did not.
-        scale: pixels of the original for one of the picture that was explained.
+        box: where the visitor says that the object is, in pixels of the picture; None if they did not.
     """
     both = tipping.answered, tipping.rival
     return {
         "stage": tipping.stage,
         "maps": [packed_map(grid) for grid in tipping.maps],
         "scale": tipping.scale,
-        "box": tipping.box and [edge * scale for edge in tipping.box],
+        "box": tipping.box and list(tipping.box),
         "before": [each.before for each in both],
         "after": [each.after for each in both],
         "top": vars(tipping.top_after),

@@ -15,11 +15,10 @@ import segno
 
 from googlenet.checkpoints.config import MapTrust
 from googlenet.errors import UserError
-from googlenet.explanation import Explanation, Prediction, Question
+from googlenet.explanation import Explanation, Question, likeliest
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.worker import worker_count
 from googlenet.model.architecture import STAGES_BEFORE
-from googlenet.pictures.frame import Box
 from googlenet.pictures.pixels import Picture
 from googlenet.probes.channel_groups import channel_groups
 from googlenet.probes.cover import cover, probability
@@ -172,17 +171,16 @@ class Desk:
         if ask.box is None:
             raise UserError("There is no box to cover; draw one on the enlarged picture.")
         explainer = self.explainers.find(ask.weights)
-        found = cover(explainer, picture.image, self.question(ask), in_copy(picture, ask.box), stage_of(ask))
-        return cover_message(found, explainer.labels, picture.size[0] / picture.image.width)
+        found = cover(explainer, picture.image, self.question(ask), ask.box, stage_of(ask), picture.size)
+        return cover_message(found, explainer.labels)
 
     def tip(self, ask: PageQuery, picture: Picture, _: Progress) -> Tipped:
         if ask.target is None or ask.rival is None:
             raise UserError("Name the class that was answered, and the one that is right.")
         explainer = self.explainers.find(ask.weights)
         question = explainer.question(ask.head, ask.target, ask.rival, method=ask.method)
-        found = tipping(explainer, picture.image, question, stage_of(ask))
-        box = None if ask.box is None else in_copy(picture, ask.box)
-        return tipping_message(found, box, picture.size[0] / picture.image.width)
+        found = tipping(explainer, picture.image, question, stage_of(ask), picture.size)
+        return tipping_message(found, ask.box)
 
     def channels(self, ask: PageQuery, picture: Picture, _: Progress) -> Channels:
         stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
@@ -261,12 +259,6 @@ def in_original(picture: Picture, original: tuple[int, int]) -> Picture:
     return Picture(picture.image, original)
 
 
-def in_copy(picture: Picture, box: Box) -> Box:
-    """A box in pixels of the original → in pixels of the copy that is explained."""
-    scale = picture.image.width / picture.size[0]
-    return Box(*(edge * scale for edge in box))
-
-
 def stage_of(ask: PageQuery) -> str:
     """The stage that is asked about: by default the last one that the head sees."""
     return ask.stage or STAGES_BEFORE[ask.head][-1]
@@ -277,25 +269,19 @@ def packed(explanation: Explanation, trust: MapTrust | None, ask: PageQuery, pic
 
     `trust`: how well the maps of the question's method find objects; None where nobody measured it.
     """
+    probabilities = explanation.probabilities[explanation.question.head]
+    assert probabilities is not None
     return {
         "result": explanation.to_json(ask.example or Path(ask.upload or "").name),
         "size": explanation.size,
         "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
         "by_depth": by_depth(explanation),
-        "likeliest": [vars(each) for each in likeliest(explanation)],
+        "likeliest": [vars(each) for each in likeliest(probabilities, explanation.labels, 10)],
         "unlikely": explanation.unlikely,
         "words": {language: vars(sentences.words(explanation, trust, language)) for language in texts.LANGUAGES},
         "standing": sentences.standing_stage(trust, explanation.question.head),
         "picture": picture,
     }
-
-
-def likeliest(explanation: Explanation, count: int = 10) -> list[Prediction]:
-    """The asked head's most probable classes."""
-    p = explanation.probabilities[explanation.question.head]
-    assert p is not None
-    best = np.argsort(-p, kind="stable")[:count].tolist()
-    return [Prediction(index, explanation.labels[index], float(p[index])) for index in best]
 
 
 def by_depth(explanation: Explanation, others: int = 5) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from googlenet.checkpoints.config import MapTrust
-from googlenet.explanation import Explanation, Statement
+from googlenet.explanation import Explanation, Statement, likeliest
 from googlenet.explanation.classes import korean_name
 from googlenet.explanation.groups import Group, find_group, imagenet_groups
 from googlenet.explanation.verdict import percent
@@ -111,7 +111,7 @@ def _headline(explanation: Explanation, language: str) -> tuple[str, ...]:
     assert question.target is not None
     assert belief is not None
     assert p is not None
-    top = explanation.top(p)[0]
+    top = likeliest(p, explanation.labels, 1)[0]
     values = {"name": class_name(top.label, language, both=True), "share": percent(top.probability, language)}
     if question.target == top.index:
         return _parts(language, "top", **values, sureness=_sureness(explanation, language))
@@ -144,7 +144,7 @@ def _heads(explanation: Explanation, language: str) -> str | None:
         if p is None:
             return None
         if explanation.statements is None:
-            top = explanation.top(p)[0]
+            top = likeliest(p, explanation.labels, 1)[0]
             name = f"{top.label}, {percent(top.probability, language)}"
         else:
             statement = explanation.statements.get(head)
