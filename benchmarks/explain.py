@@ -3,9 +3,9 @@
 All rows run interleaved in one process on the same network and input, from a tensor to the maps on their own cells in the host's
 memory. The first round is a warm-up. On a CPU an untimed call precedes each timed one. Each figure is a median. The network has
 random weights, on which the speed does not depend, and 1,000 classes. The engine's copy is the one that `Explainer` makes
-(BatchNorm folded, channels last). On a GPU the engine replays CUDA graphs, and further rows run without them; a line says which way
-its passes took. The rows "plain convolutions" run without the fused kernels of `googlenet.model.convolution`. The other packages
-get the network as a user would give it to them. Each precision has its own bare forward pass.
+(BatchNorm folded, channels last). On a GPU the engine replays CUDA graphs, and further rows run without them. A line says which
+way its passes took. The rows "plain convolutions" run without the fused kernels of `googlenet.model.convolution`. The other
+packages get the network as a user would give it to them. Each precision has its own bare forward pass.
 
 `difference`: of all maps of one batch from plain convolutions without a graph in float32, |a − b| / |b|. `peak MB`: what one call
 adds to a new process's peak memory; on a GPU, to the peak of torch's own allocations.

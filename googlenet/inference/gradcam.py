@@ -111,8 +111,8 @@ def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> Grad
     contrast d, y_c − y_d stands for y_c. A group's y is the logsumexp of its classes' logits. For LayerCAM,
     map_ij = Σ_k ReLU(∂y_c/∂A_kij) A_kij.
 
-    Only one call at a time may use a model, since hooks on a module see every
-    input that runs through it. `googlenet.Explainer` ensures this.
+    Only one call at a time may use a model, since hooks on a module see every input that runs through it. `googlenet.Explainer`
+    ensures this.
 
     Args:
         model: the network. Its parameters should need no gradient (`model.for_inference()`): then the backward pass ends at
@@ -143,11 +143,7 @@ def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> Grad
 def one_pass(model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts) -> GradCamResult:
     """`grad_cam` with its questions as tensors, without synchronisation with the device, so that a CUDA graph can capture it.
 
-    Args:
-        model: as for `grad_cam`.
-        x: as for `grad_cam`.
-        asked: the questions, on the model's device.
-        parts: at least those that the questions need.
+    `parts`: at least those that the questions need.
     """
     x = x.clone() if x.is_inference() else x  # Captum asks it for a gradient
     head, method, *cell = asked.numbers.unbind(1)
@@ -261,14 +257,8 @@ def strongest_channels(cells: Tensor, alpha: Tensor, position: Tensor, evidence:
 
     Grad-CAM ranks them by the largest and the smallest sum in the stage's map, LayerCAM by their sums in its two maps.
 
-    Args:
-        cells: the activation (N, H·W, K).
-        alpha: (N, K).
-        position: (N,) int64: rank by this cell; by the sum over all cells where it is −1.
-        evidence: LayerCAM's; None where no question asks for it.
-
-    Returns:
-        ChannelMaps: with maps (N, FOR + AGAINST, H·W).
+    Activation `cells` (N, H·W, K), α (N, K), `position` (N,) int64: the cell to rank by, −1 for the sum over all → the channels,
+    with maps (N, FOR + AGAINST, H·W).
     """
     images = torch.arange(len(cells), device=cells.device)
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from captum.attr import LayerGradientXActivation
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from googlenet.explanation import LAYER_CAM, Question, classes_of
+from googlenet.inference.attribution import LayerGradientXActivation
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import forward
 

@@ -190,12 +190,9 @@ def change_of(asked: int | Group, before: NDArray[np.float32], after: NDArray[np
 
 
 def pixels(box: Box, seen: Box, side: int) -> Part:
-    """A box in the picture's frame → the rows and columns of the network's input that it covers, at least one of each.
+    """A box in the picture → the rows and columns of the network's input that it covers, at least one of each.
 
-    Args:
-        box: in pixels of the picture.
-        seen: the part of the picture that the crop kept; the box is cut to it.
-        side: of the network's input in pixels.
+    `seen` is the part of the picture that the crop kept; the box is cut to it.
     """
     x0, y0, x1, y1 = map(round, box.moved(seen, Box(0, 0, side, side)))
 
@@ -218,15 +215,9 @@ def light(grid: NDArray[np.floating], side: int) -> NDArray[np.float32]:
 
 
 def random_parts(part: Part, side: int, count: int = CONTROLS) -> list[Part]:
-    """Parts of the same size at random places of the network's input, the same at each call.
+    """Up to `count` parts of the same size at random places of the network's input, the same at each call.
 
-    Args:
-        part: the covered rows and columns.
-        side: of the network's input in pixels.
-        count: how many. Fewer where there are not as many places.
-
-    Returns:
-        Parts that share at most `OVERLAP` of their area with the covered one; none where there are no such places.
+    They share at most `OVERLAP` of their area with the covered one. There are none where there is no such place.
     """
     height, width = (edge.stop - edge.start for edge in part)
 

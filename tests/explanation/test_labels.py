@@ -7,6 +7,7 @@ import difflib
 import pytest
 
 from googlenet.errors import LONGEST, QuestionError
+from googlenet.explanation.groups import Group
 from googlenet.explanation.labels import COMPARED, Labels
 
 THINGS = Labels(tuple(f"thing {i}" for i in range(10)))
@@ -64,7 +65,10 @@ def test_similar_labels() -> None:
 
 
 def test_names_that_share_a_word_come_before_those_that_share_letters() -> None:
-    labels = Labels(("tabby", "house finch", "tiger cat", "horse cart"), groups=("cat", "bird"))
+    labels = Labels(
+        ("tabby", "house finch", "tiger cat", "horse cart"),
+        groups=[Group(name, "a", name, (0,), None) for name in ("cat", "bird")],
+    )
     assert labels.near("house cat") == ["cat", "house finch", "tiger cat"]
 
 
