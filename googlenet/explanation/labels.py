@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import heapq
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -29,8 +30,8 @@ class Labels:
     def find(self, name: str | int) -> int | Group:
         """A label, or an index as a number or in digits → index; a group's name, in English or Korean → the group.
 
-        A string is a label first, then an index, then a group. Case matters only between labels that differ by case alone, such as
-        "Cardigan" (a dog) and "cardigan" (a garment).
+        A string is a label first, then an index, then a group. Case matters only between labels that differ by case alone, such
+        as "Cardigan" (a dog) and "cardigan" (a garment).
 
         Raises:
             QuestionError: no class or group or several classes have the name. The sentence names similar labels or the indices.
@@ -44,7 +45,7 @@ class Labels:
             if 0 <= name < len(self.names):
                 return name
             raise self.unknown(f"{name:#x}" if name.bit_length() > 64 else str(name))  # str() of 5,000 digits raises ValueError
-        text = name.strip()
+        text = unicodedata.normalize("NFC", name).strip()  # as the labels are
         found = self.folded.get(text.casefold(), [])
         found = [index for index in found if self.names[index] == text] or found
         if len(found) == 1:
