@@ -21,13 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from googlenet.explanation import METHODS, Question, classes_of
+from googlenet.explanation import LAYER_CAM, METHODS, Question, classes_of
 from googlenet.inference.attribution import LayerGradientXActivation
 from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet, HeadLogits
 from googlenet.model.settings import own_settings
 
-LAYER_CAM = "layer-cam"
 FOR, AGAINST = 5, 3
 """How many channels of a stage are named: with the most evidence for the class, and with the most against it."""
 
@@ -145,28 +144,10 @@ def one_pass(model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts) -> GradCam
 
     `parts`: at least those that the questions need.
     """
-    x = x.clone() if x.is_inference() else x  # Captum asks it for a gradient
-    head, method, *cell = asked.numbers.unbind(1)
+    _, method, *cell = asked.numbers.unbind(1)
     layer_cam = method == METHODS.index(LAYER_CAM)
-    seen: dict[str, Tensor] = {}
-    activations: dict[str, Tensor] = {}
-
-    def score(x: Tensor) -> Tensor:
-        """The asked quantity of each image, (N,)."""
-        logits = forward(model, x, parts.heads, activations)
-        present = {name: value for name, value in zip(HEADS, logits, strict=True) if value is not None}
-        seen.update({name: value.detach().float() for name, value in present.items()})
-        place = head - len(HEADS) + len(present)  # a model without auxiliary heads has only the main one
-        own = torch.stack(list(present.values()))[place, torch.arange(len(x), device=x.device)]  # (N, classes)
-        target, contrast = asked.classes.unbind(1)
-        seen["targets"] = among(own.detach(), target).argmax(dim=1)
-        target = target.scatter(1, seen["targets"][:, None], True)
-        lead = among(own, contrast).logsumexp(dim=1) * contrast.any(dim=1)
-        return among(own, target).logsumexp(dim=1) - lead
-
     stages = STAGES_BEFORE[parts.heads[-1]]
-    layers = [model.stage(stage) for stage in stages]
-    gradients = LayerGradientXActivation(score, layers, multiply_by_inputs=False).attribute(x)
+    seen, activations, gradients = attributions(model, x, asked, parts, stages)
     maps, against, strongest = {}, {}, {}
     for stage, gradient in zip(stages, gradients, strict=True):
         size = gradient.shape[2:]
@@ -186,6 +167,33 @@ def one_pass(model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts) -> GradCam
             strongest[stage] = found._replace(maps=found.maps.unflatten(2, size))
     logits = HeadLogits(seen.get("aux1"), seen.get("aux2"), seen["main"])
     return GradCamResult(logits, seen["targets"], maps, against, strongest)
+
+
+def attributions(
+    model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts, stages: Sequence[str]
+) -> tuple[dict[str, Tensor], dict[str, Tensor], tuple[Tensor, ...]]:
+    """One forward and one backward pass: the heads' logits and `targets`, the activation and the gradient of each stage."""
+    x = x.clone() if x.is_inference() else x  # Captum asks it for a gradient
+    head = asked.numbers[:, 0]
+    seen: dict[str, Tensor] = {}
+    activations: dict[str, Tensor] = {}
+
+    def score(x: Tensor) -> Tensor:
+        """The asked quantity of each image, (N,)."""
+        logits = forward(model, x, parts.heads, activations)
+        present = {name: value for name, value in zip(HEADS, logits, strict=True) if value is not None}
+        seen.update({name: value.detach().float() for name, value in present.items()})
+        place = head - len(HEADS) + len(present)  # a model without auxiliary heads has only the main one
+        own = torch.stack(list(present.values()))[place, torch.arange(len(x), device=x.device)]  # (N, classes)
+        target, contrast = asked.classes.unbind(1)
+        seen["targets"] = among(own.detach(), target).argmax(dim=1)
+        target = target.scatter(1, seen["targets"][:, None], True)
+        lead = among(own, contrast).logsumexp(dim=1) * contrast.any(dim=1)
+        return among(own, target).logsumexp(dim=1) - lead
+
+    layers = [model.stage(stage) for stage in stages]
+    gradients = LayerGradientXActivation(score, layers, multiply_by_inputs=False).attribute(x)
+    return seen, activations, gradients
 
 
 def among(logits: Tensor, classes: Tensor) -> Tensor:
