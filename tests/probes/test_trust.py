@@ -166,16 +166,16 @@ def test_the_sentence_says_what_the_curves_say(found: Trust, english: str, korea
     assert found.sentence("ko") == korean
 
 
-def test_half_a_success_is_said_as_half() -> None:
-    assert "but not when they alone are shown" in made(0.1, 0.5, 0.5, 0.5, 0).sentence()
-    assert "but not when they are hidden" in made(0.5, 0.5, 0.5, 0.1, 0).sentence()
-
-
-def test_no_correlation_has_no_sign() -> None:
-    assert "(rank correlation 0.00)" in made(0.5, 0.5, 0.5, 0.5, -0.004).sentence()
-
-
-def test_a_map_that_stays_in_part_is_said_to() -> None:
-    assert "part of the map stays (rank correlation 0.27)" in made(0.5, 0.5, 0.5, 0.5, 0.27).sentence()
-    assert "근거 지도의 일부가 남습니다(순위 상관 0.27)" in made(0.5, 0.5, 0.5, 0.5, 0.27).sentence("ko")
-    assert "is a different one (rank correlation 0.19)" in made(0.5, 0.5, 0.5, 0.5, 0.19).sentence()
+@pytest.mark.parametrize(
+    ("figures", "language", "words"),
+    [
+        ((0.1, 0.5, 0.5, 0.5, 0), "en", "but not when they alone are shown"),
+        ((0.5, 0.5, 0.5, 0.1, 0), "en", "but not when they are hidden"),
+        ((0.5, 0.5, 0.5, 0.5, -0.004), "en", "(rank correlation 0.00)"),  # without a sign
+        ((0.5, 0.5, 0.5, 0.5, 0.27), "en", "part of the map stays (rank correlation 0.27)"),
+        ((0.5, 0.5, 0.5, 0.5, 0.27), "ko", "근거 지도의 일부가 남습니다(순위 상관 0.27)"),
+        ((0.5, 0.5, 0.5, 0.5, 0.19), "en", "is a different one (rank correlation 0.19)"),
+    ],
+)
+def test_what_lies_between_is_said_so(figures: tuple[float, ...], language: str, words: str) -> None:
+    assert words in made(*figures).sentence(language)
