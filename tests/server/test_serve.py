@@ -91,7 +91,12 @@ def test_odd_questions_and_calls_break_nothing(program: Program) -> None:
     file = {"path": path, "meta": FILE}
     for odd in (None, [], "text", 5, {"n": {}, "session": 3, "cell": "x", "box": [1]}):
         assert "refusal" in program.post("component_server/", json=program.body("explain", odd)).json()
-    for values in ([file, ["main"], {"a": 1}, 2.5, 3], [file, "main", 10**30, None, []], [file, "no", *[""] * 3], [None, "main", *[""] * 3]):
+    for values in (
+        [file, ["main"], {"a": 1}, 2.5, 3],
+        [file, "main", 10**30, None, []],
+        [file, "no", *[""] * 3],
+        [None, "main", *[""] * 3],
+    ):
         answer = program.call("explain", *values)
         assert "event: complete" in answer or '"error": "' in answer, (values, answer)
     assert "Traceback" not in program.log.read_text()
