@@ -3,9 +3,9 @@
 All rows run interleaved in one process on the same network and input, from a tensor to the maps on their own cells in the host's
 memory. The first round is a warm-up. On a CPU an untimed call precedes each timed one. Each figure is a median. The network has
 random weights, on which the speed does not depend, and 1,000 classes. The engine's copy is the one that `Explainer` makes
-(BatchNorm folded, channels last). On a GPU the engine replays CUDA graphs, and further rows run without them. The rows "plain
-convolutions" run without the fused kernels of `googlenet.model.convolution`. The other packages get the network as a user would
-give it to them. Each precision has its own bare forward pass.
+(BatchNorm folded, channels last). On a GPU the engine replays CUDA graphs, and further rows run without them. A line says which
+way its passes took. The rows "plain convolutions" run without the fused kernels of `googlenet.model.convolution`. The other
+packages get the network as a user would give it to them. Each precision has its own bare forward pass.
 
 `difference`: of all maps of one batch from plain convolutions without a graph in float32, |a − b| / |b|. `peak MB`: what one call
 adds to a new process's peak memory; on a GPU, to the peak of torch's own allocations.
@@ -55,8 +55,8 @@ def plain_convolutions() -> Iterator[None]:
         yield
 
 
-def engines(batch: int, size: int, device: torch.device) -> dict[str, EngineCall]:
-    """name → a call of the engine for one batch."""
+def engines(batch: int, size: int, device: torch.device) -> tuple[dict[str, EngineCall], dict[str, Engine]]:
+    """name → a call of the engine for one batch, and precision → its engine."""
     model = network(device)
     x = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
     questions = {
@@ -66,11 +66,12 @@ def engines(batch: int, size: int, device: torch.device) -> dict[str, EngineCall
     }
     half = model.for_inference().to_bfloat16() if half_precision(device) else None
     calls: dict[str, EngineCall] = {}
+    by_precision: dict[str, Engine] = {}
     for precision, copy in (("float32", model.for_inference()), ("bfloat16", half)):
         if copy is None:
             continue
         copy = copy.to(memory_format=torch.channels_last)
-        engine = Engine(copy, size, largest=batch)
+        engine = by_precision[precision] = Engine(copy, size, largest=batch)
         for name, asked in questions.items():
             calls[f"engine, {precision}{name}"] = partial(engine, x, asked)
         if engine.graphs:
@@ -82,7 +83,12 @@ def engines(batch: int, size: int, device: torch.device) -> dict[str, EngineCall
             calls[f"engine, {precision}, plain convolutions"] = partial(plain, x, questions[""])
         else:
             calls[f"engine, {precision}, plain convolutions"] = plain_convolutions()(partial(engine, x, questions[""]))
-    return calls
+    return calls, by_precision
+
+
+def way(engine: Engine) -> str:
+    """Which way the passes took, after at least one of them."""
+    return f"replayed CUDA graphs ({len(engine.plans)} captured)" if engine.graphs else "ran plainly, without CUDA graphs"
 
 
 def network(device: torch.device) -> GoogLeNet:
@@ -178,7 +184,7 @@ def seconds_of(call: Call, device: torch.device) -> float:
 
 
 def measure(batch: int, size: int, rounds: int, device: torch.device, memory: bool) -> None:
-    ours = engines(batch, size, device)
+    ours, by_precision = engines(batch, size, device)
     difference = differences(ours, batch, size, device)
     calls: dict[str, Call] = {**peers(batch, size, device), **ours}
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -192,6 +198,7 @@ def measure(batch: int, size: int, rounds: int, device: torch.device, memory: bo
                     times[name].append(seconds)
     medians = {name: statistics.median(values) for name, values in times.items()}
     print(f"\nbatch {batch}, {size} px, {rounds} rounds")
+    print(*(f"The engine in {precision} {way(engine)}.\n" for precision, engine in by_precision.items()))
     print("| what | ms | pictures/s | × bare forward | × torchcam | difference | peak MB |\n|---|---|---|---|---|---|---|")
     for name, value in medians.items():
         bare = medians["bare forward, bfloat16" if "bfloat16" in name else "bare forward, float32"]
@@ -214,7 +221,7 @@ def main() -> None:
     batches = [int(batch) for batch in options.batches.split(",")]
     device = pick_device(options.device)
     if options.memory_of:
-        calls: dict[str, Call] = {**peers(batches[0], options.size, device), **engines(batches[0], options.size, device)}
+        calls: dict[str, Call] = {**peers(batches[0], options.size, device), **engines(batches[0], options.size, device)[0]}
         print(memory_of(calls[options.memory_of], device) // 2**20)
         return
     where = torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()

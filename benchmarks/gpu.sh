@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What only a GPU can show, in four minutes at most: the tests marked `gpu`, then the engine beside its peers at 192 pixels.
+# What only a GPU can show, in four minutes at most: the tests marked `gpu`, then the engine beside its peers at 192 pixels
+# and which way its passes took: CUDA graphs, or plainly where the GPU cannot capture them.
 # Run it where this program and its extra `test` are installed. OUT names a folder for the tables (default: here).
 set -euo pipefail
 cd "$(dirname "$0")/.."

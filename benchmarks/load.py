@@ -114,7 +114,7 @@ async def ask_page(client: httpx.AsyncClient, page: Page, session: str, question
 async def ask_api(client: httpx.AsyncClient, name: str, path: str, target: int) -> dict[str, Any]:
     """The JSON of `/explain`, or the heads of `/classify`."""
     data: list[Any] = [{"path": path, "meta": {"_type": "gradio.FileData"}}]
-    data += ["main", str(target), ""] if name == "explain" else []
+    data += ["main", str(target), "", "grad-cam"] if name == "explain" else []
     event = (await client.post(f"call/{name}", json={"data": data})).raise_for_status().json()["event_id"]
     text = (await client.get(f"call/{name}/{event}")).text
     answer: dict[str, Any] = json.loads(text.rpartition("event: complete")[2].strip().removeprefix("data: "))[0]

@@ -89,7 +89,7 @@ def in_python(explainer: Explainer, number: int) -> tuple[float, float, float, i
     data = photograph(number)
     decode, image = timed(lambda: open_image(data))
     explain, explanation = timed(lambda: explainer.explain(image))
-    ask = PageQuery(number, path="photo.jpg")
+    ask = PageQuery(number, upload="photo.jpg")
     pack, message = timed(lambda: packed(explanation, explainer.config.trust, ask, data_url(image, SIDE)))
     return decode, explain, pack, len(message["picture"])
 

@@ -69,7 +69,7 @@ async def hangs_up(page: Page, client: httpx.AsyncClient, chance: random.Random)
 
 async def never_reads(page: Page, client: httpx.AsyncClient, chance: random.Random) -> None:
     path = await upload(client, photograph(chance.randrange(1000)))
-    await client.post("call/channels", json={"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, "main", "", ""]})
+    await client.post("call/channels", json={"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, "main", "", "", ""]})
 
 
 async def floods(page: Page, client: httpx.AsyncClient, chance: random.Random) -> None:

@@ -13,6 +13,7 @@ from googlenet.explanation.explanation import (
     Question,
     Stage,
     classes_of,
+    likeliest,
 )
 from googlenet.explanation.groups import Group
 from googlenet.explanation.statements import Record, Statement
@@ -33,4 +34,5 @@ __all__ = [
     "Stage",
     "Statement",
     "classes_of",
+    "likeliest",
 ]

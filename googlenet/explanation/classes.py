@@ -34,3 +34,18 @@ def imagenet_classes() -> tuple[ImageNetClass, ...]:
     """
     rows = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
     return tuple(ImageNetClass(**row) for row in rows)
+
+
+@functools.cache
+def _korean() -> dict[str, str]:
+    return {each.name: each.korean for each in imagenet_classes()}
+
+
+def korean_name(label: str) -> str | None:
+    """A class's Korean name; None for a label that is not one of ImageNet's.
+
+    Example:
+        >>> korean_name("lion"), korean_name("thing")
+        ('사자', None)
+    """
+    return _korean().get(label)

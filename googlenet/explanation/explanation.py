@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -201,12 +201,7 @@ class Explanation:
     @property
     def heads(self) -> dict[str, tuple[Prediction, ...] | None]:
         """head → its five most probable classes; None for a head that the weights lack."""
-        return {head: None if p is None else self.top(p) for head, p in self.probabilities.items()}
-
-    def top(self, probabilities: NDArray[np.float32]) -> tuple[Prediction, ...]:
-        """The five most probable of (classes,) probabilities."""
-        best = np.argsort(-probabilities, kind="stable")[:5]
-        return tuple(Prediction(int(i), self.labels[i], float(probabilities[i])) for i in best)
+        return {head: None if p is None else likeliest(p, self.labels) for head, p in self.probabilities.items()}
 
     @property
     def belief(self) -> dict[str, float | None]:
@@ -349,6 +344,12 @@ class Explanation:
         file = io.BytesIO()
         np.savez(file, **arrays)
         return file.getvalue()
+
+
+def likeliest(probabilities: NDArray[np.float32], labels: Sequence[str], count: int = 5) -> tuple[Prediction, ...]:
+    """The most probable of the classes, by their probabilities (classes,) and names."""
+    best = np.argsort(-probabilities, kind="stable")[:count]
+    return tuple(Prediction(int(i), labels[i], float(probabilities[i])) for i in best)
 
 
 def statements_json(statements: Mapping[str, Statement | None] | None) -> dict[str, Any] | None:

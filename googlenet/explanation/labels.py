@@ -1,13 +1,15 @@
-"""Finds a class by the name or index that a person types."""
+"""Finds a class or group by the name or index that a person types."""
 
 from __future__ import annotations
 
 import difflib
 import heapq
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
 from googlenet.errors import QuestionError
+from googlenet.explanation.groups import Group, find_group
 
 COMPARED = 60
 """How many letters of a name the search for similar labels compares."""
@@ -16,8 +18,8 @@ COMPARED = 60
 class Labels:
     """The labels of a set of weights, in the order of the logits."""
 
-    def __init__(self, names: tuple[str, ...], groups: Sequence[str] = ()) -> None:
-        """`groups`: other names that can be asked about, for the sentence about an unknown one."""
+    def __init__(self, names: tuple[str, ...], groups: Sequence[Group] = ()) -> None:
+        """`groups`: of these classes, which can be asked about too."""
         self.names = names
         self.groups = groups
         self.folded: defaultdict[str, list[int]] = defaultdict(list)
@@ -25,14 +27,14 @@ class Labels:
         for index, name in enumerate(names):
             self.folded[name.casefold()].append(index)
 
-    def find(self, name: str | int) -> int:
-        """A label, or an index as a number or in digits → index.
+    def find(self, name: str | int) -> int | Group:
+        """A label, or an index as a number or in digits → index; a group's name, in English or Korean → the group.
 
-        A string is a label first. Case matters only between labels that differ by case alone, such as "Cardigan" (a dog) and
-        "cardigan" (a garment).
+        A string is a label first, then an index, then a group. Case matters only between labels that differ by case alone, such
+        as "Cardigan" (a dog) and "cardigan" (a garment).
 
         Raises:
-            QuestionError: no class or several have the name. The sentence names similar labels or the indices.
+            QuestionError: no class or group or several classes have the name. The sentence names similar labels or the indices.
 
         Example:
             >>> labels = Labels(("lion", "Cardigan", "cardigan"))
@@ -43,7 +45,7 @@ class Labels:
             if 0 <= name < len(self.names):
                 return name
             raise self.unknown(f"{name:#x}" if name.bit_length() > 64 else str(name))  # str() of 5,000 digits raises ValueError
-        text = name.strip()
+        text = unicodedata.normalize("NFC", name).strip()  # as the labels are
         found = self.folded.get(text.casefold(), [])
         found = [index for index in found if self.names[index] == text] or found
         if len(found) == 1:
@@ -54,7 +56,10 @@ class Labels:
             )
         if text.isdecimal() and len(text) <= 18 and int(text) < len(self.names):
             return int(text)
-        raise self.unknown(text)
+        group = find_group(text, self.groups)
+        if group is None:
+            raise self.unknown(text)
+        return group
 
     def unknown(self, text: str) -> QuestionError:
         """The error for a name that no class has."""
@@ -76,7 +81,7 @@ class Labels:
         """
         text = text[:COMPARED]
         words = set(text.split())
-        alike = {name: words & set(name.split()) for name in (*self.groups, *self.folded)}
+        alike = {name: words & set(name.split()) for name in (*(group.name for group in self.groups), *self.folded)}
         found = sorted(filter(alike.get, alike), key=lambda name: (-len(alike[name]), len(name.split())))
         if found:
             return found[:3]

@@ -93,9 +93,7 @@ def overlays(image: Image.Image, explanation: Explanation, stages: Sequence[str]
     if side is not None and max(image.size) > side:
         scale = side / max(image.size)
         image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX)
-    across, down = image.width / explanation.size[0], image.height / explanation.size[1]
-    seen = explanation.seen
-    box = Box(seen.x0 * across, seen.y0 * down, seen.x1 * across, seen.y1 * down)
+    box = explanation.seen.moved(Box(0, 0, *explanation.size), Box(0, 0, *image.size))
     grids = [explanation.branch_grids[stage].sum(axis=0).clip(min=0) for stage in stages]
     drawn = [Image.new("RGB", image.size) for _ in stages]
     for tile in tiles(image.size, TILE):  # a tile at a time bounds the memory

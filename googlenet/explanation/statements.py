@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.explanation.classes import imagenet_classes
+from googlenet.explanation.classes import korean_name
 from googlenet.explanation.groups import Group, groups_of
 
 THRESHOLD = 0.8
@@ -103,13 +102,7 @@ class Speaker:
         what, probability = choice
         if isinstance(what, Group):
             return Statement(what.name, what.korean, what.indices, probability)
-        return Statement(self.labels[what], _korean()[self.labels[what]], (what,), probability)
-
-
-@cache
-def _korean() -> dict[str, str]:
-    """A class's English name → its Korean name."""
-    return {each.name: each.korean for each in imagenet_classes()}
+        return Statement(self.labels[what], korean_name(self.labels[what]) or "", (what,), probability)
 
 
 def bin_of(probability: float) -> int:

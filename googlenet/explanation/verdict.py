@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from googlenet.explanation.classes import korean_name
+from googlenet.explanation.groups import find_group, imagenet_groups
+
 CLEAR = 0.05
 """Two curves count as different from this area between them, as a share of the whole picture's probability."""
 
@@ -62,7 +65,9 @@ class Trust:
             text = f"Hiding the brightest tenth of the picture {points(drop)} {self.label} in {named(self.head)} "
             text += f"({before} to {after}); hiding a random tenth {points(random_drop)} it. "
         else:
-            text = f"가장 밝은 10분의 1을 가리면 {self.head}에서 ‘{self.label}’ 클래스의 확률이 {points(drop, 'ko')}"
+            group = find_group(self.label, imagenet_groups())
+            name = korean_name(self.label) or (group.korean if group else self.label)
+            text = f"가장 밝은 10분의 1을 가리면 {self.head}에서 ‘{name}’ 클래스의 확률이 {points(drop, 'ko')}"
             text += f"({before} → {after}). 무작위로 10분의 1을 가리면 {points(random_drop, 'ko')}. "
         kind = "alike" if self.correlation >= ALIKE else "partly" if self.correlation >= PARTLY else "different"
         alike = RANDOMISED[language][kind].format(round(self.correlation, 2) + 0.0)  # never "-0.00"

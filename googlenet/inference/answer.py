@@ -26,17 +26,7 @@ def explanation_of(
     provenance: Provenance,
     speaker: Speaker,
 ) -> Explanation:
-    """Make the Explanation of one picture.
-
-    Args:
-        result: the pass's results for the picture.
-        size: (width, height) in pixels of the picture before its preparation.
-        question: the question; where it names no class, `result` holds the head's top class.
-        model: the network, for the number of channels of each branch.
-        config: of the weights.
-        provenance: of the weights.
-        speaker: of the weights.
-    """
+    """The Explanation of one picture of (width, height) pixels; where the question names no class, of the head's top class."""
     result = result.copy()  # else one picture would keep its whole batch in memory
     if question.target is None:
         question = replace(question, target=int(result["target"]))
@@ -73,13 +63,13 @@ def record(head: str, probability: float, config: ModelConfig) -> Record | None:
 def channels(stage: str, result: PictureResult, seen: Box, model: GoogLeNet) -> tuple[Channel, ...]:
     """The strongest channels of a stage: first those for the class, then those against it."""
     ends = np.cumsum(model.stage(stage).splits)
-    found = []
+    strongest = []
     parts = (result[f"{stage} {name}"] for name in ChannelMaps._fields)
     for place, (index, share, grid) in enumerate(zip(*parts, strict=True)):
         if share > 0 if place < FOR else share < 0:
             branch = BRANCHES[int(np.searchsorted(ends, index, side="right"))]
-            found.append(Channel(int(index), branch, float(share), grid, peak_of(np.abs(grid), seen)))
-    return tuple(found)
+            strongest.append(Channel(int(index), branch, float(share), grid, peak_of(np.abs(grid), seen)))
+    return tuple(strongest)
 
 
 def softmax(logits: NDArray[np.float32] | None, temperature: float) -> NDArray[np.float32] | None:

@@ -17,9 +17,7 @@ from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.config import ModelConfig
 from googlenet.checkpoints.folder import trunk_sha256
 from googlenet.concurrency.threads import in_order, threads
-from googlenet.errors import QuestionError
 from googlenet.explanation import GRAD_CAM, Cell, Explanation, Group, Question
-from googlenet.explanation.groups import find_group
 from googlenet.explanation.labels import Labels
 from googlenet.explanation.statements import Speaker
 from googlenet.inference.answer import explanation_of
@@ -69,7 +67,7 @@ class Explainer:
         self.trunk_sha256 = trunk_sha256(loaded.model)
         metrics = loaded.config.metrics
         self.speaker = Speaker(loaded.config.labels, metrics.statement_threshold if metrics else None)
-        self.classes = Labels(loaded.config.labels, [group.name for group in self.speaker.groups])
+        self.classes = Labels(loaded.config.labels, self.speaker.groups)
         self.model = loaded.model.for_inference()
         where = pick_device(device)
         if bfloat16 is None:
@@ -250,19 +248,8 @@ class Explainer:
     """Raises QuestionError for a stage that the head does not see."""
 
     def find(self, name: str | int | Group) -> int | Group:
-        """What a person names: a label, else an index, else a group, in English or Korean.
-
-        Raises QuestionError where no class or group or several classes have the name (`Labels.find`).
-        """
-        if isinstance(name, Group):
-            return name
-        try:
-            return self.classes.find(name)
-        except QuestionError:
-            group = find_group(name, self.speaker.groups) if isinstance(name, str) else None
-            if group is None:
-                raise
-            return group
+        """What a person names. Raises QuestionError where nothing or several classes have the name (`Labels.find`)."""
+        return name if isinstance(name, Group) else self.classes.find(name)
 
     def explain_batch(self, images: Sequence[Image.Image], questions: Sequence[Question]) -> list[Explanation]:
         """Explain many pictures, in as few passes as possible. The next pass's pictures are prepared while the model runs.
@@ -334,15 +321,15 @@ class Explainer:
         Returns:
             head → probabilities (N, classes) float32, for the heads that the weights have.
         """
-        temperatures, found = self.config.temperatures or {}, []
+        temperatures, batches = self.config.temperatures or {}, []
         for some in x.split(self.engine.largest):
             with self.passes.engine() as engine, torch.no_grad():
                 logits = engine.model.heads(some.to(self.device, memory_format=torch.channels_last))
-            found.append(
+            batches.append(
                 {
                     head: (values.float() / temperatures.get(head, 1.0)).softmax(dim=1).cpu().numpy()
                     for head, values in zip(HEADS, logits, strict=True)
                     if values is not None
                 }
             )
-        return {head: np.concatenate([batch[head] for batch in found]) for head in found[0]}
+        return {head: np.concatenate([batch[head] for batch in batches]) for head in batches[0]}

@@ -21,13 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from googlenet.explanation import METHODS, Question, classes_of
+from googlenet.explanation import LAYER_CAM, METHODS, Question, classes_of
 from googlenet.inference.attribution import LayerGradientXActivation
 from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet, HeadLogits
 from googlenet.model.settings import own_settings
 
-LAYER_CAM = "layer-cam"
 FOR, AGAINST = 5, 3
 """How many channels of a stage are named: with the most evidence for the class, and with the most against it."""
 
@@ -111,8 +110,8 @@ def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> Grad
     contrast d, y_c − y_d stands for y_c. A group's y is the logsumexp of its classes' logits. For LayerCAM,
     map_ij = Σ_k ReLU(∂y_c/∂A_kij) A_kij.
 
-    Only one call at a time may use a model, since hooks on a module see every
-    input that runs through it. `googlenet.Explainer` ensures this.
+    Only one call at a time may use a model, since hooks on a module see every input that runs through it. `googlenet.Explainer`
+    ensures this.
 
     Args:
         model: the network. Its parameters should need no gradient (`model.for_inference()`): then the backward pass ends at
@@ -143,34 +142,12 @@ def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> Grad
 def one_pass(model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts) -> GradCamResult:
     """`grad_cam` with its questions as tensors, without synchronisation with the device, so that a CUDA graph can capture it.
 
-    Args:
-        model: as for `grad_cam`.
-        x: as for `grad_cam`.
-        asked: the questions, on the model's device.
-        parts: at least those that the questions need.
+    `parts`: at least those that the questions need.
     """
-    x = x.clone() if x.is_inference() else x  # Captum asks it for a gradient
-    head, method, *cell = asked.numbers.unbind(1)
+    _, method, *cell = asked.numbers.unbind(1)
     layer_cam = method == METHODS.index(LAYER_CAM)
-    seen: dict[str, Tensor] = {}
-    activations: dict[str, Tensor] = {}
-
-    def score(x: Tensor) -> Tensor:
-        """The asked quantity of each image, (N,)."""
-        logits = forward(model, x, parts.heads, activations)
-        present = {name: value for name, value in zip(HEADS, logits, strict=True) if value is not None}
-        seen.update({name: value.detach().float() for name, value in present.items()})
-        place = head - len(HEADS) + len(present)  # a model without auxiliary heads has only the main one
-        own = torch.stack(list(present.values()))[place, torch.arange(len(x), device=x.device)]  # (N, classes)
-        target, contrast = asked.classes.unbind(1)
-        seen["targets"] = among(own.detach(), target).argmax(dim=1)
-        target = target.scatter(1, seen["targets"][:, None], True)
-        lead = among(own, contrast).logsumexp(dim=1) * contrast.any(dim=1)
-        return among(own, target).logsumexp(dim=1) - lead
-
     stages = STAGES_BEFORE[parts.heads[-1]]
-    layers = [model.stage(stage) for stage in stages]
-    gradients = LayerGradientXActivation(score, layers, multiply_by_inputs=False).attribute(x)
+    seen, activations, gradients = attributions(model, x, asked, parts, stages)
     maps, against, strongest = {}, {}, {}
     for stage, gradient in zip(stages, gradients, strict=True):
         size = gradient.shape[2:]
@@ -190,6 +167,33 @@ def one_pass(model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts) -> GradCam
             strongest[stage] = found._replace(maps=found.maps.unflatten(2, size))
     logits = HeadLogits(seen.get("aux1"), seen.get("aux2"), seen["main"])
     return GradCamResult(logits, seen["targets"], maps, against, strongest)
+
+
+def attributions(
+    model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts, stages: Sequence[str]
+) -> tuple[dict[str, Tensor], dict[str, Tensor], tuple[Tensor, ...]]:
+    """One forward and one backward pass: the heads' logits and `targets`, the activation and the gradient of each stage."""
+    x = x.clone() if x.is_inference() else x  # Captum asks it for a gradient
+    head = asked.numbers[:, 0]
+    seen: dict[str, Tensor] = {}
+    activations: dict[str, Tensor] = {}
+
+    def score(x: Tensor) -> Tensor:
+        """The asked quantity of each image, (N,)."""
+        logits = forward(model, x, parts.heads, activations)
+        present = {name: value for name, value in zip(HEADS, logits, strict=True) if value is not None}
+        seen.update({name: value.detach().float() for name, value in present.items()})
+        place = head - len(HEADS) + len(present)  # a model without auxiliary heads has only the main one
+        own = torch.stack(list(present.values()))[place, torch.arange(len(x), device=x.device)]  # (N, classes)
+        target, contrast = asked.classes.unbind(1)
+        seen["targets"] = among(own.detach(), target).argmax(dim=1)
+        target = target.scatter(1, seen["targets"][:, None], True)
+        lead = among(own, contrast).logsumexp(dim=1) * contrast.any(dim=1)
+        return among(own, target).logsumexp(dim=1) - lead
+
+    layers = [model.stage(stage) for stage in stages]
+    gradients = LayerGradientXActivation(score, layers, multiply_by_inputs=False).attribute(x)
+    return seen, activations, gradients
 
 
 def among(logits: Tensor, classes: Tensor) -> Tensor:
@@ -261,14 +265,8 @@ def strongest_channels(cells: Tensor, alpha: Tensor, position: Tensor, evidence:
 
     Grad-CAM ranks them by the largest and the smallest sum in the stage's map, LayerCAM by their sums in its two maps.
 
-    Args:
-        cells: the activation (N, H·W, K).
-        alpha: (N, K).
-        position: (N,) int64: rank by this cell; by the sum over all cells where it is −1.
-        evidence: LayerCAM's; None where no question asks for it.
-
-    Returns:
-        ChannelMaps: with maps (N, FOR + AGAINST, H·W).
+    Activation `cells` (N, H·W, K), α (N, K), `position` (N,) int64: the cell to rank by, −1 for the sum over all → the channels,
+    with maps (N, FOR + AGAINST, H·W).
     """
     images = torch.arange(len(cells), device=cells.device)
 

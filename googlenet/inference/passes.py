@@ -130,15 +130,7 @@ class PassQueue:
             self.changed.notify_all()
 
     def hand_over(self, runners: Sequence[Runner], quiet: float) -> bool:
-        """Let others run the passes, until one of them ends or for so many seconds no request has had to wait.
-
-        Args:
-            runners: who runs them. The engines stay for other work.
-            quiet: in seconds.
-
-        Returns:
-            Whether it became quiet. False: one of them has ended.
-        """
+        """Let others run the passes, until for `quiet` seconds no request has had to wait. False where one of them has ended."""
         with self.changed:
             self.others, self.others_idle = list(runners), list(runners)
             self.changed.notify_all()

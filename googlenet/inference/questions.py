@@ -11,18 +11,7 @@ from googlenet.model.architecture import HEADS, STAGES_BEFORE
 
 
 def check_question(question: Question, config: ModelConfig, source: str, grid_sizes: Mapping[str, tuple[int, int]]) -> None:
-    """Check a question against the weights.
-
-    Args:
-        question: any question.
-        config: of the weights.
-        source: the weights' name, for the error.
-        grid_sizes: stage → (rows, columns) of its map.
-
-    Raises:
-        QuestionError: the weights have no such head, the stage no such cell, or a class is its own contrast.
-        IndexError: the weights have no such class.
-    """
+    """Raises QuestionError for what the weights lack and for a class that is its own contrast, IndexError for an index."""
     if question.head not in HEADS:
         raise QuestionError("There is no head {head}; choose main, aux2 or aux1.", head=repr(question.head))
     if question.head != "main" and not config.architecture.aux_heads:

@@ -53,17 +53,7 @@ class Worker:
     """Answers as the `Engine` of its process does. The process ends with the one that made it."""
 
     def __init__(self, model: GoogLeNet, size: int, threads: int) -> None:
-        """Start the process; it is ready when this returns.
-
-        Args:
-            model: on the CPU, used by nobody else.
-            size: side of the pictures in pixels.
-            threads: for each pass.
-
-        Raises:
-            ChildEndedError: the process ended before it was ready.
-            OSError: it could not be started.
-        """
+        """Start the process, with so many threads for a pass; it is ready when this returns. Raises ChildEndedError, OSError."""
         self.child = Child(__name__, WALL_SECONDS, {**os.environ, "OMP_NUM_THREADS": str(threads)})
         try:
             self.largest: int = self.exchange((model, size))
@@ -73,11 +63,10 @@ class Worker:
 
     def __call__(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]:
         """`Engine`'s. Raises ChildEndedError where the process has ended."""
-        found = self.exchange((x.numpy(), list(questions)))
-        if isinstance(found, Exception):
-            raise found
-        results: list[PictureResult] = found
-        return results
+        reply: list[PictureResult] | Exception = self.exchange((x.numpy(), list(questions)))
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
     def exchange(self, message: object) -> Any:
         """Send one message and get the reply. Raises ChildEndedError."""

@@ -16,6 +16,13 @@ class Box(NamedTuple):
     x1: float
     y1: float
 
+    def moved(self, source: Box, target: Box) -> Box:
+        """The part of `target` that this is of `source`: a box in another frame of the same picture."""
+        across = (target.x1 - target.x0) / (source.x1 - source.x0)
+        down = (target.y1 - target.y0) / (source.y1 - source.y0)
+        x, y = target.x0 - source.x0 * across, target.y0 - source.y0 * down
+        return Box(self.x0 * across + x, self.y0 * down + y, self.x1 * across + x, self.y1 * down + y)
+
 
 def peak_of(grid: NDArray[np.floating], box: Box) -> tuple[float, float]:
     """(x, y): the centre of the cell with the highest value of a grid (H, W) that covers the box, in pixels of the picture."""

@@ -83,15 +83,9 @@ class Atlas:
 
 
 def read_atlas(folder: Path, trunk: str, counts: Mapping[str, int]) -> Atlas | None:
-    """Read the index of an atlas.
+    """The atlas of a folder, for the trunk with this SHA-256 and `counts`: stage → number of its channels in these weights.
 
-    Args:
-        folder: may hold an `index.json`.
-        trunk: SHA-256 of the network's trunk.
-        counts: stage → number of its channels in these weights.
-
-    Returns:
-        The atlas; None where there is none or it belongs to other weights. The log says so in the second case.
+    None where there is none or it belongs to other weights. The log says so in the second case.
     """
     if not (folder / INDEX).exists():
         return None
@@ -130,17 +124,8 @@ def write_atlas(
 ) -> None:
     """Write the pictures of all channels of some stages.
 
-    `<stage>.part.npy` keeps the tiles that are done, so that the next run continues an interrupted one.
-
-    Args:
-        model: as `GoogLeNet.for_inference` gives it.
-        preprocess: how the weights want their pictures normalised.
-        trunk: SHA-256 of the model's trunk; `index.json` names it.
-        folder: where the atlas is or will be.
-        stages: those to draw.
-        batch: channels in one optimisation.
-        steps: of the optimisation.
-        progress: called after each batch with the number of its tiles.
+    `<stage>.part.npy` keeps the tiles that are done, so that the next run continues an interrupted one. `progress` is called
+    after each batch with the number of its tiles.
 
     Raises:
         UserError: the folder holds the atlas of other weights, or cannot be written.

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from captum.attr import LayerGradientXActivation
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from googlenet.explanation import LAYER_CAM, Question, classes_of
+from googlenet.explanation import LAYER_CAM, Question
 from googlenet.inference.explainer import Explainer
-from googlenet.inference.gradcam import forward
+from googlenet.inference.gradcam import Asked, Parts, attributions
 
 GROUPS = 6
 TINY = float(np.finfo(np.float32).tiny)
@@ -79,19 +78,13 @@ def channel_groups(explainer: Explainer, image: Image.Image, question: Question,
 
 def channel_maps(explainer: Explainer, x: Tensor, question: Question, stage: str) -> NDArray[np.float32]:
     """All channels' parts (K, H, W) of a stage's map, for one prepared picture x (1, 3, S, S)."""
-    activations: dict[str, Tensor] = {}
-
-    def score(x: Tensor) -> Tensor:
-        y = getattr(forward(engine.model, x, (question.head,), activations), question.head)
-        own = list(classes_of(question.target)) or [int(y.argmax())]
-        lead = y[:, list(classes_of(question.contrast))].logsumexp(dim=1) if question.contrast is not None else 0
-        return y[:, own].logsumexp(dim=1) - lead
-
+    asked, parts = Asked.of([question], len(explainer.labels)), Parts.of([question])
     with explainer.passes.engine() as engine:
         x = x.to(explainer.device, memory_format=torch.channels_last)
-        gradient = LayerGradientXActivation(score, engine.model.stage(stage), multiply_by_inputs=False).attribute(x).float()
-        weight = gradient.clamp(min=0) if question.method == LAYER_CAM else gradient.mean(dim=(2, 3), keepdim=True)
-        maps: NDArray[np.float32] = (weight * activations[stage].float())[0].cpu().numpy()
+        _, activations, (gradient,) = attributions(engine.model, x, asked.to(x.device), parts, [stage])
+    gradient = gradient.float()
+    weight = gradient.clamp(min=0) if question.method == LAYER_CAM else gradient.mean(dim=(2, 3), keepdim=True)
+    maps: NDArray[np.float32] = (weight * activations[stage].float())[0].cpu().numpy()
     return maps
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from googlenet.explanation import Explanation, Group, Prediction, Question
+from googlenet.explanation import Explanation, Prediction, Question, likeliest
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.frame import Box
-from googlenet.probes.cover import Change, Part, covered, in_picture, probability
+from googlenet.probes.cover import Change, Part, change_of, covered, in_picture
 
 SIDE = 2 / 7
 """Side of the covered square, as a share of the network's input: two cells of 5a, four of 4e."""
@@ -41,7 +41,9 @@ class Tipping:
         return max(float(self.maps.max()), 0.0)
 
 
-def tipping(explainer: Explainer, image: Image.Image, question: Question, stage: str) -> Tipping:
+def tipping(
+    explainer: Explainer, image: Image.Image, question: Question, stage: str, size: tuple[int, int] | None = None
+) -> Tipping:
     """Compare an answer with a rival at one stage, cover what tipped it, and ask again.
 
     It takes one pass for the three maps and one without a backward pass for the covered picture.
@@ -51,6 +53,7 @@ def tipping(explainer: Explainer, image: Image.Image, question: Question, stage:
         image: an RGB picture.
         question: head, answered class, and the rival as its contrast.
         stage: whose maps are compared.
+        size: (width, height) of the picture where `image` is a smaller copy of it; by default the image's.
 
     Returns:
         Tipping: maps, the covered square and the probabilities before and after.
@@ -74,7 +77,7 @@ def tipping(explainer: Explainer, image: Image.Image, question: Question, stage:
     explainer.check_stage(question.head, stage)
     x = explainer.preprocess(image)
     questions = [replace(question, contrast=None), replace(question, target=rival, contrast=None), question]
-    own, other, contrast = explainer.explain_prepared(x.expand(3, -1, -1, -1), [image.size] * 3, questions)
+    own, other, contrast = explainer.explain_prepared(x.expand(3, -1, -1, -1), [size or image.size] * 3, questions)
     maps = np.stack([each.grids[stage] for each in (own, other, contrast)])
     before = own.probabilities[question.head]
     assert before is not None
@@ -83,11 +86,9 @@ def tipping(explainer: Explainer, image: Image.Image, question: Question, stage:
         part = around(maps[2], x.shape[-1])
         box = in_picture(part, own.seen, x.shape[-1])
         after = covered(explainer, x, [part])[question.head][0]
-
-    def change(asked: int | Group) -> Change:
-        return Change(asked, float(probability(before, asked)), float(probability(after, asked)))
-
-    return Tipping(own, stage, maps, box, change(target), change(rival), own.top(before)[0], own.top(after)[0])
+    answered, other_change = (change_of(asked, before, after) for asked in (target, rival))
+    top_before, top_after = (likeliest(p, explainer.labels, 1)[0] for p in (before, after))
+    return Tipping(own, stage, maps, box, answered, other_change, top_before, top_after)
 
 
 def around(grid: NDArray[np.floating], side: int) -> Part:

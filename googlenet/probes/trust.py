@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from googlenet.concurrency.threads import in_order, threads
-from googlenet.explanation import Explanation, Group, Question, classes_of
+from googlenet.explanation import Explanation, Group, Question
 from googlenet.explanation.verdict import Trust
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
@@ -24,7 +24,7 @@ from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet
 from googlenet.model.settings import own_settings
 from googlenet.pictures.images import ImageSource, open_image
-from googlenet.probes.cover import fill, light
+from googlenet.probes.cover import fill, light, probability
 
 STEPS = 20
 """Steps of a deletion or insertion curve."""
@@ -74,8 +74,7 @@ def examine(
     image = open_image(image)
     x = explainer.prepare([image])
     (explanation,) = explainer.explain_prepared(x, [image.size], [question])
-    explanation = replace(explanation, picture=image)
-    return examine_prepared(explainer, x, explanation, stages, progress)
+    return examine_prepared(explainer, x, replace(explanation, picture=image), stages, progress)
 
 
 @own_settings()
@@ -87,8 +86,8 @@ def examine_prepared(
     def progress_in(done: int) -> Progress:
         return lambda share: progress((done + share) / len(stages))
 
-    found = {stage: trust_in(explainer, x, explanation, stage, progress_in(i)) for i, stage in enumerate(stages)}
-    return replace(explanation, trust=found)
+    trust = {stage: trust_in(explainer, x, explanation, stage, progress_in(i)) for i, stage in enumerate(stages)}
+    return replace(explanation, trust=trust)
 
 
 def trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: str, progress: Progress) -> Trust:
@@ -97,13 +96,13 @@ def trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: s
     assert question.target is not None
     noise = np.random.default_rng(0).standard_normal(grid.shape).astype(np.float32)
     orders = torch.stack([order(grid, x.shape[-1]), order(noise, x.shape[-1])])
-    found = curves(explainer, x, question.target, orders, STEPS, lambda share: progress(0.9 * share))[question.head]
+    both_curves = curves(explainer, x, question.target, orders, STEPS, lambda share: progress(0.9 * share))[question.head]
     model = explainer.copied_model()
     randomise(model, stage)
     maps = grad_cam(model, x.to(explainer.device, memory_format=torch.channels_last), [question]).branch_maps[stage]
     randomised = maps[0].cpu().numpy()
     progress(1.0)
-    deletion, insertion = (tuple(tuple(curve) for curve in both.tolist()) for both in found)
+    deletion, insertion = (tuple(tuple(curve) for curve in both.tolist()) for both in both_curves)
     return Trust(
         question.head,
         explanation.name_of(question.target),
@@ -126,40 +125,31 @@ def order(grid: NDArray[np.floating], side: int) -> Tensor:
 def curves(
     explainer: Explainer, x: Tensor, target: int | Group, orders: Tensor, steps: int, progress: Progress = lambda share: None
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Measure deletion and insertion curves of one prepared picture.
-
-    Args:
-        explainer: classifies the pictures.
-        x: (1, 3, S, S) float32.
-        target: the class, as an index, or the group.
-        orders: (M, S, S) int64, M orders of the pixels (`order`).
-        steps: of a curve.
-        progress: called with the share of the work that is done, 0…1.
+    """Measure deletion and insertion of one prepared picture x (1, 3, S, S), in M orders (M, S, S) of its pixels (`order`).
 
     Returns:
         head → deletion and insertion, (M, steps + 1) each: the probability from nothing to everything hidden (shown).
     """
-    classes = list(classes_of(target))
     side, count = x.shape[-1], len(orders)
     counts = torch.linspace(0, side * side, steps + 1).round()[1:-1]
     first = (orders[:, None] < counts[None, :, None, None]).flatten(0, 1)  # (M · (steps − 1), S, S)
     hidden = torch.cat((torch.zeros(1, side, side).bool(), torch.ones(1, side, side).bool(), first, ~first))
-    found: dict[str, list[NDArray[np.float32]]] = {}
+    parts: dict[str, list[NDArray[np.float32]]] = {}
     batches, lanes = hidden.split(explainer.engine.largest), len(explainer.passes.engines)
     with threads(lanes) as pool:
         asked = in_order(pool, lambda some: explainer.probabilities(fill(x, some)), batches, ahead=lanes)
         for number, probabilities in enumerate(asked, 1):
             for head, p in probabilities.items():
-                found.setdefault(head, []).append(p[:, classes].sum(axis=1))
+                parts.setdefault(head, []).append(probability(p, target))
             progress(number / len(batches))
 
-    def taken_apart(parts: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        p = np.concatenate(parts)
+    measured = {}
+    for head, each in parts.items():
+        p = np.concatenate(each)
         whole, none = (np.full((count, 1), value) for value in p[:2])
         deleted, inserted = p[2:].reshape(2, count, steps - 1)
-        return np.hstack((whole, deleted, none)), np.hstack((none, inserted, whole))
-
-    return {head: taken_apart(parts) for head, parts in found.items()}
+        measured[head] = np.hstack((whole, deleted, none)), np.hstack((none, inserted, whole))
+    return measured
 
 
 def randomise(model: GoogLeNet, stage: str | None, seed: int = 0) -> None:

@@ -131,7 +131,7 @@ def moved(x: Tensor, generator: torch.Generator) -> Tensor:
 def responding(model: GoogLeNet, stage: str, channels: Sequence[int]) -> Callable[[Tensor], Tensor]:
     """A function from N normalised pictures (N, 3, S, S) to responses (N,): of picture i, that of channel i of `channels`.
 
-    A response is the mean over cells before the ReLU. Later stages are not computed, nor this stage's other channels.
+    A response is the mean over cells before the ReLU. Later stages are not computed.
     """
     copied = model.twin()
     module = copied.stage(stage)
@@ -145,36 +145,18 @@ class Responses(nn.Module):
 
     def __init__(self, module: FusedInception, channels: Sequence[int]) -> None:
         super().__init__()
-        starts = np.cumsum((0, *module.splits))
-        branches = np.searchsorted(starts, channels, side="right") - 1
-        one, three, five = module.widths
-        filters = range(one, one + three), range(one + three, one + three + five)
-        before = nn.Identity(), *(reduced(module.reduce, rows) for rows in filters), module.branch4[0]
-        last: list[ConvReLU] = [module.reduce, module.three, module.five, module.branch4[1]]  # type: ignore[list-item]
-        self.before = nn.ModuleList(before)
-        self.kernels: list[tuple[int, NDArray[np.intp], Tensor, Tensor]] = []
-        """for each branch with some of the channels: its index, the pictures' indices, kernels (n, K, k, k), biases (n,)"""
-        for branch, conv in enumerate(last):
-            pictures = np.flatnonzero(branches == branch)
-            rows = np.asarray(channels)[pictures] - starts[branch]
-            if len(rows):
-                assert conv.bias is not None
-                self.kernels.append((branch, pictures, conv.weight[rows].float(), conv.bias[rows].float()))
+        self.module, self.channels = module, torch.tensor(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        found = x.new_zeros(len(x), dtype=torch.float32)
-        for branch, pictures, kernels, biases in self.kernels:
-            inputs = self.before[branch](x[pictures] if len(pictures) < len(x) else x).float()
-            border = kernels.shape[-1] // 2
-            # the mean over cells of a convolution is its kernel applied to the means of its shifted inputs
-            means = F.avg_pool2d(F.pad(inputs, (border,) * 4), inputs.shape[-2:], stride=1)
-            found = found.index_put((torch.from_numpy(pictures).to(x.device),), (means * kernels).sum(dim=(1, 2, 3)) + biases)
-        return found
+        module = self.module
+        pool, projection = module.branch4
+        one, three, five = linear(module.reduce, x).split(module.widths, dim=1)
+        branches = one, linear(module.three, three.relu()), linear(module.five, five.relu()), linear(projection, pool(x))
+        means = torch.cat([branch.mean(dim=(2, 3), dtype=torch.float32) for branch in branches], dim=1)
+        return means[torch.arange(len(x)), self.channels]
 
 
-def reduced(conv: ConvReLU, rows: Sequence[int]) -> ConvReLU:
-    """A convolution with some of another's filters."""
-    part = nn.Conv2d(conv.in_channels, len(rows), 1, device="meta")
-    assert conv.bias is not None
-    part.weight, part.bias = (nn.Parameter(values[list(rows)], requires_grad=False) for values in (conv.weight, conv.bias))
-    return ConvReLU(part)
+def linear(conv: nn.Module, x: Tensor) -> Tensor:
+    """A ConvReLU without its ReLU."""
+    assert isinstance(conv, ConvReLU)
+    return nn.Conv2d.forward(conv, x)

@@ -5,6 +5,7 @@ Gradio shows a function's docstring and parameters to whoever calls it.
 
 from __future__ import annotations
 
+import inspect
 import secrets
 import tempfile
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 import gradio as gr
 
 from googlenet.errors import UserError
-from googlenet.explanation import Explanation, Question
+from googlenet.explanation import GRAD_CAM, Explanation, Question
 from googlenet.explanation.render import overlays
 from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
@@ -27,6 +28,17 @@ from googlenet.ui.weights import explain as explained
 File = dict[str, Any] | None
 """A file as Gradio brings it, checked to be one that was uploaded: {path, orig_name, …}."""
 Json = dict[str, Any]
+
+
+PARAMETERS = {
+    "image": "The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).",
+    "head": "The classifier to explain: main, aux2 or aux1.",
+    "target": "The class or group to explain, by label or index; empty for the head's own top class.",
+    "contrast": "Explain why target rather than this class or group; empty for the class itself.",
+    "stage": "The stage whose map is tested, such as 4d; empty for the last one that the head sees.",
+    "method": "How a map is made: grad-cam or layer-cam.",
+}
+"""parameter → what Gradio shows of it"""
 
 
 def endpoints(desk: Desk) -> None:
@@ -50,102 +62,93 @@ def endpoints(desk: Desk) -> None:
     async def classify(image: File, request: gr.Request) -> Json:
         """Classify a picture with GoogLeNet's three heads, in order of depth (aux1, aux2, main).
 
-        Args:
-            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
-
         Returns:
             For each head its five most probable classes with index, label and probability; null for a head that the weights lack.
             Under statements, for each head, the most specific class or group that it is sure of, with its probability.
         """
 
-        def classified(picture: Picture, _: Progress) -> Json:
-            answer = explained(own, picture, own.question()).to_json("")
-            return {**answer["heads"], "statements": answer["statements"]}
+        def answer(picture: Picture, _: Progress) -> Json:
+            result = explained(own, picture, own.question()).to_json("")
+            return {**result["heads"], "statements": result["statements"]}
 
-        return await in_turn(desk.questions, request, image, classified)
+        return await in_turn(desk.questions, request, image, answer)
 
     async def explain(
-        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = ""
+        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", method: str = GRAD_CAM
     ) -> tuple[Json, list[tuple[str, str]]]:
-        """Explain where in a picture each of GoogLeNet's nine Inception stages finds evidence for a class (Grad-CAM).
-
-        Args:
-            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
-            head: The classifier to explain: main, aux2 or aux1.
-            target: The class to explain, by label or index; empty for the head's own top class.
-            contrast: Explain why target rather than this class, by label or index; empty for the class itself.
+        """Explain where in a picture each of GoogLeNet's nine Inception stages finds evidence for a class (Grad-CAM, LayerCAM).
 
         Returns:
             The explanation as JSON (heads, belief, peaks and shares by stage), and one overlay for each stage that the head sees.
         """
 
-        def with_overlays(picture: Picture, _: Progress) -> tuple[Json, list[tuple[str, str]]]:
-            explanation = explained(own, picture, asked(head, target, contrast))
+        def answer(picture: Picture, _: Progress) -> tuple[Json, list[tuple[str, str]]]:
+            explanation = explained(own, picture, asked(head, target, contrast, method))
             return explanation.to_json(name_of(image)), saved(picture, explanation, desk.pictures.folder)
 
-        return await in_turn(desk.questions, request, image, with_overlays)
+        return await in_turn(desk.questions, request, image, answer)
 
-    async def channels(image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "") -> Json:
+    async def channels(
+        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", method: str = GRAD_CAM
+    ) -> Json:
         """Name the channels of each of GoogLeNet's stages that speak most for a class in a picture, and those most against it.
-
-        Args:
-            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
-            head: The classifier to explain: main, aux2 or aux1.
-            target: The class to explain, by label or index; empty for the head's own top class.
-            contrast: Explain why target rather than this class, by label or index; empty for the class itself.
 
         Returns:
             The explanation as JSON. Its field channels has, by stage, each channel's number, branch, share and peak.
         """
 
-        def named(picture: Picture, _: Progress) -> Json:
-            return explained(own, picture, asked(head, target, contrast, channels=True)).to_json(name_of(image))
+        def answer(picture: Picture, _: Progress) -> Json:
+            return explained(own, picture, asked(head, target, contrast, method, channels=True)).to_json(name_of(image))
 
-        return await in_turn(desk.questions, request, image, named)
+        return await in_turn(desk.questions, request, image, answer)
 
     async def trust(
-        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", stage: str = ""
+        image: File,
+        request: gr.Request,
+        head: str = "main",
+        target: str = "",
+        contrast: str = "",
+        stage: str = "",
+        method: str = GRAD_CAM,
     ) -> Json:
         """Test how far the map of one of GoogLeNet's stages can be trusted on a picture: deletion, insertion, random weights.
-
-        Args:
-            image: The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).
-            head: The classifier to explain: main, aux2 or aux1.
-            target: The class to explain, by label or index; empty for the head's own top class.
-            contrast: Explain why target rather than this class, by label or index; empty for the class itself.
-            stage: The stage whose map is tested, such as 4d; empty for the last one that the head sees.
 
         Returns:
             The explanation as JSON. Its field trust has, by stage, the curves, their areas, the rank correlation with the map of
             the network with randomised weights, and a sentence. It takes seconds.
         """
 
-        def tested(picture: Picture, tell: Progress) -> Json:
-            question = asked(head, target, contrast)
+        def answer(picture: Picture, tell: Progress) -> Json:
+            question = asked(head, target, contrast, method)
             name = str(stage)[:20] or STAGES_BEFORE[question.head][-1]
             return desk.tested(own, picture, question, name, tell).to_json(name_of(image))
 
-        return await in_turn(desk.long, request, image, tested)
+        return await in_turn(desk.long, request, image, answer)
 
-    def asked(head: object, target: object, contrast: object, *, channels: bool = False) -> Question:
+    def asked(head: object, target: object, contrast: object, method: object, *, channels: bool = False) -> Question:
         """A question about the picture. Anything but text and numbers counts as not sent. Raises UserError."""
         ask = PageQuery.from_browser({"head": head, "target": target, "contrast": contrast})
-        return own.question(ask.head, ask.target, ask.contrast, channels=channels)
+        method = method[:99] if isinstance(method, str) and method else GRAD_CAM
+        return own.question(ask.head, ask.target, ask.contrast, method=method, channels=channels)
 
-    image = gr.File(label="image", visible=False)  # not gr.Image, which decodes a file before `open_bounded` can check it
-    head = gr.Textbox("main", label="head", visible=False)
-    target, contrast, stage = (gr.Textbox("", label=label, visible=False) for label in ("target", "contrast", "stage"))
+    defaults = {"head": "main", "target": "", "contrast": "", "stage": "", "method": GRAD_CAM}
+    inputs: dict[str, Any] = {name: gr.Textbox(value, label=name, visible=False) for name, value in defaults.items()}
+    inputs["image"] = gr.File(label="image", visible=False)  # gr.Image decodes a file before `open_bounded` can check it
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
     gallery = gr.Gallery(label="overlays", format="jpeg", visible=False)
-    named: list[tuple[Callable[..., Any], list[Any], list[Any]]] = [
-        (classify, [image], [heads]),
-        (explain, [image, head, target, contrast], [result, gallery]),
-        (channels, [image, head, target, contrast], [result]),
-        (trust, [image, head, target, contrast, stage], [result]),
-    ]
-    for function, inputs, outputs in named:
+    table: dict[Callable[..., Any], list[Any]] = {
+        classify: [heads],
+        explain: [result, gallery],
+        channels: [result],
+        trust: [result],
+    }
+    for function, outputs in table.items():
+        names = [name for name in inspect.signature(function).parameters if name != "request"]
+        told = "".join(f"    {name}: {PARAMETERS[name]}\n" for name in names)
+        function.__doc__ = inspect.cleandoc(function.__doc__ or "").replace("Returns:", f"Args:\n{told}\nReturns:")
         # without `preprocess`, which leaves an empty file for every call
-        gr.Button(visible=False).click(function, inputs, outputs, api_name=function.__name__, preprocess=False)
+        asks = [inputs[name] for name in names]
+        gr.Button(visible=False).click(function, asks, outputs, api_name=function.__name__, preprocess=False)
 
 
 def name_of(image: File) -> str:

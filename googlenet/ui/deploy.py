@@ -37,6 +37,7 @@ CONTENTS = (
     "errors/*.json",
     "explanation/*.json",
     "ui/*.jpg",
+    "ui/*.json",
     "ui/examples/*.jpg",
     "ui/examples/README.md",
     "ui/page/*.html",

@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypedDict, TypeGuard
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic.dataclasses import dataclass
 
 from googlenet.explanation import GRAD_CAM, METHODS
 from googlenet.model.architecture import STAGES
@@ -27,102 +38,74 @@ MAX_SIDE = 100_000
 SESSION_CHARACTERS = 100
 
 
+def within_bounds(text: str) -> str:
+    """Its beginning; half of a letter, which JavaScript may send, is none."""
+    return text[:500].encode(errors="replace").decode()
+
+
+def not_empty(box: Box) -> Box:
+    if box.x0 >= box.x1 or box.y0 >= box.y1:
+        raise ValueError("the box holds nothing")
+    return box
+
+
+Text = Annotated[str, Strict(), AfterValidator(within_bounds)]
+Whole = Annotated[int, Strict(), Field(gt=-(2**53), lt=2**53)]
+"""A whole number that JavaScript holds exactly; True and False are none."""
+Place = Annotated[Whole, Field(ge=0, le=MAX_SIDE)]
+Side = Annotated[Whole, Field(ge=1, le=MAX_SIDE)]
+Position = Annotated[float, Strict(), Field(ge=0, le=MAX_SIDE)]
+Edges = TypeAdapter(tuple[Position, Position, Position, Position])
+
+
 @dataclass(frozen=True)
 class PageQuery:
-    """A question as the browser sends it. Hostile: `from_browser` checks types and bounds, the Explainer heads and classes."""
+    """A question as the browser sends it, hostile. What does not have its field's type and bounds counts as not sent.
 
-    number: int = 0
+    The Explainer checks heads and classes.
+    """
+
+    n: Whole = 0
     """counts up in one tab; the reply carries it"""
-    session: str = ""
+    session: Annotated[Text, AfterValidator(lambda name: name[:SESSION_CHARACTERS])] = ""
     """a random name that the tab has chosen"""
-    example: str | None = None
-    path: str | None = None
-    """of an upload, in Gradio's upload folder"""
-    known: bool = False
+    example: Text | None = None
+    upload: Text | None = None
+    """a path in Gradio's upload folder"""
+    known: Annotated[bool, Strict()] = False
     """whether the browser has this picture already"""
-    head: str = "main"
-    target: str | int | None = None
+    head: Annotated[Text, Field(min_length=1)] = "main"
+    target: Whole | Text | None = None
     """a class or, by its name, a group"""
-    contrast: str | int | None = None
-    method: str = GRAD_CAM
-    """one of `googlenet.explanation.METHODS`"""
-    rival: str | int | None = None
+    contrast: Whole | Text | None = None
+    method: Literal[METHODS] = GRAD_CAM  # type: ignore[valid-type]
+    rival: Whole | Text | None = None
     """what the visitor says is right"""
-    weights: str | None = None
+    weights: Text | None = None
     """a Hub repository; None for the weights that the program was started with"""
-    original: tuple[int, int] | None = None
+    original: tuple[Side, Side] | None = None
     """upright (width, height) in pixels of the picture that the browser reduced before sending it; None where it sent it whole"""
-    stage: str | None = None
-    """one of `googlenet.model.architecture.STAGES`"""
-    cell: tuple[int, int] | None = None
+    stage: Literal[STAGES] | None = None  # type: ignore[valid-type]
+    cell: tuple[Place, Place] | None = None
     """(row, column) on the stage's own grid"""
-    link: str | None = None
+    link: Text | None = None
     """to the page, to be drawn as a QR code"""
-    channel: int | None = None
+    channel: Place | None = None
     """index among the stage's channels, where one alone is asked about"""
-    box: Box | None = None
+    box: Annotated[Box, BeforeValidator(Edges.validate_python), AfterValidator(not_empty)] | None = None
     """a part to cover, or where the visitor says that the object is, in pixels of the original picture"""
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def or_default(cls, value: object, check: ValidatorFunctionWrapHandler, field: ValidationInfo) -> object:
+        try:
+            return check(value)
+        except ValidationError:
+            return cls.__dataclass_fields__[str(field.field_name)].default
 
     @classmethod
     def from_browser(cls, sent: object) -> PageQuery:
-        """What does not have its field's type and bounds counts as not sent."""
-        data = sent if isinstance(sent, Mapping) else {}
-
-        def text(name: str) -> str | None:
-            value = data.get(name)
-            return value[:500].encode(errors="replace").decode() if isinstance(value, str) else None  # half a letter is none
-
-        def klass(name: str) -> str | int | None:
-            value = data.get(name)
-            return value if is_whole(value) else text(name)
-
-        def pair(name: str, least: int) -> tuple[int, int] | None:
-            value = data.get(name)
-            if isinstance(value, list) and len(value) == 2 and all(is_whole(v) and least <= v <= MAX_SIDE for v in value):
-                return value[0], value[1]
-            return None
-
-        number, channel = data.get("n"), data.get("channel")
-        return cls(
-            number=number if is_whole(number) else 0,
-            session=(text("session") or "")[:SESSION_CHARACTERS],
-            example=text("example"),
-            path=text("upload"),
-            known=data.get("known") is True,
-            head=text("head") or "main",
-            target=klass("target"),
-            contrast=klass("contrast"),
-            method=one_of(data.get("method"), METHODS) or GRAD_CAM,
-            rival=klass("rival"),
-            weights=text("weights"),
-            original=pair("original", 1),
-            stage=one_of(data.get("stage"), STAGES),
-            cell=pair("cell", 0),
-            link=text("link"),
-            channel=channel if is_whole(channel) and 0 <= channel <= MAX_SIDE else None,
-            box=box_of(data.get("box")),
-        )
-
-
-def is_whole(value: object) -> TypeGuard[int]:
-    """A whole number that JavaScript holds exactly; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
-
-
-def one_of(value: object, choices: Sequence[str]) -> str | None:
-    return value if isinstance(value, str) and value in choices else None
-
-
-def box_of(value: object) -> Box | None:
-    """[x0, y0, x1, y1] → a box that holds something; None for anything else."""
-    if not isinstance(value, list) or len(value) != 4 or not all(is_position(v) for v in value):
-        return None
-    box = Box(*map(float, value))
-    return box if box.x0 < box.x1 and box.y0 < box.y1 else None
-
-
-def is_position(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SIDE  # NaN is not
+        return TypeAdapter(cls).validate_python(sent if isinstance(sent, dict) else {})
 
 
 class Grid(TypedDict):

@@ -55,7 +55,7 @@ def build(
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as demo:
         gr.HTML(
             {
-                "n": first.number,
+                "n": first.n,
                 "answer": desk.explain(first, desk.examples[str(first.example)], lambda *_: None),
                 "weights": described(explainer, None),
             },

@@ -15,11 +15,10 @@ import segno
 
 from googlenet.checkpoints.config import MapTrust
 from googlenet.errors import UserError
-from googlenet.explanation import Explanation, Prediction, Question
+from googlenet.explanation import Explanation, Question, likeliest
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.worker import worker_count
 from googlenet.model.architecture import STAGES_BEFORE
-from googlenet.pictures.frame import Box
 from googlenet.pictures.pixels import Picture
 from googlenet.probes.channel_groups import channel_groups
 from googlenet.probes.cover import cover, probability
@@ -72,7 +71,7 @@ class Desk:
     async def reply(self, name: str, sent: object, request: gr.Request) -> Reply:
         """What the script gets for a question to one of the functions in `REPLIES`."""
         ask = PageQuery.from_browser(sent)
-        reply: Reply = {"n": ask.number}
+        reply: Reply = {"n": ask.n}
         self.open += 1
         try:
             if name == "progress":
@@ -92,9 +91,9 @@ class Desk:
     async def answer(self, name: str, ask: PageQuery, request: gr.Request) -> Any:
         visitor = Visitor(ask.session or secrets.token_hex(8), own_address(request), request.is_disconnected)
         if name == "weights":
-            return await self.loads.run(visitor, lambda tell: self.load(ask, tell), ask.number)
+            return await self.loads.run(visitor, lambda tell: self.load(ask, tell), ask.n)
         if name == "qr":
-            return await self.questions.run(visitor, lambda _: qr(ask.link or ""), ask.number)
+            return await self.questions.run(visitor, lambda _: qr(ask.link or ""), ask.n)
         picture = await self.picture(ask, visitor)
         kinds: dict[str, tuple[Turns, Callable[[PageQuery, Picture, Progress], Any]]] = {
             "explain": (self.questions, self.explain),
@@ -108,7 +107,7 @@ class Desk:
             "trust": (self.long, self.trust),
         }
         queue, work = kinds[name]
-        return await queue.run(visitor, lambda tell: work(ask, picture, tell), ask.number)
+        return await queue.run(visitor, lambda tell: work(ask, picture, tell), ask.n)
 
     async def picture(self, ask: PageQuery, visitor: Visitor) -> Picture:
         """The picture that a question is about. Raises UserError for one that is not there or no picture."""
@@ -120,7 +119,7 @@ class Desk:
                     names=", ".join(self.examples),
                 )
             return self.examples[ask.example]
-        picture = await self.opened(self.pictures.find(ask.path or ""), visitor, ask.number)
+        picture = await self.opened(self.pictures.find(ask.upload or ""), visitor, ask.n)
         return picture if ask.original is None else in_original(picture, ask.original)
 
     async def opened(self, path: Path, visitor: Visitor, number: int | None = None) -> Picture:
@@ -134,7 +133,7 @@ class Desk:
     def progress(self, ask: PageQuery) -> Reply:
         """What is known of a question that is still open."""
         for queue in self.queues:
-            if ticket := queue.find(ask.session, ask.number):
+            if ticket := queue.find(ask.session, ask.n):
                 if place := queue.place(ticket):
                     return {"place": place}
                 if ticket.progress:
@@ -143,7 +142,7 @@ class Desk:
 
     def leave(self, ask: PageQuery) -> None:
         for queue in self.queues:
-            if ticket := queue.find(ask.session, ask.number):
+            if ticket := queue.find(ask.session, ask.n):
                 queue.give_up(ticket)
 
     def close(self) -> None:
@@ -172,18 +171,16 @@ class Desk:
         if ask.box is None:
             raise UserError("There is no box to cover; draw one on the enlarged picture.")
         explainer = self.explainers.find(ask.weights)
-        found = cover(explainer, picture.image, self.question(ask), in_copy(picture, ask.box), stage_of(ask))
-        return cover_message(found, explainer.labels, picture.size[0] / picture.image.width)  # type: ignore[return-value]
+        found = cover(explainer, picture.image, self.question(ask), ask.box, stage_of(ask), picture.size)
+        return cover_message(found, explainer.labels)
 
     def tip(self, ask: PageQuery, picture: Picture, _: Progress) -> Tipped:
         if ask.target is None or ask.rival is None:
             raise UserError("Name the class that was answered, and the one that is right.")
         explainer = self.explainers.find(ask.weights)
         question = explainer.question(ask.head, ask.target, ask.rival, method=ask.method)
-        found = tipping(explainer, picture.image, question, stage_of(ask))
-        box = None if ask.box is None else in_copy(picture, ask.box)
-        message = tipping_message(found, box, picture.size[0] / picture.image.width)
-        return {**message, "maps": [packed_map(grid) for grid in found.maps]}  # type: ignore[typeddict-item]
+        found = tipping(explainer, picture.image, question, stage_of(ask), picture.size)
+        return tipping_message(found, ask.box)
 
     def channels(self, ask: PageQuery, picture: Picture, _: Progress) -> Channels:
         stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
@@ -262,12 +259,6 @@ def in_original(picture: Picture, original: tuple[int, int]) -> Picture:
     return Picture(picture.image, original)
 
 
-def in_copy(picture: Picture, box: Box) -> Box:
-    """A box in pixels of the original → in pixels of the copy that is explained."""
-    scale = picture.image.width / picture.size[0]
-    return Box(*(edge * scale for edge in box))
-
-
 def stage_of(ask: PageQuery) -> str:
     """The stage that is asked about: by default the last one that the head sees."""
     return ask.stage or STAGES_BEFORE[ask.head][-1]
@@ -278,25 +269,19 @@ def packed(explanation: Explanation, trust: MapTrust | None, ask: PageQuery, pic
 
     `trust`: how well the maps of the question's method find objects; None where nobody measured it.
     """
+    probabilities = explanation.probabilities[explanation.question.head]
+    assert probabilities is not None
     return {
-        "result": explanation.to_json(ask.example or Path(ask.path or "").name),
+        "result": explanation.to_json(ask.example or Path(ask.upload or "").name),
         "size": explanation.size,
         "grids": {stage: packed_grid(grid) for stage, grid in explanation.branch_grids.items()},
         "by_depth": by_depth(explanation),
-        "likeliest": [vars(each) for each in likeliest(explanation)],
+        "likeliest": [vars(each) for each in likeliest(probabilities, explanation.labels, 10)],
         "unlikely": explanation.unlikely,
         "words": {language: vars(sentences.words(explanation, trust, language)) for language in texts.LANGUAGES},
         "standing": sentences.standing_stage(trust, explanation.question.head),
         "picture": picture,
     }
-
-
-def likeliest(explanation: Explanation, count: int = 10) -> list[Prediction]:
-    """The asked head's most probable classes."""
-    p = explanation.probabilities[explanation.question.head]
-    assert p is not None
-    best = np.argsort(-p, kind="stable")[:count].tolist()
-    return [Prediction(index, explanation.labels[index], float(p[index])) for index in best]
 
 
 def by_depth(explanation: Explanation, others: int = 5) -> list[dict[str, Any]]:

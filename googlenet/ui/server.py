@@ -15,7 +15,6 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -71,7 +70,7 @@ def serve(
     port = find_port(host, port)
     signal.signal(signal.SIGTERM, end)
     with UploadFolder() as uploads:
-        set_environment(uploads.path)
+        set_environment(uploads.path, host)
         bound_arenas()
         demo, desk = load_page(source, device, uploads.path, labels, title, examples)
         launch(demo, uploads.path, host, port, share, title)
@@ -133,34 +132,27 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
-def set_environment(pictures: Path) -> None:
-    """What Gradio and the Hub's library read when they are imported or asked."""
+def set_environment(pictures: Path, host: str) -> None:
+    """What Gradio and the Hub's library read when they are imported or asked. They ask this server without a proxy."""
     os.environ["GRADIO_TEMP_DIR"] = str(pictures)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # a start is reported to nobody
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for name in ("GRADIO_DEBUG", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE"):
         os.environ.pop(name, None)  # those that `serve` has read, and those with which `launch` would do other than it is told
-    for name in [name for name in os.environ if name.lower() in PROXIES]:  # Gradio fails at its import where one is odd
-        scheme, separator, _ = os.environ.get(name, "").partition("://")
-        if separator and scheme not in ("http", "https"):
-            leave_out(UserError("{name} is {value}, a proxy that this program cannot use; it goes on without.", **of(name)), name)
-    if not Path(os.environ.get("SSL_CERT_FILE") or os.curdir).exists():
-        leave_out(
-            UserError("{name} is {value}, which does not exist; it goes on without.", **of("SSL_CERT_FILE")), "SSL_CERT_FILE"
-        )
-    here = ",".join(filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost,127.0.0.1,::1")))
-    os.environ["no_proxy"] = os.environ["NO_PROXY"] = here
-
-
-def of(name: str) -> dict[str, str]:
-    """A variable and its value, as a sentence names them."""
-    return {"name": name, "value": os.environ[name]}
-
-
-def leave_out(problem: UserError, name: str) -> None:
-    """Say why a variable of the environment cannot be used, and go on without it."""
-    print(in_locale(problem), file=sys.stderr)
-    del os.environ[name]
+    for name, value in list(os.environ.items()):  # Gradio fails at its import where one of these cannot be used
+        scheme, separator, _ = value.partition("://")
+        if name.lower() in PROXIES and separator and scheme not in ("http", "https"):
+            problem = UserError(
+                "{name} is {value}, a proxy that this program cannot use; it goes on without.", name=name, value=value
+            )
+        elif name in CERTIFICATES and value and not os.path.exists(value):
+            problem = UserError("{name} is {value}, which does not exist; it goes on without.", name=name, value=value)
+        else:
+            continue
+        print(in_locale(problem), file=sys.stderr)
+        del os.environ[name]
+    direct = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost,127.0.0.1,::1", host)
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, direct))
 
 
 def bound_arenas() -> None:
@@ -198,7 +190,7 @@ def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, ti
     gc.freeze()  # a collection would look through all that the libraries made, and stop every answer for 0.3 s
     limits = Middleware(Limits, uploads=uploads, hosts=None if share else own_names(host))
     try:
-        with without_proxies(), contextlib.redirect_stdout(io.StringIO()):  # what follows says it shorter
+        with contextlib.redirect_stdout(io.StringIO()):  # what follows says it shorter
             _, local, public = demo.launch(
                 server_name=f"[{host}]" if ":" in host else host,
                 server_port=port,
@@ -230,19 +222,6 @@ def own_names(host: str) -> frozenset[str] | None:
         return None
     public = urlsplit(os.environ.get("GRADIO_ROOT_PATH", "")).hostname  # of the proxy in front
     return frozenset({"localhost", host.lower(), *([public] if public else [])})
-
-
-@contextlib.contextmanager
-def without_proxies() -> Iterator[None]:
-    """While Gradio asks its own server whether it is up: it would fail for a proxy or a certificate file that is not there."""
-    before = dict(os.environ)
-    for name, value in before.items():
-        if name.lower() in PROXIES or (name in CERTIFICATES and not os.path.exists(value)):
-            del os.environ[name]
-    try:
-        yield
-    finally:
-        os.environ.update(before)
 
 
 def say_goodbye(desk: Desk) -> None:

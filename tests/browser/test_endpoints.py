@@ -30,8 +30,8 @@ def test_four_endpoints_have_names_and_descriptions(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
     assert set(named) == {"/classify", "/explain", "/channels", "/trust"}
     taken = {name: [p["parameter_name"] for p in endpoint["parameters"]] for name, endpoint in named.items()}
-    assert taken["/explain"] == taken["/channels"] == ["image", "head", "target", "contrast"]
-    assert taken["/trust"] == ["image", "head", "target", "contrast", "stage"]
+    assert taken["/explain"] == taken["/channels"] == ["image", "head", "target", "contrast", "method"]
+    assert taken["/trust"] == ["image", "head", "target", "contrast", "stage", "method"]
     assert "heads" in named["/classify"]["description"]
 
 
@@ -50,6 +50,7 @@ def test_explain_answers_the_question_and_draws_the_stages_seen(client: Client) 
         handle_file(get_image("tower.jpg")), head="aux2", target="lion", contrast="1", api_name="/explain"
     )
     assert result["question"]["head"] == "aux2"
+    assert result["question"]["method"] == "grad-cam"  # the default: callers from before it was a parameter
     assert result["question"]["target"]["label"] == "lion"
     assert result["question"]["contrast"]["index"] == 1
     assert [stage["name"] for stage in result["stages"]] == STAGES
@@ -57,6 +58,14 @@ def test_explain_answers_the_question_and_draws_the_stages_seen(client: Client) 
     assert [overlay["caption"] for overlay in overlays] == STAGES[:6]
     with Image.open(overlays[0]["image"]) as picture:
         assert picture.size == (377, 600)
+
+
+def test_the_method_can_be_chosen(client: Client) -> None:
+    asked = {"image": handle_file(get_image("lion.jpg")), "head": "aux1", "method": "layer-cam"}
+    results = [client.predict(**asked, api_name=name) for name in ("/explain", "/channels", "/trust")]
+    assert [each["question"]["method"] for each in (results[0][0], *results[1:])] == ["layer-cam"] * 3
+    with pytest.raises(AppError, match="There is no method 'x'; choose grad-cam or layer-cam"):
+        client.predict(**asked | {"method": "x"}, api_name="/explain")
 
 
 def test_channels_are_named_for_each_stage_seen(client: Client) -> None:
@@ -103,7 +112,7 @@ def test_plain_http(url: str) -> None:
     with urllib.request.urlopen(request, timeout=60) as answer:
         path = json.load(answer)[0]
     image = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    for name, values in (("classify", []), ("explain", ["main", "lion", ""])):  # no fewer values than ever
+    for name, values in (("classify", []), ("explain", ["main", "lion", "", "grad-cam"])):
         event = json.loads(post(f"{url}gradio_api/call/{name}", {"data": [image, *values]}))["event_id"]
         with urllib.request.urlopen(f"{url}gradio_api/call/{name}/{event}", timeout=60) as answer:
             text = answer.read().decode()

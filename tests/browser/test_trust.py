@@ -28,7 +28,7 @@ def test_a_map_is_tested_by_keyboard_in_korean_and_what_is_known_is_said_in_engl
         route.continue_()
     page.unroute(ASKED)
     said = page.locator(".trust-say")
-    expect(said).to_contain_text("가장 밝은 10분의 1을 가리면 main에서 ‘lion’ 클래스의 확률이")
+    expect(said).to_contain_text("가장 밝은 10분의 1을 가리면 main에서 ‘사자’ 클래스의 확률이")
     expect(said).to_be_focused()
     charts = page.locator("#tab-trust .chart")
     expect(charts).to_have_count(2)

@@ -106,7 +106,7 @@ def test_an_example_worked_out_by_hand() -> None:
     assert top.branch_maps["5b"].sum(1).tolist() == [[[0, 0], [3, 0]]]
 
 
-def captum_maps(model: GoogLeNet, x: torch.Tensor, head: str, target: int) -> dict[str, torch.Tensor]:
+def captum_maps(model: GoogLeNet, x: torch.Tensor, head: str, target: int | list[int]) -> dict[str, torch.Tensor]:
     """Nine (or fewer) calls of Captum's LayerGradCam on the network as it was trained, BatchNorm and all."""
     wrapped = Head(model, head)
     return {
@@ -126,13 +126,12 @@ def test_equals_captum_one_layer_at_a_time(name: str, folded: bool) -> None:
     x = torch.randn(2, 3, 96, 96, dtype=model.fc.weight.dtype)
     engine = model.for_inference() if folded else model
     for head in HEADS if model.aux1 is not None else ("main",):
-        for target in (0, 7):
-            answer = grad_cam(engine, x, [Question(head, target)] * 2)
-            reference = captum_maps(model, x, head, target)
-            assert list(answer.branch_maps) == list(STAGES_BEFORE[head])
-            for stage, maps in answer.branch_maps.items():
-                assert close(maps.sum(1), reference[stage]), (head, target, stage)
-                assert reference[stage].abs().max() > 0
+        answer = grad_cam(engine, x, [Question(head, 0), Question(head, 7)])
+        reference = captum_maps(model, x, head, [0, 7])
+        assert list(answer.branch_maps) == list(STAGES_BEFORE[head])
+        for stage, maps in answer.branch_maps.items():
+            assert close(maps.sum(1), reference[stage]), (head, stage)
+            assert reference[stage].abs().amax(dim=(1, 2)).min() > 0
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -324,12 +323,9 @@ def test_branches_are_the_map_of_their_own_channels(name: str) -> None:
     model = random_model(ARCHITECTURES[name], CLASSES).double()
     x = torch.randn(1, 3, 96, 96, dtype=torch.float64)
     ours = grad_cam(model.for_inference(), x, [Question("main", 2)]).branch_maps
-    outputs = dict(model.stages(x))
-    y = model.classify(outputs["5b"])[0, 2]
-    for stage, gradient in zip(STAGES, torch.autograd.grad(y, list(outputs.values())), strict=True):
-        weighted = gradient.mean((2, 3), keepdim=True) * outputs[stage]
-        parts = [part.sum(1) for part in weighted.detach().split(model.stage(stage).splits, dim=1)]
-        assert close(ours[stage], torch.stack(parts, dim=1))
+    for stage, maps in channel_parts(model, x, 2).items():
+        parts = [part.sum(0) for part in maps.split(model.stage(stage).splits)]
+        assert close(ours[stage][0], torch.stack(parts))
 
 
 def channel_parts(model: GoogLeNet, x: torch.Tensor, target: int) -> dict[str, torch.Tensor]:

@@ -21,7 +21,7 @@ from googlenet.inference.engine import Engine, PictureResult
 from googlenet.inference.passes import PassQueue, Request
 from tests.helpers import explainer_of, random_image, random_model
 
-SIDE = 96
+SIDE = 64
 TIMEOUT = 60
 
 

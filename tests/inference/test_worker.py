@@ -20,7 +20,7 @@ from googlenet.inference.worker import PICTURES, Worker
 from googlenet.model.network import GoogLeNet
 from tests.helpers import ROOT, explainer_of, is_running, random_image, random_model, until
 
-SIDE = 96
+SIDE = 64
 
 
 @pytest.fixture(scope="module")

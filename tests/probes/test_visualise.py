@@ -58,7 +58,7 @@ def test_a_picture_raises_its_own_channel_above_that_of_the_others(model: GoogLe
     own = responses(model, made, "3a", channels)
     assert (own > responses(model, start, "3a", channels)).all()
     assert (own > responses(model, np.roll(made, 1, axis=0), "3a", channels)).all()
-    assert np.array_equal(made, visualise(model, PREPROCESS, "3a", channels, steps=24))
+    assert np.array_equal(*(visualise(model, PREPROCESS, "3a", channels, steps=2) for _ in range(2)))
 
 
 def test_every_picture_has_a_photographs_contrast_and_movements_keep_its_middle() -> None:

@@ -91,7 +91,12 @@ def test_odd_questions_and_calls_break_nothing(program: Program) -> None:
     file = {"path": path, "meta": FILE}
     for odd in (None, [], "text", 5, {"n": {}, "session": 3, "cell": "x", "box": [1]}):
         assert "refusal" in program.post("component_server/", json=program.body("explain", odd)).json()
-    for values in ([file, ["main"], {"a": 1}, 2.5], [file, "main", 10**30, None], [file, "no", "", ""], [None, "main", "", ""]):
+    for values in (
+        [file, ["main"], {"a": 1}, 2.5, 3],
+        [file, "main", 10**30, None, []],
+        [file, "no", *[""] * 3],
+        [None, "main", *[""] * 3],
+    ):
         answer = program.call("explain", *values)
         assert "event: complete" in answer or '"error": "' in answer, (values, answer)
     assert "Traceback" not in program.log.read_text()
@@ -99,7 +104,7 @@ def test_odd_questions_and_calls_break_nothing(program: Program) -> None:
 
 def test_a_call_leaves_no_empty_file(program: Program) -> None:
     path = program.upload(jpeg(77)).json()[0]
-    for name, values, kept in (("classify", [], 0), ("explain", ["main", "", ""], 9)):
+    for name, values, kept in (("classify", [], 0), ("explain", ["main", "", "", "grad-cam"], 9)):
         before = set(program.pictures.rglob("*"))
         assert "event: complete" in program.call(name, {"path": path, "meta": FILE}, *values)
         new = [path for path in set(program.pictures.rglob("*")) - before if path.is_file()]
@@ -183,7 +188,7 @@ def test_a_full_disk_is_said_and_what_needs_none_goes_on(small_disk: Program) ->
     with contextlib.suppress(OSError), (small_disk.pictures / "else").open("ab", buffering=0) as file:
         while True:  # to the last byte
             file.write(bytes(4096))
-    answer = small_disk.call("explain", {"path": path, "meta": FILE}, "main", "", "")
+    answer = small_disk.call("explain", {"path": path, "meta": FILE}, "main", "", "", "")
     assert "The server's disk is full; try again later." in answer
 
 

@@ -207,11 +207,11 @@ def test_a_diagnosis_is_given_where_the_numbers_support_it(tipping: Tipping, box
     assert not re.search(rf"[a-z]’?{PARTICLE}(?![가-힣])", korean or ""), korean
 
 
-def test_the_browser_gets_boxes_in_pixels_of_the_original() -> None:
-    cover = cover_message(covering(0.5, 0.1, [0.4, 0.3, 0.2]), IMAGENET, 2)
-    tipping = tipping_message(tipped((0.7, 0.2), (0.1, 0.5), BEAGLE), None, 2)
+def test_the_browser_gets_boxes_and_probabilities() -> None:
+    cover = cover_message(covering(0.5, 0.1, [0.4, 0.3, 0.2]), IMAGENET)
+    tipping = tipping_message(tipped((0.7, 0.2), (0.1, 0.5), BEAGLE), None)
     json.dumps([cover, tipping])
-    assert cover["box"] == tipping["box"] == [0, 0, 200, 200]
+    assert cover["box"] == tipping["box"] == [0, 0, 100, 100]
     assert cover["control_after"] == {"main": 0.3}
     assert (tipping["before"], tipping["after"], tipping["turns"]) == ([0.7, 0.1], [0.2, 0.5], True)
     assert cover["say"].keys() == tipping["say"].keys() == tipping["why"].keys() == set(LANGUAGES)

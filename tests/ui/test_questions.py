@@ -81,8 +81,8 @@ FIELDS = ("n", "session", "example", "upload", "known", "head", "target", "weigh
 @given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=8) | ANYTHING)
 def test_whatever_a_browser_sends_becomes_a_question_within_bounds(sent: object) -> None:
     ask = PageQuery.from_browser(sent)
-    assert abs(ask.number) < 2**53
-    for text in (ask.session, ask.example, ask.path, ask.head, ask.weights):
+    assert abs(ask.n) < 2**53
+    for text in (ask.session, ask.example, ask.upload, ask.head, ask.weights):
         assert text is None or len(text.encode()) <= 2000
     assert ask.box is None or (0 <= ask.box.x0 < ask.box.x1 <= MAX_SIDE and 0 <= ask.box.y0 < ask.box.y1 <= MAX_SIDE)
     assert ask.cell is None or all(0 <= place <= MAX_SIDE for place in ask.cell)

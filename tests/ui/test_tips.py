@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from googlenet.errors import UserError
+from googlenet.explanation import likeliest
 from googlenet.explanation.groups import Group, groups_of
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.frame import Box
 from googlenet.probes.tipping import tipping
 from googlenet.ui import texts
 from googlenet.ui.messages import PageQuery
-from googlenet.ui.questions import Desk, by_depth, likeliest
+from googlenet.ui.questions import Desk, by_depth
 from googlenet.ui.sentences import class_name
 from googlenet.ui.uploads import Pictures, example
 from googlenet.ui.weights import ExplainerCache, described
@@ -78,7 +79,7 @@ def test_the_table_by_depth_begins_with_what_is_asked(explainer: Explainer) -> N
     (row, *_) = by_depth(replace(e, question=replace(e.question, target=group, contrast=None)))
     assert (row["index"], row["label"]) == (None, "pair")
     assert row["belief"]["main"] == pytest.approx(float(p[2] + p[4]))
-    assert [each.index for each in likeliest(e)] == np.argsort(-p, kind="stable")[:10].tolist()
+    assert [each.index for each in likeliest(p, e.labels, 10)] == np.argsort(-p, kind="stable")[:10].tolist()
 
 
 def test_an_answer_carries_its_words_in_both_languages_and_the_stage_that_stands(desk: Desk) -> None:
