@@ -140,10 +140,9 @@ class Desk:
         for queue in self.queues:
             queue.close()
 
-    def question(self, ask: PageQuery, cell: tuple[str, int, int] | None = None, channels: bool = False) -> Question:
+    def question(self, ask: PageQuery, **options: Any) -> Question:
         """Raises UserError."""
-        explainer = self.explainers.find(ask.weights)
-        return explainer.question(ask.head, ask.target, ask.contrast, method=ask.method, channels=channels, cell=cell)
+        return self.explainers.find(ask.weights).question(ask.head, ask.target, ask.contrast, method=ask.method, **options)
 
     def explanation(self, ask: PageQuery, picture: Picture) -> Explanation:
         """Raises UserError."""
@@ -175,7 +174,7 @@ class Desk:
 
     def channels(self, ask: PageQuery, picture: Picture, _: Progress) -> Channels:
         stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
-        question = self.question(ask, None if ask.cell is None else (stage, *ask.cell), channels=True)
+        question = self.question(ask, cell=ask.cell and (stage, *ask.cell), channels=True)
         explainer.check_stage(question.head, stage)
         explanation = explain(explainer, picture, question)
         assert explanation.channels is not None
