@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
+        if options.run in (run_serve, run_explain):  # a thread for each pass (`inference.device.lanes`); torch reads it at import
+            os.environ.setdefault("OMP_NUM_THREADS", "1")
         status: int = options.run(options)
         sys.stdout.flush()
         return status
@@ -111,9 +113,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     serve = commands.add_parser("serve", help="show the page in a browser")
     serve.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
     serve.add_argument("--host", metavar="ADDRESS", help="where to listen; default: $GRADIO_SERVER_NAME, else this machine alone")
-    serve.add_argument(
-        "--port", type=int, metavar="NUMBER", help="default: $GRADIO_SERVER_PORT, else the first free port from 7860"
-    )
+    serve.add_argument("--port", type=int, metavar="NUMBER", help="default: $GRADIO_SERVER_PORT, else the first free from 7860")
     serve.add_argument("--share", action="store_true", help="also make a public link, through Gradio's tunnel")
     serve.add_argument("--title", metavar="TEXT", help="the page's title; default: $GOOGLENET_TITLE, else Inside GoogLeNet")
     serve.add_argument("--examples", metavar="FOLDER", help="the page's example pictures; default: $GOOGLENET_EXAMPLES")
@@ -121,41 +121,23 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 
     explain = commands.add_parser("explain", help="explain pictures: one line of JSON for each on stdout")
     explain.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="picture, folder or - for stdin; with --cluster also a data set or its address"
+        "images", nargs="+", metavar="IMAGE", help="picture, folder, - for stdin; with --cluster also a data set"
     )
     explain.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
     explain.add_argument("--head", default="main", choices=HEADS[::-1], help="the classifier to explain; default: main")
     explain.add_argument("--target", metavar="CLASS", help="label, index, WordNet number or group; default: the top class")
     explain.add_argument("--contrast", metavar="CLASS", help="explain the target's lead over this class")
-    explain.add_argument(
-        "--method",
-        default="grad-cam",
-        choices=("grad-cam", "layer-cam"),
-        help="how the map is made; layer-cam is sharper at early stages; default: %(default)s",
-    )
-    explain.add_argument(
-        "--channels", action="store_true", help="also name the channels that speak most for and against the class"
-    )
+    methods = ("grad-cam", "layer-cam")
+    explain.add_argument("--method", default="grad-cam", choices=methods, help="layer-cam is sharper at early stages")
+    explain.add_argument("--channels", action="store_true", help="also name the channels that speak most for and against it")
     explain.add_argument("--trust", action="store_true", help="also test how far a stage's map can be trusted; takes seconds")
-    explain.add_argument(
-        "--stage",
-        action="append",
-        choices=STAGES,
-        help="with --trust: a stage to test; may be repeated; default: the head's last",
-    )
+    explain.add_argument("--stage", action="append", choices=STAGES, help="a stage that --trust tests; default: the head's last")
     explain.add_argument("--out", metavar="FOLDER", help="also write overlays, a contact sheet and the maps as .npz there")
     explain.add_argument("--only", choices=("sheet", "overlays", "maps"), help="with --out: write nothing but these")
     explain.add_argument("--full-size", action="store_true", help="overlays as large as the picture, not 2,048 pixels at most")
-    explain.add_argument(
-        "--format", default="json", choices=("json", "csv", "parquet"), help="what stdout gets; default: JSON lines"
-    )
-    explain.add_argument(
-        "--cluster",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="explain data sets on a Ray cluster, or on one started here; --out is then a folder for Parquet files",
-    )
+    explain.add_argument("--format", default="json", choices=("json", "csv", "parquet"), help="of stdout; default: JSON lines")
+    cluster = "explain data sets on a Ray cluster, or on one started here; --out is then a folder for Parquet files"
+    explain.add_argument("--cluster", nargs="?", const="", metavar="ADDRESS", help=cluster)
     explain.set_defaults(run=run_explain)
 
     train = commands.add_parser("train", help="learn from labelled pictures, from a teacher's answers, or from both")
@@ -171,23 +153,15 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     imports = commands.add_parser("import", help="write any SOURCE as a folder in this program's layout")
     imports.add_argument("source", metavar="SOURCE", help="folder, file, user/repo[@revision][:file] or torchvision")
     imports.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write")
-    imports.add_argument(
-        "--normalise", choices=("imagenet", "half"), help="how pictures were normalised in training, where the file does not say"
-    )
+    normalise = "how pictures were normalised in training, where the file does not say"
+    imports.add_argument("--normalise", choices=("imagenet", "half"), help=normalise)
     imports.add_argument("--overwrite", action="store_true", help="replace what is there")
     imports.set_defaults(run=run_import)
 
     for command in (serve, explain, imports):
-        command.add_argument(
-            "--labels", metavar="FILE", help="the classes' names: a line each, a JSON list, or a folder of folders"
-        )
+        command.add_argument("--labels", metavar="FILE", help="the classes' names: a line each, a JSON list, a folder of folders")
     for command in (serve, explain, train, evaluate, channels):
-        command.add_argument(
-            "--device",
-            default="auto",
-            choices=("auto", "cpu", "cuda"),
-            help="where to run; auto, the default: a GPU if there is one",
-        )
+        command.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="auto: a GPU if there is one")
 
     deploy = commands.add_parser("deploy", help="create or update a Hugging Face Space with this page")
     deploy.add_argument("space", metavar="USER/SPACE", help="the Space's name on the Hub")
@@ -202,7 +176,6 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 
 
 def run_serve(options: argparse.Namespace) -> int:
-    run_passes_side_by_side()
     from googlenet.checkpoints.source import default_source
     from googlenet.ui.server import serve
 
@@ -216,13 +189,7 @@ def run_serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def run_passes_side_by_side() -> None:
-    """Give each pass one thread, unless the user sets `OMP_NUM_THREADS`: torch reads it at import (`inference.device.lanes`)."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
 def run_explain(options: argparse.Namespace) -> int:
-    run_passes_side_by_side()
     from tqdm import tqdm
 
     from googlenet.batch.files import check_outputs, find_pictures

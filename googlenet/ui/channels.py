@@ -32,9 +32,7 @@ def strongest(explainer: Explainer, stage: str, channels: Sequence[Channel], pic
     known = pictures.known(explainer, stage, [each.channel for each in channels])
 
     def drawn(each: Channel) -> dict[str, Any]:
-        picture = known.get(each.channel)
-        told = {"channel": each.channel, "branch": each.branch, "share": each.share, "peak": each.peak, "picture": picture}
-        return {**told, "grid": packed_map(each.grid)}
+        return {**vars(each), "picture": known.get(each.channel), "grid": packed_map(each.grid)}
 
     return {
         "stage": stage,
@@ -65,12 +63,10 @@ def grouped(explainer: Explainer, stage: str, found: ChannelGroups, pictures: Ch
 
 def activation(explainer: Explainer, image: Image.Image, stage: str, channel: int) -> NDArray[np.float32]:
     """A channel's activation (rows, columns) in a picture."""
-    x = explainer.preprocess(image)
+    x = explainer.preprocess(image).to(explainer.device, memory_format=torch.channels_last)
     with explainer.passes.engine() as engine, torch.no_grad():
-        x = x.to(explainer.device, memory_format=torch.channels_last)
-        grid: NDArray[np.float32] = (
-            next(found for name, found in engine.model.stages(x) if name == stage)[0, channel].float().cpu().numpy()
-        )
+        output = next(output for name, output in engine.model.stages(x) if name == stage)
+        grid: NDArray[np.float32] = output[0, channel].float().cpu().numpy()
     return grid
 
 
@@ -90,11 +86,8 @@ class ChannelPictures:
         """Channel → picture, of those that need not be drawn."""
         trunk = explainer.trunk_sha256
         with self.guard:
-            found = {c: self.urls[trunk, stage, c] for c in channels if (trunk, stage, c) in self.urls}
-        missing = [c for c in channels if c not in found]
-        data = self.from_disk(explainer, stage, missing)
-        found |= self.keep(trunk, stage, data)
-        return found
+            kept = {c: self.urls[trunk, stage, c] for c in channels if (trunk, stage, c) in self.urls}
+        return kept | self.keep(trunk, stage, self.from_disk(explainer, stage, [c for c in channels if c not in kept]))
 
     def from_disk(self, explainer: Explainer, stage: str, channels: Sequence[int]) -> dict[int, bytes]:
         """Channel → WebP, from the atlas or the cache."""
@@ -124,12 +117,9 @@ class ChannelPictures:
         """Draw those that are not known, one call at a time, with a copy of the network: the Explainer stays free."""
         with self.drawing:
             known = self.known(explainer, stage, wanted)
-            missing = [channel for channel in wanted if channel not in known]
-            if not missing:
-                return
-            tiles = visualise(explainer.copied_model(), explainer.config.preprocess, stage, missing, progress=progress)
-            trunk = explainer.trunk_sha256
-            data = {channel: webp(tile, 80) for channel, tile in zip(missing, tiles, strict=True)}
-            self.keep(trunk, stage, data)
-            for channel, each in data.items():
-                self.cache.keep_channel_picture(trunk, stage, channel, each)
+            if missing := [channel for channel in wanted if channel not in known]:
+                tiles = visualise(explainer.copied_model(), explainer.config.preprocess, stage, missing, progress=progress)
+                data = {channel: webp(tile, 80) for channel, tile in zip(missing, tiles, strict=True)}
+                self.keep(explainer.trunk_sha256, stage, data)
+                for channel, each in data.items():
+                    self.cache.keep_channel_picture(explainer.trunk_sha256, stage, channel, each)

@@ -72,26 +72,13 @@ def deploy(
     examples: Path | None = None,
     package: Path = PACKAGE,
 ) -> str:
-    """Create or update a Space with the program, wait until it runs, and print its address.
+    """Create or update a Space with the program, wait until it runs, and print its address, which is returned.
 
     Weights on this machine are uploaded. For weights on the Hub, the Space's variable `GOOGLENET_WEIGHTS` names them, and the
-    Space fetches them when it is built.
+    Space fetches them when it is built. `googlenet deploy --help` tells of the options. `package`: the folder of the program's
+    modules, in a checkout or installed.
 
-    Args:
-        repo_id: `user/space`.
-        weights: a SOURCE: a folder, a file or `user/repo[@revision][:file]`.
-        hardware: the Hub's name of a machine, such as `cpu-basic`; None keeps what the Space has.
-        private: make the Space private. A private Space stays private where this is False.
-        dry_run: print what would be done. This needs neither token nor network.
-        title: of the Space and its page; None for the program's name.
-        examples: folder whose pictures the page offers; None for the program's own.
-        package: the folder of the program's modules, in a checkout or installed.
-
-    Returns:
-        The Space's address.
-
-    Raises:
-        UserError: the name, the token or the weights are wrong, the Hub refuses, or the Space does not build or start.
+    Raises UserError where the name, the token or the weights are wrong, the Hub refuses, or the Space does not build or start.
     """
     try:
         validate_repo_id(repo_id)

@@ -11,12 +11,12 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -75,12 +75,7 @@ class Limits:
     """ASGI middleware in front of Gradio's routes."""
 
     def __init__(self, app: ASGIApp, uploads: Path, hosts: frozenset[str] | None = None) -> None:
-        """
-        Args:
-            app: what it stands in front of.
-            uploads: the folder of uploads.
-            hosts: names of this server, where it serves this machine alone; None where it has any name.
-        """
+        """`uploads`: their folder; `hosts`: this server's names, where it serves this machine alone, else None."""
         self.app, self.uploads, self.hosts = app, uploads, hosts
         self.open = self.held = 0
         self.listed: bool | None = None
@@ -132,9 +127,10 @@ class Limits:
         exchange.on_disk = path.endswith("/upload")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:15]) > route.limit:
-            raise too_large(route.limit)
+            exchange.refuse_size()
         if route.limit == QUESTION:
-            self.check_call(await exchange.read())
+            exchange.body = await Request(scope, exchange.receive).body()
+            self.check_call(exchange.body)
         return {**scope, "query_string": b""} if exchange.on_disk else scope  # Gradio keeps for ever what an `upload_id` names
 
     def is_own(self, address: str) -> bool:
@@ -172,19 +168,7 @@ class Exchange:
         self.limit = self.size = self.held = 0
         self.on_disk = self.started = False
         self.body: bytes | None = None
-        """what `read` has read, until `receive` gives it again"""
-
-    async def read(self) -> bytes:
-        """The whole body."""
-        parts, more = [], True
-        while more:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            parts.append(message.get("body", b""))
-            more = message.get("more_body", False)
-        self.body = b"".join(parts)
-        return self.body
+        """what was read to be checked, until `receive` gives it again"""
 
     async def receive(self) -> Message:
         if self.body is not None:
@@ -194,13 +178,17 @@ class Exchange:
         length = len(message.get("body", b""))
         self.size += length
         if self.size > self.limit:
-            raise too_large(self.limit)
+            self.refuse_size()
         if not self.on_disk:
             self.held += length
             self.limits.held += length
             if self.limits.held > HELD:
                 raise HTTPException(503, "The server receives too much at once; send this again in a moment.")
         return message
+
+    def refuse_size(self) -> NoReturn:
+        most = f"{self.limit // MEGABYTE} MB" if self.limit >= MEGABYTE else f"{self.limit // 1024} KB"
+        raise HTTPException(413, f"This request is larger than {most}.")
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -224,11 +212,6 @@ def are_there(scope: Scope) -> bool:
             logging.warning("This Gradio has no route %s: the list of routes does not fit it, and every route is open.", path)
             return False
     return True
-
-
-def too_large(limit: int) -> HTTPException:
-    most = f"{limit // MEGABYTE} MB" if limit >= MEGABYTE else f"{limit // 1024} KB"
-    return HTTPException(413, f"This request is larger than {most}.")
 
 
 def paths_in(call: Any) -> Iterator[str]:

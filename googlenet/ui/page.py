@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
@@ -15,6 +16,9 @@ import huggingface_hub
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from googlenet.checkpoints.source import KNOWN_SOURCES
 from googlenet.explanation.render import BLUES, MAGMA, SPOTLIGHT
@@ -105,18 +109,54 @@ def address(path: Path) -> str:
     return f"gradio_api/file={quote(path.as_posix())}"
 
 
-def head(title: str = TITLE) -> str:
-    """The page's style, and what a link to it shows where it is shared (Open Graph)."""
+def head() -> str:
+    """The page's style and modules. Gradio's script adds them, so that no crawler sees them (`Preview`)."""
+    modules = [f'<link rel="modulepreload" href="{address(path)}">' for path in sorted((PAGE / "js").glob("*.js"))]
+    return "\n".join([*modules, "<style>", (PAGE / "page.css").read_text("utf-8"), "</style>"])
+
+
+class Preview:
+    """ASGI middleware: what a link to the page shows where it is shared (Open Graph), in place of what Gradio says of itself."""
+
+    def __init__(self, app: ASGIApp, title: str) -> None:
+        self.app, self.title = app, title
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != "/":
+            return await self.app(scope, receive, send)
+        start: Message = {}
+        parts: list[bytes] = []
+
+        async def collect(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+                return
+            parts.append(message.get("body", b""))
+            if not message.get("more_body"):
+                page = re.sub(rb'<meta\s+(property="og:|name="twitter:)[^>]*>', b"", b"".join(parts))
+                page = page.replace(b"<head>", b"<head>" + preview(self.title, address_of(scope)).encode(), 1)
+                MutableHeaders(scope=start)["content-length"] = str(len(page))
+                await send(start)
+                await send({"type": "http.response.body", "body": page})
+
+        await self.app(scope, receive, collect)
+
+
+def address_of(scope: Scope) -> str:
+    """The page's own address: what the operator says, else as it was asked for."""
     space, root = os.environ.get("SPACE_HOST"), os.environ.get("GRADIO_ROOT_PATH", "")
-    url = f"https://{space}/" if space else root.rstrip("/") + "/" if root.startswith("http") else ""  # else nobody knows it yet
-    values = {"og:type": "website", "og:url": url, "og:title": escape(title), "og:description": DESCRIPTION}
+    if space:
+        return f"https://{space}/"
+    return root.rstrip("/") + "/" if root.startswith("http") else str(Request(scope).base_url)
+
+
+def preview(title: str, url: str) -> str:
+    values = {"og:type": "website", "og:url": url, "og:title": title, "og:description": DESCRIPTION}
     values |= {"og:image": url + address(CARD), "og:image:width": "1200", "og:image:height": "630"}
     values |= {"twitter:card": "summary_large_image", "description": DESCRIPTION}
-    tags = [
-        f'<meta {"property" if ":" in name else "name"}="{name}" content="{value}">' for name, value in values.items() if value
-    ]
-    tags += [f'<link rel="modulepreload" href="{address(path)}">' for path in sorted((PAGE / "js").glob("*.js"))]
-    return "\n".join([*tags, "<style>", (PAGE / "page.css").read_text("utf-8"), "</style>"])
+    return "".join(
+        f'<meta {"property" if ":" in name else "name"}="{name}" content="{escape(value)}">' for name, value in values.items()
+    )
 
 
 def theme() -> gr.themes.Base:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,19 +95,8 @@ class Desk:
         if name == "qr":
             return await self.questions.run(visitor, lambda _: qr(ask.link or ""), ask.n)
         picture = await self.picture(ask, visitor)
-        kinds: dict[str, tuple[Turns, Callable[[PageQuery, Picture, Progress], Any]]] = {
-            "explain": (self.questions, self.explain),
-            "maps": (self.questions, self.maps),
-            "cover": (self.questions, self.cover),
-            "tip": (self.questions, self.tip),
-            "channels": (self.questions, self.channels),
-            "groups": (self.questions, self.groups),
-            "draw": (self.drawings, self.draw),
-            "firing": (self.questions, self.firing),
-            "trust": (self.long, self.trust),
-        }
-        queue, work = kinds[name]
-        return await queue.run(visitor, lambda tell: work(ask, picture, tell), ask.n)
+        queue = {"draw": self.drawings, "trust": self.long}.get(name, self.questions)
+        return await queue.run(visitor, lambda tell: getattr(self, name)(ask, picture, tell), ask.n)
 
     async def picture(self, ask: PageQuery, visitor: Visitor) -> Picture:
         """The picture that a question is about. Raises UserError for one that is not there or no picture."""
@@ -134,8 +123,8 @@ class Desk:
         """What is known of a question that is still open."""
         for queue in self.queues:
             if ticket := queue.find(ask.session, ask.n):
-                if place := queue.place(ticket):
-                    return {"place": place}
+                if ticket in queue.waiting:
+                    return {"place": queue.place(ticket)}
                 if ticket.progress:
                     return {"share": ticket.progress[0], "what": ticket.progress[1]}
         return {}
@@ -143,17 +132,16 @@ class Desk:
     def leave(self, ask: PageQuery) -> None:
         for queue in self.queues:
             if ticket := queue.find(ask.session, ask.n):
-                queue.give_up(ticket)
+                queue.leave(ticket)
 
     def close(self) -> None:
         """Whoever waits for an answer hears that the program restarts."""
         for queue in self.queues:
             queue.close()
 
-    def question(self, ask: PageQuery, cell: tuple[str, int, int] | None = None, channels: bool = False) -> Question:
+    def question(self, ask: PageQuery, **options: Any) -> Question:
         """Raises UserError."""
-        explainer = self.explainers.find(ask.weights)
-        return explainer.question(ask.head, ask.target, ask.contrast, method=ask.method, channels=channels, cell=cell)
+        return self.explainers.find(ask.weights).question(ask.head, ask.target, ask.contrast, method=ask.method, **options)
 
     def explanation(self, ask: PageQuery, picture: Picture) -> Explanation:
         """Raises UserError."""
@@ -184,7 +172,7 @@ class Desk:
 
     def channels(self, ask: PageQuery, picture: Picture, _: Progress) -> Channels:
         stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
-        question = self.question(ask, None if ask.cell is None else (stage, *ask.cell), channels=True)
+        question = self.question(ask, cell=ask.cell and (stage, *ask.cell), channels=True)
         explainer.check_stage(question.head, stage)
         explanation = explain(explainer, picture, question)
         assert explanation.channels is not None
@@ -196,13 +184,10 @@ class Desk:
         return channels.grouped(explainer, stage, found, self.channel_pictures)
 
     def draw(self, ask: PageQuery, picture: Picture, tell: Progress) -> Channels:
-        found, groups = self.channels(ask, picture, tell), self.groups(ask, picture, tell)["groups"]
-        explainer = self.explainers.find(ask.weights)
-        single = (*found["for"], *found["against"])
-        wanted = list(
-            dict.fromkeys(each["channel"] for each in (*single, *(each for group in groups for each in group["channels"])))
-        )
-        self.channel_pictures.draw(explainer, stage_of(ask), wanted, tell)
+        strongest, groups = self.channels(ask, picture, tell), self.groups(ask, picture, tell)["groups"]
+        grouped = [each for group in groups for each in group["channels"]]
+        wanted = dict.fromkeys(each["channel"] for each in (*strongest["for"], *strongest["against"], *grouped))
+        self.channel_pictures.draw(self.explainers.find(ask.weights), stage_of(ask), list(wanted), tell)
         return self.channels(ask, picture, tell)
 
     def firing(self, ask: PageQuery, picture: Picture, _: Progress) -> Firing:

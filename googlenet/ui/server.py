@@ -53,18 +53,8 @@ def serve(
 ) -> NoReturn:
     """Load the weights and serve the page until SIGTERM or Ctrl-C, which end the process.
 
-    Args:
-        source: the weights, as in `googlenet.load`.
-        device: `auto`, `cpu` or `cuda`.
-        host: name or address to listen on; by default $GRADIO_SERVER_NAME, else this machine alone.
-        port: by default $GRADIO_SERVER_PORT, else the first free one from 7860.
-        share: whether to ask for a public link.
-        labels: a file or folder with the classes' names, as in `googlenet.load`; by default those of the weights.
-        title: of the page.
-        examples: folder whose pictures the page offers, in the order of their names; by default the program's own.
-
-    Raises:
-        UserError: the weights or the examples cannot be loaded, or the page cannot be served there.
+    `googlenet serve --help` tells of the options. Raises UserError where the weights or the examples cannot be loaded, or the
+    page cannot be served there.
     """
     host = (host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1").strip("[]")
     port = find_port(host, port)
@@ -72,7 +62,16 @@ def serve(
     with UploadFolder() as uploads:
         set_environment(uploads.path, host)
         bound_arenas()
-        demo, desk = load_page(source, device, uploads.path, labels, title, examples)
+        own = examples_in(Path(examples)) if examples else None
+        from googlenet.checkpoints import load
+        from googlenet.inference.explainer import Explainer
+
+        with ThreadPoolExecutor(1) as beside:  # Gradio's import takes longer than the weights
+            loading = beside.submit(lambda: Explainer(load(source, labels=labels), device))
+            from googlenet.ui.page import build
+        explainer = loading.result()
+        explainer.answer_in_workers()
+        demo, desk = build(explainer, uploads.path, device, title, own)
         launch(demo, uploads.path, host, port, share, title)
         status = 0
         try:
@@ -163,32 +162,20 @@ def bound_arenas() -> None:
             ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
 
 
-def load_page(
-    source: str, device: str, uploads: Path, labels: str | None, title: str, examples: str | None
-) -> tuple[gr.Blocks, Desk]:
-    """The page with its weights and examples loaded. Raises UserError."""
-    own = examples_in(Path(examples)) if examples else None
-    from googlenet.checkpoints import load
-    from googlenet.inference.explainer import Explainer
-
-    with ThreadPoolExecutor(1) as beside:  # Gradio's import takes longer than the weights
-        loading = beside.submit(lambda: Explainer(load(source, labels=labels), device))
-        from googlenet.ui.page import build
-    explainer = loading.result()
-    explainer.answer_in_workers()
-    return build(explainer, uploads, device, title, own)
-
-
 def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, title: str) -> None:
     """Start the server's threads and say where the page is. Raises UserError where the port is taken."""
     from starlette.middleware import Middleware
     from starlette.middleware.gzip import GZipMiddleware
 
     from googlenet.ui.limits import Limits
-    from googlenet.ui.page import head, theme
+    from googlenet.ui.page import Preview, head, theme
 
     gc.freeze()  # a collection would look through all that the libraries made, and stop every answer for 0.3 s
-    limits = Middleware(Limits, uploads=uploads, hosts=None if share else own_names(host))
+    middleware = [
+        Middleware(Limits, uploads=uploads, hosts=None if share else own_names(host)),
+        Middleware(GZipMiddleware, compresslevel=5),
+        Middleware(Preview, title=title),
+    ]
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # what follows says it shorter
             _, local, public = demo.launch(
@@ -198,12 +185,12 @@ def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, ti
                 quiet=True,
                 prevent_thread_lock=True,
                 theme=theme(),
-                head=head(title),
+                head=head(),
                 footer_links=["api"],
                 run_history=False,
                 enable_monitoring=False,
                 max_file_size="20mb",
-                app_kwargs={"middleware": [limits, Middleware(GZipMiddleware, compresslevel=5)]},
+                app_kwargs={"middleware": middleware},
                 state_session_capacity=50,  # what Gradio keeps of a session nothing here reads
                 ssr_mode=False,
                 pwa=False,

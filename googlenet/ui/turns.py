@@ -105,22 +105,9 @@ class Turns:
         self.threads = ThreadPoolExecutor(running, thread_name_prefix="work")
 
     async def run(self, visitor: Visitor, work: Work, number: int | None = None, seconds: float = USUAL) -> Any:
-        """Do a piece of work in its turn.
+        """Do a piece of work in its turn, in a thread. `number`: of the question in its session; `seconds`: that it will take.
 
-        Args:
-            visitor: for whom.
-            work: called in a thread with a function that tells of its progress.
-            number: of the question in its session, for `find`.
-            seconds: how long the work is expected to take.
-
-        Returns:
-            What the work returns.
-
-        Raises:
-            BusyError: there is no room in the queue.
-            RestartingError: `close` was called, before or during the work.
-            VisitorLeftError: the visitor has left.
-            Exception: whatever the work raises.
+        Raises BusyError, RestartingError, VisitorLeftError, and whatever the work raises.
         """
         ticket = self.join(visitor, work, number, seconds)
         try:
@@ -144,7 +131,7 @@ class Turns:
         elif (own := sum(each.visitor.session == visitor.session for each in self.waiting)) >= self.per_session:
             fail(ticket, BusyError("{own} of your questions are waiting already; ask again when one is answered.", own=own))
         else:
-            self.pay(visitor.session, due)
+            self.paid[visitor.session] = due
             self.waiting.append(ticket)
             self.refuse_one()
             self.admit()
@@ -157,12 +144,12 @@ class Turns:
         group = self.waiting if len(self.waiting) > self.most_waiting else near if len(near) > self.most_waiting // 2 else []
         if group:
             last = max(group, key=lambda each: each.due)
-            self.leave(last)
-            busy = BusyError(
-                "The server is busy, you would be number {number} in the queue; ask again in a moment.",
-                number=len(self.waiting) + 1,
+            place = len(self.waiting)
+            fail(
+                last,
+                BusyError("The server is busy, you would be number {place} in the queue; ask again in a moment.", place=place),
             )
-            fail(last, busy)
+            self.leave(last)
 
     def admit(self) -> None:
         """Let run whose turn it is. A session with half of `per_session` running lets the others go first."""
@@ -197,8 +184,7 @@ class Turns:
     def finish(self, ticket: Ticket, seconds: float, result: Any, error: BaseException | None) -> None:
         """The work has ended, and another may begin. The session pays for the time that it took."""
         self.running.discard(ticket)
-        session = ticket.visitor.session
-        self.pay(session, self.paid.get(session, 0.0) + self.cost(seconds) - ticket.cost)
+        self.pay(ticket, self.cost(seconds) - ticket.cost)
         if error is not None:
             fail(ticket, error)
         elif not ticket.result.done():
@@ -208,23 +194,20 @@ class Turns:
     def cost(self, seconds: float) -> float:
         return seconds / self.places / SHARE
 
-    def pay(self, session: str, until: float) -> None:
-        self.paid[session] = until
+    def pay(self, ticket: Ticket, seconds: float) -> None:
+        """Make the session's next work later."""
+        session = ticket.visitor.session
+        self.paid[session] = self.paid.get(session, 0.0) + seconds
         self.paid.move_to_end(session)
         while len(self.paid) > SESSIONS:
             self.paid.popitem(last=False)
 
     def leave(self, ticket: Ticket) -> None:
-        """Nobody waits for it any more. Work that runs keeps its place until it ends or tells of its progress."""
+        """The visitor wants no answer any more. Work that runs keeps its place until it ends or tells of its progress."""
         ticket.left = True
         if ticket in self.waiting:
             self.waiting.remove(ticket)
-            session = ticket.visitor.session
-            self.pay(session, self.paid.get(session, 0.0) - ticket.cost)
-
-    def give_up(self, ticket: Ticket) -> None:
-        """The visitor wants no answer any more."""
-        self.leave(ticket)
+            self.pay(ticket, -ticket.cost)
         fail(ticket, VisitorLeftError())
 
     def find(self, session: str, number: int) -> Ticket | None:
@@ -233,8 +216,8 @@ class Turns:
         return next((each for each in both if (each.visitor.session, each.number) == (session, number)), None)
 
     def place(self, ticket: Ticket) -> int:
-        """How many of those that wait are admitted until this one is, itself included; 0 where it runs."""
-        return sum(each.due <= ticket.due for each in self.waiting) if ticket in self.waiting else 0
+        """Of one that waits: how many are admitted until it is, itself included."""
+        return sum(each.due <= ticket.due for each in self.waiting)
 
     def close(self) -> None:
         """Admit nobody any more; whoever waits or runs gets RestartingError. For any thread."""

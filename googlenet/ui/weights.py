@@ -150,11 +150,11 @@ def trust_in(explainer: Explainer, method: str) -> MapTrust | None:
 
 def known_trust(explainer: Explainer) -> dict[str, Any]:
     """method → head → stage → language → what was measured of that map; nothing where nobody measured it."""
-    measured = {method: trust for method in METHODS if (trust := trust_in(explainer, method))}
     return {
         method: {
             head: {stage: {each: pointing_sentence(trust, head, stage, each) for each in texts.LANGUAGES} for stage in stages}
             for head, stages in trust.pointing.items()
         }
-        for method, trust in measured.items()
+        for method in METHODS
+        if (trust := trust_in(explainer, method))
     }

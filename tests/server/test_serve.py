@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -42,6 +43,29 @@ def test_the_page_comes_up_in_any_environment(
         assert "Traceback" not in program.log.read_text()
         evil = program.get("config", headers={"Host": "evil.example"})
         assert evil.status_code == (200 if host == "::" else 403)
+    finally:
+        stop(program)
+
+
+def test_labels_title_examples_and_what_a_link_shows(small: Path, tmp_path: Path) -> None:
+    """The last as a crawler sees it, which runs no script."""
+    (tmp_path / "pets").mkdir()
+    for name in ("2 dog.jpg", "1 cat.jpg"):
+        (tmp_path / "pets" / name).write_bytes(jpeg())
+    (tmp_path / "names.txt").write_text("Tom\nRex\nZoe\n")
+    options = ["--labels", str(tmp_path / "names.txt"), "--title", "Our <pets>"]
+    program = start(["--weights", str(small), *options], tmp_path, GOOGLENET_EXAMPLES=str(tmp_path / "pets"))
+    try:
+        answer = program.ask("explain", example="1 cat")["answer"]["result"]
+        assert {each["label"] for each in answer["heads"]["main"]} == {"Tom", "Rex", "Zoe"}
+        (props,) = [each["props"] for each in program.get("config").json()["components"] if each["id"] == program.component]
+        assert [each["name"] for each in props["props"]["examples"]] == ["1 cat", "2 dog"]
+        page = program.get("").text
+        tags = re.findall(r'<meta\s+(?:property|name)="((?:og|twitter):[^"]+)"\s+content="([^"]*)"', page)
+        assert dict(tags)["og:title"] == "Our &lt;pets&gt;"
+        assert "photograph" in dict(tags)["og:description"]
+        assert len(dict(tags)) == len(tags)
+        assert program.get(dict(tags)["og:image"].removeprefix(program.url)).headers["content-type"] == "image/jpeg"
     finally:
         stop(program)
 
@@ -91,12 +115,8 @@ def test_odd_questions_and_calls_break_nothing(program: Program) -> None:
     file = {"path": path, "meta": FILE}
     for odd in (None, [], "text", 5, {"n": {}, "session": 3, "cell": "x", "box": [1]}):
         assert "refusal" in program.post("component_server/", json=program.body("explain", odd)).json()
-    for values in (
-        [file, ["main"], {"a": 1}, 2.5, 3],
-        [file, "main", 10**30, None, []],
-        [file, "no", *[""] * 3],
-        [None, "main", *[""] * 3],
-    ):
+    odd_values = ([["main"], {"a": 1}, 2.5, 3], ["main", 10**30, None, []], ["no", "", "", ""])
+    for values in (*([file, *each] for each in odd_values), [None, "main", "", "", ""]):
         answer = program.call("explain", *values)
         assert "event: complete" in answer or '"error": "' in answer, (values, answer)
     assert "Traceback" not in program.log.read_text()

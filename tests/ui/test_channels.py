@@ -71,6 +71,14 @@ def test_channels_come_at_once_and_their_pictures_when_asked_for(
     assert channels[: len(both)] == [c.channel for c in wanted["4c"]]  # then those of the groups
 
 
+def test_a_stages_evidence_comes_in_groups_of_channels(ask: Ask) -> None:
+    reply = ask("groups", **LION)["groups"]
+    assert sum(group["share"] for group in reply["groups"]) + reply["rest"] == pytest.approx(1)
+    channels = [each for group in reply["groups"] for each in group["channels"]]
+    assert reply["missing"] == sum(each["picture"] is None for each in channels)
+    assert 0 < len(channels) <= 18
+
+
 def test_a_cell_has_its_own_channels(explainer: Explainer, ask: Ask, pictures: ChannelPictures) -> None:
     cell = ask("channels", cell=[2, 3], **LION)["channels"]
     touched = explainer.explain(EXAMPLES["lion"], target=3, cell=("4c", 2, 3)).channels

@@ -231,7 +231,11 @@ def test_of_weights_that_nobody_measured_nothing_is_known(explainer: Explainer) 
     assert described(explainer, None)["trust"] == {}
 
 
-def test_a_link_shows_what_the_page_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_shows_the_page_under_the_address_that_the_operator_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    scope = {"type": "http", "path": "/", "headers": [(b"host", b"localhost:1")], "scheme": "http", "server": ("localhost", 1)}
+    assert page.address_of(scope) == "http://localhost:1/"
+    monkeypatch.setenv("GRADIO_ROOT_PATH", "https://example.org/net")
+    assert page.address_of(scope) == "https://example.org/net/"
     monkeypatch.setenv("SPACE_HOST", "user-page.hf.space")
-    assert '<meta property="og:image" content="https://user-page.hf.space/gradio_api/file=' in page.head()
+    assert page.address_of(scope) == "https://user-page.hf.space/"
     assert page.CARD.is_file()

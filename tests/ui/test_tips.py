@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,21 +18,11 @@ from googlenet.ui import texts
 from googlenet.ui.messages import PageQuery
 from googlenet.ui.questions import Desk, by_depth
 from googlenet.ui.sentences import class_name
-from googlenet.ui.uploads import Pictures, example
-from googlenet.ui.weights import ExplainerCache, described
+from googlenet.ui.uploads import example
+from googlenet.ui.weights import described
 from tests.helpers import explainer_of, random_model
 
 TIP = PageQuery(9, example="lion", target=3, rival=5, stage="4c")
-
-
-@pytest.fixture(scope="module")
-def explainer() -> Explainer:
-    return explainer_of(random_model())
-
-
-@pytest.fixture
-def desk(explainer: Explainer, tmp_path: Path) -> Desk:
-    return Desk(ExplainerCache(explainer), Pictures(tmp_path))
 
 
 def silent(*_: object) -> None:
