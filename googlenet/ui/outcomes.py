@@ -22,6 +22,8 @@ from googlenet.ui.texts import LANGUAGES, say
 
 LITTLE = 0.02
 """A probability that moves by less is said to change little."""
+EVEN = 1.25
+"""Odds between two classes that change by a smaller factor are said to stay."""
 RARE, HALF = 0.2, 0.5
 """The shares of random parts up to which a part counts as special, and from which it does not."""
 
@@ -122,7 +124,8 @@ def _consequence(tipping: Tipping) -> str:
         return "turns" if tipping.top_after.index in classes_of(rival.asked) else "turns_elsewhere"
     if max(abs(change.after - change.before) for change in (own, rival)) < LITTLE:
         return "hardly"
-    return "gains" if rival.after * own.before > rival.before * own.after else "loses"
+    odds_after, odds_before = rival.after * own.before, rival.before * own.after  # times the same number
+    return "gains" if odds_after >= EVEN * odds_before else "loses" if odds_before >= EVEN * odds_after else "even"
 
 
 def diagnosis(tipping: Tipping, box: Box | None, language: str) -> str | None:

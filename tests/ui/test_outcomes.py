@@ -17,7 +17,7 @@ from googlenet.explanation.verdict import percent
 from googlenet.pictures.frame import Box
 from googlenet.probes.cover import Change, Cover
 from googlenet.probes.tipping import Tipping
-from googlenet.ui.outcomes import LITTLE, RARE, cover_message, cover_sentence, diagnosis, tipping_message, tipping_sentence
+from googlenet.ui.outcomes import EVEN, LITTLE, RARE, cover_message, cover_sentence, diagnosis, tipping_message, tipping_sentence
 from googlenet.ui.texts import LANGUAGES
 from tests.ui.test_sentences import BEAGLE, BUS, IMAGENET, PARTICLE, REDBONE, made, spread
 
@@ -135,6 +135,12 @@ TIPPED = [
         "‘비글’ 쪽에서 멀어지며 답은 그대로입니다.",
     ),
     (
+        tipped((0.23, 0.06), (0.06, 0.016)),
+        "Without it redbone falls from 23 to 6.0 % and beagle falls from 6.0 to 1.6 %: the odds between the two stay, and so does "
+        "the answer.",
+        "둘 사이의 비율도 답도 그대로입니다.",
+    ),
+    (
         tipped((0.7, 0.7), (0.12, 0.12), box=None),
         "No place of stage 4e speaks more for redbone than for beagle.",
         "4e 단계에는 ‘비글’보다 ‘레드본 쿤하운드’의 근거가 더 강한 곳이 없습니다.",
@@ -158,8 +164,9 @@ def test_what_tipped_it_never_contradicts_its_numbers(a: float, b: float, c: flo
         assert ("rises" in text) <= (after > before)
     assert ("turns" in said) == (new != REDBONE)
     assert said.endswith("turns.") == (new == BEAGLE)
-    assert ("gains" in said) <= (d * a > b * c)
-    assert ("loses" in said) <= (d * a <= b * c)
+    assert ("gains" in said) <= (d * a >= EVEN * b * c)
+    assert ("loses" in said) <= (b * c >= EVEN * d * a)
+    assert ("odds" in said) <= (b * c < EVEN * d * a and d * a < EVEN * b * c)
     assert ("hardly" in said) == (new == REDBONE and max(abs(a - b), abs(c - d)) < LITTLE)
 
 
