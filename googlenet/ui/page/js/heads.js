@@ -3,7 +3,7 @@
 import { painted, repaint } from "./answer.js";
 import { ask } from "./asking.js";
 import { helpMark } from "./help.js";
-import { $, HEADS, html, LAST, rove, svg } from "./page.js";
+import { $, HEADS, html, LAST, svg } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { suggest } from "./weights.js";
 import { bothNames, keyOf, language, nameOf, percent, prose, rounded, say, words } from "./words.js";
@@ -71,21 +71,17 @@ function card(head) {
   const probability = state.answer.result.belief[head];
   /** @type {(Klass & {probability: number, beyond?: boolean})[]} */
   const shown = known ? predictions : [...predictions.slice(0, 4), { ...target, probability, beyond: true }];
-  const focused = rows.contains(document.activeElement) ? /** @type {any} */ (document.activeElement).dataset.class : null;
   rows.replaceChildren(
     ...shown.map(p => html`<li class="${p.beyond ? "beyond" : ""}">${row(p, asking === head, keyOf(p) === keyOf(target))}</li>`),
   );
-  const first = rows.querySelector("button");
-  if (first) rove(rows);
-  if (focused || pressed) (rows.querySelector(`button[data-class="${focused}"]`) || first)?.focus({ preventScroll: true });
+  if (pressed && name.disabled) $(".stage[aria-pressed=true]").focus({ preventScroll: true }); // its maps have come
   statement(node, head);
 }
-/** A class and its probability; a button on the card of the asked head, but for the class whose maps are shown.
+/** A class and its probability. The pointer presses it; who has none finds the class in the search, the likeliest first.
  * @param {Klass & {probability: number}} p @param {boolean} asking @param {boolean} shown */
 function row(p, asking, shown) {
-  const tag = asking && !shown ? "button" : "span";
-  const line = html`<${tag} class="row" data-class="${keyOf(p)}" ${shown ? "aria-current=true" : null}>
-    <i style="--share:${p.probability}"></i><span>${bothNames(p)}</span><u>${percent(p.probability)}</u></${tag}>`;
+  const line = html`<span class="row" data-class="${keyOf(p)}" ${shown ? "aria-current=true" : null}>
+    <i style="--share:${p.probability}"></i><span>${bothNames(p)}</span><u>${percent(p.probability)}</u></span>`;
   return Object.assign(line, { klass: asking && shown ? null : p });
 }
 /** What a head can say truthfully, under its card: the most particular group or class that is probably right. A press shows its
@@ -94,7 +90,6 @@ function statement(node, head) {
   const text = state.answer.words[language].cards[head];
   const said = state.answer.result.statements?.[head];
   const line = node.querySelector(".statement");
-  const focused = line.contains(document.activeElement);
   if (!text || !said) {
     line.replaceChildren(state.answer.result.heads[head] && state.answer.result.statements ? words.nothing_sure : "");
     return;
@@ -104,10 +99,9 @@ function statement(node, head) {
   const asked = single ? best : { index: null, label: said.name };
   const { target, head: asking } = state.answer.result.question;
   const shown = asking === head && keyOf(target) === keyOf(asked);
-  const tag = asking === head && !shown && !single ? "button" : "span";
-  const made = html`<${tag} data-class="${keyOf(asked)}" ${shown ? "aria-current=true" : null}>${single ? nameOf(best) : prose(text)}</${tag}>`;
-  line.replaceChildren(Object.assign(made, { klass: asking === head && shown ? null : asked }));
-  if (focused) node.querySelector("button:not(:disabled)")?.focus({ preventScroll: true });
+  const name = single ? nameOf(best) : prose(text);
+  const saying = html`<span data-class="${keyOf(asked)}" ${shown ? "aria-current=true" : null}>${name}</span>`;
+  line.replaceChildren(Object.assign(saying, { klass: asking === head && shown ? null : asked }));
 }
 
 /** Move labels apart that would overlap, in place; they keep their order. @param {{y: number}[]} labels @param {number} least
