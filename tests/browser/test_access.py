@@ -49,7 +49,7 @@ def cover(page: Page) -> None:
     expect(page.locator("#tab-cover tbody tr")).to_have_count(3)
 
 
-def tests(page: Page) -> None:
+def experiments(page: Page) -> None:
     trust(page)
     cover(page)
 
@@ -68,7 +68,7 @@ def open_details(page: Page, name: str) -> None:
 STATES: dict[str, Callable[[Page], object]] = {
     "opened": painted,
     "channels": channels,
-    "test": tests,
+    "test": experiments,
     "lesson and weights": lambda page: [open_details(page, name) for name in ("teach", "weights")],
     "search": lambda page: page.locator("#target").fill("dog"),
     "an earlier head and a mistake": earlier_head,
