@@ -30,8 +30,8 @@ import torch
 from PIL import Image
 
 from googlenet.batch.files import Source, find_pictures
-from googlenet.batch.folders import Preparation, Prepared, explain_files
-from googlenet.batch.table import TableWriter
+from googlenet.batch.folders import Prepared, explain_files, preparation
+from googlenet.batch.table import table_writer
 from googlenet.checkpoints.source import default_source
 from googlenet.concurrency.threads import batched
 from googlenet.explanation import Explanation, Question
@@ -56,7 +56,7 @@ def photographs(folder: Path, count: int) -> None:
 def contenders(explainer: Explainer, sources: Sequence[Source], out: Path, sink: TextIO) -> dict[str, Callable[[], int]]:
     """name → a run that returns its number of pictures. JSON lines go to `sink`, overlays to the folder `out`."""
     step = explainer.engine.largest
-    with Preparation(explainer, None, 1) as prepare:
+    with preparation(explainer, None, 1) as prepare:
         batch = [prepared for _, prepared in map(prepare, sources[:step]) if isinstance(prepared, Prepared)]
     x, sizes, questions = torch.cat([each.x for each in batch]), [each.size for each in batch], [Question()] * len(batch)
 
@@ -70,7 +70,7 @@ def contenders(explainer: Explainer, sources: Sequence[Source], out: Path, sink:
         return -(-len(sources) // step) * len(batch)
 
     def decode() -> int:
-        with Preparation(explainer, None, 1) as prepare:
+        with preparation(explainer, None, 1) as prepare:
             return len(list(map(prepare, sources)))
 
     def in_turn() -> int:
@@ -88,9 +88,9 @@ def contenders(explainer: Explainer, sources: Sequence[Source], out: Path, sink:
         return len(sources)
 
     def parquet() -> int:
-        with open(os.devnull, "wb") as file, TableWriter(file) as table:
+        with open(os.devnull, "wb") as file, table_writer(file) as write:
             for source, outcome in explain_files(explainer, Question(), sources):
-                table.write(str(source.path), outcome)
+                write(str(source.path), outcome)
         return len(sources)
 
     def overlays() -> int:

@@ -42,8 +42,7 @@ from googlenet.probes.cover import light, pixels
 from googlenet.probes.trust import curves, order
 from googlenet.training.data import read_split
 from googlenet.training.evaluate import prepare
-from googlenet.training.map_report import interval
-from googlenet.training.maps import SMALL, STEPS, Boxed, boxed
+from googlenet.training.maps import SMALL, STEPS, Boxed, boxed, interval
 
 OURS = "Grad-CAM, this program"
 

@@ -307,10 +307,10 @@ def output(kind: str) -> Iterator[Callable[[str, Explanation | UserError], None]
         return
     if sys.stdout.isatty():
         raise UserError("A Parquet table is not for a terminal; write it to a file: … --format parquet > table.parquet")
-    from googlenet.batch.table import TableWriter
+    from googlenet.batch.table import table_writer
 
-    with TableWriter(sys.stdout.buffer) as table:
-        yield table.write
+    with table_writer(sys.stdout.buffer) as write:
+        yield write
 
 
 def run_channels(options: argparse.Namespace) -> int:

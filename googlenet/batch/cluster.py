@@ -86,10 +86,9 @@ def explain_on_cluster(
         UserError: there are no pictures, no cluster answers, or the table holds other files, weights or questions.
     """
     files, folder = file_system(table)
-    mark = json.dumps({"weights": loaded.provenance.sha256, "question": repr(question)}).encode()
+    mark = mark_of(loaded, question)
     done = finished(table, mark)
-    found = [piece for source in sources for piece in pieces_of(source)]
-    pieces = [piece for piece in found if nfc(piece.name) not in done]
+    pieces = [piece for source in sources for piece in pieces_of(source) if nfc(piece.name) not in done]
     if pieces:
         with connected(address):
             rows = plan(pieces, done, loaded, question)
@@ -100,6 +99,11 @@ def explain_on_cluster(
             )
     rows = pa.dataset.dataset(folder, SCHEMA, format="parquet", filesystem=files)
     return Summary(rows.count_rows(), rows.count_rows(filter=pa.dataset.field("error").is_valid()))
+
+
+def mark_of(loaded: LoadedModel, question: Question) -> bytes:
+    """The value of `MARK`."""
+    return json.dumps({"weights": loaded.provenance.sha256, "question": repr(question)}).encode()
 
 
 @contextmanager
@@ -200,10 +204,10 @@ def finished(table: str, mark: bytes) -> frozenset[str]:
             logger.warning("%s is incomplete and is made anew.", info.path)
             files.delete_file(info.path)
             continue
-        found = (rows.schema.metadata or {}).get(MARK) if rows is not None else None
-        if found is None:
+        its_mark = (rows.schema.metadata or {}).get(MARK) if rows is not None else None
+        if its_mark is None:
             raise UserError("{path} exists and was not written by this program; choose another output folder.", path=info.path)
-        if found != mark:
+        if its_mark != mark:
             raise UserError(
                 "{table} holds explanations by other weights or of another question; choose another table.", table=table
             )

@@ -41,8 +41,8 @@ class Piece(NamedTuple):
     @property
     def name(self) -> str:
         """The file's path, or its address on object storage."""
-        scheme, found, _ = self.source.partition("://")
-        return f"{scheme}://{self.path}" if found else self.path
+        scheme, separator, _ = self.source.partition("://")
+        return f"{scheme}://{self.path}" if separator else self.path
 
 
 def pieces_of(source: str) -> list[Piece]:
@@ -61,14 +61,14 @@ def pieces_of(source: str) -> list[Piece]:
         PurePosixPath(each.path) for each in files.get_file_info(pa.fs.FileSelector(path, recursive=True)) if each.is_file
     )
     kinds = (*SUFFIXES, *TARS, ".parquet")
-    found = [
+    pieces = [
         Piece(source, str(file))
         for file in inside
         if file.name.lower().endswith(kinds) and not any(map(is_hidden, file.parts[depth:]))
     ]
-    if not found:
+    if not pieces:
         raise PictureError("The folder {folder} holds no pictures; name one that does.", folder=source)
-    return found
+    return pieces
 
 
 def contents(piece: Piece, done: Set[str]) -> Iterator[tuple[str, bytes | PictureError]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,9 +25,6 @@ STDIN = Path("-")
 """What stands for a picture on stdin."""
 SOFTWARE = "Inside GoogLeNet"
 """The value of `Software` in the PNGs that this program writes, by which it recognises them; its pages have it in a comment."""
-WINDOWS = os.name == "nt"
-RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
-"""Names that Windows reserves for devices, with any suffix."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> t
     Returns:
         The pictures, and an error for each web address, and for each folder that cannot be read or holds no pictures.
     """
-    found: list[tuple[Path, Path]] = []
+    pictures: list[tuple[Path, Path]] = []
     wrong: list[UserError] = []
     for each in arguments:
         argument = Path(each)
@@ -64,26 +60,18 @@ def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> t
             wrong.append(PictureError("{address} is not a file; save the picture there and give its path.", address=each))
             continue
         if not argument.is_dir():
-            found.append((argument, Path("stdin" if argument == STDIN else argument.name)))
+            pictures.append((argument, Path("stdin" if argument == STDIN else argument.name)))
             continue
         passed: Counter[str] = Counter()
         problems = len(wrong)
         inside = sorted(pictures_in(argument, out, passed, wrong))
-        found += [(path, path.relative_to(argument)) for path in inside]
+        pictures += [(path, path.relative_to(argument)) for path in inside]
         if not inside and len(wrong) == problems:
             wrong.append(no_pictures(argument, passed))
-    if WINDOWS:
-        found = [(path, Path(*map(allowed_on_windows, name.parts))) for path, name in found]
-    stems = [nfc(str(name.with_suffix(""))).casefold() for _, name in found]  # Windows and macOS ignore case
+    stems = [nfc(str(name.with_suffix(""))).casefold() for _, name in pictures]  # Windows and macOS ignore case
     shared = Counter(stems)
-    names = [name if shared[stem] > 1 else name.with_suffix("") for (_, name), stem in zip(found, stems, strict=True)]
-    return [Source(path, name) for (path, _), name in zip(found, names, strict=True)], wrong
-
-
-def allowed_on_windows(part: str) -> str:
-    """A file's or folder's name with _ in place of what Windows reserves."""
-    part = re.sub(r'[<>:"|?*\\\x00-\x1f]|[. ]+$', "_", part)
-    return f"_{part}" if part.split(".")[0].rstrip().lower() in RESERVED else part
+    names = [name if shared[stem] > 1 else name.with_suffix("") for (_, name), stem in zip(pictures, stems, strict=True)]
+    return [Source(path, name) for (path, _), name in zip(pictures, names, strict=True)], wrong
 
 
 def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: list[UserError]) -> Iterator[Path]:
@@ -96,7 +84,7 @@ def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: lis
         wrong: gets an error for each folder that cannot be read.
     """
     seen = {identity(folder)}
-    if out and out.is_dir() and identity(out) not in seen:
+    if out and out.is_dir():
         seen.add(identity(out))
     for here, folders, files in os.walk(folder, followlinks=True, onerror=lambda error: wrong.append(unreadable(error))):
         kept = []

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import queue
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,9 +79,9 @@ def explain_files(
     """
     step = explainer.engine.largest if out is None else 1 if full_size else min(explainer.engine.largest, WITH_PICTURES)
     workers = 1 if full_size else cores()
-    prepare = Preparation(explainer, None if out is None else full_size, workers)
     lanes = len(explainer.passes.engines)
-    with prepare, threads(workers) as preparing, threads(lanes) as running:
+    drawn = None if out is None else full_size
+    with preparation(explainer, drawn, workers) as prepare, threads(workers) as preparing, threads(lanes) as running:
         prepared = in_order(preparing, prepare, sources, ahead=(1 + lanes) * step)
         batches = in_order(
             running, lambda batch: explain_batch(explainer, question, batch, tested), batched(prepared, step), ahead=1 + lanes
@@ -97,42 +98,44 @@ def explain_files(
                 write_index(out, rows)
 
 
-class Preparation:
-    """Decodes and prepares pictures, in any number of threads. Each call takes one of `workers` decoding processes."""
+@contextmanager
+def preparation(
+    explainer: Explainer, full_size: bool | None, workers: int
+) -> Iterator[Callable[[Source], tuple[Source, Prepared | UserError]]]:
+    """A function that decodes and prepares a picture, for `workers` threads: each call takes one of as many decoding processes.
 
-    def __init__(self, explainer: Explainer, full_size: bool | None, workers: int) -> None:
-        """`full_size`: as in `explain_files`; None where no overlay is drawn."""
-        self.explainer, self.full_size = explainer, full_size
-        enough = explainer.config.preprocess.enough
-        self.least = {None: enough, False: max(SIDE, enough), True: None}[full_size]
-        self.free: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
-        for _ in range(workers):
-            self.free.put(Decoder())
+    `full_size`: as in `explain_files`; None where no overlay is drawn.
+    """
+    enough = explainer.config.preprocess.enough
+    least = {None: enough, False: max(SIDE, enough), True: None}[full_size]
+    decoders = [Decoder() for _ in range(workers)]
+    free: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
+    for decoder in decoders:
+        free.put(decoder)
 
-    def __enter__(self) -> Preparation:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        while not self.free.empty():
-            self.free.get().stop()
-
-    def __call__(self, source: Source) -> tuple[Source, Prepared | UserError]:
-        decoder = self.free.get()
+    def prepare(source: Source) -> tuple[Source, Prepared | UserError]:
+        decoder = free.get()
         try:
             if source.path == STDIN:
-                picture = decoder.open_bytes(sys.stdin.buffer.read(), "stdin", self.least)
+                picture = decoder.open_bytes(sys.stdin.buffer.read(), "stdin", least)
             else:
-                picture = decoder.open(source.path, self.least)
+                picture = decoder.open(source.path, least)
         except UserError as error:
             return source, error
         finally:
-            self.free.put(decoder)
+            free.put(decoder)
         image = picture.image
-        if self.full_size is False:
+        if full_size is False:
             image = picture.image.copy()
             image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-        x = self.explainer.prepare([picture.image])
-        return source, Prepared(x, picture.size, None if self.full_size is None else image)
+        x = explainer.prepare([picture.image])
+        return source, Prepared(x, picture.size, None if full_size is None else image)
+
+    try:
+        yield prepare
+    finally:
+        for decoder in decoders:
+            decoder.stop()
 
 
 def explain_batch(
@@ -140,20 +143,20 @@ def explain_batch(
 ) -> list[tuple[Source, Prepared | None, Outcome]]:
     """Explain the pictures of a batch that could be read, and test the maps of the stages in `tested`."""
     good = [prepared for _, prepared in batch if isinstance(prepared, Prepared)]
-    found: list[Explanation] = []
+    answers: list[Explanation] = []
     if good:
         x = torch.cat([prepared.x for prepared in good])
-        found = explainer.explain_prepared(x, [prepared.size for prepared in good], [question] * len(good))
+        answers = explainer.explain_prepared(x, [prepared.size for prepared in good], [question] * len(good))
     if tested:
-        found = [examine_prepared(explainer, each.x, explanation, tested) for each, explanation in zip(good, found, strict=True)]
-    explanations = iter(found)
+        answers = [examine_prepared(explainer, p.x, answer, tested) for p, answer in zip(good, answers, strict=True)]
+    explanations = iter(answers)
     return [
-        (source, prepared, checked(source, next(explanations))) if isinstance(prepared, Prepared) else (source, None, prepared)
+        (source, prepared, outcome_of(source, next(explanations))) if isinstance(prepared, Prepared) else (source, None, prepared)
         for source, prepared in batch
     ]
 
 
-def checked(source: Source, explanation: Explanation) -> Outcome:
+def outcome_of(source: Source, explanation: Explanation) -> Outcome:
     """An error in place of the empty maps of a class rather than itself."""
     question = explanation.question
     if question.contrast is None or question.target != question.contrast:

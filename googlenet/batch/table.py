@@ -10,7 +10,8 @@ error: why the picture could not be read; of the other columns only `image` then
 
 from __future__ import annotations
 
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import numpy as np
@@ -80,29 +81,23 @@ def row(image: str, outcome: Explanation | UserError) -> dict[str, Any]:
     return {**outcome.to_json(name), "grids": grids}
 
 
-class TableWriter:
-    """Writes rows to a file, a row group at a time. A context manager: its end completes the file."""
+@contextmanager
+def table_writer(file: IO[bytes]) -> Iterator[Callable[[str, Explanation | UserError], None]]:
+    """A function that writes a picture's name and result as a row. The block's end completes the file, also after an error."""
+    rows: list[dict[str, Any]] = []
+    with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
-        self.rows: list[dict[str, Any]] = []
+        def write(image: str, outcome: Explanation | UserError) -> None:
+            rows.append(row(image, outcome))
+            if len(rows) == ROWS:
+                flush()
 
-    def __enter__(self) -> TableWriter:
-        return self
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
+            rows.clear()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Complete the file, also after an error."""
-        self.flush()
-        self.writer.close()
-
-    def write(self, image: str, outcome: Explanation | UserError) -> None:
-        """Add a picture's row."""
-        self.rows.append(row(image, outcome))
-        if len(self.rows) == ROWS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write the rows that are kept as a row group."""
-        if self.rows:
-            self.writer.write_table(pa.Table.from_pylist(self.rows, SCHEMA))
-            self.rows = []
+        try:
+            yield write
+        finally:
+            if rows:
+                flush()

@@ -9,16 +9,12 @@ import torch
 from huggingface_hub import EvalResult, ModelCardData
 
 from googlenet.checkpoints.config import ModelConfig
-from googlenet.explanation.classes import imagenet_classes
-from googlenet.training.balance import has_prior
-from googlenet.training.calibration import FLAGGED, SURE, confidences
-from googlenet.training.check import Checked, Options
-from googlenet.training.classes import weights_classes
-from googlenet.training.data import has_part
-from googlenet.training.evaluate import Answers, HeadReport, never_named, table
+from googlenet.training.check import Options, Plan
+from googlenet.training.data import has_part, imagenet
+from googlenet.training.evaluate import Answers, HeadReport, calibration_section, never_named, statement_section, table
+from googlenet.training.last_layers import has_prior
 from googlenet.training.loop import Run
 from googlenet.training.recipe import SCRATCH, Recipe
-from googlenet.training.statements import statement_section
 
 
 def name_of(path: str | Path) -> str:
@@ -48,18 +44,18 @@ def command_of(options: Options, recipe: Recipe) -> str:
     return shlex.join(map(str, words))
 
 
-def story_of(run: Run, checked: Checked, options: Options) -> str:
+def story_of(run: Run, plan: Plan, options: Options) -> str:
     """How a run went, in one paragraph."""
     recipe = run.recipe
-    start = "from scratch" if checked.start is None else f"from weights with SHA-256 {checked.start.provenance.sha256}"
+    start = "from scratch" if plan.start is None else f"from weights with SHA-256 {plan.start.provenance.sha256}"
     sets = " and ".join(
         f"{source.count:,} pictures of {name_of(path)}{'' if split.labelled else ' (no labels)'}"
-        for source, split, path in zip(run.material.sources, checked.splits, options.data, strict=True)
+        for source, split, path in zip(run.material.sources, plan.splits, options.data, strict=True)
     )
     device = torch.cuda.get_device_name() if run.device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-    if checked.teacher is not None:
+    if plan.teacher is not None:
         goal = (
-            f"Each view's target was the answer of a teacher, `{options.teacher}` ({checked.teacher.classes:,} classes), at "
+            f"Each view's target was the answer of a teacher, `{options.teacher}` ({plan.teacher.classes:,} classes), at "
             f"temperature {recipe.teacher_temperature:g}; the true class's logit was raised by {recipe.label_boost:g} where it "
             "was known. Where the teacher learnt from other pictures, the accuracies do not compare with those of networks that "
             "learnt from these alone."
@@ -80,21 +76,12 @@ def story_of(run: Run, checked: Checked, options: Options) -> str:
 
 
 def write_card(
-    config: ModelConfig, reports: dict[str, HeadReport], answers: Answers, run: Run, checked: Checked, options: Options
+    config: ModelConfig, reports: dict[str, HeadReport], answers: Answers, run: Run, plan: Plan, options: Options
 ) -> str:
-    """The card with its YAML header.
-
-    Args:
-        config: the one that is written beside the weights, with metrics.
-        reports: head → what was measured.
-        answers: what the reports were made from.
-        run: which has ended.
-        checked: its input.
-        options: of the run.
-    """
+    """The card with its YAML header. `config`: with metrics; `reports`: of these answers."""
     assert config.metrics is not None
-    known = checked.classes == weights_classes([row.name for row in imagenet_classes()])
-    title = "ImageNet's 1,000 classes" if known else f"{len(checked.classes):,} classes of {name_of(options.data[0])}"
+    own = f"{len(plan.classes):,} classes of {name_of(options.data[0])}"
+    title = "ImageNet's 1,000 classes" if plan.classes == imagenet() else own
     dataset = config.metrics.dataset
     data = ModelCardData(
         model_name=f"GoogLeNet, {title}",
@@ -120,7 +107,7 @@ def write_card(
         calibration_section(config, answers),
         statement_section(answers, config),
         LIMITS,
-        f"## Training\n{story_of(run, checked, options)}\n\n```\n{command_of(options, run.recipe)}\n```",
+        f"## Training\n{story_of(run, plan, options)}\n\n```\n{command_of(options, run.recipe)}\n```",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -130,26 +117,3 @@ LIMITS = (
     "with some confidence. They have the biases of the pictures that they learnt from. Use them to study networks, not to decide "
     "anything about people or safety."
 )
-
-
-def calibration_section(config: ModelConfig, answers: Answers) -> str:
-    """Temperatures, and how the weights answer where a picture's class is unknown to them."""
-    assert config.metrics is not None
-    lines = ["## Calibration and unknown things"]
-    if config.temperatures:
-        values = ", ".join(f"{head} {t:.3f}" for head, t in config.temperatures.items())
-        lines.append(
-            f"Temperatures, chosen on other pictures than the measured ones: {values}. A temperature is 1 where a fitted one is "
-            "not clearly better on pictures that it was not fitted on."
-        )
-    threshold = config.metrics.unlikely_below
-    if threshold is not None:
-        known, unknown = confidences(answers.logits["main"], answers.labels, (config.temperatures or {}).get("main", 1.0))
-        wrong, low, low_unknown = ((unknown >= SURE), (known < threshold), (unknown < threshold))
-        lines.append(
-            f"Pictures with their true class's logit removed stand for unknown things: {wrong.double().mean():.1%} of them still "
-            f"get a wrong name with {SURE:.0%} or more. Below a best probability of {threshold:.3f} the page says that none of "
-            f"the classes looks likely: chosen so that {FLAGGED:.0%} of pictures of known classes fall below; of the measured "
-            f"pictures {low.double().mean():.1%} of the known and {low_unknown.double().mean():.1%} of the unknown do."
-        )
-    return "\n".join(lines)

@@ -16,10 +16,7 @@ from googlenet.batch.files import make_folder
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.errors import ListedError, UserError
-from googlenet.explanation.classes import imagenet_classes
-from googlenet.training.classes import ClassName, weights_classes
-from googlenet.training.data import Part, Split, has_part, hold_out, read_split
-from googlenet.training.evaluate import Rows
+from googlenet.training.data import ClassName, Part, Split, has_part, hold_out, imagenet, read_split, weights_classes
 from googlenet.training.pictures import check_pictures
 from googlenet.training.recipe import SIZES, SPLIT, Recipe
 from googlenet.training.teachers import Teacher, load_teacher
@@ -66,8 +63,6 @@ class Exam(NamedTuple):
     """pictures that choose the temperatures and the threshold"""
     measure: Split
     """pictures whose results are reported"""
-    rows: Rows
-    """which rows of the validation part `measure` is"""
     data: Path
     """the data set that `measure` is of"""
     kind: str
@@ -90,7 +85,7 @@ class Exam(NamedTuple):
         return " ".join(lines)
 
 
-class Checked(NamedTuple):
+class Plan(NamedTuple):
     """A run's input after all checks."""
 
     splits: list[Split]
@@ -105,26 +100,23 @@ class Checked(NamedTuple):
     teacher: Teacher | None
 
 
-class Mistakes(list[UserError]):
-    """A list of errors, one for each mistake."""
-
-    @contextmanager
-    def caught(self) -> Iterator[None]:
-        """Add the UserError that the block raises to the list."""
-        try:
-            yield
-        except UserError as error:
-            self.extend(error.errors if isinstance(error, ListedError) else [error])
-
-    def refuse(self) -> None:
-        """Raise them, if there are any."""
-        if self:
-            raise self[0] if len(self) == 1 else ListedError("Nothing was started:", self)
+@contextmanager
+def added_to(mistakes: list[UserError]) -> Iterator[None]:
+    """Add the UserError that the block raises to a list."""
+    try:
+        yield
+    except UserError as error:
+        mistakes += error.errors if isinstance(error, ListedError) else [error]
 
 
-def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
+def refuse(mistakes: list[UserError]) -> None:
+    if mistakes:
+        raise mistakes[0] if len(mistakes) == 1 else ListedError("Nothing was started:", mistakes)
+
+
+def check(options: Options, recipe: Recipe, device: torch.device) -> Plan:
     """Read headers, classes, weights and the teacher. Raises a UserError that names all mistakes."""
-    wrong = Mistakes(recipe.mistakes())
+    wrong = recipe.mistakes()
     low, high = SIZES
     if options.input_size is not None and not low <= options.input_size <= high:
         wrong.append(
@@ -136,56 +128,54 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Checked:
         wrong.append(UserError("--shares needs a number above 0 for each of the {count} data sets.", count=len(options.data)))
     if not 0 < options.split < 1:
         wrong.append(UserError("--split {share:g}: it must be above 0 and below 1.", share=options.split))
-    with wrong.caught():
+    with added_to(wrong):
         make_folder(options.out)
     if not options.overwrite:
-        wrong += check_folder(options)
+        wrong += what_is_there(options)
     start = teacher = None
     if options.init:
-        with wrong.caught():
+        with added_to(wrong):
             start = load(options.init)
     if options.teacher:
-        with wrong.caught():
+        with added_to(wrong):
             teacher = load_teacher(options.teacher, device)
+
+    def read(data: Path, part: Part, held_out: float) -> tuple[Split, int]:
+        split = read_split(data, part, held_out, class_folders=options.teacher is None)
+        return check_pictures(split, options.workers, options.skip_broken)
+
     measured = next((data for data in options.data if has_part(data, "val")), None)
     held_out = options.split if measured is None else 0.0
     splits: list[Split] = []
     sides: list[int] = []
-    validation = Split((), (), ())
     for data in options.data:
-        with wrong.caught():
-            training, side = read(data, "train", options, held_out)
+        with added_to(wrong):
+            training, side = read(data, "train", held_out)
             splits.append(training)
             sides.append(side)
             if measured is None and training.labelled:
-                validation, _ = read(data, "val", options, held_out)
                 measured, held_out = data, 0.0
-    if measured is not None and has_part(measured, "val"):
-        with wrong.caught():
-            validation, _ = read(measured, "val", options)
-    wrong.refuse()
+    validation = Split((), (), ())
+    if measured is not None:
+        with added_to(wrong):
+            validation, _ = read(measured, "val", options.split)
+    refuse(wrong)
     classes = choose_classes(splits, start, teacher)
     if measured is None or not validation.pictures:
         raise UserError("There are no labelled pictures to measure on: one data set needs val/<class>/<picture> or val.npz.")
     relabelled: list[Split] = []
     for split in (*splits, validation):
-        with wrong.caught():
+        with added_to(wrong):
             relabelled.append(split.relabelled(classes))
-    wrong.refuse()
+    refuse(wrong)
     *splits, validation = relabelled
     exam = choose_exam(splits, options.data.index(measured), measured, validation)
     largest = round(MARGIN * max(phase.size for phase in recipe.schedule))
     per_batch = share_out(splits, options.shares, recipe.batch_size)
-    return Checked(splits, [min(side, largest) for side in sides], per_batch, classes, exam, start, teacher)
+    return Plan(splits, [min(side, largest) for side in sides], per_batch, classes, exam, start, teacher)
 
 
-def read(data: Path, part: Part, options: Options, held_out: float = 0.0) -> tuple[Split, int]:
-    """A part of a data set without files that are not pictures, and the longest of the pictures' shorter sides."""
-    split = read_split(data, part, held_out, class_folders=options.teacher is None)
-    return check_pictures(split, options.workers, options.skip_broken)
-
-
-def check_folder(options: Options) -> Iterator[UserError]:
+def what_is_there(options: Options) -> Iterator[UserError]:
     """What in the output folder must not be replaced, one error each."""
     there = [name for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE) if (options.out / name).exists()]
     if there:
@@ -213,7 +203,7 @@ def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: 
     if own is not None and len(own) == teacher.classes:
         return own
     if teacher.classes == 1000:
-        return tuple(ClassName(row.wnid, row.name) for row in imagenet_classes())
+        return imagenet()
     raise UserError(
         "The teacher {name} knows {count:,} classes; they must be the data's ({own:,}), the start's or ImageNet's 1,000.",
         name=teacher.name,
@@ -229,25 +219,22 @@ def choose_exam(splits: list[Split], own: int, data: Path, validation: Split) ->
     data set, `splits[own]`, chooses the temperatures. Where these have no labels, the even rows of the validation pictures do.
     """
     if not has_part(data, "val"):
-        return Exam(validation, validation, "all", data, "held-out training pictures")
+        return Exam(validation, validation, data, "held-out training pictures")
     if not splits[own].labelled:
         even, odd = (validation.subset(range(first, len(validation.pictures), 2)) for first in (0, 1))
-        return Exam(even, odd, "odd", data, "validation pictures (odd rows)")
+        return Exam(even, odd, data, "validation pictures (odd rows)")
     splits[own], fit = hold_out(splits[own], FITTED)
-    return Exam(fit if fit.pictures else validation, validation, "all", data, "validation pictures")
+    return Exam(fit if fit.pictures else validation, validation, data, "validation pictures")
 
 
 def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_size: int) -> list[int]:
     """How many pictures of each data set are in a batch."""
-    counts = [len(split.pictures) for split in splits]
-    parts = [share / sum(shares or counts) * batch_size for share in shares or counts]
-    whole = [int(part) for part in parts]
-    for i in sorted(range(len(parts)), key=lambda i: whole[i] - parts[i])[: batch_size - sum(whole)]:
-        whole[i] += 1
-    if min(whole) < 1:
+    weights = shares or [len(split.pictures) for split in splits]
+    per_batch = [round(weight / sum(weights) * batch_size) for weight in weights]
+    if min(per_batch) < 1:
         raise UserError(
             "A batch of {size} is too small for {count} data sets in these shares; raise --batch-size or change --shares.",
             size=batch_size,
             count=len(splits),
         )
-    return whole
+    return per_batch

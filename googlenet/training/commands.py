@@ -150,12 +150,9 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from googlenet.checkpoints import load
     from googlenet.inference.device import pick_device
     from googlenet.inference.explainer import Explainer
+    from googlenet.training import evaluate
     from googlenet.training.calibration import choose_temperature, unlikely_below
-    from googlenet.training.card import calibration_section
     from googlenet.training.data import has_part, read_split
-    from googlenet.training.evaluate import class_table, confusions, predict, prepare, report, table
-    from googlenet.training.predictions import write_predictions, write_wrong
-    from googlenet.training.statements import measured, statement_section
 
     loaded = load(options.weights)
     if options.write and not options.maps and (loaded.config.metrics is None or options.rows != "all"):
@@ -164,7 +161,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
         make_folder(options.predictions.parent)
     if options.wrong:
         make_folder(options.wrong)
-    split = prepare(
+    split = evaluate.prepare(
         read_split(options.data, "val", options.split),
         loaded.config,
         rows=options.rows,
@@ -174,24 +171,24 @@ def run_evaluate(options: argparse.Namespace) -> int:
     if options.maps:
         return measure_maps(loaded, split, options)
     device, config = pick_device(options.device), loaded.config
-    answers = predict(loaded.model, config.preprocess, split, device, options.workers)
+    answers = evaluate.predict(loaded.model, config.preprocess, split, device, options.workers)
     shown = answers
     if options.write and config.metrics:
         shown = answers.rows("odd")
-        config = replace(config, metrics=measured(config.metrics, config, answers.rows("even"), shown))
+        config = replace(config, metrics=evaluate.measured(config.metrics, config, answers.rows("even"), shown))
         write_config(config, options.weights)
     whole = has_part(options.data, "val") or options.data.is_file() or options.split == 1
     whose = "" if whole else " that `train` holds out; --split 1: all"
     print(f"{len(shown.labels):,} pictures of {len(shown.labels.unique()):,} of {len(config.labels):,} classes{whose}\n")
-    print(table(report(shown, config.temperatures), shown))
-    print(f"\n{class_table(shown, config.labels)}\n\n{confusions(shown, config.labels)}")
+    print(evaluate.table(evaluate.report(shown, config.temperatures), shown))
+    print(f"\n{evaluate.class_table(shown, config.labels)}\n\n{evaluate.confusions(shown, config.labels)}")
     if config.metrics:
-        print("\n" + calibration_section(config, shown))
-    print("\n" + statement_section(shown, config))
+        print("\n" + evaluate.calibration_section(config, shown))
+    print("\n" + evaluate.statement_section(shown, config))
     if options.predictions:
-        write_predictions(options.predictions, split, answers, config)
+        evaluate.write_predictions(options.predictions, split, answers, config)
     if options.wrong:
-        write_wrong(options.wrong, split, answers, Explainer(replace(loaded, config=config), options.device))
+        evaluate.write_wrong(options.wrong, split, answers, Explainer(replace(loaded, config=config), options.device))
     if options.rows == "even":
         temperatures = {head: choose_temperature(logits, answers.labels) for head, logits in answers.logits.items()}
         threshold = unlikely_below(answers.logits["main"], answers.labels, temperatures["main"])
@@ -219,20 +216,18 @@ CURVED, SANE = 1 / 20, 1 / 100
 
 
 def measure_maps(loaded: LoadedModel, split: Split, options: argparse.Namespace) -> int:
-    """Print the tables of `googlenet.training.map_report` for each method, then a value for `config.json`'s field `trust`."""
-    from googlenet.explanation import METHODS
+    """Print the tables of the maps for each method, then a value for `config.json`'s field `trust`."""
     from googlenet.inference.explainer import Explainer
-    from googlenet.training.map_report import TITLES, report, summary
-    from googlenet.training.maps import boxed, measure
+    from googlenet.training.maps import TITLES, boxed, measure, report, summary
 
     pictures = boxed(split, loaded.config.preprocess, options.sample)
     curved, sane = (math.ceil(len(pictures) * part) for part in (CURVED, SANE))
     explainer = Explainer(loaded, options.device)
-    found = {method: measure(explainer, pictures, curved, sane, method=method) for method in METHODS}
-    for method in METHODS:
-        print(f"## {TITLES[method]}\n\n{report(found[method])}\n")
+    measures = {method: measure(explainer, pictures, curved, sane, method=method) for method in TITLES}
+    for method, title in TITLES.items():
+        print(f"## {title}\n\n{report(measures[method])}\n")
     data: Path = options.data.resolve()
-    trust = summary(found, data.name if data.is_dir() else data.parent.name, loaded.provenance.sha256)
+    trust = summary(measures, data.name if data.is_dir() else data.parent.name, loaded.provenance.sha256)
     if options.write:
         write_config(replace(loaded.config, trust=trust), options.weights)
     print(json.dumps({"trust": asdict(trust)}))

@@ -19,10 +19,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -34,49 +36,40 @@ from googlenet.checkpoints.labels import nfc
 from googlenet.errors import ListedError, UserError
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.pictures.frame import Box
-from googlenet.training.classes import NAMED, ClassName, class_table, match_classes
 from googlenet.training.recipe import SPLIT
 
 Part = Literal["train", "val"]
 FOLDERS: dict[Part, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation")}
 """part → the names that its folder may have"""
-
 UNKNOWN = -1
 """The label of a picture whose class is not known."""
+NAMED = 20
+"""How many names an error lists; for the rest it gives the number."""
 
 
-@dataclass(frozen=True, eq=False)
-class Archive:
-    """A packed set: picture i is `data[offset[i]:offset[i + 1]]`."""
-
-    path: Path
-    data: NDArray[np.uint8]
-    offset: NDArray[np.int64]
+class ClassName(NamedTuple):
+    wnid: str
+    """WordNet's identifier, or the name of the class's folder"""
+    name: str
+    """the readable name"""
 
 
 class PackedPicture(NamedTuple):
     """One picture of a packed set."""
 
-    archive: Archive
+    path: Path
     row: int
+    data: NDArray[np.uint8]
 
     @property
     def name(self) -> str:
-        return f"{self.archive.path.name}[{self.row}]"
+        return f"{self.path.name}[{self.row}]"
 
     def __str__(self) -> str:
-        return f"{self.archive.path}[{self.row}]"
+        return f"{self.path}[{self.row}]"
 
 
 Picture = Path | PackedPicture
-
-
-def encoded(picture: Picture) -> Path | bytes:
-    """What `open_image` reads."""
-    if isinstance(picture, Path):
-        return picture
-    archive, row = picture
-    return archive.data[archive.offset[row] : archive.offset[row + 1]].tobytes()
 
 
 @dataclass(frozen=True)
@@ -108,6 +101,67 @@ class Split:
             return replace(self, classes=tuple(known))
         rows = match_classes(self.classes, known)
         return replace(self, labels=tuple(rows[label] for label in self.labels), classes=tuple(known))
+
+
+def imagenet() -> tuple[ClassName, ...]:
+    """ImageNet's 1,000 classes."""
+    return tuple(ClassName(row.wnid, row.name) for row in imagenet_classes())
+
+
+def weights_classes(labels: Sequence[str]) -> tuple[ClassName, ...]:
+    """The classes of a set of weights: with ImageNet's wnids where the labels are ImageNet's, else with the label as wnid."""
+    table = imagenet()
+    return table if tuple(labels) == tuple(row.name for row in table) else tuple(ClassName(label, label) for label in labels)
+
+
+def class_table(folder: Path) -> tuple[ClassName, ...] | None:
+    """The rows of `folder/classes.json`, None without that file. Raises UserError where it has another shape."""
+    path = folder / "classes.json"
+    if not path.is_file():
+        return None
+    try:
+        rows = json.loads(nfc(path.read_text(encoding="utf-8")))
+        table = tuple(ClassName(row["wnid"], row["name"]) for row in rows)
+        if not table or not all(isinstance(text, str) and text for row in table for text in row):
+            raise ValueError("an empty name")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise UserError('{path} must be a list of objects such as {{"wnid": "n02129165", "name": "lion"}}.', path=path) from None
+    for column in zip(*table, strict=True):
+        if twice := repeated(column):
+            raise UserError("{path} names {names} more than once.", path=path, names=twice)
+    return table
+
+
+def repeated(names: Iterable[str]) -> str:
+    """The names that stand there more than once, in one line."""
+    return ", ".join(sorted(name for name, count in Counter(names).items() if count > 1)[:NAMED])
+
+
+def match_classes(classes: Sequence[ClassName], known: Sequence[ClassName]) -> list[int]:
+    """The row in `known` of each class: by its wnid, then its exact name, then its name in any case.
+
+    Raises:
+        UserError: `known` lacks some of the classes; the message names them.
+
+    Example:
+        >>> from googlenet import load
+        >>> match_classes([ClassName("n02963159", "cardigan")], weights_classes(load("weights").config.labels))
+        [474]
+    """
+    by_wnid, by_name = ({row[column]: i for i, row in enumerate(known)} for column in (0, 1))
+    in_any_case = Counter(row.name.casefold() for row in known)
+    by_case = {key: i for i, row in enumerate(known) if in_any_case[key := row.name.casefold()] == 1}
+    places = [by_wnid.get(wnid, by_name.get(name, by_case.get(name.casefold()))) for wnid, name in classes]
+    missing = [row.name for row, place in zip(classes, places, strict=True) if place is None]
+    if missing:
+        named = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
+        raise UserError(
+            "The weights have {known:,} classes and lack {count} of the data's: {names}.",
+            known=len(known),
+            count=len(missing),
+            names=named,
+        )
+    return [place for place in places if place is not None]
 
 
 def read_split(data: Path, part: Part, held_out: float | None = None, class_folders: bool = True) -> Split:
@@ -184,18 +238,17 @@ def packed_files(data: Path, part: Part) -> list[Path]:
     """The `.npz` files of a part, sorted by name."""
     if data.suffix == ".npz" and data.is_file():
         return [data] if part == "train" else []
-    found = [path for path in sorted(data.glob("*.npz")) if not path.name.startswith(".")]
-    return [path for path in found if path.name.startswith("val") == (part == "val")]
+    return [path for path in sorted(data.glob("[!.]*.npz")) if path.name.startswith("val") == (part == "val")]
 
 
 def read_packed(paths: list[Path], table: tuple[ClassName, ...] | None) -> Split:
     """The pictures of `.npz` files, one file after the other."""
-    classes = table or tuple(ClassName(row.wnid, row.name) for row in imagenet_classes())
+    classes = table or imagenet()
     pictures: list[PackedPicture] = []
     labels: list[int] = []
     boxes: list[Box | None] = []
     for path in paths:
-        archive, its_labels, its_boxes = read_archive(path)
+        its_pictures, its_labels, its_boxes = read_archive(path)
         if its_labels and not 0 <= min(its_labels) <= max(its_labels) < len(classes):
             raise UserError(
                 "{path} has labels from {low} to {high}; there are {count} classes.",
@@ -204,9 +257,9 @@ def read_packed(paths: list[Path], table: tuple[ClassName, ...] | None) -> Split
                 high=max(its_labels),
                 count=len(classes),
             )
-        pictures += [PackedPicture(archive, row) for row in range(len(archive.offset) - 1)]
-        labels += its_labels or [UNKNOWN] * (len(archive.offset) - 1)
-        boxes += its_boxes or [None] * (len(archive.offset) - 1)
+        pictures += its_pictures
+        labels += its_labels or [UNKNOWN] * len(its_pictures)
+        boxes += its_boxes or [None] * len(its_pictures)
     if len({label == UNKNOWN for label in labels}) > 1:
         raise UserError(
             "Some of {names} have labels and some have none; put them into separate data sets.",
@@ -215,7 +268,7 @@ def read_packed(paths: list[Path], table: tuple[ClassName, ...] | None) -> Split
     return Split(tuple(pictures), tuple(labels), classes, tuple(boxes) if any(boxes) else None)
 
 
-def read_archive(path: Path) -> tuple[Archive, list[int], list[Box | None]]:
+def read_archive(path: Path) -> tuple[list[PackedPicture], list[int], list[Box | None]]:
     """The file's pictures, labels and boxes; a list is empty where the file holds none."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -230,7 +283,8 @@ def read_archive(path: Path) -> tuple[Archive, list[int], list[Box | None]]:
             raise ValueError("its arrays do not fit together")
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError("{path} is not a packed set with jpeg or webp, and offset ({error}).", path=path, error=error) from None
-    return Archive(path, data, offset), labels.tolist(), [Box(x0, y0, x1 + 1, y1 + 1) for x0, y0, x1, y1 in box.tolist()]
+    pictures = [PackedPicture(path, row, data[start:end]) for row, (start, end) in enumerate(pairwise(offset.tolist()))]
+    return pictures, labels.tolist(), [Box(x0, y0, x1 + 1, y1 + 1) for x0, y0, x1, y1 in box.tolist()]
 
 
 def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
@@ -241,8 +295,7 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
     labels: list[int] = []
     wrong: list[UserError] = []
     inside = visible(folder)
-    loose = [path.name for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
-    if loose:
+    if loose := [path.name for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]:
         wrong.append(
             UserError(
                 "In {folder} {count} pictures lie beside the class folders ({names}); put each into one.",
@@ -252,11 +305,11 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
             )
         )
     for each in filter(Path.is_dir, inside):
-        found = all_pictures(each)
-        nested = sorted({str(path.parent.relative_to(folder)) for path in found} - {each.name})
-        if not found:
+        its_pictures = all_pictures(each)
+        nested = sorted({str(path.parent.relative_to(folder)) for path in its_pictures} - {each.name})
+        if not its_pictures:
             wrong.append(UserError("The class {name} of {folder} has no pictures.", name=each.name, folder=folder))
-        elif len({path.parent for path in found}) > 1:
+        elif len({path.parent for path in its_pictures}) > 1:
             wrong.append(
                 UserError(
                     "The class {name} of {folder} holds folders with pictures ({names}); classes do not nest.",
@@ -265,13 +318,12 @@ def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
                     names=", ".join(nested[:3]),
                 )
             )
-        labels += [len(classes)] * len(found)
-        pictures += found
+        labels += [len(classes)] * len(its_pictures)
+        pictures += its_pictures
         name = nfc(each.name)
         classes.append(names.get(name, ClassName(name, name)))
-    twice = sorted(name for name, count in Counter(row.name for row in classes).items() if count > 1)
-    if twice:
-        wrong.append(UserError("Several classes of {folder} are called {names}.", folder=folder, names=", ".join(twice[:NAMED])))
+    if twice := repeated(row.name for row in classes):
+        wrong.append(UserError("Several classes of {folder} are called {names}.", folder=folder, names=twice))
     if not classes:
         wrong.append(UserError("{folder} holds no class folders.", folder=folder))
     if wrong:
@@ -286,13 +338,13 @@ def read_boxes(folder: Path, pictures: list[Path]) -> tuple[Box | None, ...] | N
         return None
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            found = {
+            boxes = {
                 row["path"]: Box(float(row["x_min"]), float(row["y_min"]), float(row["x_max"]) + 1, float(row["y_max"]) + 1)
                 for row in csv.DictReader(file)
             }
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         raise UserError("{path} must have the columns path, x_min, y_min, x_max and y_max.", path=path) from None
-    return tuple(found.get(picture.relative_to(folder).as_posix()) for picture in pictures)
+    return tuple(boxes.get(picture.relative_to(folder).as_posix()) for picture in pictures)
 
 
 def visible(folder: Path) -> list[Path]:
@@ -306,7 +358,7 @@ def visible(folder: Path) -> list[Path]:
 def all_pictures(folder: Path) -> list[Path]:
     """The pictures in a folder and below it, by name. Raises UserError where one of its folders cannot be read."""
     wrong: list[UserError] = []
-    found = sorted(pictures_in(folder, None, Counter(), wrong))
+    pictures = sorted(pictures_in(folder, None, Counter(), wrong))
     if wrong:
         raise wrong[0]
-    return found
+    return pictures

@@ -1,13 +1,14 @@
 """Measures a set of weights' maps on pictures whose object has a box: `googlenet evaluate WEIGHTS DATA --maps`.
 
 Each stage's map for each head and the true class is compared with baselines that need no network: the box's share of the picture,
-a Gaussian in the picture's centre, and a random map with as many cells. `googlenet.training.map_report` makes tables of it.
+a Gaussian in the picture's centre, and a random map with as many cells. `report` makes tables of it, `summary` what `config.json`
+states. Intervals are 95 % bootstrap intervals over pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from googlenet.checkpoints.config import MapTrust, Pointing
 from googlenet.errors import UserError
-from googlenet.explanation import GRAD_CAM, Explanation, Question
+from googlenet.explanation import GRAD_CAM, LAYER_CAM, Explanation, Question
 from googlenet.explanation.verdict import area
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
@@ -27,19 +29,35 @@ from googlenet.pictures.images import Preprocess
 from googlenet.probes.cover import light, pixels
 from googlenet.probes.trust import curves, order, randomise, rank_correlation
 from googlenet.training.data import Split
+from googlenet.training.evaluate import markdown
 from googlenet.training.pictures import opened
 
 SMALL = 1 / 3
 """Only pictures whose box covers at most this share are compared with the centre: a larger box is too easy to hit."""
-
 CENTRED = 1 / 4
 """Standard deviation of the centred Gaussian, as a share of the picture's side."""
-
 STEPS = 5
 """Steps of a deletion or insertion curve: few, so that many pictures can be measured."""
+DRAWS = 2000
+"""Bootstrap samples for an interval."""
+TITLES = {GRAD_CAM: "Grad-CAM", LAYER_CAM: "LayerCAM"}
+"""method → heading of its tables"""
+ON_SMALL = "pictures whose box covers at most a third"
 
-Key = tuple[str, str]
-"""(head, stage)"""
+Measures = dict[tuple[str, ...], list[float]]
+"""What was measured → its value for each picture. The first of a key's words:
+
+box: the box's share of what the network sees
+right: whether main's top class is the true one
+centre: whether the picture's centre lies in the box
+centred: the centred Gaussian's share inside the box
+pointing, head, stage: whether the strongest cell's centre lies in the box (0 without positive evidence)
+inside, head, stage: share of the positive evidence inside the box (0 without any)
+branch, head, stage, branch: its share of the positive evidence
+deletion and insertion, head, order: area under the curve. The order is a stage, "centre", or "random" and a stage. Only the first
+    pictures have it, as what follows.
+randomised, head, stage, how far down the weights were randomised: rank correlation with the map itself
+"""
 
 
 class Boxed(NamedTuple):
@@ -57,50 +75,24 @@ def boxed(split: Split, preprocess: Preprocess, sample: int, seed: int = 0) -> l
 
     Raises UserError where the data set has no boxes.
     """
-    found: list[Boxed] = []
+    pictures: list[Boxed] = []
     boxes = split.boxes or (None,) * len(split.pictures)
     for row in np.random.default_rng(seed).permutation(len(split.pictures)):
         box = boxes[row]
-        if box is None or len(found) == sample:
+        if box is None or len(pictures) == sample:
             continue
         image = opened(split.pictures[row])
         seen = preprocess.seen(image.size)
         if min(box.x1, seen.x1) > max(box.x0, seen.x0) and min(box.y1, seen.y1) > max(box.y0, seen.y0):
-            found.append(Boxed(image, split.labels[row], box))
-    if not found:
+            pictures.append(Boxed(image, split.labels[row], box))
+    if not pictures:
         raise UserError("There is no picture whose object has a box; add boxes.csv beside the class folders.")
-    return found
-
-
-@dataclass
-class Found:
-    """The measurements, one entry for each picture. Only the first pictures have curves and the sanity check."""
-
-    rows: dict[str, int] = field(default_factory=dict)
-    """stage → rows of its map"""
-    box: list[float] = field(default_factory=list)
-    """the box's share of what the network sees"""
-    right: list[bool] = field(default_factory=list)
-    """whether main's top class is the true one"""
-    centre: list[float] = field(default_factory=list)
-    """whether the picture's centre lies in the box"""
-    centred: list[float] = field(default_factory=list)
-    """the centred Gaussian's share inside the box"""
-    pointing: dict[Key, list[float]] = field(default_factory=dict)
-    """whether the strongest cell's centre lies in the box (0 without positive evidence)"""
-    inside: dict[Key, list[float]] = field(default_factory=dict)
-    """share of the positive evidence inside the box (0 without any)"""
-    branches: dict[Key, list[list[float]]] = field(default_factory=dict)
-    """share of the positive evidence of each of `BRANCHES`"""
-    areas: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
-    """(head, "deletion" or "insertion", order) → area under the curve; the order is a stage, "centre", or "random" and a side"""
-    randomised: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
-    """(head, stage, how far down the weights were randomised) → rank correlation with the map itself"""
+    return pictures
 
 
 def measure(
     explainer: Explainer, pictures: Sequence[Boxed], curved: int, sane: int, seed: int = 0, method: str = GRAD_CAM
-) -> Found:
+) -> Measures:
     """Measure the maps of every head on every picture.
 
     Args:
@@ -111,51 +103,49 @@ def measure(
         seed: for random maps and weights.
         method: one of `googlenet.explanation.METHODS`.
     """
-    found = Found({stage: height for stage, (height, _) in explainer.grid_sizes.items()})
+    measures: Measures = defaultdict(list)
     rng = np.random.default_rng(seed)
     heads = HEADS if explainer.config.architecture.aux_heads else HEADS[-1:]
+    step = explainer.engine.largest
     with tqdm(total=len(pictures), desc="where the evidence lies", unit="img", mininterval=2) as bar:
-        for start in range(0, len(pictures), explainer.engine.largest):
-            some = pictures[start : start + explainer.engine.largest]
-            explanations = explained(explainer, some, heads, method)
-            for i, picture in enumerate(some):
-                point(found, explainer, picture, {head: explanations[head][i] for head in heads})
-                if start + i < curved:
-                    hide(found, explainer, picture, {head: explanations[head][i] for head in heads}, rng)
+        for start in range(0, len(pictures), step):
+            some = pictures[start : start + step]
+            x = explainer.prepare([picture.image for picture in some])
+            sizes = [picture.image.size for picture in some]
+            answers = []
+            for head in heads:  # one pass each: its backward pass covers only the head's stages
+                questions = [Question(head, picture.label, method=method) for picture in some]
+                answers.append(explainer.explain_prepared(x, sizes, questions))
+            for number, (picture, *explanations) in enumerate(zip(some, *answers, strict=True), start):
+                point(measures, explainer, picture, dict(zip(heads, explanations, strict=True)))
+                if number < curved:
+                    hide(measures, explainer, picture, dict(zip(heads, explanations, strict=True)), rng)
             bar.update(len(some))
-    distrust(found, explainer, pictures[:sane], heads, seed, method)
-    return found
+    distrust(measures, explainer, pictures[:sane], heads, seed, method)
+    return measures
 
 
-def explained(explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str], method: str) -> dict[str, list[Explanation]]:
-    """head → an Explanation of each picture's true class. One pass a head: the backward pass covers only the head's stages."""
-    x = explainer.prepare([picture.image for picture in pictures])
-    sizes = [picture.image.size for picture in pictures]
-    questions = {head: [Question(head, picture.label, method=method) for picture in pictures] for head in heads}
-    return {head: explainer.explain_prepared(x, sizes, questions[head]) for head in heads}
-
-
-def point(found: Found, explainer: Explainer, picture: Boxed, explanations: dict[str, Explanation]) -> None:
+def point(measures: Measures, explainer: Explainer, picture: Boxed, explanations: dict[str, Explanation]) -> None:
     """Measure one picture: the pointing game, and the evidence inside the box."""
-    first = next(iter(explanations.values()))
+    main, box = explanations["main"], picture.box
     side = explainer.config.preprocess.crop
-    rows, columns = pixels(picture.box, first.seen, side)
+    rows, columns = pixels(box, main.seen, side)
     gaussian = centred(side)
-    found.box.append((rows.stop - rows.start) * (columns.stop - columns.start) / side**2)
-    main = first.probabilities["main"]
-    assert main is not None
-    found.right.append(int(main.argmax()) == picture.label)
-    found.centre.append(float(rows.start <= side / 2 < rows.stop and columns.start <= side / 2 < columns.stop))
-    found.centred.append(float(gaussian[rows, columns].sum() / gaussian.sum()))
+    p = main.probabilities["main"]
+    assert p is not None
+    measures["box",].append((rows.stop - rows.start) * (columns.stop - columns.start) / side**2)
+    measures["right",].append(int(p.argmax()) == picture.label)
+    measures["centre",].append(float(rows.start <= side / 2 < rows.stop and columns.start <= side / 2 < columns.stop))
+    measures["centred",].append(float(gaussian[rows, columns].sum() / gaussian.sum()))
     for head, explanation in explanations.items():
-        grids = explanation.grids
-        for summary in explanation.stages:
-            key, peak, box = (head, summary.name), summary.peak, picture.box
+        for stage in explanation.stages:
+            peak = stage.peak
             hit = peak is not None and box.x0 <= peak[0] < box.x1 and box.y0 <= peak[1] < box.y1
-            heat = light(grids[summary.name].clip(min=0), side)
-            found.pointing.setdefault(key, []).append(float(hit))
-            found.inside.setdefault(key, []).append(float(heat[rows, columns].sum() / max(float(heat.sum()), 1e-30)))
-            found.branches.setdefault(key, []).append([summary.branches[branch] for branch in BRANCHES])
+            heat = light(explanation.grids[stage.name].clip(min=0), side)
+            measures["pointing", head, stage.name].append(float(hit))
+            measures["inside", head, stage.name].append(float(heat[rows, columns].sum() / max(float(heat.sum()), 1e-30)))
+            for branch, share in stage.branches.items():
+                measures["branch", head, stage.name, branch].append(share)
 
 
 def centred(side: int) -> NDArray[np.float32]:
@@ -166,39 +156,169 @@ def centred(side: int) -> NDArray[np.float32]:
 
 
 def hide(
-    found: Found, explainer: Explainer, picture: Boxed, explanations: dict[str, Explanation], rng: np.random.Generator
+    measures: Measures, explainer: Explainer, picture: Boxed, explanations: dict[str, Explanation], rng: np.random.Generator
 ) -> None:
     """Measure deletion and insertion for one picture, in every order at once."""
     x = explainer.preprocess(picture.image)
     side = x.shape[-1]
-    grids: dict[tuple[str, str], NDArray[np.float32]] = {("", "centre"): centred(side)}
-    for height, width in sorted(set(explainer.grid_sizes.values())):
-        grids["", f"random {height}"] = rng.standard_normal((height, width)).astype(np.float32)
-    grids |= {(head, stage): grid for head, e in explanations.items() for stage, grid in e.grids.items()}
-    orders = torch.stack([order(grid, side) for grid in grids.values()])
-    for head, (deletion, insertion) in curves(explainer, x, picture.label, orders, STEPS).items():
-        for (of, name), deleted, inserted in zip(grids, deletion, insertion, strict=True):
-            if of in ("", head):
-                found.areas.setdefault((head, "deletion", name), []).append(area(tuple(deleted)))
-                found.areas.setdefault((head, "insertion", name), []).append(area(tuple(inserted)))
+    sizes = explainer.grid_sizes
+    random = {size: rng.standard_normal(size).astype(np.float32) for size in sorted(set(sizes.values()))}
+    grids = [("", "centre", centred(side)), *(("", str(size), grid) for size, grid in random.items())]
+    grids += [(head, stage, grid) for head, e in explanations.items() for stage, grid in e.grids.items()]
+    orders = torch.stack([order(grid, side) for *_, grid in grids])
+    for head, ways in curves(explainer, x, picture.label, orders, STEPS).items():
+        for way, lines in zip(("deletion", "insertion"), ways, strict=True):
+            areas = {name: area(tuple(line)) for (of, name, _), line in zip(grids, lines, strict=True) if of in ("", head)}
+            measures[way, head, "centre"].append(areas["centre"])
+            for stage in STAGES_BEFORE[head]:
+                measures[way, head, stage].append(areas[stage])
+                measures[way, head, f"random {stage}"].append(areas[str(sizes[stage])])
 
 
-def distrust(found: Found, explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str], seed: int, method: str) -> None:
+def distrust(
+    measures: Measures, explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str], seed: int, method: str
+) -> None:
     """Measure each map's rank correlation with the map of randomised weights, from the heads down to each stage."""
-    own: dict[tuple[int, str], dict[str, NDArray[np.float32]]] = {}
+    own: dict[tuple[int, str, str], NDArray[np.float32]] = {}
+    model = explainer.copied_model()
     for down_to in ("itself", "heads", *STAGES[::-1]):
-        model = explainer.copied_model()
-        if down_to != "itself":
+        if down_to != "itself":  # one seed draws the same weights for what was drawn already
             randomise(model, None if down_to == "heads" else down_to, seed)
         for i, picture in enumerate(pictures):
             x = explainer.preprocess(picture.image).repeat(len(heads), 1, 1, 1)
             x = x.to(explainer.device, memory_format=torch.channels_last)
             maps = grad_cam(model, x, [Question(head, picture.label, method=method) for head in heads]).branch_maps
             for h, head in enumerate(heads):
-                grids = {stage: maps[stage][h].sum(dim=0).cpu().numpy() for stage in STAGES_BEFORE[head]}
-                if down_to == "itself":
-                    own[i, head] = grids
-                else:
-                    for stage, grid in grids.items():
-                        r = rank_correlation(own[i, head][stage], grid)
-                        found.randomised.setdefault((head, stage, down_to), []).append(r)
+                for stage in STAGES_BEFORE[head]:
+                    grid = maps[stage][h].sum(dim=0).cpu().numpy()
+                    if down_to == "itself":
+                        own[i, head, stage] = grid
+                    else:
+                        measures["randomised", head, stage, down_to].append(rank_correlation(own[i, head, stage], grid))
+
+
+class Interval(NamedTuple):
+    """A mean and its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{per_cent(self.mean)} ({per_cent(self.low)}…{per_cent(self.high)})"
+
+
+def per_cent(share: float) -> str:
+    """A share in per cent, to one decimal place."""
+    return signed(100 * share, 1)
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with a typographic minus sign, and no minus sign before 0."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def interval(values: NDArray[np.floating]) -> Interval:
+    """The mean over pictures and its interval. The bootstrap draws pictures with replacement, with a fixed seed."""
+    if not len(values):
+        return Interval(np.nan, np.nan, np.nan)
+    drawn = values[np.random.default_rng(0).integers(0, len(values), (DRAWS, len(values)))].mean(axis=1)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Interval(float(values.mean()), float(low), float(high))
+
+
+def groups(measures: Measures) -> dict[str, NDArray[np.bool_]]:
+    """The three groups of pictures that are reported."""
+    box = np.array(measures["box",])
+    return {
+        "all pictures": np.ones(len(box), bool),
+        ON_SMALL: box <= SMALL,
+        "pictures that main names right": np.array(measures["right",], bool),
+    }
+
+
+def maps_of(measures: Measures) -> Iterator[tuple[str, str]]:
+    """(head, stage) of each map that was measured."""
+    return ((key[1], key[2]) for key in measures if key[0] == "pointing")
+
+
+def summary(measures: Mapping[str, Measures], dataset: str, sha256: str) -> MapTrust:
+    """What `config.json` states about the maps, to four decimal places. `measures`: by method, of the same pictures."""
+    small = groups(measures[GRAD_CAM])[ON_SMALL]
+    centre = np.array(measures[GRAD_CAM]["centre",])[small]
+
+    def pointing(method: str) -> dict[str, dict[str, Pointing]]:
+        heads: dict[str, dict[str, Pointing]] = defaultdict(dict)
+        for head, stage in maps_of(measures[method]):
+            hits = np.array(measures[method]["pointing", head, stage])[small]
+            heads[head][stage] = Pointing(*(round(float(value), 4) for value in (hits.mean(), *interval(hits - centre))))
+        return dict(heads)
+
+    return MapTrust(dataset, len(centre), round(float(centre.mean()), 4), pointing(GRAD_CAM), sha256, pointing(LAYER_CAM))
+
+
+def report(measures: Measures) -> str:
+    """All tables in Markdown, in per cent; areas under curves in per cent of the largest possible."""
+    parts = []
+    for name, chosen in groups(measures).items():
+        curved = chosen[: len(measures.get(("deletion", "main", "centre"), []))]
+        parts += [f"### {name[0].upper()}{name[1:]}", pointing_table(measures, chosen)]
+        if curved.any():
+            parts.append(curve_table(measures, curved))
+    return "\n\n".join([*parts, branch_table(measures), sanity_table(measures)])
+
+
+def pointing_table(measures: Measures, chosen: NDArray[np.bool_]) -> str:
+    def values(*key: str) -> NDArray[np.float64]:
+        return np.array(measures[key])[chosen]
+
+    centre, gaussian = values("centre"), values("centred")
+    rows = []
+    for head, stage in maps_of(measures):
+        hits, inside = values("pointing", head, stage), values("inside", head, stage)
+        rows.append((head, stage, *map(interval, (hits, hits - centre, inside, inside - gaussian))))
+    columns = ("strongest cell on the object", "minus the centre", "positive evidence inside", "minus the Gaussian")
+    return (
+        f"{chosen.sum()} pictures. The box covers {interval(values('box'))}. The picture's centre lies in it for "
+        f"{interval(centre)}; of a centred Gaussian {interval(gaussian)} lies in it.\n\n"
+        f"{markdown(('head', 'stage', *columns), rows)}"
+    )
+
+
+def curve_table(measures: Measures, chosen: NDArray[np.bool_]) -> str:
+    """Deletion: less is better. Insertion: more is better."""
+    columns, rows = ["head", "stage"], []
+    for way in ("deletion", "insertion"):
+        columns += [way, "random", "centre", "map minus random"]
+    for head, stage in maps_of(measures):
+        row: list[object] = [head, stage]
+        for way in ("deletion", "insertion"):
+            names = (stage, f"random {stage}", "centre")
+            own, by_chance, centre = (np.array(measures[way, head, name])[chosen] for name in names)
+            row += [interval(own), per_cent(by_chance.mean()), per_cent(centre.mean()), interval(own - by_chance)]
+        rows.append(row)
+    return f"{chosen.sum()} pictures with curves of {STEPS} steps.\n\n{markdown(columns, rows)}"
+
+
+def branch_table(measures: Measures) -> str:
+    rows = []
+    for head, stage in maps_of(measures):
+        shares = (np.mean(measures["branch", head, stage, branch]) for branch in BRANCHES)
+        rows.append((head, stage, *map(per_cent, map(float, shares))))
+    title = f"### Which filters carry the evidence\n\n{len(measures['box',])} pictures, each asked about its true class.\n\n"
+    return title + markdown(["head", "stage", *(branch.replace("x", "×") for branch in BRANCHES)], rows)
+
+
+def sanity_table(measures: Measures) -> str:
+    """How similar a map stays when weights are randomised."""
+    depths = ("heads", *STAGES[::-1])
+    count = len(measures.get(("randomised", "main", "3a", "heads"), []))
+    rows = []
+    for head, stage in maps_of(measures) if count else ():
+        means = (float(np.mean(measures["randomised", head, stage, down_to])) for down_to in depths)
+        rows.append((head, stage, *(signed(mean, 2) for mean in means)))
+    return (
+        "### Sanity check by cascading randomisation\n\n"
+        f"Rank correlation of a map with itself after the weights were drawn anew, mean over {count} pictures.\n\n"
+        + markdown(["head", "stage", "heads alone", *(f"down to {stage}" for stage in STAGES[::-1])], rows)
+    )

@@ -1,9 +1,10 @@
-"""The training batches: views and their target probabilities, from one or several data sets in fixed shares."""
+"""The training batches: views of pictures and their target probabilities, from one or several data sets in fixed shares."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,9 @@ from googlenet.training.pictures import Pixels
 from googlenet.training.recipe import Recipe
 from googlenet.training.teachers import Teacher
 
+UNEQUAL = 1.5
+"""Classes are unequal where the largest has more than this many times the pictures of the smallest."""
+
 
 class Batch(NamedTuple):
     """One step's input and target."""
@@ -26,10 +30,6 @@ class Batch(NamedTuple):
     """(N, 3, S, S) float32 in 0…1"""
     target: Tensor
     """(N, classes) float32: target probabilities"""
-
-
-UNEQUAL = 1.5
-"""Classes are unequal where the largest has more than this many times the pictures of the smallest."""
 
 
 class Source:
@@ -45,18 +45,15 @@ class Source:
         counts = Counter(split.labels).values()
         self.unequal = split.labelled and max(counts) > UNEQUAL * min(counts)
         self.drawn_labels = np.array(split.labels) if balanced and self.unequal else None
-        self.labels = torch.tensor(split.labels, device=pixels.home)
-        self.orders: dict[int, Tensor] = {}
-
-    def order(self, epoch: int) -> Tensor:
+        self.labels = torch.tensor(split.labels, device=pixels.pixels.device)
+        self.order = lru_cache(maxsize=2)(self.new_order)
         """The rows of an epoch in their order, on the device that holds the pixels."""
-        if epoch not in self.orders:
-            generator = np.random.default_rng([*self.seed, epoch])
-            labels = self.drawn_labels
-            shuffled = generator.permutation(self.count) if labels is None else draw_evenly(labels, generator)
-            self.orders = {kept: rows for kept, rows in self.orders.items() if kept == epoch - 1}
-            self.orders[epoch] = torch.from_numpy(shuffled).to(self.pixels.home)
-        return self.orders[epoch]
+
+    def new_order(self, epoch: int) -> Tensor:
+        generator = np.random.default_rng([*self.seed, epoch])
+        labels = self.drawn_labels
+        rows = generator.permutation(self.count) if labels is None else draw_evenly(labels, generator)
+        return torch.from_numpy(rows).to(self.labels.device)
 
     def rows(self, step: int) -> Tensor:
         """The rows of a step, (per_batch,) int64."""
@@ -70,8 +67,15 @@ class Source:
     def batch(self, step: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """A step's pixels (n, side, side, 3) uint8, aspects (n,) float32 and labels (n,) int64, on the device."""
         rows = self.rows(step)
-        taken = self.pixels.batch(rows, later=[self.rows(step + 1 + i) for i in range(self.pixels.ahead)])
-        return taken.pixels, taken.aspects, self.labels[taken.rows].to(device, non_blocking=True)
+        pixels, aspects, labels = (send(each[rows], device) for each in (*self.pixels, self.labels))
+        return pixels, aspects, labels
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor to the device; a copy to a GPU does not make the host wait."""
+    if tensor.device.type == "cpu" and device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def draw_evenly(labels: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
@@ -122,6 +126,4 @@ class Material:
         shown = torch.cat(teacher_views)
         logits = teacher.answer(mix.views(shown) if mix is not None else shown)
         target = F.softmax((logits + recipe.label_boost * truth) / recipe.teacher_temperature, dim=1)
-        if torch.rand(()).item() < recipe.blurred:
-            seen = views.blur(seen)
         return Batch(views.relight(seen), target)

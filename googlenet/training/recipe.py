@@ -49,7 +49,7 @@ class Recipe:
     minutes: float | None = None
     """The run's length; the schedule's epochs are then shares of this time. None: the run takes the schedule's epochs."""
     batch_size: int = 32
-    learning_rate: float = 0.01
+    learning_rate: float = 0.003
     weight_decay: float = 5e-4
     """none on biases and BatchNorm"""
     crops: tuple[float, float] = (0.35, 0.65)
@@ -67,8 +67,6 @@ class Recipe:
     mixed: float = 0.5
     """share of the batches in which pairs of pictures and their labels are mixed, in the first half of the run. The second half
     shows unmixed pictures"""
-    blurred: float = 0.2
-    """share of the batches that the student sees blurred while the teacher sees them sharp"""
     dropout: tuple[float, float] = (0.1, 0.3)
     """before the last layer of the main head and of the auxiliary heads. The paper's 0.4 and 0.7 suit many more epochs"""
     balance: float = 1.0

@@ -18,19 +18,16 @@ from googlenet.checkpoints.folder import write_folder
 from googlenet.model.architecture import PAPER
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
-from googlenet.training.balance import has_prior, put_prior_into_loss, take_out_prior
 from googlenet.training.calibration import choose_temperature, unlikely_below
 from googlenet.training.card import write_card
-from googlenet.training.check import CHECKPOINT_FILE, Checked, Options, check
-from googlenet.training.classes import ClassName
-from googlenet.training.data import has_part
-from googlenet.training.evaluate import Answers, never_named, predict, report, table
+from googlenet.training.check import CHECKPOINT_FILE, Options, Plan, check
+from googlenet.training.data import ClassName, has_part
+from googlenet.training.evaluate import Answers, measured, never_named, predict, report, table
+from googlenet.training.last_layers import fit_last_layers, has_prior, put_prior_into_loss, take_out_prior
 from googlenet.training.loop import Run
 from googlenet.training.material import Material, Source
 from googlenet.training.pictures import read_pixels
 from googlenet.training.recipe import Recipe
-from googlenet.training.ridge import fit_last_layers
-from googlenet.training.statements import measured
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's mean and standard deviation, for RGB in 0…1."""
@@ -52,31 +49,31 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
         >>> options = Options((Path("flowers"),), Path("out"), init="weights")  # doctest: +SKIP
         >>> train(options, Recipe((Phase(112, 3),)), torch.device("cpu"))  # doctest: +SKIP
     """
-    checked = check(options, recipe, device)
-    print(checked.exam, flush=True)
+    plan = check(options, recipe, device)
+    print(plan.exam, flush=True)
     torch.manual_seed(recipe.seed)
-    model, preprocess, new_layers = begin(checked.start, checked.classes)
-    material = read_material(checked, options, recipe, device)
+    model, preprocess, new_layers = begin(plan.start, plan.classes)
+    material = read_material(plan, options, recipe, device)
     path = options.out / CHECKPOINT_FILE
-    run = Run(model, material, preprocess, recipe, checked.teacher, device, path, identity(checked))
-    if recipe.prior_in_loss and checked.teacher is not None:
+    run = Run(model, material, preprocess, recipe, plan.teacher, device, path, identity(plan))
+    if recipe.prior_in_loss and plan.teacher is not None:
         put_prior_into_loss(run)
     if options.resume:
         run.resume()
-    elif checked.start is not None and new_layers:
+    elif plan.start is not None and new_layers:
         fit_last_layers(run)
     run.train()
     if has_prior(run):
         take_out_prior(run)
     size = options.input_size or recipe.schedule[-1].size
-    labels = tuple(row.name for row in checked.classes)
+    labels = tuple(row.name for row in plan.classes)
     config = ModelConfig(model.architecture, labels, brought_to(preprocess, size), temperatures=None, metrics=None)
-    answers = publish(run, config, checked, options)
+    answers = publish(run, config, plan, options)
     path.unlink()
     print("\n".join(never_named(answers, labels)))
     print(f"{options.out} holds the weights. Next:")
-    split = "" if has_part(checked.exam.data, "val") else f" --split {options.split:g}"
-    print(f"  googlenet evaluate {shlex.quote(str(options.out))} {shlex.quote(str(checked.exam.data))}{split}")
+    split = "" if has_part(plan.exam.data, "val") else f" --split {options.split:g}"
+    print(f"  googlenet evaluate {shlex.quote(str(options.out))} {shlex.quote(str(plan.exam.data))}{split}")
     print(f"  googlenet serve --weights {shlex.quote(str(options.out))}")
 
 
@@ -107,33 +104,33 @@ def brought_to(preprocess: Preprocess, size: int) -> Preprocess:
     return replace(preprocess, resize=(height, width) if isinstance(preprocess.resize, tuple) else height, crop=size)
 
 
-def read_material(checked: Checked, options: Options, recipe: Recipe, device: torch.device) -> Material:
+def read_material(plan: Plan, options: Options, recipe: Recipe, device: torch.device) -> Material:
     """Decode the data sets, with each set's number of pictures in a batch."""
     sources = []
-    for number, (split, side) in enumerate(zip(checked.splits, checked.sides, strict=True)):
-        kept, pixels = read_pixels(split, side, device, options.workers, options.skip_broken)
-        sources.append(Source(kept, pixels, checked.per_batch[number], (recipe.seed, number), recipe.balance > 0))
-    return Material(sources, len(checked.classes), device)
+    for number, (split, side) in enumerate(zip(plan.splits, plan.sides, strict=True)):
+        kept, pixels = read_pixels(split, side, device, options.workers, options.skip_broken, options.out)
+        sources.append(Source(kept, pixels, plan.per_batch[number], (recipe.seed, number), recipe.balance > 0))
+    return Material(sources, len(plan.classes), device)
 
 
-def identity(checked: Checked) -> dict[str, str]:
+def identity(plan: Plan) -> dict[str, str]:
     """What must be the same in a checkpoint and in the run that resumes from it, besides the settings."""
 
     def digest(thing: object) -> str:
         return hashlib.sha256(repr(thing).encode()).hexdigest()
 
-    pictures = [[(picture.name, label) for picture, label in zip(s.pictures, s.labels, strict=True)] for s in checked.splits]
+    pictures = [[(picture.name, label) for picture, label in zip(s.pictures, s.labels, strict=True)] for s in plan.splits]
     return {
-        "data": digest((pictures, checked.per_batch)),
-        "classes": digest(checked.classes),
-        "start": checked.start.provenance.sha256 if checked.start else "from scratch",
-        "teacher": checked.teacher.name if checked.teacher else "none",
+        "data": digest((pictures, plan.per_batch)),
+        "classes": digest(plan.classes),
+        "start": plan.start.provenance.sha256 if plan.start else "from scratch",
+        "teacher": plan.teacher.name if plan.teacher else "none",
     }
 
 
-def publish(run: Run, config: ModelConfig, checked: Checked, options: Options) -> Answers:
+def publish(run: Run, config: ModelConfig, plan: Plan, options: Options) -> Answers:
     """Measure the weights as they are written, in half precision, and write the folder after checking that it loads."""
-    exam, device = checked.exam, run.device
+    exam, device = plan.exam, run.device
     with tempfile.TemporaryDirectory(dir=options.out) as scratch:
         write_folder(run.model, config, Path(scratch), card="")
         stored = load(scratch).model
@@ -151,7 +148,7 @@ def publish(run: Run, config: ModelConfig, checked: Checked, options: Options) -
     )
     config = replace(config, temperatures=temperatures)
     config = replace(config, metrics=measured(metrics, config, fitted, answers))
-    card = write_card(config, reports, answers, run, checked, options)
+    card = write_card(config, reports, answers, run, plan, options)
     with tempfile.TemporaryDirectory(dir=options.out) as scratch:
         write_folder(run.model, config, Path(scratch), card)
         load(scratch)  # replaces the old files only where the new ones load

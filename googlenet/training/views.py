@@ -1,4 +1,4 @@
-"""Augmentation of training pictures: random crops, flips, light, blur, and mixtures of two pictures.
+"""Augmentation of training pictures: random crops, flips, light, and mixtures of two pictures.
 
 All functions work on whole batches on the training device. Random numbers come from torch's global generator.
 """
@@ -16,8 +16,6 @@ STRETCH = 4 / 3
 """A crop's aspect ratio differs from the picture's by at most this factor."""
 LIGHT = 0.3
 """The largest change of brightness, contrast and saturation, as factors around 1."""
-BLUR_TO = 64
-"""A blurred view has the detail of a picture of this many pixels a side."""
 
 
 def draw_crops(aspects: Tensor, least_area: float) -> Tensor:
@@ -37,15 +35,18 @@ def draw_crops(aspects: Tensor, least_area: float) -> Tensor:
     height = (area / ratio * aspects).sqrt().clamp(max=1)
     flip = torch.where(torch.rand(count, device=device) < 0.5, -1.0, 1.0)
     x, y = ((2 * torch.rand(count, device=device) - 1) * (1 - side) for side in (width, height))
-    zero = torch.zeros_like(x)
-    return torch.stack([torch.stack([width * flip, zero, x], 1), torch.stack([zero, height, y], 1)], 1)
+    return crops_of(width * flip, height, x, y)
 
 
 def middle_squares(aspects: Tensor) -> Tensor:
     """The middle square of each picture, as `draw_crops` gives crops. aspects: (N,) float32, width / height."""
     zero = torch.zeros_like(aspects)
-    width, height = (1 / aspects).clamp(max=1), aspects.clamp(max=1)
-    return torch.stack([torch.stack([width, zero, zero], 1), torch.stack([zero, height, zero], 1)], 1)
+    return crops_of((1 / aspects).clamp(max=1), aspects.clamp(max=1), zero, zero)
+
+
+def crops_of(width: Tensor, height: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    zero = torch.zeros_like(x)
+    return torch.stack([torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)], 1)
 
 
 def take(pixels: Tensor, crops: Tensor, size: int) -> Tensor:
@@ -66,15 +67,6 @@ def relight(views: Tensor) -> Tensor:
     views = grey + (views - grey) * saturation
     middle = grey.mean(dim=(2, 3), keepdim=True)
     return ((middle + (views - middle) * contrast) * brightness).clamp(0, 1)
-
-
-def blur(views: Tensor) -> Tensor:
-    """(N, 3, S, S) views, blurred as if they had been enlarged from `BLUR_TO` pixels."""
-    size = views.shape[-1]
-    if size <= BLUR_TO:
-        return views
-    small = F.interpolate(views, size=(BLUR_TO, BLUR_TO), mode="area")
-    return F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from ray.cluster_utils import Cluster
 
-from googlenet.batch.cluster import MARK, Summary, connected, explain_on_cluster
+from googlenet.batch.cluster import MARK, Summary, connected, explain_on_cluster, mark_of
 from googlenet.batch.files import Source
 from googlenet.batch.folders import explain_files
 from googlenet.batch.table import SCHEMA, row
@@ -35,7 +35,7 @@ QUESTION = Question("main", 1, contrast=2)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Two nodes of one CPU each, and this process connected to them, so that all tests share the workers' start."""
+    """Two nodes of one CPU each, and this process connected to them, so that tests share the workers' start."""
     node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
     started = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
@@ -72,9 +72,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def table_of(path: Path) -> dict[str, dict[str, Any]]:
     """image → row. Each picture stands in the table once."""
     rows = pq.read_table(path).to_pylist()
-    found = {each["image"]: each for each in rows}
-    assert len(found) == len(rows)
-    return found
+    images = {each["image"]: each for each in rows}
+    assert len(images) == len(rows)
+    return images
 
 
 def close(a: Any, b: Any) -> bool:
@@ -103,28 +103,46 @@ def test_what_a_table_must_not_be(loaded: LoadedModel, data: Path, tmp_path: Pat
         explain_on_cluster([source], str(table), loaded, QUESTION)
     assert (table / "mine.txt").exists()
     (table / "mine.txt").unlink()
-    mark = json.dumps({"weights": loaded.provenance.sha256, "question": "another"}).encode()
-    pq.write_table(SCHEMA.with_metadata({MARK: mark}).empty_table(), table / "a.parquet")
+    another = mark_of(loaded, Question("main", 2))
+    pq.write_table(SCHEMA.with_metadata({MARK: another}).empty_table(), table / "a.parquet")
     with pytest.raises(UserError, match="of another question"):
         explain_on_cluster([source], str(table), loaded, QUESTION)
     with pytest.raises(UserError, match="No Ray cluster answers at"):
         explain_on_cluster([source], str(tmp_path / "other"), loaded, QUESTION, "127.0.0.1:1")
 
 
-def test_a_cluster_gives_what_one_process_gives(
+def test_a_cluster_adds_what_is_missing_as_one_process_gives_it(
     cluster: Cluster, loaded: LoadedModel, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Folder, tar and Parquet in one run; broken files are rows that say why. A second run does nothing."""
+    """Folder, tar and Parquet in one run; broken files are rows that say why. A second run does nothing.
+
+    An interrupted run has left a file that is complete and one that is not.
+    """
+    table = tmp_path / "table"
+    table.mkdir()
     sources = [str(data / name) for name in ("pictures", "shard.tar", "train.parquet")]
-    with caplog.at_level("INFO", "ray.data"), attached(caplog.handler):
-        summary = explain_on_cluster(sources, str(tmp_path / "table"), loaded, QUESTION)
-    assert summary == Summary(pictures=19, unreadable=4)
-    assert len(list((tmp_path / "table").iterdir())) == 1  # not one for each task
-    assert "Total Progress: " in caplog.text  # stdout is no terminal here
-    found = table_of(tmp_path / "table")
     files = [Source(path, Path(path.name)) for path in sorted((data / "pictures").iterdir())]
-    for source, outcome in explain_files(Explainer(loaded, "cpu"), QUESTION, files):
-        wanted, mine = row(str(source.path), outcome), found[str(source.path)]
+    rows = {
+        str(source.path): row(str(source.path), outcome)
+        for source, outcome in explain_files(Explainer(loaded, "cpu"), QUESTION, files)
+    }
+    done = pa.Table.from_pylist(
+        [rows[str(files[k].path)] for k in (1, 2)], SCHEMA.with_metadata({MARK: mark_of(loaded, QUESTION)})
+    )
+    kept, cut = table / "kept.parquet", table / "cut.parquet"
+    pq.write_table(done, kept)
+    cut.write_bytes(kept.read_bytes()[:-50])
+    time_before = kept.stat().st_mtime_ns
+    with caplog.at_level("INFO", "ray.data"), attached(caplog.handler):
+        summary = explain_on_cluster(sources, str(table), loaded, QUESTION)
+    assert summary == Summary(pictures=19, unreadable=4)
+    assert "Total Progress: " in caplog.text  # stdout is no terminal here
+    assert kept.stat().st_mtime_ns == time_before
+    assert not cut.exists()
+    assert len(list(table.iterdir())) == 2  # not one for each task
+    written = table_of(table)
+    for name, wanted in rows.items():
+        mine = written[name]
         if "error" in wanted:
             assert mine["error"] == wanted["error"]
             assert mine["heads"] is None
@@ -134,32 +152,16 @@ def test_a_cluster_gives_what_one_process_gives(
             ulp = np.spacing(np.abs(grids[stage]).max())  # of float16: a rounding may go either way
             assert np.abs(grids[stage] - np.array(own[stage], np.float16)).max() <= ulp
         assert close({key: mine[key] for key in wanted}, wanted)
-    assert found[f"{data}/shard.tar/c.png"]["question"]["target"]["index"] == 1
-    assert "damaged" in found[f"{data}/shard.tar/b.png"]["error"] or "not a picture" in found[f"{data}/shard.tar/b.png"]["error"]
-    assert "has no bytes" in found[f"{data}/train.parquet#2"]["error"]
-    same = found[f"{data}/train.parquet#0"]["belief"], found[f"{data}/shard.tar/a.png"]["belief"]
+    assert written[f"{data}/shard.tar/c.png"]["question"]["target"]["index"] == 1
+    broken = written[f"{data}/shard.tar/b.png"]["error"]
+    assert "damaged" in broken or "not a picture" in broken
+    assert "has no bytes" in written[f"{data}/train.parquet#2"]["error"]
+    same = written[f"{data}/train.parquet#0"]["belief"], written[f"{data}/shard.tar/a.png"]["belief"]
     assert close(*same)
     assert set(same[0]) == set(HEADS)
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "table").iterdir()}
-    assert explain_on_cluster(sources, str(tmp_path / "table"), loaded, QUESTION) == summary
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "table").iterdir()} == before
-
-
-def test_a_restart_does_what_is_missing(cluster: Cluster, loaded: LoadedModel, data: Path, tmp_path: Path) -> None:
-    """An interrupted run leaves files that are complete and perhaps one that is not."""
-    table = tmp_path / "table"
-    pictures = [str(data / "pictures" / f"{i:02}.png") for i in range(1, 5)]
-    assert explain_on_cluster(pictures[:2], str(table), loaded, QUESTION).pictures == 2
-    (kept,) = table.iterdir()
-    time_before = kept.stat().st_mtime_ns
-    assert explain_on_cluster(pictures, str(table), loaded, QUESTION).pictures == 4
-    (cut,) = set(table.iterdir()) - {kept}
-    cut.write_bytes(cut.read_bytes()[:-50])
-    sources = [str(data / "pictures"), str(data / "shard.tar")]
-    assert explain_on_cluster(sources, str(table), loaded, QUESTION).pictures == 14
-    assert set(pictures) <= set(table_of(table))
-    assert kept.stat().st_mtime_ns == time_before
-    assert not cut.exists()
+    before = {path: path.stat().st_mtime_ns for path in table.iterdir()}
+    assert explain_on_cluster(sources, str(table), loaded, QUESTION) == summary
+    assert {path: path.stat().st_mtime_ns for path in table.iterdir()} == before
 
 
 @pytest.mark.skipif("NODE_LOSS" not in os.environ, reason="Ray may take minutes to notice a lost node; NODE_LOSS=1 runs this")

@@ -17,10 +17,10 @@ from googlenet.checkpoints.folder import write_folder
 from googlenet.model.architecture import HEADS, PAPER
 from googlenet.model.network import HeadLogits
 from googlenet.pictures.images import Preprocess
-from googlenet.training.balance import balance, prior
 from googlenet.training.check import Options
 from googlenet.training.data import read_split
 from googlenet.training.evaluate import answers_of, predict
+from googlenet.training.last_layers import balance, prior
 from googlenet.training.loop import Run, loss_of
 from googlenet.training.material import Source
 from googlenet.training.pictures import read_pixels
@@ -72,7 +72,9 @@ def test_the_prior_of_weights_is_their_mean_answer(data: Path, cpu: torch.device
 
 def source_of(path: Path, counts: tuple[int, ...], balanced: bool) -> Source:
     pack(path, [colour for colour, count in enumerate(counts) for _ in range(count)])
-    split, pixels = read_pixels(read_split(path, "train", 0.0), 16, torch.device("cpu"), workers=0, skip_broken=False)
+    split, pixels = read_pixels(
+        read_split(path, "train", 0.0), 16, torch.device("cpu"), workers=0, skip_broken=False, folder=path.parent
+    )
     return Source(split, pixels, 8, (0, 0), balanced)
 
 
@@ -108,8 +110,8 @@ def test_with_the_prior_in_the_loss_the_logits_without_it_are_balanced() -> None
 def unequal_set(folder: Path) -> Path:
     """Many red pictures and few others, without labels; a validation part in equal numbers."""
     folder.mkdir()
-    pack(folder / "photographs.npz", [0] * 60 + [1] * 5 + [2] * 5, labels=False)
-    pack(folder / "val.npz", [0, 1, 2] * 20)
+    pack(folder / "photographs.npz", [0] * 26 + [1] * 3 + [2] * 3, labels=False)
+    pack(folder / "val.npz", [0, 1, 2] * 4)
     rows = [{"wnid": f"n{i}", "name": name} for i, name in enumerate(COLOURS)]
     (folder / "classes.json").write_text(json.dumps(rows), encoding="utf-8")
     return folder

@@ -20,9 +20,9 @@ from googlenet.training.evaluate import (
     confusions,
     never_named,
     report,
+    surest_mistakes,
     table,
 )
-from googlenet.training.predictions import surest_mistakes
 
 
 def test_accuracy() -> None:

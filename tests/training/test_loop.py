@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -15,13 +14,12 @@ from googlenet.errors import UserError
 from googlenet.model.architecture import PAPER
 from googlenet.model.network import GoogLeNet, HeadLogits
 from googlenet.pictures.images import Preprocess
-from googlenet.training import pictures
 from googlenet.training.data import hold_out, read_split
+from googlenet.training.last_layers import fit_last_layers
 from googlenet.training.loop import PARTS, Run, learning_rate_at, loss_of
 from googlenet.training.material import Material, Source
-from googlenet.training.pictures import DecodedPixels, KeptPixels, read_pixels
+from googlenet.training.pictures import read_pixels
 from googlenet.training.recipe import Phase, Recipe, parse_schedule
-from googlenet.training.ridge import fit_last_layers
 from googlenet.training.run import MEAN, STD
 from googlenet.training.teachers import load_teacher
 
@@ -34,7 +32,7 @@ def run_of(data: Path, tmp_path: Path, cpu: torch.device) -> Callable[..., Run]:
         torch.manual_seed(0)
         (tmp_path / name).mkdir(exist_ok=True)
         training, _ = hold_out(read_split(data, "train"), 0.02)
-        split, pixels = read_pixels(training, 16, cpu, workers=2, skip_broken=False)
+        split, pixels = read_pixels(training, 16, cpu, 2, False, data)
         material = Material([Source(split, pixels, recipe.batch_size, (recipe.seed, 0))], 3, cpu)
         known = None if teacher is None else load_teacher(teacher, cpu)
         preprocess = Preprocess(32, 32, MEAN, STD)
@@ -125,11 +123,11 @@ def test_a_teachers_answer_and_the_label_make_the_target(run_of: Callable[..., R
 def test_pictures_without_labels_are_learnt_from_a_teacher(
     data: Path, run_of: Callable[..., Run], teachers: str, cpu: torch.device
 ) -> None:
-    run = run_of(recipe=replace(SMALL, schedule=(Phase(32, 6),), learning_rate=0.05), teacher=f"{teachers}:colour")
+    run = run_of(recipe=replace(SMALL, schedule=(Phase(32, 4),), learning_rate=0.05), teacher=f"{teachers}:colour")
     source = run.material.sources[0]
     source.labels = torch.full_like(source.labels, -1)
     run.train()
-    split, pixels = read_pixels(read_split(data, "val"), 16, cpu, workers=0, skip_broken=False)
+    split, pixels = read_pixels(read_split(data, "val"), 16, cpu, 0, False, data)
     source = Source(split, pixels, 24, (1,))
     shown = Material([source], 3, cpu).batch(0, 32, 1.0, False, replace(SMALL, label_smoothing=0.0), None)
     with torch.no_grad():
@@ -212,32 +210,22 @@ def test_frozen_stages_keep_their_weights(run_of: Callable[..., Run]) -> None:
         assert {name.split(".")[0] for name in changed if name.endswith(".running_mean")} == {*PARTS, "aux1", "aux2"}
 
 
-def test_the_schedule_is_followed(run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
-
-    def learn(size: int) -> torch.Tensor:
-        sizes.append(size)
-        run.step += 1
-        return torch.zeros(())
-
-    run = run_of(recipe=replace(SMALL, schedule=(Phase(32, 1), Phase(48, 2, "3a"))))
-    monkeypatch.setattr(run, "learn", learn)
-    run.train()
-    assert sizes == [32] * 8 + [48] * 16
-
-
-def test_minutes_are_shared_out_over_the_sizes(run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that moves one second a step: of 24 seconds, a third at 32 px."""
+@pytest.mark.parametrize("minutes", [None, 0.4])
+def test_the_schedule_is_followed_by_epochs_or_by_minutes(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, minutes: float | None
+) -> None:
+    """By a clock that moves one second a step: of 24 seconds, a third at 32 px."""
     seconds = [0.0]
     monkeypatch.setattr("googlenet.training.loop.time.monotonic", lambda: seconds[0])
     sizes: list[int] = []
 
     def learn(size: int) -> torch.Tensor:
         sizes.append(size)
+        run.step += 1
         seconds[0] += 1
         return torch.zeros(())
 
-    run = run_of(recipe=replace(SMALL, schedule=(Phase(32, 1), Phase(48, 2)), minutes=0.4))
+    run = run_of(recipe=replace(SMALL, schedule=(Phase(32, 1), Phase(48, 2, "3a")), minutes=minutes))
     monkeypatch.setattr(run, "learn", learn)
     run.train()
     assert sizes == [32] * 8 + [48] * 16
@@ -254,34 +242,6 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(
     assert not run.path.exists()
 
 
-def test_pictures_that_do_not_fit_are_decoded_as_they_are_needed(
-    data: Path, cpu: torch.device, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    training = read_split(data, "train")
-    kept, in_memory = read_pixels(training, 16, cpu, workers=2, skip_broken=False)
-    monkeypatch.setattr(pictures, "free_memory", lambda device: 1000)
-    same, streamed = read_pixels(training, 16, cpu, workers=2, skip_broken=False)
-    assert isinstance(in_memory, KeptPixels)
-    assert isinstance(streamed, DecodedPixels)
-    sources = [Source(split, pixels, 10, (0, 0)) for split, pixels in ((kept, in_memory), (same, streamed))]
-    for step in range(9):
-        one, other = (source.batch(step, cpu) for source in sources)
-        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-def test_a_broken_picture_among_the_streamed_is_named_or_replaced(tmp_path: Path, data: Path, cpu: torch.device) -> None:
-    split = read_split(data, "train")
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(Path(str(split.pictures[0])).read_bytes()[:150])
-    split = replace(split, pictures=(broken, *split.pictures[1:]))
-    rows = torch.tensor([0, 30, 60])
-    with pytest.raises(UserError, match=r"broken\.png"):
-        DecodedPixels(split, 16, cpu, workers=1, skip_broken=False).batch(rows, [])
-    taken = DecodedPixels(split, 16, cpu, workers=1, skip_broken=True).batch(rows, [])
-    assert taken.rows.tolist() == [30, 30, 60]
-    assert np.array_equal(taken.pixels[0], taken.pixels[1])
-
-
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full, a device that is always full")
 def test_a_full_disk_is_told(run_of: Callable[..., Run]) -> None:
     run = run_of()
@@ -295,8 +255,8 @@ def test_a_full_disk_is_told(run_of: Callable[..., Run]) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_nothing_in_the_loop_waits_for_the_gpu(data: Path, tmp_path: Path, teachers: str) -> None:
     device = torch.device("cuda")
-    split, pixels = read_pixels(read_split(data, "train"), 16, device, workers=2, skip_broken=False)
-    assert pixels.home.type == "cuda"
+    split, pixels = read_pixels(read_split(data, "train"), 16, device, 2, False, data)
+    assert pixels.pixels.device.type == "cuda"
     material = Material([Source(split, pixels, 8, (0, 0))], 3, device)
     teacher = load_teacher(f"{teachers}:colour", device)
     run = Run(GoogLeNet(PAPER, 3), material, Preprocess(32, 32, MEAN, STD), SMALL, teacher, device, tmp_path / "c.pt", {})

@@ -19,8 +19,7 @@ from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.frame import Box
 from googlenet.pictures.images import Preprocess
 from googlenet.training.data import read_split
-from googlenet.training.map_report import gains, groups, interval, report, summary
-from googlenet.training.maps import Boxed, boxed, measure
+from googlenet.training.maps import Boxed, boxed, groups, interval, measure, report, summary
 from tests.helpers import explainer_of, random_image, random_model
 
 PREPROCESS = Preprocess(96, 96, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -36,33 +35,34 @@ def test_a_box_around_everything_is_always_hit_and_one_in_a_corner_as_the_map_sa
     explanation = explainer.explain(image, target=3)
     whole, corner = Box(0, 0, 96, 96), Box(0, 0, 32, 48)
     found = measure(explainer, [Boxed(image, 3, whole), Boxed(image, 3, corner)], curved=1, sane=1)
-    assert found.box == pytest.approx([1, 1 / 6])
-    assert found.centre == [1, 0]
-    assert found.centred[0] == pytest.approx(1)
+    assert found["box",] == pytest.approx([1, 1 / 6])
+    assert found["centre",] == [1, 0]
+    assert found["centred",][0] == pytest.approx(1)
     for stage in explanation.stages:
-        hits, inside = found.pointing["main", stage.name], found.inside["main", stage.name]
+        hits, inside = found["pointing", "main", stage.name], found["inside", "main", stage.name]
         assert hits[0] == (stage.peak is not None)
         x, y = stage.peak or (99, 99)
         assert hits[1] == (x < 32 and y < 48)
         heat = explanation.maps[stage.name]
         if stage.peak:
             assert inside == pytest.approx([1, heat[:48, :32].sum() / heat.sum()], abs=1e-4)
-    assert set(found.pointing) == {(head, stage) for head, stages in STAGES_BEFORE.items() for stage in stages}
+    measured = {key[1:] for key in found if key[0] == "pointing"}
+    assert measured == {(head, stage) for head, stages in STAGES_BEFORE.items() for stage in stages}
     assert groups(found)["pictures whose box covers at most a third"].tolist() == [False, True]
-    assert gains(found)["main"]["5b"].mean == found.pointing["main", "5b"][1]
     text = report(found)
     assert "2 pictures. The box covers 58.3" in text
     assert "| aux1 | 4a |" in text
     told = summary({"grad-cam": found, "layer-cam": found}, "a set", "0" * 64)
+    assert told.pointing["main"]["5b"].gain == found["pointing", "main", "5b"][1]
     config = explainer.config.__class__(**{**vars(explainer.config), "trust": told})
     assert parse_config(dump_config(config).encode(), "test").trust == told
 
 
 def test_weights_drawn_anew_are_compared_with_the_map_itself(explainer: Explainer) -> None:
     found = measure(explainer, [Boxed(random_image(96, 96), 3, Box(0, 0, 50, 50))], curved=0, sane=1)
-    assert -1 <= found.randomised["main", "3a", "heads"][0] <= 1
-    assert found.randomised["main", "5b", "5b"] != found.randomised["main", "5b", "heads"]
-    assert found.randomised["aux1", "3a", "heads"] == found.randomised["aux1", "3a", "5b"]  # 5b is behind aux1
+    assert -1 <= found["randomised", "main", "3a", "heads"][0] <= 1
+    assert found["randomised", "main", "5b", "5b"] != found["randomised", "main", "5b", "heads"]
+    assert found["randomised", "aux1", "3a", "heads"] == found["randomised", "aux1", "3a", "5b"]  # 5b is behind aux1
 
 
 def test_an_interval_holds_the_mean_and_narrows_with_more_pictures() -> None:

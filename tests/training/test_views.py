@@ -63,16 +63,6 @@ def test_light_changes_each_picture_its_own_way_and_stays_in_range() -> None:
     assert torch.equal(seen[:, 0], seen[:, 1])  # no colour where there was none
 
 
-def test_blur_keeps_the_mean_and_takes_the_detail() -> None:
-    torch.manual_seed(0)
-    noise = torch.rand(2, 3, 128, 128)
-    seen = views.blur(noise)
-    assert seen.shape == noise.shape
-    assert seen.mean().item() == pytest.approx(noise.mean().item(), abs=0.01)
-    assert seen.std() < 0.6 * noise.std()
-    assert torch.equal(views.blur(noise[..., :64, :64]), noise[..., :64, :64])
-
-
 def test_mixes_are_alike_at_every_size_and_in_the_labels() -> None:
     """Picture i is all i: a mixed view's mean tells the partner's share."""
     count = 6

@@ -1,4 +1,4 @@
-"""Balance: the class frequencies of the training pictures, taken out of the heads.
+"""The last layers of the heads, in closed form: fitted before a run by ridge regression, balanced after it.
 
 A head that learnt from pictures of unequal classes answers with a frequent class where it is in doubt. Its prior is the mean
 probability that it gives each class on those pictures. Without the prior its logits are those of a head that learnt from equally
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from googlenet.model.architecture import HEADS
@@ -20,10 +20,48 @@ from googlenet.model.network import GoogLeNet
 from googlenet.training import views
 from googlenet.training.loop import Run
 
+PENALTY = 30
+"""The ridge penalty λ, as a multiple of the features' mean square. It matters where there are few views."""
 EPSILON = 1e-6
 """Added to each class's prior, so that a class which the pictures lack gets no infinite bias."""
-PICTURES = 32_000
-"""The most pictures for the prior of a run: those of its first epoch."""
+FITTED, COUNTED = 16_384, 32_000
+"""The most pictures for the ridge regression and for the prior of a run: those of its first epoch."""
+
+
+@torch.no_grad()
+def fit_last_layers(run: Run) -> None:
+    """Set the weights of the last layers of all heads, so that training begins near the labels or the teacher's answers.
+
+    With features X (N, 1025; the last is 1, for the bias) and the logarithms Y (N, classes) of the targets of training views,
+    W = (XᵀX + λI)⁻¹ XᵀY.
+    """
+    model, size = run.model.eval(), run.recipe.schedule[0].size
+    layers = list(model.last_layers().values())
+    seen: dict[nn.Linear, Tensor] = {}
+    hooks = [layer.register_forward_pre_hook(lambda module, inputs: seen.update({module: inputs[0]})) for layer in layers]
+    squares = {layer: torch.zeros(1025, 1025, device=run.device) for layer in layers}
+    products = {layer: torch.zeros(1025, run.material.classes, device=run.device) for layer in layers}
+    batches = first_epoch(run, FITTED)
+    for step in tqdm(range(batches), desc="ridge regression", mininterval=2):
+        torch.manual_seed(run.recipe.seed * 1_000_003 + step)
+        batch = run.material.batch(step, size, run.recipe.crops[0], False, run.recipe, run.teacher)
+        run.heads(batch.views)
+        logits = run.temperature * batch.target.clamp(min=1e-8).log()
+        logits -= logits.mean(dim=1, keepdim=True)  # a constant does not change the softmax
+        if run.log_prior is not None:
+            logits -= run.log_prior
+        for layer in layers:
+            features = nn.functional.pad(seen[layer].float(), (0, 1), value=1.0)
+            squares[layer] += features.T @ features
+            products[layer] += features.T @ logits
+    for hook in hooks:
+        hook.remove()
+    for layer in layers:
+        mean_square = squares[layer].diagonal().mean() / (batches * run.recipe.batch_size)
+        solved = torch.linalg.solve(squares[layer] + PENALTY * mean_square * torch.eye(1025, device=run.device), products[layer])
+        layer.weight.copy_(solved[:-1].T)
+        layer.bias.copy_(solved[-1])
+    model.train()
 
 
 def prior(batches: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -76,16 +114,15 @@ def has_prior(run: Run) -> bool:
     return run.recipe.balance > 0 and unequal and run.log_prior is None
 
 
+@torch.no_grad()
 def take_out_prior(run: Run) -> None:
     """Balance the heads at the end of a run, by their prior on its pictures in the shares in which the run draws them."""
     run.model.eval()
-    balance(run.model, prior(student_answers(run)), run.recipe.balance)
-
-
-@torch.no_grad()
-def student_answers(run: Run) -> Iterator[dict[str, Tensor]]:
-    for shown in middle_views(run):
-        yield {head: logits.float() for head, logits in zip(HEADS, run.heads(shown), strict=True) if logits is not None}
+    answers = (
+        {head: logits.float() for head, logits in zip(HEADS, run.heads(shown), strict=True) if logits is not None}
+        for shown in middle_views(run)
+    )
+    balance(run.model, prior(answers), run.recipe.balance)
 
 
 def put_prior_into_loss(run: Run) -> None:
@@ -103,8 +140,12 @@ def middle_views(run: Run, size_for: Callable[[int], int] = lambda size: size) -
     `size_for`: the student's size in pixels → S.
     """
     size = size_for(run.recipe.schedule[-1].size)
-    steps = min(PICTURES // run.recipe.batch_size, run.material.steps_per_epoch)
-    for step in tqdm(range(max(1, steps)), desc="prior", mininterval=2):
+    for step in tqdm(range(first_epoch(run, COUNTED)), desc="prior", mininterval=2):
         for source in run.material.sources:
             pixels, aspects, _ = source.batch(step, run.device)
             yield views.take(pixels, views.middle_squares(aspects), size)
+
+
+def first_epoch(run: Run, most: int) -> int:
+    """The number of steps of the first epoch, for at most this many pictures."""
+    return max(1, min(most // run.recipe.batch_size, run.material.steps_per_epoch))
