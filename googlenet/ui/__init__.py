@@ -1,1 +1,1 @@
-"""The Gradio page: layout, handlers, texts, and the page itself (`page.html`, `page.css`, `lesson.css`, `screens.css`, `js/`)."""
+"""The Gradio page: what starts and limits it, its messages and sentences, and the page itself (`page/`)."""

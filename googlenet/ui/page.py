@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ import gradio as gr
 import huggingface_hub
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,7 +28,7 @@ from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
 from googlenet.ui import texts
 from googlenet.ui.api import endpoints
-from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url
+from googlenet.ui.messages import REPLIES, PageQuery, Reply
 from googlenet.ui.questions import Desk
 from googlenet.ui.texts import TITLE
 from googlenet.ui.uploads import KEPT_SECONDS, TRUTHS, Pictures
@@ -190,6 +191,6 @@ def space_page() -> str | None:
 
 def thumb(image: Image.Image) -> str:
     """The middle of a picture, small and square."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return data_url(image.crop((left, top, left + side, top + side)), 112)
+    file = io.BytesIO()
+    ImageOps.fit(image, (112, 112)).save(file, "WEBP", quality=75)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

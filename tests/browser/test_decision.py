@@ -92,18 +92,6 @@ def test_reduced_motion_steps_without_motion(visit: Visit) -> None:
     assert page.evaluate("document.getAnimations().filter(a => a.playState === 'running').length") == 0
 
 
-def test_arrows_step_through_the_strip_with_one_tab_stop(visit: Visit) -> None:
-    page = visit()
-    assert page.locator('.stage[tabindex="0"]').count() == 1
-    page.locator(".stage[aria-pressed=true]").focus()
-    page.keyboard.press("Home")
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#stage-title")).to_have_text("Stage 3b")
-    assert page.evaluate("document.activeElement.dataset.stage") == "3b"
-    page.keyboard.press("End")
-    expect(page.locator("#stage-title")).to_have_text("Stage 5b")
-
-
 def test_the_slope_chart_shows_each_heads_favourite_and_the_asked_class(visit: Visit) -> None:
     page = visit()
     chart = page.locator(".slope")
@@ -258,37 +246,6 @@ def test_a_dragged_box_is_covered_and_a_tap_still_selects_a_cell(visit: Visit) -
     assert page.locator(".big .marks rect.covered").count() == 0  # Cover's frames are Cover's alone
 
 
-def test_present_fills_the_screen_and_obeys_keys(visit: Visit) -> None:
-    page = visit("?example=lion")
-    size = page.locator(".say").evaluate("n => parseFloat(getComputedStyle(n).fontSize)")
-    page.locator(".present").click()
-    expect(page.locator(".page")).to_have_class(re.compile("presenting"))
-    expect(page.locator(".question")).to_be_hidden()
-    still(page)
-    for selector in (".strip", ".cards", ".big", ".slope"):
-        box = page.locator(selector).bounding_box()
-        assert box is not None
-        assert box["y"] + box["height"] <= 900, selector
-    assert page.locator(".say").evaluate("n => parseFloat(getComputedStyle(n).fontSize)") > 1.2 * size
-    page.keyboard.press("Home")
-    expect(page.locator("#stage-title")).to_have_text("Stage 3a")
-    page.keyboard.press("Space")
-    expect(page.locator(".page")).to_have_class(re.compile("playing"))
-    page.locator(".present").click()
-    expect(page.locator(".page")).not_to_have_class(re.compile("presenting"))
-
-
-def test_the_last_pictures_are_at_hand(visit: Visit) -> None:
-    page = visit()
-    for name in ("tower.jpg", "lion.jpg"):
-        upload(page, get_image(name))
-        expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile(name.split(".")[0]))
-        settled(page)
-    expect(page.locator(".recent button")).to_have_count(2)
-    page.locator(".recent button >> nth=1").click()
-    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("tower"))
-
-
 SHOWN = """() => [...document.querySelectorAll('.page :is(button, a, input, select, summary)')].filter(node => {
     const box = node.getBoundingClientRect();
     const shows = node.checkVisibility({opacityProperty: true, visibilityProperty: true}) && box.width > 2;
@@ -298,14 +255,9 @@ SHOWN = """() => [...document.querySelectorAll('.page :is(button, a, input, sele
 
 
 def test_the_first_screen_has_few_controls(visit: Visit) -> None:
-    assert visit().evaluate(SHOWN) <= 40
-
-
-def test_one_line_says_what_this_is_and_how_often_it_is_right(visit: Visit) -> None:
-    right = round(100 * json.loads(CONFIG.read_text("utf-8"))["metrics"]["top1"]["main"])
-    line = "A neural network of 2014 that names what a photograph shows."
-    expect(visit().locator(".tagline")).to_have_text(f"{line} It was right on {right} of 100 test photographs.")
-    expect(visit("?weights=user/heads").locator(".tagline")).to_have_text(line)
+    page = visit()
+    still(page)  # what fades in counts
+    assert page.evaluate(SHOWN) <= 35
 
 
 def test_layercam_is_chosen_under_look_and_stays_for_the_next_picture(visit: Visit) -> None:

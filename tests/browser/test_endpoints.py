@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,5 +138,6 @@ def test_the_page_travels_compressed_and_names_its_modules_at_once(url: str) -> 
     with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})) as response:
         assert response.headers["Content-Encoding"] == "gzip"
         page = gzip.decompress(response.read()).decode()
+    assert re.search(r'property="og:title"[^>]*content="Inside GoogLeNet"', page)
     for path in (ROOT / "googlenet/ui/page/js").glob("*.js"):
         assert f"/js/{path.name}" in page

@@ -134,19 +134,6 @@ def test_the_tab_key_goes_down_the_screen(visit: Visit, size: dict[str, object])
     assert tops == sorted(tops), rows
 
 
-def test_each_question_mark_is_a_tab_stop(visit: Visit) -> None:
-    page = visit(own=True)
-    shown = page.locator(".help").evaluate_all(
-        "marks => marks.filter(mark => mark.checkVisibility()).map(mark => mark.ariaLabel)"
-    )
-    reached = set()
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.matches('.help') && document.activeElement.ariaLabel"))
-    assert set(shown) <= reached
-    assert len(shown) > 2
-
-
 def test_a_touched_cell_is_announced_and_covered_by_keyboard(visit: Visit) -> None:
     page = visit("?example=lion")
     page.locator(".big").press("ArrowUp")
@@ -155,14 +142,6 @@ def test_a_touched_cell_is_announced_and_covered_by_keyboard(visit: Visit) -> No
     page.get_by_role("button", name="Cover the touched cell").press("Enter")
     expect(page.locator(".cover-say")).to_be_visible()
     expect(page.get_by_role("button", name="Cover the touched cell")).to_be_focused()
-
-
-def test_on_plain_http_the_link_is_shown(visit: Visit) -> None:
-    page = visit("?example=lion")
-    settled(page)
-    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
-    take(page, "link")
-    expect(page.locator(".take-say")).to_contain_text("example=lion")
 
 
 def test_back_walks_through_own_pictures_and_their_questions(visit: Visit) -> None:
@@ -181,29 +160,6 @@ def test_back_walks_through_own_pictures_and_their_questions(visit: Visit) -> No
     settled(page)
     page.go_forward()
     expect(page.locator("#target")).to_have_value(second)
-
-
-def test_a_second_upload_moves_nothing(visit: Visit) -> None:
-    page = visit()
-    own(page, "tower")
-    where = "s => document.querySelector(s).getBoundingClientRect().top"
-    before = [page.evaluate(where, selector) for selector in (".strip", ".question")]
-    own(page, "lion")
-    expect(page.locator(".recent button")).to_have_count(2)
-    assert [page.evaluate(where, selector) for selector in (".strip", ".question")] == before
-
-
-def test_present_shows_the_photograph_the_tabs_and_how_to_leave(visit: Visit) -> None:
-    page = visit("?example=lion", viewport={"width": 1920, "height": 1080})
-    page.locator(".present").click()
-    for selector in (".picture", ".tabs", ".about"):
-        expect(page.locator(selector)).to_be_visible()
-    box = page.locator(".big").bounding_box()
-    assert box
-    assert box["height"] > 500
-    expect(page.locator(".present")).to_have_text("Leave (Esc)")
-    page.locator(".present").click()
-    expect(page.locator(".present")).to_have_text("Present")
 
 
 def test_a_load_is_told_and_left_where_its_button_is(visit: Visit) -> None:
@@ -246,38 +202,6 @@ def test_a_pasted_or_dropped_link_gets_a_sentence(visit: Visit) -> None:
         page = visit()
         page.evaluate(LINK, how)
         expect(page.locator(".mistake")).to_contain_text("A link cannot be opened here")
-
-
-def test_a_landscape_page_of_paper_holds_all(visit: Visit) -> None:
-    page = visit("?example=lion")
-    settled(page)
-    for options in ({"landscape": True}, {"landscape": False}, {"landscape": True, "format": "Letter"}):
-        pdf = page.pdf(**{"format": "A4", **options})  # type: ignore[arg-type]
-        assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1, options
-
-
-def test_no_bar_ends_within_a_names_first_letter(visit: Visit) -> None:
-    page = visit("?example=cheetah")
-    settled(page)
-    cut = """rows => rows.filter(row => {
-        const range = document.createRange(), text = row.querySelector("span").firstChild;
-        range.setStart(text, 0); range.setEnd(text, 1);
-        const bar = row.querySelector("i").getBoundingClientRect(), letter = range.getBoundingClientRect();
-        return bar.right > letter.left + 1 && bar.right < letter.right - 1;
-    }).map(row => row.innerText)"""
-    assert page.locator(".row").evaluate_all(cut) == []
-    shares = page.locator(".row i").evaluate_all(
-        "bars => bars.map(bar => [+bar.style.getPropertyValue('--share'), bar.offsetWidth])"
-    )
-    assert [width for _, width in sorted(shares)] == sorted(width for _, width in shares)
-
-
-def test_car_finds_cars_first(visit: Visit) -> None:
-    page = visit()
-    page.locator("#target").fill("car")
-    expect(page.locator("#target-list li >> nth=0")).to_contain_text("a car")  # the group
-    first = page.locator("#target-list li >> nth=1 >> span >> nth=0")
-    expect(first).to_have_text(re.compile("sports car|convertible|jeep|limousine|minivan|cab|racer|ambulance|beach wagon"))
 
 
 def test_nothing_on_the_sheet_runs_into_its_neighbour(visit: Visit) -> None:

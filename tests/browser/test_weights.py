@@ -25,6 +25,7 @@ def test_a_visitors_weights_are_that_visitors_alone(visit: Visit) -> None:
     before = two.locator(".chip").inner_text()
     load(one, "user/three")
     expect(one.locator(".chip")).to_have_text("user/three, 3 classes")
+    expect(one.locator(".tagline")).to_have_text("A neural network of 2014 that names what a photograph shows.")
     expect(one.locator('.card[data-head="aux1"]')).to_contain_text("no trained aux1 head")
     expect(one.locator('.card[data-head="main"] .row')).to_have_count(3)
     expect(one.locator('.card[data-head="aux1"] .ask')).to_be_disabled()
@@ -130,11 +131,6 @@ def test_weights_that_the_server_has_dropped_are_loaded_again(visit: Visit, hub:
     expect(page.locator(".notice")).to_contain_text("Now answered by this page’s own weights, 1,000 classes.")
     assert "tower" in (page.locator(".picture").get_attribute("aria-label") or "")
     hub.repos["user/three"] = gone
-
-
-def test_weights_alone_make_a_link(visit: Visit) -> None:
-    page = visit("?weights=user%2Fthree")
-    expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
 
 
 def test_a_link_to_weights_that_cannot_be_had_is_answered_by_the_pages_own_and_told(visit: Visit) -> None:

@@ -2,10 +2,9 @@
 // Painting an answer: the photograph, and everything else anew when the window or a control changes.
 import { mark, paintPhoto } from "./drawing.js";
 import { remember } from "./memory.js";
-import { nameOf } from "./names.js";
-import { $, $$, draw, rove, still } from "./page.js";
+import { $, $$, rove, still, svg } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { rounded, say, words } from "./words.js";
+import { nameOf, rounded, say, words } from "./words.js";
 
 $(".takes").setAttribute("aria-label", words.take);
 rove($(".takes"));
@@ -41,7 +40,7 @@ function drawPhoto() {
   const cropped = x0 > 1 || y0 > 1 || x1 < width - 1 || y1 < height - 1;
   mark($(".photo"), [0, 0, width, height], cropped ? [{ box: result.seen, class: "crop" }] : []);
   const outside = `M0 0H${width}V${height}H0ZM${x0} ${y0}V${y1}H${x1}V${y0}Z`; // the frame's other way round leaves a hole
-  if (cropped) $(".photo .marks").prepend(draw("path", { class: "unseen", d: outside }));
+  if (cropped) $(".photo .marks").prepend(svg`<path class="unseen" d="${outside}"/>`);
   $(".photo").title = cropped ? words.crop : "";
 }
 

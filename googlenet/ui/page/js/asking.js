@@ -1,15 +1,14 @@
 // @ts-check
 // Asking a question and taking its answer. One question runs and at most one waits: the newest.
-import { call, Refusal, SLOW } from "./call.js";
+import { Refusal, SLOW, call } from "./call.js";
 import { unpack } from "./drawing.js";
-import { cancelLoad, carried, load, sourceName } from "./loading.js";
 import { kept, whereabouts } from "./memory.js";
-import { keyOf } from "./names.js";
 import { busy, complain, notice, working } from "./notices.js";
 import { $, pause, props } from "./page.js";
+import { deliver } from "./pictures.js";
 import { set, state } from "./store.js";
-import { deliver } from "./uploading.js";
-import { say, words } from "./words.js";
+import { cancelLoad, carried, load, sourceName } from "./weights.js";
+import { keyOf, say, words } from "./words.js";
 
 const PLAIN = { head: "main", target: null, contrast: null, example: null, path: null, original: null, method: "grad-cam" };
 let newest = new AbortController(); // of what was begun last: what is aborted is never painted

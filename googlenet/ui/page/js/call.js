@@ -1,7 +1,7 @@
 // @ts-check
 // One question to Python: a request that stays open until its reply, and a look at its progress each second meanwhile.
+import { tab } from "./memory.js";
 import { pause, server } from "./page.js";
-import { tab } from "./storage.js";
 import { language, words } from "./words.js";
 
 export const SLOW = 8000; // milliseconds without word after which the page says that it still waits

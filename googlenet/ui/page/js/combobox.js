@@ -1,10 +1,9 @@
 // @ts-check
 // The class search: a combobox with a list box, after the ARIA pattern.
 import { ask } from "./asking.js";
-import { bothNames, keyOf, nameOf, kindsOf } from "./names.js";
-import { $, make } from "./page.js";
+import { $, html } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { percent, say, words } from "./words.js";
+import { bothNames, keyOf, kindsOf, nameOf, percent, say, words } from "./words.js";
 
 /** A class, a group, or nothing. @typedef {{index: number | null, label: string, note?: string}} Choice */
 
@@ -49,20 +48,11 @@ export function combobox(root, none, choose, barred) {
   /** @param {string} text */
   function open(text) {
     choices = options(text);
-    const nodes = choices.map((c, i) =>
-      make(
-        "li",
-        {
-          role: "option",
-          id: `${list.id}-${i}`,
-          "aria-selected": same(c, current),
-          onclick: () => pick(i),
-        },
-        make("span", {}, ...(c.label ? bothNames(c) : [none ?? ""])),
-        make("span", { class: "soft" }, c.note || ""),
-      ),
+    const nodes = choices.map(
+      (c, i) => html`<li role="option" id="${list.id}-${i}" aria-selected="${same(c, current)}" ${() => pick(i)}>
+        <span>${c.label ? bothNames(c) : none}</span><span class="soft">${c.note}</span></li>`,
     );
-    const empty = make("li", { class: "soft", role: "option", "aria-disabled": true }, words.no_match);
+    const empty = html`<li class="soft" role="option" aria-disabled="true">${words.no_match}</li>`;
     list.replaceChildren(...(nodes.length ? nodes : [empty]));
     list.classList.toggle("up", innerHeight - input.getBoundingClientRect().bottom < 280);
     list.hidden = false;

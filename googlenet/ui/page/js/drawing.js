@@ -1,7 +1,6 @@
 // @ts-check
 // Drawing a picture under a map: the same formula as render.Photograph, for the part that the network looked at.
-
-import { $, BRANCHES, bytes, draw, make, props, SPOTLIGHT } from "./page.js";
+import { $, BRANCHES, bytes, newCanvas, props, SPOTLIGHT, svg } from "./page.js";
 import { state } from "./store.js";
 
 const magma = bytes(props.magma);
@@ -138,7 +137,7 @@ export function overlay(name, side, of = state, scale) {
   const [x0, y0, x1, y1] = of.answer.result.seen;
   const shrink = side / Math.max(x1 - x0, y1 - y0);
   const [width, height] = [x1 - x0, y1 - y0].map(edge => Math.max(1, Math.round(edge * shrink)));
-  const canvas = make("canvas", { width, height });
+  const canvas = newCanvas(width, height);
   const grid = of.answer.grids[name];
   fill(canvas, grid, grid.sum, scale ?? scaleOf([grid.sum]), of);
   return canvas;
@@ -202,8 +201,10 @@ export function mark(root, part, frames) {
     ...frames.flatMap(({ box: [x0, y0, x1, y1], class: name }) => {
       const [left, top] = [Math.max(part[0], x0), Math.max(part[1], y0)];
       const [right, bottom] = [Math.min(part[2], x1), Math.min(part[3], y1)];
-      const at = { x: left, y: top, width: Math.max(0, right - left), height: Math.max(0, bottom - top) };
-      return [draw("rect", { ...at, class: `halo ${name}` }), draw("rect", { ...at, class: name })];
+      const at = [left, top, Math.max(0, right - left), Math.max(0, bottom - top)];
+      return [`halo ${name}`, name].map(
+        each => svg`<rect class="${each}" x="${at[0]}" y="${at[1]}" width="${at[2]}" height="${at[3]}"/>`,
+      );
     }),
   );
 }

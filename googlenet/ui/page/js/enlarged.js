@@ -1,7 +1,7 @@
 // @ts-check
 // The chosen stage, large: its overlay, its legend, the touched cell and the part of the picture that this cell can see.
-
 import { painted, stageAlt } from "./answer.js";
+import { ask } from "./asking.js";
 import { colour, looks, mark, paint, scaleOf } from "./drawing.js";
 import { $, still } from "./page.js";
 import { set, state, subscribe } from "./store.js";
@@ -125,4 +125,11 @@ $(".big").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
   else if (to) touch(Math.min(h - 1, Math.max(0, to[0])) * w + Math.min(w - 1, Math.max(0, to[1])));
   else return;
   event.preventDefault();
+});
+
+// How the maps are made: Grad-CAM or LayerCAM. The choice holds for what is asked from now on.
+
+$(".method").addEventListener("change", () => ask({ ...state.wanted, method: $(".method").value }));
+subscribe(["answer"], () => {
+  $(".method").value = state.answer.result.question.method;
 });

@@ -3,25 +3,20 @@
 import { askedName, place, summary } from "./answer.js";
 import { paint, scaleOf } from "./drawing.js";
 import { cellFrames } from "./enlarged.js";
-import "./help.js";
-import { $, BRANCHES, make } from "./page.js";
+import { $, BRANCHES, html } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { addTab } from "./tabs.js";
 import { branchName, percent, proseOf, say, words } from "./words.js";
+import "./help.js";
 
 for (const branch of BRANCHES) {
   $(".four").append(
-    make(
-      "div",
-      { "data-branch": branch },
-      make("span", { class: "cell" }, make("canvas", { role: "img" })),
-      make("div", {}, make("b", {}, branchName(branch)), " ", make("span", { class: "soft share" })),
-      make("div", { class: "bar" }, make("i")),
-    ),
+    html`<div data-branch="${branch}"><span class="cell"><canvas role="img"></canvas></span>
+      <div><b>${branchName(branch)}</b> <span class="soft share"></span></div><div class="bar"><i></i></div></div>`,
   );
 }
 
-const weight = make("span");
+const weight = html`<span></span>`;
 $("#help-share").append(" ", weight);
 
 /** What the map says. @param {any} info a stage of the answer's JSON @param {Grid} grid */

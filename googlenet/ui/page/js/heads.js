@@ -1,28 +1,43 @@
 // @ts-check
-// What the three heads say: a card for each, and the classes' probabilities by depth.
+// The answer in words: the headline, how far to believe it, what the heads say in one line, and where the evidence lies.
 import { painted, repaint } from "./answer.js";
 import { ask } from "./asking.js";
-import { bothNames, keyOf, nameOf } from "./names.js";
-import { $, draw, HEADS, LAST, make, rove } from "./page.js";
+import { helpMark } from "./help.js";
+import { $, HEADS, html, LAST, svg } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { language, percent, prose, rounded, say, words } from "./words.js";
+import { suggest } from "./weights.js";
+import { bothNames, keyOf, language, nameOf, percent, prose, rounded, say, words } from "./words.js";
+
+/** All of it as one text. */
+export function said() {
+  const { headline, record, heads, place } = state.answer.words[language];
+  return prose([headline.join(""), record, heads, place].filter(Boolean).join(" "));
+}
+/** Say it. */
+export function sentence() {
+  const { headline, record, heads, place } = state.answer.words[language];
+  const parts = headline.map((part, i) => (i % 2 ? html`<b class="asked">${part}</b>` : prose(part)));
+  $(".say .headline").replaceChildren(...parts);
+  for (const [name, text] of Object.entries({ "how-often": record, "by-heads": heads, place })) {
+    const line = $(`.say .${name}`);
+    line.textContent = prose(text ?? "");
+    line.hidden = !text;
+  }
+  if (!state.answer.unlikely) return;
+  $(".say .headline").append(" ", helpMark("unlikely"));
+  suggest($(".say .headline"));
+}
+subscribe(["answer"], sentence);
+
+// What the three heads say: a card for each, and the classes' probabilities by depth.
 
 for (const head of HEADS) {
-  const name = make(
-    "button",
-    { type: "button", class: "ask" },
-    make("span", {}, words[head]),
-    make("span", { class: "soft" }, `${head} · ${say("after", { stage: LAST[head] })}`),
-  );
-  $(".cards").append(
-    make(
-      "div",
-      { class: "card", "data-head": head, onclick: (/** @type {any} */ event) => press(head, event.target) },
-      make("h2", {}, name),
-      make("ul", { class: "rows" }),
-      make("p", { class: "statement soft small" }),
-    ),
-  );
+  const after = `${head} · ${say("after", { stage: LAST[head] })}`;
+  const node = html`<div class="card" data-head="${head}">
+      <h2><button type="button" class="ask"><span>${words[head]}</span><span class="soft">${after}</span></button></h2>
+      <ul class="rows"></ul><p class="statement soft small"></p></div>`;
+  node.addEventListener("click", (/** @type {any} */ event) => press(head, event.target));
+  $(".cards").append(node);
 }
 
 /** A press on a card asks its head: about the class or group that was pressed, else about the class that is asked now.
@@ -48,7 +63,7 @@ function card(head) {
   const pressed = name === document.activeElement;
   name.disabled = asking === head || !predictions;
   if (!predictions) {
-    rows.replaceChildren(make("li", { class: "absent soft" }, say("absent", { head })));
+    rows.replaceChildren(html`<li class="absent soft">${say("absent", { head })}</li>`);
     return statement(node, head);
   }
   const said = state.answer.result.statements?.[head]?.name;
@@ -56,26 +71,18 @@ function card(head) {
   const probability = state.answer.result.belief[head];
   /** @type {(Klass & {probability: number, beyond?: boolean})[]} */
   const shown = known ? predictions : [...predictions.slice(0, 4), { ...target, probability, beyond: true }];
-  const focused = rows.contains(document.activeElement) ? /** @type {any} */ (document.activeElement).dataset.class : null;
   rows.replaceChildren(
-    ...shown.map(p => make("li", { class: p.beyond ? "beyond" : null }, row(p, asking === head, keyOf(p) === keyOf(target)))),
+    ...shown.map(p => html`<li class="${p.beyond ? "beyond" : ""}">${row(p, asking === head, keyOf(p) === keyOf(target))}</li>`),
   );
-  const first = rows.querySelector("button");
-  if (first) rove(rows);
-  if (focused || pressed) (rows.querySelector(`button[data-class="${focused}"]`) || first)?.focus({ preventScroll: true });
+  if (pressed && name.disabled) $(".stage[aria-pressed=true]").focus({ preventScroll: true }); // its maps have come
   statement(node, head);
 }
-/** A class and its probability; a button on the card of the asked head, but for the class whose maps are shown.
+/** A class and its probability. The pointer presses it; who has none finds the class in the search, the likeliest first.
  * @param {Klass & {probability: number}} p @param {boolean} asking @param {boolean} shown */
 function row(p, asking, shown) {
-  const parts = [
-    make("i", { style: `--share:${p.probability}` }),
-    make("span", {}, ...bothNames(p)),
-    make("u", {}, percent(p.probability)),
-  ];
-  const about = { class: "row", "data-class": keyOf(p), "aria-current": shown ? "true" : null };
-  const made = asking && !shown ? make("button", { ...about, type: "button" }, ...parts) : make("span", about, ...parts);
-  return Object.assign(made, { klass: asking && shown ? null : p });
+  const line = html`<span class="row" data-class="${keyOf(p)}" ${shown ? "aria-current=true" : null}>
+    <i style="--share:${p.probability}"></i><span>${bothNames(p)}</span><u>${percent(p.probability)}</u></span>`;
+  return Object.assign(line, { klass: asking && shown ? null : p });
 }
 /** What a head can say truthfully, under its card: the most particular group or class that is probably right. A press shows its
  * maps. @param {any} node @param {string} head */
@@ -83,7 +90,6 @@ function statement(node, head) {
   const text = state.answer.words[language].cards[head];
   const said = state.answer.result.statements?.[head];
   const line = node.querySelector(".statement");
-  const focused = line.contains(document.activeElement);
   if (!text || !said) {
     line.replaceChildren(state.answer.result.heads[head] && state.answer.result.statements ? words.nothing_sure : "");
     return;
@@ -93,11 +99,9 @@ function statement(node, head) {
   const asked = single ? best : { index: null, label: said.name };
   const { target, head: asking } = state.answer.result.question;
   const shown = asking === head && keyOf(target) === keyOf(asked);
-  const words_ = single ? nameOf(best) : prose(text);
-  const presses = asking === head && !shown && !single;
-  const made = make(presses ? "button" : "span", { "data-class": keyOf(asked), "aria-current": shown ? "true" : null }, words_);
-  line.replaceChildren(Object.assign(made, { klass: asking === head && shown ? null : asked }));
-  if (focused) node.querySelector("button:not(:disabled)")?.focus({ preventScroll: true });
+  const name = single ? nameOf(best) : prose(text);
+  const saying = html`<span data-class="${keyOf(asked)}" ${shown ? "aria-current=true" : null}>${name}</span>`;
+  line.replaceChildren(Object.assign(saying, { klass: asking === head && shown ? null : asked }));
 }
 
 /** Move labels apart that would overlap, in place; they keep their order. @param {{y: number}[]} labels @param {number} least
@@ -131,14 +135,18 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
   const column = (width - left) / HEADS.length;
   const x = (/** @type {string} */ head) => left + column * HEADS.indexOf(head);
   const y = (/** @type {number} */ p) => bottom - (bottom - top) * p;
-  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
+  const drawing = html`<svg viewBox="0 0 ${width} ${height}" role="img"></svg>`;
   for (const head of heads) {
-    svg.append(draw("line", { class: "depth", x1: x(head), x2: x(head), y1: top - 6, y2: bottom + 4 }));
-    svg.append(draw("text", { class: "head", x: x(head) - 5, y: height - 4 }, words[head]));
+    drawing.append(
+      svg`<line class="depth" x1="${x(head)}" x2="${x(head)}" y1="${top - 6}" y2="${bottom + 4}"/>
+        <text class="head" x="${x(head) - 5}" y="${height - 4}">${words[head]}</text>`,
+    );
   }
   for (const p of [0, 0.5, 1]) {
-    svg.append(draw("line", { class: "level", x1: left, x2: width, y1: y(p), y2: y(p) }));
-    svg.append(draw("text", { class: "level", x: left - 8, y: y(p) + 4, "text-anchor": "end" }, rounded(p)));
+    drawing.append(
+      svg`<line class="level" x1="${left}" x2="${width}" y1="${y(p)}" y2="${y(p)}"/>
+        <text class="level" x="${left - 8}" y="${y(p) + 4}" text-anchor="end">${rounded(p)}</text>`,
+    );
   }
   const { target, contrast } = state.answer.result.question;
   const role = (/** @type {Klass} */ c) =>
@@ -146,27 +154,27 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
   for (const each of [...classes].reverse()) {
     const points = heads.map(head => `${x(head)},${y(each.belief[head])}`).join(" ");
     const name = role(each);
-    svg.append(draw("polyline", { class: name, points }));
+    drawing.append(svg`<polyline class="${name}" points="${points}"/>`);
     for (const head of heads)
-      svg.append(draw("circle", { class: name, cx: x(head), cy: y(each.belief[head]), r: name === "asked" ? 5 : 3 }));
+      drawing.append(svg`<circle class="${name}" cx="${x(head)}" cy="${y(each.belief[head])}" r="${name === "asked" ? 5 : 3}"/>`);
   }
-  root.replaceChildren(svg);
+  root.replaceChildren(drawing);
   for (const head of heads) {
     const labels = classes.map(c => ({ ...c, p: c.belief[head], y: y(c.belief[head]) + 4 })).filter(c => role(c) || c.p > 0.04);
     spread(labels, size * 1.08, bottom + 4);
     for (const each of labels) {
       const { p, y: at } = each;
       const [figure, label] = [percent(p), nameOf(each)];
-      const text = draw("text", { class: role(each), x: x(head) + 10, y: at }, `${label} ${figure}`);
-      svg.append(text);
+      const text = svg`<text class="${role(each)}" x="${x(head) + 10}" y="${at}">${label} ${figure}</text>`;
+      drawing.append(text);
       shorten(text, label, figure, column - 16);
-      text.append(draw("title", {}, `${label} ${figure}`));
+      text.append(svg`<title>${label} ${figure}</title>`);
       const box = text.getBBox(); // the lines pass behind the names
-      text.before(draw("rect", { x: box.x - 2, y: box.y, width: box.width + 4, height: box.height }));
+      text.before(svg`<rect x="${box.x - 2}" y="${box.y}" width="${box.width + 4}" height="${box.height}"/>`);
     }
   }
   const told = classes.map(c => `${nameOf(c)}: ${heads.map(head => `${head} ${percent(c.belief[head])}`).join(", ")}`);
-  svg.setAttribute("aria-label", `${words.by_depth}. ${told.join("; ")}`);
+  drawing.setAttribute("aria-label", `${words.by_depth}. ${told.join("; ")}`);
 }
 
 window.addEventListener("beforeprint", () => state.answer && slope(420, 300)); // its place on A4; the page still has the window's size

@@ -1,6 +1,6 @@
 // @ts-check
 // Small "?" marks beside the terms that need a sentence.
-import { $$, make } from "./page.js";
+import { $$, html } from "./page.js";
 import { say, words } from "./words.js";
 
 /** A mark and what it opens. @param {string} term the name of a text: `help_TERM` */
@@ -8,11 +8,12 @@ export function helpMark(term) {
   const [, name, text] = /** @type {any} */ (words[`help_${term}`].match(/^(.+?): (.+)$/));
   const id = `help-${term}`;
   const label = say("what_is", { term: name });
-  const mark = make("button", { type: "button", class: "help", popovertarget: id, "aria-label": label }, "?");
-  const opened = make("span", { class: "help-text", id, popover: "auto", role: "note" }, make("b", {}, name), ` ${text}`);
+  const marked = html`<span class="helped"><button type="button" class="help" popovertarget="${id}" aria-label="${label}">?</button>
+    <span class="help-text" id="${id}" popover="auto" role="note"><b>${name}</b> ${text}</span></span>`;
+  const [mark, opened] = marked.children;
   opened.addEventListener("toggle", (/** @type {any} */ { newState }) => newState === "open" && placeBeside(opened, mark));
   mark.addEventListener("blur", () => opened.hidePopover());
-  return make("span", { class: "helped" }, mark, opened);
+  return marked;
 }
 
 /** Put what a mark opened under it, or above it where there is no room, within the window.
@@ -27,3 +28,16 @@ function placeBeside(opened, mark) {
 }
 
 for (const place of $$("[data-help]")) place.replaceWith(helpMark(place.dataset.help));
+
+// The menus: Escape and a press elsewhere close them.
+
+for (const menu of $$(".menu")) {
+  document.addEventListener("keydown", event => {
+    if (event.key !== "Escape" || !menu.open || menu.querySelector(":popover-open")) return; // the nearest one closes
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+  document.addEventListener("pointerdown", event => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+}

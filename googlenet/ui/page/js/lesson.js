@@ -4,9 +4,9 @@
 import { askedName, summary } from "./answer.js";
 import { ask } from "./asking.js";
 import { addends } from "./evidence.js";
-import { $, $$, BRANCHES, draw, HEADS, LAST, make, props, STAGES, still } from "./page.js";
+import { $, $$, BRANCHES, HEADS, html, LAST, props, STAGES, still, svg } from "./page.js";
 import { set, state, subscribe } from "./store.js";
-import { seenStages } from "./strip.js";
+import { seenStages } from "./walk.js";
 import { branchName, percent, say, words } from "./words.js";
 
 const MODULE = { width: 400, row: 46, box: 26 }; // in units of the drawing
@@ -26,10 +26,8 @@ function inputOf(name) {
 /** A box with a word in it. @param {number} x @param {number} y @param {number} width @param {string} text */
 function moduleBox(x, y, width, text) {
   const { box } = MODULE;
-  return [
-    draw("rect", { x, y: y - box / 2, width, height: box, rx: 6 }),
-    draw("text", { x: x + width / 2, y: y + 5, "text-anchor": "middle" }, text),
-  ];
+  return svg`<rect x="${x}" y="${y - box / 2}" width="${width}" height="${box}" rx="6"/>
+    <text x="${x + width / 2}" y="${y + 5}" text-anchor="middle">${text}</text>`;
 }
 
 /** The chosen stage as four branches between what comes in and what goes out. A branch is as thick as its share of the evidence. */
@@ -37,63 +35,51 @@ function drawModule() {
   const { stage } = state;
   const { branches } = summary(stage);
   const height = MODULE.row * BRANCHES.length;
-  const svg = draw("svg", { viewBox: `0 0 ${MODULE.width} ${height + 24}`, role: "img" });
   const share = (/** @type {string} */ branch) => branches?.[branch] ?? 0;
   let out = 0; // where the next branch's part of the stack begins
-  BRANCHES.forEach((branch, b) => {
+  const flows = BRANCHES.map((branch, b) => {
     const y = MODULE.row * (b + 0.5);
     const [first, second] = INSIDE[branch];
     const part = share(branch) * height;
     const middle = out + part / 2;
     const thick = Math.max(1, share(branch) * MODULE.box);
-    svg.append(
-      draw("path", { class: "flow", d: `M44 ${height / 2}C70 ${height / 2} 58 ${y} 76 ${y}H210` }),
-      draw("path", {
-        class: "flow share",
-        d: `M196 ${y}H286C322 ${y} 322 ${middle} 356 ${middle}`,
-        style: `stroke-width:${thick}`,
-      }),
-      ...(second ? moduleBox(76, y, 66, first) : []),
-      ...moduleBox(160, y, 50, second ?? first),
-      draw("text", { class: "figure", x: 218, y: y - thick / 2 - 4 }, percent(share(branch))),
-      draw("rect", { class: "part", x: 356, y: out, width: 20, height: Math.max(0, part - 1) }),
-    );
+    const flow = svg`<path class="flow" d="M44 ${height / 2}C70 ${height / 2} 58 ${y} 76 ${y}H210"/>
+      <path class="flow share" d="M196 ${y}H286C322 ${y} 322 ${middle} 356 ${middle}" style="stroke-width:${thick}"/>
+      ${second && moduleBox(76, y, 66, first)}${moduleBox(160, y, 50, second ?? first)}
+      <text class="figure" x="218" y="${y - thick / 2 - 4}">${percent(share(branch))}</text>
+      <rect class="part" x="356" y="${out}" width="20" height="${Math.max(0, part - 1)}"/>`;
     out += part;
+    return flow;
   });
-  svg.append(
-    draw("rect", { class: "end", x: 24, y: 0, width: 20, height }),
-    draw("text", { x: 24, y: height + 18 }, inputOf(stage)),
-    draw("text", { class: "figure", x: 376, y: height + 18, "text-anchor": "end" }, stage),
-  );
   const told = BRANCHES.map(branch => `${branchName(branch)} ${percent(share(branch), true)}`).join(", ");
   const about = { stage, before: inputOf(stage), class: askedName(), shares: told };
-  svg.setAttribute("aria-label", say("module_alt", about));
-  $(".module").replaceChildren(svg, make("figcaption", { class: "soft small" }, say("module_text", about)));
+  $(".module").replaceChildren(
+    html`<svg viewBox="0 0 ${MODULE.width} ${height + 24}" role="img" aria-label="${say("module_alt", about)}">${flows}
+        <rect class="end" x="24" y="0" width="20" height="${height}"/><text x="24" y="${height + 18}">${inputOf(stage)}</text>
+        <text class="figure" x="376" y="${height + 18}" text-anchor="end">${stage}</text></svg>
+      <figcaption class="soft small">${say("module_text", about)}</figcaption>`,
+  );
 }
 
 /** The whole network: nine stages, three heads, and the chosen stage marked. */
 function drawNetwork() {
   const { stage } = state;
-  const svg = draw("svg", { viewBox: "0 0 400 118", role: "img", "aria-label": say("network_alt", { stage }) });
   const x = (/** @type {string} */ name) => 38 + 40 * STAGES.indexOf(name);
-  svg.append(draw("path", { class: "flow", d: "M4 60H392" }));
-  for (const name of STAGES) {
-    svg.append(
-      draw("rect", { class: name === stage ? "here" : "", x: x(name) - 15, y: 47, width: 30, height: 26, rx: 6 }),
-      draw("text", { class: name === stage ? "here" : "", x: x(name), y: 65, "text-anchor": "middle" }, name),
-    );
-  }
-  for (const head of HEADS)
-    svg.append(
-      draw("path", { class: "flow", d: `M${x(LAST[head])} 73V92` }),
-      draw("text", { x: x(LAST[head]) + 15, y: 108, "text-anchor": "end" }, words[head]),
-    );
-  const at = Math.min(350, Math.max(46, x(stage)));
-  svg.append(
-    draw("text", { class: "figure", x: at, y: 20, "text-anchor": "middle" }, words.network_here),
-    draw("path", { class: "mark", d: `M${x(stage) - 6} 30h12l-6 10z` }),
+  const stages = STAGES.map(name => {
+    const here = name === stage ? "here" : "";
+    return svg`<rect class="${here}" x="${x(name) - 15}" y="47" width="30" height="26" rx="6"/>
+      <text class="${here}" x="${x(name)}" y="65" text-anchor="middle">${name}</text>`;
+  });
+  const heads = HEADS.map(
+    head => svg`<path class="flow" d="M${x(LAST[head])} 73V92"/>
+      <text x="${x(LAST[head]) + 15}" y="108" text-anchor="end">${words[head]}</text>`,
   );
-  $(".network").replaceChildren(svg);
+  $(".network").replaceChildren(
+    html`<svg viewBox="0 0 400 118" role="img" aria-label="${say("network_alt", { stage })}">
+      <path class="flow" d="M4 60H392"/>${stages}${heads}
+      <text class="figure" x="${Math.min(350, Math.max(46, x(stage)))}" y="20" text-anchor="middle">${words.network_here}</text>
+      <path class="mark" d="M${x(stage) - 6} 30h12l-6 10z"/></svg>`,
+  );
 }
 
 /** what the button of each step does, and where it is seen @type {[() => void, string][]} */
@@ -141,9 +127,7 @@ function teach() {
   drawNetwork();
   drawModule();
   $(".numbers").replaceChildren(
-    say("teach_formula", { stage: state.stage }),
-    make("br"),
-    make("span", { class: "sum" }, addends(grid, grid.top)),
+    html`${say("teach_formula", { stage: state.stage })}<br><span class="sum">${addends(grid, grid.top)}</span>`,
   );
 }
 $(".teach").addEventListener("toggle", teach);

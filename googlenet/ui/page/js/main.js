@@ -1,33 +1,25 @@
 // @ts-check
 // The page: its modules in the order in which they build it and draw, and the first answer.
+import { fromAddress } from "./address.js";
+import { ask, askWith, fail, firstQuestion, show } from "./asking.js";
+import { remember, remembered, stored } from "./memory.js";
+import { $, props } from "./page.js";
+import { set } from "./store.js";
+import { playOnce } from "./walk.js";
+import { language } from "./words.js";
 import "./order.js";
-import "./strip.js";
 import "./heads.js";
-import "./verdict.js";
-import "./truths.js";
 import "./right.js";
-import "./tipping.js";
 import "./evidence.js";
 import "./test.js";
 import "./channels.js";
-import "./recent.js";
-import "./menus.js";
-import "./method.js";
+import "./pictures.js";
+import "./help.js";
+import "./enlarged.js";
 import "./lesson.js";
 import "./present.js";
-import "./qr.js";
-import "./predict.js";
 import "./downloads.js";
 import "./combobox.js";
-import "./camera.js";
-import { fromAddress } from "./address.js";
-import { ask, askWith, fail, firstQuestion, show } from "./asking.js";
-import { remembered, remember } from "./memory.js";
-import { $, props } from "./page.js";
-import { playOnce } from "./play.js";
-import { stored } from "./storage.js";
-import { set } from "./store.js";
-import { language } from "./words.js";
 
 const other = language === "ko" ? "en" : "ko";
 $(".languages").textContent = other === "ko" ? "한국어" : "English";

@@ -1,7 +1,7 @@
 // @ts-check
 // What goes on and what went wrong, said under the examples.
+import { stored } from "./memory.js";
 import { $, element } from "./page.js";
-import { stored } from "./storage.js";
 import { words } from "./words.js";
 
 /** How else a picture can be brought, until one was. */

@@ -1,6 +1,6 @@
 // @ts-check
-// What every module uses: the page's elements, how new ones are made, and the names that Python gives.
-import { given } from "./gradio.js";
+// What every module uses: the page's elements, how new ones are written, and the names that Python gives.
+import { given } from "./start.js";
 
 export const { element, props, server } = await given;
 /** @type {{heads: string[], stages: string[], branches: string[], last_stage: Record<string, string>, spotlight: any}} */
@@ -21,23 +21,40 @@ export function bytes(base64) {
 export function pause(milliseconds) {
   return new Promise(done => setTimeout(done, milliseconds));
 }
-/** An element with attributes ("on…" are listeners; null leaves one out) and children.
- * @param {string} tag @param {Record<string, any>} attributes @param {...(string | Node)} children @returns {any} */
-export function make(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value !== null) made.setAttribute(name, value);
+/** Put texts and nodes into the gaps of a markup. @param {any} root @param {TemplateStringsArray} parts @param {any[]} values */
+function filled(root, parts, values) {
+  /** @type {any[]} */ const slots = [];
+  const gap = (/** @type {any} */ value) => {
+    if (value === null || value === undefined) return "";
+    if (typeof value === "function") return `data-press="${slots.push(value) - 1}"`;
+    if (typeof value === "object") return `<!--${slots.push([value].flat()) - 1}-->`;
+    return String(value).replace(/[&<>"]/g, letter => `&#${letter.charCodeAt(0)};`);
+  };
+  root.innerHTML = String.raw({ raw: parts }, ...values.map(gap)).trim();
+  const content = root.content ?? root;
+  for (const node of content.querySelectorAll("[data-press]")) {
+    node.addEventListener("click", slots[node.dataset.press]);
+    node.removeAttribute("data-press");
   }
-  made.append(...children);
-  return made;
+  const comments = document.createNodeIterator(content, NodeFilter.SHOW_COMMENT);
+  for (let node = comments.nextNode(); node; node = comments.nextNode())
+    /** @type {Comment} */ (node).replaceWith(...slots[+(/** @type {Comment} */ (node).data)]);
+  const all = new DocumentFragment();
+  all.append(...content.childNodes);
+  return all.childNodes.length === 1 ? all.firstChild : all;
 }
-/** An element of an SVG drawing. @returns {any} @param {string} tag @param {Record<string, any>} attributes @param {string} [text] */
-export function draw(tag, attributes, text) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text) made.textContent = text;
-  return made;
+/** HTML as an element, or several in a fragment. What fills a gap is a text, a node, a list of both, or, in a tag, what its click
+ * does; null leaves nothing. @param {TemplateStringsArray} parts @param {...any} values @returns {any} */
+export function html(parts, ...values) {
+  return filled(document.createElement("template"), parts, values);
+}
+/** The same inside a drawing. @param {TemplateStringsArray} parts @param {...any} values @returns {any} */
+export function svg(parts, ...values) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", "svg"), parts, values);
+}
+/** @param {number} width @param {number} height */
+export function newCanvas(width, height) {
+  return Object.assign(document.createElement("canvas"), { width, height });
 }
 /** One tab stop for a row of buttons: arrow keys go from one to the next. @param {any} row @param {any} [first] the one that is reached */
 export function rove(row, first) {

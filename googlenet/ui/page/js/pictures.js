@@ -1,13 +1,49 @@
 // @ts-check
+// Sending a picture to the server's folder of uploads.
+import { ask, begin, fail } from "./asking.js";
+import { SLOW } from "./call.js";
+import { paintPhoto } from "./drawing.js";
+import { keep, stored } from "./memory.js";
+import { complain, notice } from "./notices.js";
+import { $, $$, html, newCanvas, props, rove } from "./page.js";
+import { state, subscribe } from "./store.js";
+import { say, words } from "./words.js";
+
+/** Send a picture, for the first time or again. @param {{file: File, original: number[] | null, path?: string}} picture
+ * @param {AbortSignal} signal @returns {Promise<string>} its path: the name that it has in this tab from now on */
+export async function deliver(picture, signal) {
+  const now = await post(picture.file, signal).catch(({ message }) => {
+    throw new Error(say(message === "507" ? "disk_full" : "upload_failed", { name: picture.file.name }));
+  });
+  const path = picture.path ?? now;
+  keep({ ...picture, path, now });
+  stored("sessionStorage", "brought", true);
+  return path;
+}
+
+/** Gradio's own `upload` tells nothing of its progress. @param {File} file @param {AbortSignal} signal @returns {Promise<string>} */
+function post(file, signal) {
+  const form = new FormData();
+  form.append("files", file);
+  return new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    const started = Date.now();
+    request.upload.onprogress = ({ loaded, total }) => {
+      if (signal.aborted) return;
+      if (loaded < total) notice(say("uploading_share", { share: Math.round((loaded / total) * 100) }));
+      if (Date.now() - started > SLOW) $(".stop").hidden = false;
+    };
+    signal.addEventListener("abort", () => request.abort());
+    request.onload = () =>
+      request.status === 200 ? done(JSON.parse(request.responseText)[0]) : failed(new Error(`${request.status}`));
+    request.onerror = request.onabort = () => failed(new Error("not sent"));
+    request.open("POST", new URL("gradio_api/upload", document.baseURI));
+    request.send(form);
+  });
+}
+
 // Bringing a picture: from the examples, from disk, clipboard, drop or camera. A large photograph is reduced here before it is
 // sent, and what this browser opens and the server does not (HEIC in Safari) goes as a JPEG.
-import { ask, begin, fail } from "./asking.js";
-import { paintPhoto } from "./drawing.js";
-import { complain } from "./notices.js";
-import { $, $$, make, props, rove } from "./page.js";
-import { state, subscribe } from "./store.js";
-import { deliver } from "./uploading.js";
-import { say, words } from "./words.js";
 
 const MEGABYTES = 1024 * 1024;
 const SENT_WHOLE = 2 * MEGABYTES;
@@ -16,20 +52,11 @@ const SIDE = 1600; // longer side in pixels of a reduced copy
 const TYPES = ["jpeg", "png", "webp", "gif", "bmp", "tiff"].map(type => `image/${type}`);
 
 $(".file").accept = "image/*,.tif,.tiff,.heic,.heif";
-for (const example of props.examples) {
-  const image = make("img", { src: example.thumb, alt: "", width: 56, height: 56 });
-  const onclick = () => ask({ example: example.name, head: state.wanted?.head });
+for (const { name, thumb, own } of props.examples) {
+  const press = () => ask({ example: name, head: state.wanted?.head });
+  const label = own ? `${name}: ${words[`example_${name}`]}` : name;
   $(".examples").append(
-    make(
-      "button",
-      {
-        type: "button",
-        "data-example": example.name,
-        "aria-label": example.own ? `${example.name}: ${words[`example_${example.name}`]}` : example.name,
-        onclick,
-      },
-      image,
-    ),
+    html`<button type="button" data-example="${name}" aria-label="${label}" ${press}><img src="${thumb}" alt="" width="56" height="56"></button>`,
   );
 }
 
@@ -132,3 +159,70 @@ window.addEventListener("drop", event => {
   if (brings(event, "Files")) bring(event.dataTransfer?.files[0]);
   else refuseLink(event.dataTransfer);
 });
+
+// A picture from the camera.
+
+const shoot = $(".shoot");
+const video = $(".shoot video");
+let opening = false; // whether the browser is being asked for the camera
+
+$(".camera").addEventListener("click", async () => {
+  if (opening || shoot.open) return;
+  opening = true;
+  try {
+    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1920 } } });
+    shoot.showModal();
+    video.play().catch(() => {}); // ends with an error where the dialog is closed at once
+  } catch {
+    complain(words.no_camera);
+  }
+  opening = false;
+});
+shoot.addEventListener("close", () => {
+  for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+  video.srcObject = null;
+});
+$(".leave").addEventListener("click", () => shoot.close());
+$(".shot").addEventListener("click", () => {
+  if (!video.videoWidth) return; // no picture has come yet
+  const canvas = newCanvas(video.videoWidth, video.videoHeight);
+  canvas.getContext("2d")?.drawImage(video, 0, 0);
+  canvas.toBlob(
+    blob => {
+      shoot.close();
+      if (blob) bring(new File([blob], "camera.jpg", { type: "image/jpeg" }));
+    },
+    "image/jpeg",
+    0.92,
+  );
+});
+
+// The visitor's last pictures, in this tab's memory alone.
+
+/** @type {{key: string, question: Question, thumb: any}[]} */ const recent = [];
+const RECENT = 6;
+
+/** Keep the visitor's own picture among the last ones. */
+function keepRecent() {
+  const { answer, photo } = state;
+  if (!answer.asked.path) return;
+  const at = recent.findIndex(each => each.key === answer.picture);
+  if (at >= 0) recent.splice(at, 1);
+  const thumb = newCanvas(96, 96);
+  const edge = Math.min(photo.width, photo.height);
+  const [x, y] = [(photo.width - edge) / 2, (photo.height - edge) / 2];
+  thumb.getContext("2d")?.drawImage(photo, x, y, edge, edge, 0, 0, 96, 96);
+  recent.unshift({ key: answer.picture, question: answer.asked, thumb });
+  recent.splice(RECENT);
+  $(".recent").replaceChildren(
+    ...recent.map(each => {
+      const name = each.key.split("/").pop() ?? "";
+      const label = say("recent_alt", { name });
+      return html`<button type="button" aria-label="${label}" title="${name}" ${() => ask(each.question)}>${each.thumb}</button>`;
+    }),
+  );
+  $(".recent").hidden = !recent.length;
+  rove($(".recent"));
+}
+$(".recent").setAttribute("aria-label", words.recent);
+subscribe(["answer"], keepRecent);

@@ -1,6 +1,5 @@
 // @ts-check
 // The state that modules share. One sets it, and all who have subscribed to what was set draw anew.
-
 /**
  * @typedef {object} State
  * @property {Answer} answer what is painted; null before the first answer

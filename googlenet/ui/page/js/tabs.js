@@ -1,11 +1,11 @@
 // @ts-check
 // The row of tabs under the enlarged stage. A tab is a module of its own, which calls `addTab`.
-import { $, make } from "./page.js";
+import { $, html } from "./page.js";
 import { set, state, subscribe } from "./store.js";
 
 /**
  * @typedef {object} Tab
- * @property {string} name what its panel is called: `#tab-NAME` of index.html where there is one, else made here
+ * @property {string} name what its panel is called: `#tab-NAME` of index.html
  * @property {string} title what its button says
  * @property {(root: any, stage: string) => void} show draw into the panel; called when the tab, the stage or the answer changes
  * @property {() => Cell[]} [frames] what it draws on the enlarged stage
@@ -16,21 +16,10 @@ import { set, state, subscribe } from "./store.js";
 export function addTab(tab) {
   all.push(tab);
   const id = `tab-${tab.name}`;
-  const button = make(
-    "button",
-    {
-      type: "button",
-      role: "tab",
-      id: `${id}-button`,
-      "aria-controls": id,
-      "data-tab": tab.name,
-      onclick: () => set({ tab: tab.name }),
-      onkeydown: key,
-    },
-    tab.title,
-  );
+  const button = html`<button type="button" role="tab" id="${id}-button" aria-controls="${id}" data-tab="${tab.name}"
+    ${() => set({ tab: tab.name })}>${tab.title}</button>`;
+  button.addEventListener("keydown", key);
   $(".tabs").append(button);
-  if (!$(`#${id}`)) $(".panels").append(make("div", { id }));
   const panel = $(`#${id}`);
   panel.setAttribute("role", "tabpanel");
   panel.setAttribute("aria-labelledby", button.id);

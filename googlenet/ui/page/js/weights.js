@@ -1,16 +1,60 @@
 // @ts-check
-// The panel of weights: what answers now, and what else may be chosen.
+// Loading weights. One source at a time: the newest that was chosen ends the one before.
 import { choose } from "./asking.js";
-import { cancelLoad, sourceName } from "./loading.js";
-import { $, $$, HEADS, make, props } from "./page.js";
-import { state, subscribe } from "./store.js";
+import { call } from "./call.js";
+import { $, $$, HEADS, html, props } from "./page.js";
+import { set, state, subscribe } from "./store.js";
 import { rounded, say, words } from "./words.js";
+
+let newest = new AbortController();
+
+/** What a source is called for a visitor: its title, or its name without a long revision. @param {string | null} source */
+export function sourceName(source) {
+  if (!source) return words.own_weights;
+  const known = props.sources.find((/** @type {any} */ each) => each.source === source);
+  return known ? say("known_title", known) : source.replace(/@([0-9a-f]{7})[0-9a-f]+/, "@$1");
+}
+/** Load weights, which then answer; `state.load` tells how far it is, and why it failed.
+ * @param {string | null} source null for the page's own @returns {Promise<void>} rejects where they cannot be had or are left */
+export async function load(source) {
+  newest.abort();
+  newest = new AbortController();
+  const { signal } = newest;
+  set({ load: { source } });
+  try {
+    const { weights } = await call("weights", { weights: source }, told => set({ load: { source, ...told } }), signal);
+    set({ load: null, weights });
+  } catch (error) {
+    if (!signal.aborted) set({ load: { source, error: /** @type {Error} */ (error).message } });
+    throw error;
+  }
+}
+export function cancelLoad() {
+  newest.abort();
+  set({ load: null });
+}
+/** A question as other weights can answer it: with the head and the classes that they know.
+ * @param {Question} question @param {Weights} before which it was asked of @returns {Question} */
+export function carried(question, before) {
+  /** @param {number | string | null} asked an index, or a label of the address */
+  const index = asked => {
+    const label = typeof asked === "number" ? before.labels[asked] : asked;
+    const found = label === null ? -1 : state.weights.labels.indexOf(label);
+    if (found < 0 && state.weights.groups.some(group => group.label === label)) return label;
+    return found >= 0 && found === state.weights.labels.lastIndexOf(/** @type {string} */ (label)) ? found : null;
+  };
+  const target = index(question.target);
+  const contrast = target === null ? null : index(question.contrast);
+  return { ...question, head: state.weights.aux ? question.head : "main", target, contrast };
+}
+
+// The panel of weights: what answers now, and what else may be chosen.
 
 function showWeights() {
   const next = state.weights;
   const source = next.dataset || sourceName(next.source);
   const count = say("weights_count", { count: next.labels.length.toLocaleString("en") });
-  $(".chip").replaceChildren(source.split(",")[0], make("span", {}, `, ${count}`));
+  $(".chip").replaceChildren(html`${source.split(",")[0]}<span>, ${count}</span>`);
   const right = next.top1.main;
   $(".tagline").textContent = `${words.tagline} ${right ? say("tagline_right", { share: Math.round(right * 100) }) : ""}`;
   const shares = HEADS.filter(head => next.top1[head])
@@ -29,10 +73,7 @@ function showWeights() {
   if (next.assumed === "half") facts.normalised = words.assumed_half;
   if (next.assumed === "imagenet") facts.normalised = words.assumed_imagenet;
   $(".facts").replaceChildren(
-    ...Object.entries(facts).flatMap(([key, value]) => [
-      make("dt", { class: "soft" }, words[key]),
-      make("dd", {}, value || words.unknown),
-    ]),
+    ...Object.entries(facts).map(([key, value]) => html`<dt class="soft">${words[key]}</dt><dd>${value || words.unknown}</dd>`),
   );
   $(".offline").hidden = !next.offline;
   const back = next.chosen ? [{ source: null, title: words.built_in, note: "" }] : [];
@@ -43,13 +84,7 @@ function showWeights() {
   }));
   $(".sources").replaceChildren(
     ...[...back, ...known].map(({ source, title, note }) => {
-      const button = make(
-        "button",
-        { type: "button", onclick: () => choose(source) },
-        make("b", {}, title),
-        make("span", { class: "soft" }, note),
-      );
-      return make("li", {}, button);
+      return html`<li><button type="button" ${() => choose(source)}><b>${title}</b><span class="soft">${note}</span></button></li>`;
     }),
   );
   $(".others").hidden = !props.sources.length; // a Space with a lent GPU runs its own weights alone
@@ -59,8 +94,11 @@ function showWeights() {
 export function suggest(root) {
   const known = props.sources[0];
   if (!known || state.weights.chosen === known.source) return;
-  const button = make("button", { type: "button", class: "suggest", onclick: () => choose(known.source) }, words.suggest);
-  root.append(" ", button, make("span", { class: "load small", role: "status", "data-source": known.source }));
+  root.append(
+    " ",
+    html`<button type="button" class="suggest" ${() => choose(known.source)}>${words.suggest}</button>`,
+    html`<span class="load small" role="status" data-source="${known.source}"></span>`,
+  );
   showLoad();
 }
 
@@ -76,9 +114,8 @@ function showLoad() {
     const loading = say("loading", { source: sourceName(source) });
     if (!root.firstElementChild)
       root.replaceChildren(
-        make("span"),
-        make("progress", { max: 1, "aria-label": loading }),
-        make("button", { type: "button", class: "plain", onclick: cancelLoad }, words.cancel),
+        html`<span></span><progress max="1" aria-label="${loading}"></progress>
+          <button type="button" class="plain" ${cancelLoad}>${words.cancel}</button>`,
       );
     const [text, bar] = root.children;
     text.textContent = place ? say("queue", { place }) : share ? `${loading}, ${rounded(share)}` : loading;
