@@ -6,17 +6,20 @@ Gradio shows a function's docstring and parameters to whoever calls it.
 from __future__ import annotations
 
 import inspect
+import json
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from googlenet.errors import UserError
-from googlenet.explanation import GRAD_CAM, Explanation, Question
+from googlenet.explanation import GRAD_CAM, Question
 from googlenet.explanation.render import overlays
+from googlenet.explanation.render import sheet as draw_sheet
 from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
 from googlenet.ui.messages import PageQuery
@@ -42,7 +45,7 @@ PARAMETERS = {
 
 
 def endpoints(desk: Desk) -> None:
-    """Add `/classify`, `/explain`, `/channels` and `/trust` to the Blocks being built."""
+    """Add `/classify`, `/explain`, `/sheet`, `/channels` and `/trust` to the Blocks being built."""
     own = desk.explainers.own
 
     async def in_turn(queue: Turns, request: gr.Request, image: File, answer: Callable[[Picture, Progress], Any]) -> Any:
@@ -84,7 +87,26 @@ def endpoints(desk: Desk) -> None:
 
         def answer(picture: Picture, _: Progress) -> tuple[Json, list[tuple[str, str]]]:
             explanation = explained(own, picture, asked(head, target, contrast, method))
-            return explanation.to_json(name_of(image)), saved(picture, explanation, desk.pictures.folder)
+            stages = list(explanation.branch_grids)
+            drawn = dict(zip(stages, overlays(picture.image, explanation, stages, SIDE), strict=True))
+            files = saved(drawn, desk.pictures.folder)
+            return explanation.to_json(name_of(image)), [(path, stage) for stage, path in files.items()]
+
+        return await in_turn(desk.questions, request, image, answer)
+
+    async def sheet(
+        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", method: str = GRAD_CAM
+    ) -> tuple[str, str]:
+        """Explain a picture to an assistant, which reads text and looks at one image.
+
+        Returns:
+            The explanation as JSON text, and one image with the picture, the heads' answers and the overlays of all nine stages.
+        """
+
+        def answer(picture: Picture, _: Progress) -> tuple[str, str]:
+            explanation = explained(own, picture, asked(head, target, contrast, method))
+            (path,) = saved({"sheet": draw_sheet(picture.image, explanation)}, desk.pictures.folder).values()
+            return json.dumps(explanation.to_json(name_of(image)), ensure_ascii=False), path
 
         return await in_turn(desk.questions, request, image, answer)
 
@@ -136,9 +158,11 @@ def endpoints(desk: Desk) -> None:
     inputs["image"] = gr.File(label="image", visible=False)  # gr.Image decodes a file before `open_bounded` can check it
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
     gallery = gr.Gallery(label="overlays", format="jpeg", visible=False)
+    text, drawing = gr.Textbox(label="JSON", visible=False), gr.Image(label="sheet", format="jpeg", visible=False)
     table: dict[Callable[..., Any], list[Any]] = {
         classify: [heads],
         explain: [result, gallery],
+        sheet: [text, drawing],
         channels: [result],
         trust: [result],
     }
@@ -155,16 +179,14 @@ def name_of(image: File) -> str:
     return Path(image["path"]).name if image else ""
 
 
-def saved(picture: Picture, explanation: Explanation, folder: Path) -> list[tuple[str, str]]:
-    """(file, stage) of each overlay, in the folder that is swept. Raises UserError where the disk is full."""
-    stages = list(explanation.branch_grids)
-    drawn = overlays(picture.image, explanation, stages, SIDE)
+def saved(images: Mapping[str, Image.Image], folder: Path) -> dict[str, str]:
+    """name → file of each image, in the folder that is swept. Raises UserError where the disk is full."""
     try:
         place = Path(tempfile.mkdtemp(dir=folder))
-        for stage, overlay in zip(stages, drawn, strict=True):
-            overlay.save(place / f"{stage}.jpg", "JPEG", quality=85)
+        for name, image in images.items():
+            image.save(place / f"{name}.jpg", "JPEG", quality=85)
     except OSError as error:
         if is_disk_full(error):
             raise UserError("The server's disk is full; try again later.") from None
         raise
-    return [(str(place / f"{stage}.jpg"), stage) for stage in stages]
+    return {name: str(place / f"{name}.jpg") for name in images}

@@ -136,8 +136,8 @@ TIPPED = [
     ),
     (
         tipped((0.23, 0.06), (0.06, 0.016)),
-        "Without it redbone falls from 23 to 6.0 % and beagle falls from 6.0 to 1.6 %: the odds between the two stay, and so does "
-        "the answer.",
+        "Without it redbone falls from 23 to 6.0 % and beagle falls from 6.0 to 1.6 %: the odds between the two stay, and so "
+        "does the answer.",
         "둘 사이의 비율도 답도 그대로입니다.",
     ),
     (
