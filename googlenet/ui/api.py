@@ -6,7 +6,6 @@ Gradio shows a function's docstring and parameters to whoever calls it.
 from __future__ import annotations
 
 import inspect
-import json
 import secrets
 import tempfile
 from collections.abc import Callable, Mapping
@@ -96,17 +95,16 @@ def endpoints(desk: Desk) -> None:
 
     async def sheet(
         image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", method: str = GRAD_CAM
-    ) -> tuple[str, str]:
-        """Explain a picture to an assistant, which reads text and looks at one image.
+    ) -> str:
+        """Draw where in a picture each of GoogLeNet's nine Inception stages finds evidence for a class, on one image.
 
         Returns:
-            The explanation as JSON text, and one image with the picture, the heads' answers and the overlays of all nine stages.
+            An image with the picture, the answers of the heads, and the overlays of all stages.
         """
 
-        def answer(picture: Picture, _: Progress) -> tuple[str, str]:
+        def answer(picture: Picture, _: Progress) -> str:
             explanation = explained(own, picture, asked(head, target, contrast, method))
-            (path,) = saved({"sheet": draw_sheet(picture.image, explanation)}, desk.pictures.folder).values()
-            return json.dumps(explanation.to_json(name_of(image)), ensure_ascii=False), path
+            return saved({"sheet": draw_sheet(picture.image, explanation)}, desk.pictures.folder)["sheet"]
 
         return await in_turn(desk.questions, request, image, answer)
 
@@ -158,11 +156,11 @@ def endpoints(desk: Desk) -> None:
     inputs["image"] = gr.File(label="image", visible=False)  # gr.Image decodes a file before `open_bounded` can check it
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
     gallery = gr.Gallery(label="overlays", format="jpeg", visible=False)
-    text, drawing = gr.Textbox(label="JSON", visible=False), gr.Image(label="sheet", format="jpeg", visible=False)
+    drawing = gr.Image(label="sheet", format="jpeg", visible=False)
     table: dict[Callable[..., Any], list[Any]] = {
         classify: [heads],
         explain: [result, gallery],
-        sheet: [text, drawing],
+        sheet: [drawing],
         channels: [result],
         trust: [result],
     }
