@@ -93,7 +93,7 @@ class PageQuery:
     channel: Place | None = None
     """index among the stage's channels, where one alone is asked about"""
     box: Annotated[Box, BeforeValidator(Edges.validate_python), AfterValidator(not_empty)] | None = None
-    """a part to cover, or where the visitor says that the object is, in pixels of the original picture"""
+    """a part to cover, in pixels of the original picture"""
 
     @field_validator("*", mode="wrap")
     @classmethod

@@ -50,13 +50,8 @@ def cover_message(cover: Cover, labels: Sequence[str]) -> Covered:
     }
 
 
-def tipping_message(tipping: Tipping, box: Box | None) -> Tipped:
-    """What tipped an answer, for the browser.
-
-    Args:
-        tipping: the answer beside what the visitor says is right.
-        box: where the visitor says that the object is, in pixels of the picture; None if they did not.
-    """
+def tipping_message(tipping: Tipping) -> Tipped:
+    """What tipped an answer, for the browser."""
     both = tipping.answered, tipping.rival
     return {
         "stage": tipping.stage,
@@ -68,7 +63,7 @@ def tipping_message(tipping: Tipping, box: Box | None) -> Tipped:
         "top": vars(tipping.top_after),
         "turns": tipping.top_after.index != tipping.top_before.index,
         "say": {language: tipping_sentence(tipping, language) for language in LANGUAGES},
-        "why": {language: diagnosis(tipping, box, language) for language in LANGUAGES},
+        "why": {language: diagnosis(tipping, language) for language in LANGUAGES},
     }
 
 
@@ -128,19 +123,13 @@ def _consequence(tipping: Tipping) -> str:
     return "gains" if odds_after >= EVEN * odds_before else "loses" if odds_before >= EVEN * odds_after else "even"
 
 
-def diagnosis(tipping: Tipping, box: Box | None, language: str) -> str | None:
+def diagnosis(tipping: Tipping, language: str) -> str | None:
     """Why an answer may be wrong, in one line, as far as the numbers at hand support it.
 
-    Args:
-        tipping: the answer beside what the visitor says is right.
-        box: where the visitor says that the object is, in pixels of the picture; None if they did not.
-        language: one of `texts.LANGUAGES`.
-
-    Returns:
-        The first of these that holds; None where none does. The box lies mostly outside the crop. An earlier head had it right.
-        Both are of one kind. Both have evidence, in different places. A part of the photograph was cut off.
+    The first of these that holds; None where none does. An earlier head had it right. Both are of one kind. Both have evidence,
+    in different places. A part of the photograph was cut off.
     """
-    reason = _reason(tipping, box, language)
+    reason = _reason(tipping, language)
     if reason is None:
         return None
     labels, head = tipping.explanation.labels, tipping.explanation.question.head
@@ -149,12 +138,10 @@ def diagnosis(tipping: Tipping, box: Box | None, language: str) -> str | None:
     return capitalised(say(language, "diagnoses", reason[0], **values))
 
 
-def _reason(tipping: Tipping, box: Box | None, language: str) -> tuple[str, dict[str, str]] | None:
+def _reason(tipping: Tipping, language: str) -> tuple[str, dict[str, str]] | None:
     """The kind of a diagnosis and the values of its own."""
     explanation = tipping.explanation
-    (width, height), seen, head = explanation.size, explanation.seen, explanation.question.head
-    if box is not None and (hidden := 1 - _area(_common(box, seen)) / _area(box)) > 1 / 2:
-        return "outside", {"share": percent(hidden, language)}
+    (width, height), (x0, y0, x1, y1), head = explanation.size, explanation.seen, explanation.question.head
     own, right = (set(classes_of(each.asked)) for each in (tipping.answered, tipping.rival))
     if own & right:
         return None  # the answer is of the group that the visitor names
@@ -170,17 +157,9 @@ def _reason(tipping: Tipping, box: Box | None, language: str) -> tuple[str, dict
         return "siblings", {"kind": name, "share": percent(float(p[list(kind.indices)].sum()), language)}
     if _apart(tipping):
         return "both", {}
-    if box is None and (cut := 1 - _area(seen) / (width * height)) >= CUT:
+    if (cut := 1 - (x1 - x0) * (y1 - y0) / (width * height)) >= CUT:
         return "cut", {"share": percent(cut, language)}
     return None
-
-
-def _common(a: Box, b: Box) -> Box:
-    return Box(max(a.x0, b.x0), max(a.y0, b.y0), min(a.x1, b.x1), min(a.y1, b.y1))
-
-
-def _area(box: Box) -> float:
-    return max(box.x1 - box.x0, 0) * max(box.y1 - box.y0, 0)
 
 
 def _apart(tipping: Tipping) -> bool:

@@ -167,8 +167,7 @@ class Desk:
             raise UserError("Name the class that was answered, and the one that is right.")
         explainer = self.explainers.find(ask.weights)
         question = explainer.question(ask.head, ask.target, ask.rival, method=ask.method)
-        found = tipping(explainer, picture.image, question, stage_of(ask), picture.size)
-        return tipping_message(found, ask.box)
+        return tipping_message(tipping(explainer, picture.image, question, stage_of(ask), picture.size))
 
     def channels(self, ask: PageQuery, picture: Picture, _: Progress) -> Channels:
         stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
