@@ -13,7 +13,6 @@ from googlenet.checkpoints import import_weights, load, read_labels
 from googlenet.errors import WeightsError
 from googlenet.errors.korean import korean_error
 from googlenet.model.architecture import TORCHVISION
-from googlenet.ui.server import load_page
 from tests.helpers import random_model
 
 
@@ -96,10 +95,3 @@ def test_labels_replace_those_of_the_weights_and_are_written(tmp_path: Path) -> 
     assert load(str(tmp_path / "out")).config.labels == ("cat", "caf\u00e9", "fox")
     with pytest.raises(WeightsError, match="names 2 classes, and the weights tell 3 apart"):
         load(str(path), labels=str(text(tmp_path / "two.txt", "a\nb")))
-
-
-def test_a_page_names_the_classes_as_serve_is_told(tmp_path: Path) -> None:
-    torch.save(random_model(TORCHVISION, 3).state_dict(), tmp_path / "net.pth")
-    labels = text(tmp_path / "names.txt", "\n".join(NAMES))
-    desk = load_page(str(tmp_path / "net.pth"), "cpu", tmp_path, str(labels), "Cats", None)[1]
-    assert list(desk.explainers.own.labels) == ["cat", "caf\u00e9", "fox"]

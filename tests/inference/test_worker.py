@@ -76,8 +76,9 @@ def test_a_worker_that_has_ended_says_so(end: Callable[[Worker], None]) -> None:
 
 def test_a_worker_that_does_not_reply_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else its questions would wait for ever, and their places in the queue with them."""
+    monkeypatch.setattr(worker_room, "WALL_SECONDS", 20.0)  # enough for the start; the watch looks each twentieth of it
     worker = Worker(model(), SIDE, threads=1)
-    monkeypatch.setattr(worker_room, "WALL_SECONDS", 0.2)
+    worker.child.seconds = 0.2
     os.kill(worker.child.process.pid, signal.SIGSTOP)
     with pytest.raises(ChildEndedError):
         worker(*batch())
