@@ -25,7 +25,7 @@ SURROUNDINGS = 1 / 8
 
 CONTROLS = 6
 """How many other parts are covered for comparison: with the part itself and the whole picture, one batch on a CPU. Of a part like
-any other, none of them or one changes the answer as much with a probability of 2 in 7."""
+any other, none of them changes the answer as much with a probability of 1 in 7."""
 
 OVERLAP = 1 / 4
 """The largest share of the covered part that a control may cover too."""

@@ -24,8 +24,8 @@ LITTLE = 0.02
 """A probability that moves by less is said to change little."""
 EVEN = 1.25
 """Odds between two classes that change by a smaller factor are said to stay."""
-RARE, HALF = 0.2, 0.5
-"""The shares of random parts up to which a part counts as special, and from which it does not."""
+HALF = 0.5
+"""The share of random parts that change the answer as much from which a part counts as common. A special part has none."""
 
 SIBLINGS = 130
 """Classes of the largest group whose members count as siblings: of all dogs, not of all mammals."""
@@ -77,7 +77,7 @@ def cover_sentence(cover: Cover, labels: Sequence[str], language: str) -> str:
         sentences.append(say(language, "covered_little", total=total, median=percent(cover.median, language)))
     else:
         way = "rises" if change.after > change.before else "falls"
-        kind = "special" if count <= RARE * total else "common" if count >= HALF * total else "uncommon"
+        kind = "special" if count == 0 else "common" if count >= HALF * total else "uncommon"
         number = "none" if count == 0 else "all" if count == total else "one" if count == 1 else "some"
         verdict = say(language, "verdicts", f"{way}_{kind}", name=asked_name(labels, change.asked, language))
         as_much = say(language, "as_much", f"{way}_{number}", count=count)

@@ -17,7 +17,7 @@ from googlenet.explanation.verdict import percent
 from googlenet.pictures.frame import Box
 from googlenet.probes.cover import Change, Cover
 from googlenet.probes.tipping import Tipping
-from googlenet.ui.outcomes import EVEN, LITTLE, RARE, cover_message, cover_sentence, diagnosis, tipping_message, tipping_sentence
+from googlenet.ui.outcomes import EVEN, LITTLE, cover_message, cover_sentence, diagnosis, tipping_message, tipping_sentence
 from googlenet.ui.texts import LANGUAGES
 from tests.ui.test_sentences import BEAGLE, BUS, IMAGENET, PARTICLE, REDBONE, made, spread
 
@@ -54,10 +54,11 @@ COVERED = [
     ),
     (
         covering(0.5, 0.7, [0.5] * 14 + [0.8], rival=Change(BEAGLE, 0.2, 0.2)),
-        "Without this part, redbone rises from 50 to 70 % and beagle stays at 20 %. It speaks against redbone: 15 random parts "
-        "of its size leave 50 % (median), and 1 of them raises it as much.",
+        "Without this part, redbone rises from 50 to 70 % and beagle stays at 20 %. It speaks against redbone, more than most "
+        "do: 15 random parts of its size leave 50 % (median), and 1 of them raises it as much.",
         "이 부분을 가리면 ‘레드본 쿤하운드’ 50% → 70%, ‘비글’ 20% 그대로입니다. 이 부분은 ‘레드본 쿤하운드’에 반대하는 "
-        "근거입니다. 같은 크기의 무작위 15곳을 가리면 중앙값이 50%이고, 그중 이만큼 올리는 곳은 1곳입니다.",
+        "근거이며, 다른 곳보다 뚜렷한 편입니다. 같은 크기의 무작위 15곳을 가리면 중앙값이 50%이고, 그중 "
+        "이만큼 올리는 곳은 1곳입니다.",
     ),
     (
         covering(0.5, 0.3, [0.2] * 8 + [0.4] * 7),
@@ -102,7 +103,7 @@ def test_the_sentence_never_contradicts_its_numbers(before: float, after: float,
     for words, marks in (("speaks against", english), ("반대하는", korean)):
         assert (words in marks) == (bool(controls) and not little and after > before)
     for words, said in (("It matters:", english), ("중요합니다", korean)):
-        assert (words in said) == (bool(controls) and not little and after < before and as_much <= RARE * len(controls))
+        assert (words in said) == (bool(controls) and not little and after < before and as_much == 0)
     assert ("none of them" in english) == ("곳은 없습니다" in korean) == (bool(controls) and not little and as_much == 0)
     assert ("becomes beagle" in english) == ("이제 최종 답은" in korean) == turns
     assert not re.search(rf"(?:이상|미만)(?:가|로|는|를)(?![가-힣])|[a-z]’?{PARTICLE}(?![가-힣])", korean), korean
