@@ -166,7 +166,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     deploy = commands.add_parser("deploy", help="create or update a Hugging Face Space with this page")
     deploy.add_argument("space", metavar="USER/SPACE", help="the Space's name on the Hub")
     deploy.add_argument("--weights", metavar="SOURCE", help="default: $GOOGLENET_WEIGHTS, else the built-in weights")
-    deploy.add_argument("--hardware", metavar="NAME", help="such as cpu-basic or zero-a10g")
+    deploy.add_argument("--hardware", metavar="NAME", help="such as cpu-basic or t4-small")
     deploy.add_argument("--private", action="store_true", help="make the Space private")
     deploy.add_argument("--title", metavar="TEXT", help="the page's title; default: Inside GoogLeNet")
     deploy.add_argument("--examples", type=Path, metavar="FOLDER", help="the page's example pictures")

@@ -1,6 +1,6 @@
 """Explanations as an Apache Parquet table, one row for each picture. Needs PyArrow (the extra `parquet`).
 
-The columns are the fields of the JSON (README, "The result as JSON") with the same names, and:
+The columns are the fields of the JSON (docs/cli.md, "The result as JSON") with the same names, and:
 
 channels, trust: null where they were not asked for.
 grids: for each stage, the signed map as a list of float16, row by row, in logit units. `stages` has its height and width. Null

@@ -79,7 +79,7 @@ Source = Folder | File | Repository | Torchvision
 
 @dataclass(frozen=True)
 class KnownSource:
-    """A GoogLeNet that is known."""
+    """A published GoogLeNet that the page's menu offers."""
 
     source: str
     name: str

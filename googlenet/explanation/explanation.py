@@ -237,7 +237,7 @@ class Explanation:
         )
 
     def to_json(self, image: str) -> dict[str, Any]:
-        """The JSON object of the command line and the API (README, "The result as JSON"). `image`: the picture's name."""
+        """The JSON object of the command line and the API (docs/cli.md, "The result as JSON"). `image`: the picture's name."""
         question = self.question
         assert question.target is not None
         summaries = {stage.name: stage for stage in self.stages}

@@ -43,7 +43,7 @@ class Trust:
     """Spearman's rank correlation of that map with the stage's own"""
 
     def to_json(self) -> dict[str, Any]:
-        """For the command line and the API (README, "How far a map can be trusted")."""
+        """For the command line and the API (docs/cli.md, "How far a map can be trusted")."""
         curves = ("deletion", "insertion", "random_deletion", "random_insertion")
         return {
             "steps": list(self.steps),

@@ -16,7 +16,9 @@ from torch import Tensor
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.config import ModelConfig
 from googlenet.checkpoints.folder import trunk_sha256
+from googlenet.checkpoints.source import Repository, parse_source
 from googlenet.concurrency.threads import in_order, threads
+from googlenet.errors import WeightsError
 from googlenet.explanation import GRAD_CAM, Cell, Explanation, Group, Question
 from googlenet.explanation.labels import Labels
 from googlenet.explanation.statements import Speaker
@@ -82,7 +84,7 @@ class Explainer:
     def to(self, device: str | torch.device, *, graphs: bool | None = None) -> None:
         """Move the model to a device. Its precision stays the same.
 
-        `graphs`: whether a GPU captures the pass (`Engine`). ZeroGPU runs each call in a new process, which would capture again.
+        `graphs`: whether a GPU captures the pass, as for `Engine`.
         """
         self.device = torch.device(device)
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -107,8 +109,8 @@ class Explainer:
         """Load weights and make an Explainer of them.
 
         Args:
-            source: a folder, a file, `user/repo[@revision][:file]`, or `weights` for the built-in weights.
-            revision: a branch, tag or commit of a repository on the Hub.
+            source: as `googlenet.load` takes it.
+            revision: a branch, tag or commit of a repository on the Hub, in place of the source's.
             device: `auto` (CUDA where there is a GPU, else the CPU), `cpu` or `cuda`.
             bfloat16: whether the convolutions run in bfloat16; by default for float32 weights on a CPU with instructions for it.
 
@@ -121,7 +123,12 @@ class Explainer:
             >>> len(Explainer.from_pretrained("weights", device="cpu").labels)
             1000
         """
-        return cls(load(f"{source}@{revision}" if revision else source), device, bfloat16=bfloat16)
+        parsed = parse_source(source)
+        if revision is not None:
+            if not isinstance(parsed, Repository):
+                raise WeightsError("{source} is not on the Hub and has no revisions; leave the revision out.", source=source)
+            parsed = replace(parsed, revision=revision)
+        return cls(load(parsed), device, bfloat16=bfloat16)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -172,7 +179,7 @@ class Explainer:
             contrast: a class or group: explain the lead of the target's score over its score.
             method: `grad-cam` or `layer-cam`, which is sharper at early stages.
             channels: also name the strongest channels of each stage.
-            cell: (stage, row, column): also name the strongest channels; those of this stage by their part of this cell.
+            cell: (stage, row, column): also name the strongest channels; in this stage those of this cell.
 
         Returns:
             Explanation: the probabilities of all heads, and the signed maps of the stages that the head sees.

@@ -1,8 +1,9 @@
 """A stranger's file → an upright RGB picture, within limits of memory and time.
 
 `open_bounded` hands the file to a process of its own (`python -m googlenet.pictures.decoding`). The operating system ends that
-process after 2 s of CPU time and gives it at most 400 MB. The process imports neither PyTorch nor the rest of the package. None
-of its environment variables could hold a secret. Windows has no such limits: there, the process is ended after `WALL_SECONDS`.
+process after 2 s of CPU time and gives it at most 400 MB more than it starts with. The process imports neither PyTorch nor the
+rooms above `pictures`. None of its environment variables could hold a secret. Windows has no such limits: there, the process is
+ended after `WALL_SECONDS`.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def endpoints(desk: Desk) -> None:
     own = desk.explainers.own
 
     async def in_turn(queue: Turns, request: gr.Request, image: File, answer: Callable[[Picture, Progress], Any]) -> Any:
-        """What `answer` makes of the picture; what it tells meanwhile ends it where the caller has left."""
+        """Run `answer` on the picture in its turn. Where the caller has left, it ends at its next call of `tell`."""
         visitor = Visitor(request.session_hash or secrets.token_hex(8), own_address(request))
         desk.open += 1
         try:

@@ -39,7 +39,7 @@ SESSION_CHARACTERS = 100
 
 
 def within_bounds(text: str) -> str:
-    """Its beginning; half of a letter, which JavaScript may send, is none."""
+    """The first 500 characters. A lone surrogate, which JavaScript may send, becomes '?'."""
     return text[:500].encode(errors="replace").decode()
 
 

@@ -47,7 +47,7 @@ from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, SIDE, PictureGoneErro
 from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
 
 ON_GPU = 16
-"""Questions that are prepared and answered at a time on a GPU; on a CPU four for each worker: two run and two are prepared."""
+"""How many questions are in work at once on a GPU. On a CPU four for each worker: some are prepared while others run."""
 QR_CHARACTERS = 500
 """The longest link that is drawn as a QR code: 81 modules each way."""
 

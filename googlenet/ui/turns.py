@@ -216,7 +216,7 @@ class Turns:
         return next((each for each in both if (each.visitor.session, each.number) == (session, number)), None)
 
     def place(self, ticket: Ticket) -> int:
-        """Of one that waits: how many are admitted until it is, itself included."""
+        """The place of one that waits, counted from 1."""
         return sum(each.due <= ticket.due for each in self.waiting)
 
     def close(self) -> None:

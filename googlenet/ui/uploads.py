@@ -37,9 +37,9 @@ MAX_EXAMPLES = 24
 SIDE = 720
 """Longer side in pixels of the picture that the browser draws on. What a visitor sends is reduced to it."""
 DECODED = 64 * 1024**2
-"""Bytes of the pictures that stay decoded, those that were asked about last: most questions are about the one before's."""
+"""Bytes of the pictures that stay decoded, those that were asked about last: most questions are about one of them."""
 BYTES_A_SECOND = 7_000_000
-"""Of a file, where its decoding takes long: a progressive JPEG."""
+"""How fast a file is decoded that takes long, a progressive JPEG: for the price of a decoding in the queue."""
 
 PREFIX = "inside-googlenet-"
 LOCK = "in-use"

@@ -126,7 +126,7 @@ def header(readme: bytes) -> dict[str, Any]:
 
 
 def test_a_space_gets_exactly_its_files(server: UploadServer, run: Run, checkout: Path) -> None:
-    answer = run("someone/space", hardware="zero-a10g")
+    answer = run("someone/space", hardware="t4-small")
     assert answer["address"] == f"{server.url}/spaces/someone/space"
     assert answer["said"].endswith(f"Inside GoogLeNet is at {answer['address']}\n")
     space = server.repos["spaces/someone/space"]
@@ -143,7 +143,7 @@ def test_a_space_gets_exactly_its_files(server: UploadServer, run: Run, checkout
     named = {name: value for name, value in header(HEADER.encode()).items() if name not in ("license", "models")}
     assert header(received["README.md"]) == named
     assert received["README.md"].endswith(b"---\n# Inside GoogLeNet\n\n---\nmore\n")
-    assert (space.sdk, space.hardware, space.variables, space.private) == ("gradio", "zero-a10g", {}, False)
+    assert (space.sdk, space.hardware, space.variables, space.private) == ("gradio", "t4-small", {}, False)
     assert not [path for _, path in server.log if "xet" in path]
     assert [path for method, path in server.log if method == "PUT"] == [f"/put/{sha256(expected['weights/model.safetensors'])}"]
 

@@ -221,7 +221,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def set_hardware(self, body: bytes, name: str) -> None:
         flavor = json.loads(body)["flavor"]
-        if flavor not in ("cpu-basic", "zero-a10g"):
+        if flavor not in ("cpu-basic", "t4-small"):
             return self.answer({"error": f"Invalid hardware flavor: {flavor}"}, 400)
         self.server.repos[name].hardware = flavor
         return self.answer({"stage": "BUILDING"})

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from googlenet.checkpoints import LoadedModel
-from googlenet.errors import PictureError, QuestionError, UserError
+from googlenet.errors import PictureError, QuestionError, UserError, WeightsError
 from googlenet.explanation import Explanation, Question
 from googlenet.inference.device import half_precision
 from googlenet.inference.engine import PictureResult
@@ -409,9 +409,24 @@ def test_how_many_wait(explainer: Explainer) -> None:
 
 
 def test_moving_keeps_the_precision_and_the_answers() -> None:
-    """On a Space with ZeroGPU the model is moved after the start, and runs without graphs."""
+    """A model can be moved, and run without graphs."""
     explainer, image = explainer_of(random_model()), random_image(100, 100)
     before = explainer.explain(image, cell=("4c", 5, 5))
     explainer.to("cpu", graphs=False)
     assert same(explainer.explain(image, cell=("4c", 5, 5)), before)
     assert not explainer.engine.graphs
+
+
+def test_a_revision_is_that_of_the_repository_and_of_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = list[object]()
+
+    def load(source: object) -> object:
+        sources.append(source)
+        raise WeightsError("stop")
+
+    monkeypatch.setattr("googlenet.inference.explainer.load", load)
+    with pytest.raises(WeightsError, match="stop"):
+        Explainer.from_pretrained("user/repo@v0:net.onnx", revision="v1")
+    assert str(sources[0]) == "user/repo@v1:net.onnx"
+    with pytest.raises(WeightsError, match="torchvision is not on the Hub"):
+        Explainer.from_pretrained("torchvision", revision="v1")

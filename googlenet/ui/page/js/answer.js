@@ -44,7 +44,7 @@ function drawPhoto() {
   $(".photo").title = cropped ? words.crop : "";
 }
 
-/** who draws in pixels @type {(() => void)[]} */ const painters = [drawPhoto];
+/** functions that paint canvases @type {(() => void)[]} */ const painters = [drawPhoto];
 /** Paint with each answer, and again when the page's size or look changes. @param {() => void} act */
 export function painted(act) {
   painters.push(act);

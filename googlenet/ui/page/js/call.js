@@ -9,7 +9,7 @@ const LOST = 60000; // and after which it gives up
 const RETRY = 1000; // milliseconds between two looks, and between two tries where no answer comes through
 let count = Date.now(); // a reload of the tab goes on counting
 
-/** What Python refuses, in the visitor's language. `kind`: see the replies of `questions.py`. */
+/** What Python refuses, in the visitor's language. `kind`: see `Refusal` in `messages.py`. */
 export class Refusal extends Error {
   /** @param {{en: string, ko: string, kind?: string, source?: string}} refusal */
   constructor(refusal) {

@@ -56,7 +56,7 @@ function credits() {
 }
 
 /** @returns {Promise<HTMLCanvasElement>} */
-export async function sheet() {
+async function sheet() {
   await document.fonts.ready;
   const [cell, gap, margin] = [176, 10, 40];
   const act = 3 * cell + 2 * gap;
@@ -144,7 +144,7 @@ function sheetHead(p, head, x, y, width) {
 }
 
 /** A picture of 1200×630 to share: the enlarged stage, the walk, and what the heads say. @returns {Promise<HTMLCanvasElement>} */
-export async function shareCard() {
+async function shareCard() {
   await document.fonts.ready;
   const canvas = newCanvas(1200, 630);
   const p = pen(canvas);

@@ -34,7 +34,7 @@ export function pictures(act) {
   });
 }
 /** The names of the tabs that are open, where the browser tells; else null. @returns {Promise<Set<string | undefined> | null>} */
-export async function openTabs() {
+async function openTabs() {
   const { held } = (await navigator.locks?.query()) ?? {};
   return held ? new Set(held.map(lock => lock.name)) : null;
 }

@@ -191,7 +191,7 @@ async function follow() {
   $(".tipping").setAttribute("aria-busy", "true");
   await pause(150); // a visitor who steps through the stages asks about the last one
   if (wanted !== key) return;
-  const reply = await request("tip", { head, target: own.index, contrast: null, rival: right.index, stage });
+  const reply = await request("tip", { head, target: own.index, rival: right.index, stage });
   if (wanted !== key) return;
   if (!reply) {
     wanted = "";
