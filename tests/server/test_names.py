@@ -22,6 +22,7 @@ DOCUMENTED = {
     "gr.File": "Docs: File",
     "gr.Gallery": "Docs: Gallery",
     "gr.HTML": "Docs: HTML",
+    "gr.Image": "Docs: Image",
     "gr.JSON": "Docs: JSON",
     "gr.Request": "Docs: Request",
     "gr.Textbox": "Docs: Textbox",
@@ -50,7 +51,7 @@ EXCEPTIONS = {
     "Gradio has other ones, `limits.are_there` sees it, says so in the log, and every route is open.",
 }
 """what is not documented → why it is used, and what happens where it is gone; at most three"""
-COMPONENTS = (gr.Blocks, gr.Button, gr.Error, gr.File, gr.Gallery, gr.HTML, gr.JSON, gr.Textbox)
+COMPONENTS = (gr.Blocks, gr.Button, gr.Error, gr.File, gr.Gallery, gr.HTML, gr.Image, gr.JSON, gr.Textbox)
 LIBRARIES = {"gradio", "gradio_client", "uvicorn", "fastapi", "safehttpx", "httpx", "spaces"}
 
 
@@ -107,7 +108,7 @@ def test_every_name_is_documented(path: Path) -> None:
         ("gr.themes.Base", gr.themes.Base.__init__),
         *(
             (f"gr.{c.__name__}", c.__init__)
-            for c in (gr.Blocks, gr.Button, gr.Error, gr.File, gr.Gallery, gr.HTML, gr.JSON, gr.Textbox)
+            for c in (gr.Blocks, gr.Button, gr.Error, gr.File, gr.Gallery, gr.HTML, gr.Image, gr.JSON, gr.Textbox)
         ),
     ],
 )
