@@ -12,7 +12,6 @@ from googlenet.errors import UserError
 from googlenet.explanation import likeliest
 from googlenet.explanation.groups import Group, groups_of
 from googlenet.inference.explainer import Explainer
-from googlenet.pictures.frame import Box
 from googlenet.probes.tipping import tipping
 from googlenet.ui import texts
 from googlenet.ui.messages import PageQuery
@@ -41,14 +40,6 @@ def test_what_tipped_an_answer_is_told_in_pixels_of_the_original(explainer: Expl
     assert found["say"]["en"] != found["say"]["ko"]
     large = replace(picture, size=(3 * picture.size[0], 3 * picture.size[1]))
     assert desk.tip(TIP, large, silent)["box"] == pytest.approx([3 * edge for edge in wanted.box])
-
-
-def test_a_box_outside_the_crop_explains_a_wrong_answer(desk: Desk) -> None:
-    wide = example("cat")
-    width, height = wide.size
-    assert width > height
-    at_the_edge = desk.tip(replace(TIP, example="cat", box=Box(0, 0, width / 20, height)), wide, silent)
-    assert "outside" in str(at_the_edge["why"]["en"])
 
 
 @pytest.mark.parametrize("ask", [replace(TIP, rival=None), replace(TIP, target=None), replace(TIP, rival=3)])
