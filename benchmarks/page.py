@@ -23,7 +23,8 @@ from googlenet.pictures.images import open_image
 from googlenet.ui.messages import PageQuery, data_url
 from googlenet.ui.questions import packed
 from googlenet.ui.uploads import EXAMPLES, SIDE
-from tests.browser.conftest import chromium, serve
+from tests.browser.conftest import chromium
+from tests.server.conftest import start, stop
 
 SIZE = (1732, 1155)
 """2 megapixels"""
@@ -99,10 +100,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
-        process, url = serve(Path(home) / "log.txt")
+        program = start([], Path(home))
         try:
             page = chromium(playwright).new_page(viewport={"width": 1440, "height": 900})
-            page.goto(url)
+            page.goto(program.url)
             page.wait_for_selector(".row")
             page.evaluate("() => new Promise(done => setTimeout(done, 4000))")  # the first example plays once
             page.evaluate(SHIFT)
@@ -110,7 +111,7 @@ def main() -> None:
             shift = page.evaluate("window.shift")
             frames = sorted(page.evaluate(PLAY))
         finally:
-            process.terminate()
+            stop(program)
     explainer = Explainer.from_pretrained(default_source())
     parts = [in_python(explainer, number) for number in range(rounds + 1)][1:]
     decode, explain, pack = (statistics.median(part[i] for part in parts) for i in range(3))

@@ -8,50 +8,50 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
+from gradio.media import get_image
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, FrameLocator, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Download,
+    FrameLocator,
+    Locator,
+    Page,
+    Playwright,
+    Request,
+    expect,
+    sync_playwright,
+)
 
-from tests.helpers import ROOT, free_port
 from tests.hub.conftest import write_model
 from tests.hub.server import HubServer
+from tests.server.conftest import Program, start, stop
 
 SLOW = 60_000
 """Milliseconds to wait for what takes a second on an idle machine: a busy one may be far slower."""
 expect.set_options(timeout=SLOW)
 
 
-def serve(log: Path, port: int | None = None, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
-    """Start `python app.py` and wait until its page answers."""
-    port = port or free_port()
-    command = [sys.executable, "app.py", "--port", str(port)]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=os.environ | environment)
-    url = f"http://127.0.0.1:{port}/"
-    for _ in range(240):
-        if process.poll() is not None:
-            break
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return process, url
-        except OSError:
-            time.sleep(0.5)
-    process.kill()
-    raise RuntimeError(f"app.py did not come up:\n{log.read_text('utf-8')[-2000:]}")
+def executable() -> str | None:
+    """The browser without a window where there is one, which needs half of the work for a page; else the whole one, else
+    Playwright's own."""
+    return shutil.which("chromium-headless-shell") or shutil.which("chromium")
 
 
-def chromium(playwright: object) -> Browser:
-    """The system's Chromium where there is one, else Playwright's own."""
-    return playwright.chromium.launch(  # type: ignore[attr-defined]
-        executable_path=shutil.which("chromium"), args=["--no-sandbox"] if os.geteuid() == 0 else []
-    )
+SANDBOX = ["--no-sandbox"] if os.geteuid() == 0 else []
+
+
+def chromium(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(executable_path=executable(), args=SANDBOX)
+
+
+def reaches(hub: HubServer) -> dict[str, str]:
+    """The variables of a program that asks this Hub."""
+    return {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
 
 
 @pytest.fixture(scope="package")
@@ -67,18 +67,17 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 
 
 @pytest.fixture(scope="package")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the page's server keeps what it has: `uploads`, and the Hub's files."""
-    return tmp_path_factory.mktemp("home")
+def program(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """The page's server."""
+    program = start([], tmp_path_factory.mktemp("home"), **reaches(hub))
+    yield program
+    stop(program)
 
 
 @pytest.fixture(scope="package")
-def url(hub: HubServer, home: Path) -> Iterator[str]:
+def url(program: Program) -> str:
     """The page."""
-    process, url = serve(home / "log.txt", HF_ENDPOINT=hub.url, HF_HOME=str(home), GRADIO_TEMP_DIR=str(home / "uploads"))
-    yield url
-    process.terminate()
-    process.wait(30)
+    return program.url
 
 
 @pytest.fixture(scope="package")
@@ -103,9 +102,16 @@ if (!sessionStorage.getItem('visited')) { localStorage.clear(); sessionStorage.s
 PLAYED = "localStorage.setItem('googlenet.played', 'true')"
 
 
+USUAL = {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", "reduced_motion": "reduce"}
+"""Motion is drawn in software, which takes time: it is for the tests that test it."""
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+
+
 @contextlib.contextmanager
 def new_context(browser: Browser, plays: bool = False, **options: object) -> Iterator[BrowserContext]:
-    context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **options})  # type: ignore[arg-type]
+    context = browser.new_context(**USUAL | options)  # type: ignore[arg-type]
     context.set_default_timeout(SLOW)
     context.add_init_script(FRESH if plays else FRESH + PLAYED)
     yield context
@@ -187,8 +193,34 @@ def settled(page: Page) -> None:
     expect(page.locator(".page")).not_to_have_class(re.compile("busy"))
 
 
+def looking_at(page: Page, name: str) -> None:
+    """Wait until the page shows this picture and its answer."""
+    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile(name))
+    settled(page)
+
+
 def upload(page: Page, *files: object) -> None:
     page.locator(".file").set_input_files(*files)  # type: ignore[arg-type]
+
+
+def own_picture(page: Page, name: str) -> None:
+    upload(page, get_image(f"{name}.jpg"))
+    looking_at(page, name)
+
+
+def enlarge(page: Page, stage: str) -> None:
+    page.locator(f'.stage[data-stage="{stage}"]').click()
+
+
+def tab(page: Page, name: str) -> None:
+    page.locator(f"[data-tab={name}]").click()
+
+
+def box(page: Page, selector: str) -> dict[str, float]:
+    """Where an element is on the screen."""
+    place = page.locator(selector).bounding_box()
+    assert place is not None, selector
+    return dict(place)
 
 
 def chosen(page: Page) -> str:
@@ -215,3 +247,14 @@ def take(page: Page | FrameLocator, kind: str) -> None:
     """What the menu "Save and share" holds."""
     opened(page, ".take details")
     page.locator(f"[data-take={kind}]").click()
+
+
+def saved(page: Page, kind: str) -> Download:
+    """A file of that menu."""
+    with page.expect_download() as download:
+        take(page, kind)
+    return download.value
+
+
+def saved_json(page: Page) -> dict[str, Any]:
+    return dict(json.loads(saved(page, "json").path().read_text("utf-8")))

@@ -17,7 +17,8 @@ from gradio.media import get_image
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.conftest import chromium, look, serve, take
+from tests.browser.conftest import chromium, look, take
+from tests.server.conftest import start, stop
 
 DESKTOP, PROJECTOR, LAPTOP, TABLET, PHONE, SMALL = (1440, 900), (1920, 1080), (1280, 720), (820, 1180), (390, 844), (360, 640)
 
@@ -131,8 +132,8 @@ if __name__ == "__main__":
         shoot(folder, sys.argv[2], sys.argv[3:])
     else:
         with tempfile.TemporaryDirectory() as logs:
-            process, url = serve(Path(logs) / "log.txt")
+            program = start([], Path(logs))
             try:
-                shoot(folder, url, [])
+                shoot(folder, program.url, [])
             finally:
-                process.terminate()
+                stop(program)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +10,20 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import STAGE, Visit, ask_head, file, new_context, painted, settled, still, upload
+from tests.browser.conftest import (
+    PHONE,
+    STAGE,
+    Visit,
+    ask_head,
+    file,
+    looking_at,
+    new_context,
+    painted,
+    settled,
+    still,
+    tab,
+    upload,
+)
 
 AXE = Axe()
 
@@ -25,10 +37,6 @@ def found(page: Page, looks: tuple[bool, ...]) -> list[object]:
         violations = AXE.run(page, context="#walk").response["violations"]
         wrong += [(dark, each["id"], [node["html"][:120] for node in each["nodes"]][:3]) for each in violations]
     return wrong
-
-
-def tab(page: Page, name: str) -> None:
-    page.locator(f"[data-tab={name}]").click()
 
 
 def trust(page: Page) -> None:
@@ -76,8 +84,7 @@ STATES: dict[str, Callable[[Page], object]] = {
 """Each follows the one before on one page; the last one's trust and channels are kept, so that a width waits for them once."""
 SIZES: dict[str, dict[str, object]] = {
     "desktop": {"color_scheme": "light"},
-    "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
-    "korean phone": {"locale": "ko-KR", "viewport": {"width": 360, "height": 640}},
+    "korean phone": {"locale": "ko-KR", **PHONE, "viewport": {"width": 360, "height": 640}},
 }
 
 
@@ -113,20 +120,35 @@ LOOK = """() => {
 """Whether what has the focus looks different without it."""
 
 
-def test_each_of_few_tab_stops_shows_its_focus(visit: Visit) -> None:
-    page = visit(own=True)
+DOWN = """() => {
+    const part = document.activeElement.closest('.page > :not(header, .skip)');
+    return part && [part.classList[0], part.getBoundingClientRect().top + scrollY];
+}"""
+"""The part of the page that has the focus, and how far down it stands."""
+
+
+@pytest.mark.parametrize("width", [1440, 720, 390], ids=["desktop", "200 %", "phone"])
+def test_each_of_few_tab_stops_shows_its_focus_and_they_go_down_the_screen(visit: Visit, width: int) -> None:
+    page = visit("?example=lion", viewport={"width": width, "height": 900 * width // 1440})
     stops: list[str] = []
+    parts: list[tuple[str, float]] = []
     while len(stops) < 60:
         page.keyboard.press("Tab")
         stop = page.evaluate("() => { const n = document.activeElement; return n.closest('.page') && n.outerHTML.slice(0, 80); }")
         if not stop:
-            break
+            break  # after the page's end comes Gradio's footer
         assert page.evaluate(LOOK), f"{stop} does not show its focus"
         stops.append(stop)
+        part = page.evaluate(DOWN)
+        if part and (not parts or parts[-1][0] != part[0]):
+            parts.append((part[0], part[1]))
     assert 'class="skip"' in stops[0]
     assert 15 < len(stops) < 25, stops
     marks = page.locator(".help").evaluate_all("marks => marks.filter(mark => mark.checkVisibility()).length")
     assert sum('class="help"' in stop for stop in stops) == marks > 2
+    if width < 1000:
+        assert len(parts) > 6
+        assert [top for _, top in parts] == sorted(top for _, top in parts), parts
 
 
 def test_the_keyboard_alone_reaches_a_download(visit: Visit) -> None:
@@ -143,8 +165,7 @@ def test_the_keyboard_alone_reaches_a_download(visit: Visit) -> None:
     for _ in ("portrait", "lion"):
         page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("lion"))
-    settled(page)
+    looking_at(page, "lion")
     tab_to(".card[data-head=aux2] .ask")
     page.keyboard.press("Enter")
     expect(page.locator(STAGE.format("5b"))).to_be_disabled()

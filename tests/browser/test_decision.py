@@ -1,25 +1,36 @@
-"""The decision as it forms: play, crossings, evidence against, the touched cell, covering, and where all of it stands."""
+"""The decision as it forms: play, evidence against, the touched cell, covering, and the lesson."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
-from pathlib import Path
 
 import pytest
-from gradio.media import get_image
-from PIL import Image
 from playwright.sync_api import Page, expect
 
 from googlenet.model.architecture import PAPER, STAGES, receptive_fields
 from googlenet.pictures.images import Preprocess
-from tests.browser.conftest import STAGE, Visit, file, look, model_requests, painted, pixels, settled, still, take, upload
-from tests.helpers import ROOT
+from tests.browser.conftest import (
+    Visit,
+    box,
+    enlarge,
+    file,
+    jpeg,
+    look,
+    looking_at,
+    model_requests,
+    painted,
+    pixels,
+    saved_json,
+    settled,
+    tab,
+    upload,
+)
+from tests.helpers import ROOT, until
 
 BIG = ".big canvas[role=img]"
-CONFIG = ROOT / "weights" / "config.json"
-FOUND = json.loads(CONFIG.read_text("utf-8"))["trust"]["pointing"]["main"]
+CONFIG = json.loads((ROOT / "weights/config.json").read_text("utf-8"))
+FOUND = CONFIG["trust"]["pointing"]["main"]
 STANDS = f"Stage {max(FOUND, key=lambda stage: FOUND[stage]['share'])}"
 """What the title says of the stage that finds objects best."""
 WATCH = """() => {
@@ -36,27 +47,24 @@ WATCH = """() => {
 """Notes each stage that is enlarged anew, the cards and words that stand then, and how many frames have been drawn."""
 
 
-def test_strip_heads_and_enlarged_stage_are_seen_together(visit: Visit) -> None:
-    page = visit(own=True)
-    for width, height in ((1280, 720), (1440, 900), (1920, 1080), (2560, 1440)):
-        page.set_viewport_size({"width": width, "height": height})
-        painted(page)
-        for selector in (".strip", ".cards", ".big", ".say", ".slope", ".play"):
-            box = page.locator(selector).bounding_box()
-            assert box is not None
-            assert box["y"] >= 0
-            assert box["y"] + box["height"] <= height, (selector, height)
-        right = page.locator(".right").bounding_box()
-        assert right is not None
-        assert right["x"] + right["width"] > 0.95 * width  # fluid up to a projector
+STOP_AT_3B = """() => new Promise(done => {
+    const [title, play] = [document.querySelector("#stage-title"), document.querySelector(".play")];
+    new MutationObserver((_, observer) => {
+        if (title.textContent !== "Stage 3b") return;
+        observer.disconnect();
+        play.click();
+        done();
+    }).observe(title, {childList: true});
+    play.click();
+})"""
 
 
 def test_the_first_example_plays_once_by_itself_and_fills_the_heads_in_turn(visit: Visit) -> None:
-    page = visit(plays=True)
-    playing = page.locator(".page.playing")
-    expect(page.locator("#stage-title")).to_have_text("Stage 5b")  # the last one
+    page = visit(plays=True, reduced_motion="no-preference")
+    playing, title = page.locator(".page.playing"), page.locator("#stage-title")
+    expect(title).to_have_text("Stage 5b")  # the last one
     expect(playing).to_have_count(0)
-    expect(page.locator("#stage-title")).to_have_text(STANDS)
+    expect(title).to_have_text(STANDS)
     page.reload()
     page.wait_for_selector(".row")
     page.evaluate(WATCH)
@@ -64,7 +72,7 @@ def test_the_first_example_plays_once_by_itself_and_fills_the_heads_in_turn(visi
     assert page.evaluate("window.walk") == []
     whole = page.locator(".say").inner_text()
     page.locator(".play").click()
-    expect(page.locator("#stage-title")).to_have_text("Stage 5b")
+    expect(title).to_have_text("Stage 5b")
     expect(playing).to_have_count(0)
     *walk, (stands, *_) = page.evaluate("window.walk")
     titles, ahead, words, frames = zip(*walk, strict=True)
@@ -75,39 +83,32 @@ def test_the_first_example_plays_once_by_itself_and_fills_the_heads_in_turn(visi
     assert page.locator(".ahead").count() == 0
     assert page.locator(".say").inner_text() == whole
     assert list(frames) == sorted(set(frames))  # each stage was seen
+
+    # A hand ends it; where it ends without one, the stage stands that finds objects best.
     page.locator(".play").click()
-    page.locator(STAGE.format("3b")).click()  # a hand ends it
+    enlarge(page, "3b")
     expect(playing).to_have_count(0)
     page.wait_for_timeout(700)  # more than two steps
-    expect(page.locator("#stage-title")).to_have_text("Stage 3b")
+    expect(title).to_have_text("Stage 3b")
+    page.evaluate(STOP_AT_3B)
+    expect(playing).to_have_count(0)
+    expect(title).to_have_text(STANDS)
+    enlarge(page, "3a")
+    page.locator(".play").click()
+    upload(page, file("grey.jpg", jpeg("grey")))
+    looking_at(page, "grey")
+    expect(playing).to_have_count(0)
+    expect(title).to_have_text(STANDS)
 
 
 def test_reduced_motion_steps_without_motion(visit: Visit) -> None:
-    page = visit(plays=True, reduced_motion="reduce")
+    page = visit(plays=True)
     page.evaluate(WATCH)
     page.wait_for_timeout(700)
     assert page.evaluate("window.walk") == []  # nothing moves by itself
     page.locator(".play").click()
     page.wait_for_function("() => window.walk.length > 1")
     assert page.evaluate("document.getAnimations().filter(a => a.playState === 'running').length") == 0
-
-
-def test_the_slope_chart_shows_each_heads_favourite_and_the_asked_class(visit: Visit) -> None:
-    page = visit()
-    chart = page.locator(".slope")
-    names = chart.locator("text:not(.head)").evaluate_all("all => all.map(n => n.firstChild.data)")
-    for head in ("aux1", "aux2", "main"):
-        row = page.locator(f'.card[data-head="{head}"] .row >> nth=0')
-        label, share = row.locator("span").inner_text(), row.locator("u").inner_text()
-        assert f"{label} {share}" in names
-    assert chart.locator("polyline.asked").count() == 1
-    assert 2 <= chart.locator("polyline").count() <= 6
-    boxes = chart.locator("text:not(.head)").evaluate_all(
-        "all => all.map(n => n.getBoundingClientRect()).map(b => [b.left, b.top, b.right, b.bottom])"
-    )
-    for i, (left, top, right, bottom) in enumerate(boxes):
-        for other in boxes[:i]:
-            assert not (left < other[2] and other[0] < right and top + 3 < other[3] and other[1] + 3 < bottom), names[i]
 
 
 def blueness(page: Page) -> int:
@@ -120,21 +121,20 @@ def blueness(page: Page) -> int:
     return int(page.locator(BIG).evaluate(count))
 
 
-def test_evidence_against_has_a_hue_of_its_own_and_shares_that_sum_to_all(visit: Visit) -> None:
+def test_evidence_against_and_a_touched_cell_tell_their_numbers(visit: Visit) -> None:
     page = visit("?example=lion")
-    page.locator(STAGE.format("5a")).click()
+    sent = model_requests(page)
+    enlarge(page, "5a")
     look(page, "against").check()
     expect(page.locator(".legend .low")).to_have_text("against")
-    assert blueness(page) > 200
+    assert blueness(page) > 200  # a hue of its own
     look(page, "against").uncheck()
     assert blueness(page) < 20
-    with page.expect_download() as download:
-        take(page, "json")
-    shares = {s["name"]: s["share_of_evidence"] for s in json.loads(Path(download.value.path()).read_text("utf-8"))["stages"]}
+    shares = {s["name"]: s["share_of_evidence"] for s in saved_json(page)["stages"]}
     assert shares["5b"] == 1  # the lion speaks for itself
     seen = set()
     for stage, share in shares.items():
-        page.locator(STAGE.format(stage)).click()
+        enlarge(page, stage)
         expect(page.locator("#stage-title")).to_have_text(f"Stage {stage}")
         text = page.locator("#help-share").text_content() or ""
         told = [float(part) for part in re.findall(r"([\d.]+)\xa0% (?:speaks|against)", text)]
@@ -142,133 +142,99 @@ def test_evidence_against_has_a_hue_of_its_own_and_shares_that_sum_to_all(visit:
         seen.add(pixels(page, BIG))
     assert len(seen) == 9
 
-
-def test_a_touched_cell_tells_its_numbers_and_what_it_can_see(visit: Visit) -> None:
-    page = visit("?example=lion")
-    sent = model_requests(page)
-    page.locator(STAGE.format("3a")).click()
-    box = page.locator(BIG).bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.6)
-    text = page.locator(".cell-text")
-    expect(text).to_contain_text("Row 17, column 9:")
-    *terms, total = (float(v.replace("−", "-").replace(" ", "")) for v in re.findall(r"(?:− ?)?\d+\.\d+", text.inner_text())[:5])
+    enlarge(page, "3a")
+    place = box(page, BIG)
+    page.mouse.click(place["x"] + place["width"] * 0.3, place["y"] + place["height"] * 0.6)
+    cell = page.locator(".cell-text")
+    expect(cell).to_contain_text("Row 17, column 9:")
+    *terms, total = (float(v.replace("−", "-").replace(" ", "")) for v in re.findall(r"(?:− ?)?\d+\.\d+", cell.inner_text())[:5])
     assert sum(terms) == pytest.approx(total, abs=3 * 10 ** -len(str(total).split(".")[1]))
-    frame = page.locator(".big .marks rect.field >> nth=1").bounding_box()
-    assert frame is not None
-    prepared, field = Preprocess(**json.loads(CONFIG.read_text("utf-8"))["preprocess"]), receptive_fields(PAPER)["3a"]
-    pixel = box["width"] / prepared.crop  # of the network's input, on the screen
+    frame, field = box(page, ".big .marks rect.field >> nth=1"), receptive_fields(PAPER)["3a"]
+    pixel = place["width"] / Preprocess(**CONFIG["preprocess"]).crop  # of the network's input, on the screen
     assert [frame["width"], frame["height"]] == pytest.approx([field.size * pixel] * 2, abs=2)  # the stroke's width
-    left = box["x"] + (field.start + 8 * field.stride) * pixel
-    assert frame["x"] == pytest.approx(left, abs=2)
+    assert frame["x"] == pytest.approx(place["x"] + (field.start + 8 * field.stride) * pixel, abs=2)
     page.locator(".big").focus()
     page.keyboard.press("ArrowRight")
-    expect(text).to_contain_text("Row 17, column 10:")
-    page.locator(STAGE.format("5b")).click()
-    expect(text).to_contain_text("Touch the picture")
+    expect(cell).to_contain_text("Row 17, column 10:")
+    expect(page.locator(".announce")).to_contain_text("Row 17, column 10")
+    enlarge(page, "5b")
+    expect(cell).to_contain_text("Touch the picture")
     page.locator(".big").press("Enter")
-    expect(text).to_contain_text("It can see all")
+    expect(cell).to_contain_text("It can see all")
     assert sent == []
 
 
-def test_a_panorama_shows_the_part_that_was_seen(visit: Visit) -> None:
-    page = visit()
-    wide = Image.open(get_image("lion.jpg")).convert("RGB").resize((1600, 300))
-    out = io.BytesIO()
-    wide.save(out, "JPEG")
-    upload(page, file("wide.jpg", out.getvalue()))
-    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("wide"))
-    settled(page)
-    cell = page.locator(STAGE.format("4c") + " canvas").bounding_box()
-    assert cell is not None
-    assert cell["height"] == pytest.approx(cell["width"], rel=0.1)
-    frame = page.locator(".photo rect.crop >> nth=1").bounding_box()  # on the photograph
-    assert frame is not None
-    assert frame["width"] < 80
-
-
-def test_sheet_and_card_are_drawn_in_the_visitors_language(visit: Visit) -> None:
-    page = visit("?example=cat", locale="ko-KR")
-    sizes = {}
-    for kind in ("png", "card"):
-        with page.expect_download() as download:
-            take(page, kind)
-        with Image.open(download.value.path()) as picture:
-            sizes[kind] = picture.size
-    assert sizes["card"] == (1200, 630)
-    assert sizes["png"][0] > 1900
-
-
-def test_the_language_can_be_switched_and_stays(visit: Visit) -> None:
-    page = visit("?example=cat&class=tabby", own=True)
-    page.locator(".languages").click()
-    expect(page.locator(".choose")).to_have_text("사진 선택")
-    expect(page.locator("#target")).to_have_value("태비 고양이")
-    page.reload()
-    expect(page.locator(".choose")).to_have_text("사진 선택")
-    page.locator(".languages").click()
-    expect(page.locator(".choose")).to_have_text("Choose a picture")
-
-
-def test_covering_the_brightest_place_tells_what_it_did_to_each_head(visit: Visit) -> None:
+def test_a_part_is_covered_by_a_button_the_keyboard_and_a_drag(visit: Visit) -> None:
     page = visit("?example=lion")
-    page.locator("[data-tab=test]").click()
-    page.locator("#tab-cover .plain").click()
-    rows = page.locator("#tab-cover tbody tr")
-    expect(rows).to_have_count(3)
+    tab(page, "test")
+    rows, said = page.locator("#tab-cover tbody tr"), page.locator(".cover-say")
+    for _ in range(2):  # the same question twice is answered twice
+        page.locator("#tab-cover .plain").first.click()
+        expect(rows).to_have_count(3)
+        expect(page.locator("#tab-cover [role=status]")).to_have_class("cover-say")
     for row, head in zip(rows.all(), ("aux1", "aux2", "main"), strict=True):
         before = page.locator(f'.card[data-head="{head}"] .row[aria-current=true] u').inner_text()
         assert row.locator("td >> nth=0").inner_text() == before
-    expect(page.locator(".cover-say")).to_contain_text("lion")
+    expect(said).to_contain_text("lion")
     assert page.locator(".big .marks rect.covered").count() == 2
     assert page.locator(".big .marks rect.other").count() > 2  # several random parts
 
+    page.locator(".big").press("ArrowUp")
+    touched = page.get_by_role("button", name="Cover the touched cell")
+    before = box(page, ".big .marks rect.covered >> nth=1")
+    touched.press("Enter")
+    until(lambda: rows.count() == 3 and box(page, ".big .marks rect.covered >> nth=1") != before)
+    expect(touched).to_be_focused()
 
-def test_a_dragged_box_is_covered_and_a_tap_still_selects_a_cell(visit: Visit) -> None:
-    page = visit("?example=lion")
-    page.locator("[data-tab=test]").click()
-    box = page.locator(BIG).bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 100, box["y"] + 60)
+    place = box(page, BIG)
+    page.mouse.move(place["x"] + 100, place["y"] + 60)
     page.mouse.down()
-    page.mouse.move(box["x"] + 180, box["y"] + 90, steps=4)
-    page.mouse.move(box["x"] + 230, box["y"] + 210, steps=4)
+    page.mouse.move(place["x"] + 180, place["y"] + 90, steps=4)
+    page.mouse.move(place["x"] + 230, place["y"] + 210, steps=4)
     page.mouse.up()
-    expect(page.locator("#tab-cover tbody tr")).to_have_count(3)
-    covered = page.locator(".big .marks rect.covered >> nth=1").bounding_box()
-    assert covered is not None
+    expect(rows).to_have_count(3)
+    settled(page)
+    covered = box(page, ".big .marks rect.covered >> nth=1")
     assert [covered["width"], covered["height"]] == pytest.approx([130, 150], abs=3)
     assert page.locator(".big .marks rect.own").count() == 0
-    page.mouse.click(box["x"] + 50, box["y"] + 50)
+    page.mouse.click(place["x"] + 50, place["y"] + 50)  # a tap still selects a cell
     expect(page.locator(".big .marks rect.own")).to_have_count(2)
-    page.locator("[data-tab=evidence]").click()
+    tab(page, "evidence")
     expect(page.locator(".cell-text")).to_contain_text("Row")
     assert page.locator(".big .marks rect.covered").count() == 0  # Cover's frames are Cover's alone
 
 
-SHOWN = """() => [...document.querySelectorAll('.page :is(button, a, input, select, summary)')].filter(node => {
-    const box = node.getBoundingClientRect();
-    const shows = node.checkVisibility({opacityProperty: true, visibilityProperty: true}) && box.width > 2;
-    return shows && !node.disabled && box.top + box.height / 2 < innerHeight;
-}).length"""
-"""How many controls the first screen shows."""
-
-
-def test_the_first_screen_has_few_controls(visit: Visit) -> None:
-    page = visit()
-    still(page)  # what fades in counts
-    assert page.evaluate(SHOWN) <= 35
-
-
-def test_layercam_is_chosen_under_look_and_stays_for_the_next_picture(visit: Visit) -> None:
-    page = visit("?example=lion")
-    before = pixels(page, '.stage[data-stage="3b"] canvas')
-    look(page, "method").select_option("layer-cam")
-    expect(page).to_have_url(re.compile("method=layer-cam"))
-    settled(page)
-    assert pixels(page, '.stage[data-stage="3b"] canvas') != before
-    page.locator("[data-example=cat]").click()
-    expect(page).to_have_url(re.compile("example=cat.*method=layer-cam"))
-    page.reload()
-    page.wait_for_selector(".row")
-    expect(page.locator(".looks .method")).to_have_value("layer-cam")
+def test_the_lesson_has_five_steps_that_drive_the_page(visit: Visit) -> None:
+    page = visit("?example=cheetah")
+    page.locator(".teach summary").click()
+    seen = set()
+    for stage in ("3a", "4d", "5b"):
+        enlarge(page, stage)
+        drawing = page.locator(".module svg")
+        expect(drawing).to_have_attribute("aria-label", re.compile(f"stage {stage}: what comes from"))
+        shares = drawing.locator(".figure").all_text_contents()[:4]
+        assert shares == page.locator(".four .share").all_text_contents()
+        heights = drawing.locator(".part").evaluate_all("all => all.map(n => +n.getAttribute('height') + 1)")
+        assert sum(heights) == pytest.approx(184, abs=3)  # the stack is whole
+        seen.add(tuple(shares))
+    assert len(seen) == 3
+    tab(page, "test")
+    enlarge(page, "3a")  # it follows under any tab
+    expect(page.locator(".numbers")).to_contain_text("Stage 3a")
+    tab(page, "evidence")
+    steps = page.locator(".step")
+    expect(steps).to_have_count(5)
+    before = page.locator(".stage[aria-pressed=true]").get_attribute("data-stage") or ""
+    steps.nth(1).click()
+    after = STAGES[(STAGES.index(before) + 1) % len(STAGES)]
+    expect(page.locator("#stage-title")).to_have_text(f"Stage {after}")
+    expect(page.locator(".network svg")).to_have_attribute("aria-label", re.compile(f"at stage {after}"))
+    expect(page.locator(".network text.here")).to_have_text(after)
+    steps.nth(2).click()
+    expect(page.locator(".cell-text")).to_contain_text("Row")
+    steps.nth(3).click()
+    expect(page.locator("#tab-cover tbody tr")).to_have_count(3)
+    steps.nth(0).click()
+    expect(page.locator(".page")).to_have_class(re.compile("playing"))
+    steps.nth(4).click()
+    expect(page.locator(".tips figure")).to_have_count(1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import json
+import contextlib
 import re
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,50 +15,41 @@ import pytest
 from gradio.media import get_image
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, BrowserType, Page, Route, expect
 
 from tests.browser.conftest import (
     ASKED,
-    STAGE,
+    SANDBOX,
     Visit,
     ask_head,
     chosen,
+    enlarge,
+    executable,
     file,
-    jpeg,
     look,
+    looking_at,
     model_requests,
-    painted,
-    serve,
+    own_picture,
+    reaches,
+    saved,
+    saved_json,
     settled,
-    take,
     upload,
 )
-from tests.browser.proxy import Proxy
-from tests.helpers import free_port, until
+from tests.helpers import PATIENCE, free_port, until
 from tests.hub.server import HubServer
-
-PASTE = """([selector, base64, text]) => {
-    const bytes = Uint8Array.from(atob(base64), c => c.charCodeAt(0)), data = new DataTransfer();
-    data.items.add(new File([bytes], "image.png", {type: "image/png"}));
-    if (text) data.setData("text/plain", text);
-    document.querySelector(selector).dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true}));
-}"""
-
-
-def looking_at(page: Page, name: str) -> None:
-    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile(name))
-    settled(page)
+from tests.server.conftest import Program, start
 
 
 def own_question(page: Page) -> None:
     """A picture of the visitor's own, asked about in a way that differs from every default."""
-    upload(page, get_image("tower.jpg"))
-    looking_at(page, "tower")
+    own_picture(page, "tower")
     ask_head(page, "aux2")
     expect(page.locator(".behind")).to_be_visible()
     settled(page)
-    page.locator(STAGE.format("3b")).click()
+    enlarge(page, "3b")
     look(page, "overlay").fill("0.3")
+    page.keyboard.press("Escape")
 
 
 def is_own_question(page: Page) -> None:
@@ -68,35 +59,60 @@ def is_own_question(page: Page) -> None:
     expect(page.locator(".looks .overlay")).to_have_value("0.3")
 
 
-def test_a_reload_loses_nothing(visit: Visit) -> None:
-    page = visit()
+KEPT = (
+    "async () => new Promise(done => { const o = indexedDB.open('googlenet', 1); o.onsuccess = () => {"
+    " const r = o.result.transaction('pictures').objectStore('pictures').getAllKeys();"
+    " r.onsuccess = () => done(r.result.length); }; })"
+)
+"""How many pictures the browser keeps."""
+
+
+def test_an_own_picture_and_its_question_are_lost_by_nothing_but_the_closing_of_the_tab(
+    visit: Visit, program: Program, url: str
+) -> None:
+    page = visit(own=True)
     own_question(page)
     page.reload()
     is_own_question(page)
 
-
-def test_a_while_without_a_connection_loses_nothing(visit: Visit, url: str) -> None:
-    proxy = Proxy(int(url.rsplit(":", 1)[1].strip("/")))
-    page = visit(at=f"http://127.0.0.1:{proxy.port}/", own=True)
-    own_question(page)
-    proxy.cut()
-    with page.expect_event("requestfailed"):
-        page.locator('.card[data-head="aux2"] .row >> nth=3').click()
+    # No connection to the server, while the browser believes that it has one.
+    page.route(ASKED, lambda route: route.abort("connectionrefused"))
+    page.locator('.card[data-head="aux2"] .row >> nth=3').click()
     expect(page.locator(".notice")).to_contain_text("You are offline")
-    proxy.mend()
+    page.unroute(ASKED)
     settled(page)
     is_own_question(page)
-    proxy.close()
+
+    def sweep() -> None:
+        for folder in program.pictures.iterdir():
+            shutil.rmtree(folder)
+
+    # A picture that the server has swept away is sent again.
+    sweep()
+    page.locator('.card[data-head="aux2"] .row >> nth=1').click()
+    settled(page)
+    is_own_question(page)
+    expect(page.locator(".mistake")).to_be_hidden()
+    sweep()
+    with Image.open(saved(page, "png").path()) as sheet:  # drawn in the browser
+        assert sheet.width > 1000
+
+    until(lambda: page.evaluate(KEPT) == 1)  # wait_for_function takes a promise for true
+    other = page.context.new_page()
+    page.close()
+    other.goto(url)
+    other.wait_for_selector(".row")
+    until(lambda: other.evaluate(KEPT) == 0)
 
 
 def test_a_restart_loses_neither_the_question_nor_its_picture_nor_its_weights(
     visit: Visit, hub: HubServer, tmp_path: Path
 ) -> None:
     """The server gets a question while it ends, and another comes up at the same address."""
-    port, variables = free_port(), {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "GRADIO_TEMP_DIR": str(tmp_path)}
-    running, url = serve(tmp_path / "log.txt", port, **variables)
+    port = free_port()
+    program = start([], tmp_path, port=port, **reaches(hub))
     try:
-        page = visit(at=url, own=True)
+        page = visit(at=program.url, own=True)
         page.locator(".weights summary").click()
         page.locator("#repository").fill("user/heads")
         page.keyboard.press("Enter")
@@ -105,41 +121,21 @@ def test_a_restart_loses_neither_the_question_nor_its_picture_nor_its_weights(
         own_question(page)
         row = page.locator('.card[data-head="aux2"] .row >> nth=2')
         asked = row.locator("span").inner_text()
-        running.send_signal(signal.SIGSTOP)
+        program.process.send_signal(signal.SIGSTOP)
         with page.expect_request(ASKED):
             row.click()
-        running.terminate()
-        running.send_signal(signal.SIGCONT)  # it finds the signal and the question at once
+        program.process.terminate()
+        program.process.send_signal(signal.SIGCONT)  # it finds the signal and the question at once
         expect(page.locator(".notice")).to_have_text("The server is restarting; your question goes on by itself.")
-        assert running.wait(30) == 0
-        running, _ = serve(tmp_path / "log.txt", port, **variables)
+        assert program.process.wait(PATIENCE) == 0
+        program = start([], tmp_path, port=port, **reaches(hub))
         expect(page.locator(".chip")).to_have_text("user/heads, 3 classes")
         expect(page.locator(".notice")).to_contain_text("Now answered by user/heads")
         is_own_question(page)
         assert chosen(page) == asked
     finally:
-        running.kill()
-        running.wait()
-
-
-def test_a_picture_that_the_server_has_swept_away_is_sent_again(visit: Visit, home: Path) -> None:
-    page = visit()
-    own_question(page)
-
-    def sweep() -> None:
-        for folder in (home / "uploads").glob("*/pictures/*"):
-            shutil.rmtree(folder)
-
-    sweep()
-    page.locator('.card[data-head="aux2"] .row >> nth=1').click()
-    settled(page)
-    is_own_question(page)
-    expect(page.locator(".mistake")).to_be_hidden()
-    sweep()
-    with page.expect_download() as download:  # drawn in the browser
-        take(page, "png")
-    with Image.open(download.value.path()) as sheet:
-        assert sheet.width > 1000
+        program.process.kill()
+        program.process.wait()
 
 
 def test_a_file_that_cannot_be_taken_leaves_the_page_at_work(visit: Visit, tmp_path: Path) -> None:
@@ -169,7 +165,7 @@ def test_a_file_that_cannot_be_taken_leaves_the_page_at_work(visit: Visit, tmp_p
     looking_at(page, "lion")
 
 
-def test_a_silent_server_is_told_and_can_be_left(visit: Visit) -> None:
+def test_silence_and_a_lost_connection_are_told(visit: Visit) -> None:
     page = visit(own=True)
     before = page.locator(".say").inner_text()
     page.route(ASKED, lambda route: None)  # never answered
@@ -177,20 +173,11 @@ def test_a_silent_server_is_told_and_can_be_left(visit: Visit) -> None:
     page.locator("[data-example=lion]").click()
     page.clock.fast_forward(8100)
     expect(page.locator(".notice")).to_have_text("No answer yet; still waiting.")
-    page.locator(".stop").click()
+    page.locator(".stop").click()  # it can be left
     settled(page)
-    page.clock.resume()
     assert page.locator(".say").inner_text() == before
-    page.unroute(ASKED)
-    page.locator("[data-example=lion]").click()
-    looking_at(page, "lion")
 
-
-def test_a_lost_connection_is_told_at_once(visit: Visit) -> None:
-    page = visit(own=True)
-    page.route(ASKED, lambda route: None)
-    page.clock.install()
-    page.clock.pause_at(time.time() + 1)  # after eight seconds without an answer it would be told in any case
+    page.clock.pause_at(time.time() + 20)  # after eight seconds without an answer it would be told in any case
     page.locator("[data-example=lion]").evaluate("example => example.click()")
     page.context.set_offline(True)
     expect(page.locator(".notice")).to_contain_text("You are offline")
@@ -203,61 +190,17 @@ def test_a_lost_connection_is_told_at_once(visit: Visit) -> None:
 def test_the_first_answer_being_an_error_is_told_once(visit: Visit, url: str) -> None:
     """Served with an error in place of the first answer, the page says it and answers the next question."""
 
-    def broken(route: object) -> None:
-        answer = route.fetch()  # type: ignore[attr-defined]
+    def broken(route: Route) -> None:
+        answer = route.fetch()
         body = answer.text().replace('"answer":{', '"refusal":{"en":"Broken.","ko":"고장."},"was":{')
-        route.fulfill(response=answer, body=body)  # type: ignore[attr-defined]
+        route.fulfill(response=answer, body=body)
 
-    page = visit("?example=cheetah")
+    page = visit("?example=lion")
     page.route(re.compile(re.escape(url) + r"(config)?$"), broken)
     page.goto(url)
     expect(page.locator(".mistake")).to_have_text("Broken.")
-    page.locator("[data-example=lion]").click()
-    looking_at(page, "lion")
-
-
-def test_an_example_keeps_the_head_and_a_card_asks_its_own(visit: Visit) -> None:
-    page = visit()
-    row = page.locator('.card[data-head="aux2"] .row >> nth=1')
-    label = row.locator("span").inner_text()
-    row.click()
-    expect(page.locator("#target")).to_have_value(label)
-    settled(page)
-    expect(page.locator(".card.asking")).to_have_attribute("data-head", "aux2")
-    page.locator("[data-example=lion]").click()
-    looking_at(page, "lion")
-    expect(page.locator(".card.asking")).to_have_attribute("data-head", "aux2")
-
-
-def test_the_address_keeps_the_rest_and_back_goes_to_the_question_before(visit: Visit) -> None:
-    page = visit("?__theme=dark")
-    first = page.locator(".say").inner_text()
-    page.locator("[data-example=lion]").click()
-    looking_at(page, "lion")
-    expect(page).to_have_url(re.compile("__theme=dark.*example=lion"))
-    page.go_back()
-    looking_at(page, "cheetah")
-    assert page.locator(".say").inner_text() == first
-    expect(page).to_have_url(re.compile(r"\?__theme=dark$"))
-    page.go_forward()
-    looking_at(page, "lion")
-
-
-def test_in_a_frame_the_link_is_the_outer_pages(visit: Visit, url: str) -> None:
-    page = visit(own=True)
-    page.goto(url + "theme.css")
-    page.evaluate(
-        f"() => {{ document.body.innerHTML = '<iframe src=\"{url}?example=cheetah\" width=1300 height=800></iframe>'; }}"
-    )
-    frame = page.frame_locator("iframe")
-    expect(frame.locator(".row").first).to_be_visible()
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.evaluate("navigator.clipboard.writeText = text => { window.link = text; return Promise.resolve(); }")
-    inner = page.frames[1]
-    inner.evaluate("navigator.clipboard.writeText = text => { window.top.link = text; return Promise.resolve(); }")
-    take(frame, "link")
-    page.wait_for_function("() => window.link")
-    assert page.evaluate("window.link").startswith(f"{url}theme.css?example=cheetah")
+    page.locator("[data-example=cat]").click()
+    looking_at(page, "cat")
 
 
 def photograph() -> Image.Image:
@@ -279,9 +222,7 @@ def test_a_large_photograph_goes_small_and_keeps_its_own_pixels(visit: Visit, ur
     looking_at(page, "large.jpg")
     assert max(sent) < 1_000_000
     expect(page.locator(".take-say")).to_contain_text("reduced to 1,600 pixels")
-    with page.expect_download() as download:
-        take(page, "json")
-    own = json.loads(Path(download.value.path()).read_text("utf-8"))
+    own = saved_json(page)
     client = Client(url, verbose=False, download_files=str(tmp_path))
     other, _ = client.predict(handle_file(path), head="main", target=own["question"]["target"]["label"], api_name="/explain")
     client.close()
@@ -291,30 +232,37 @@ def test_a_large_photograph_goes_small_and_keeps_its_own_pixels(visit: Visit, ur
         assert mine["peak"] == pytest.approx(theirs["peak"], abs=40), mine["name"]  # pixels: 1 % of the longer side
 
 
-def test_text_wins_over_its_bitmap_in_a_field(visit: Visit) -> None:
-    """A cell pasted from a spreadsheet comes as text and as a picture of it."""
-    page = visit()
-    picture = base64.b64encode(jpeg("red")).decode()
-    page.locator("#target").focus()
-    page.evaluate(PASTE, ["#target", picture, "lion"])
-    painted(page)
-    expect(page.locator(".page")).not_to_have_class(re.compile("busy"))
-    assert "cheetah" in (page.locator(".picture").get_attribute("aria-label") or "")
-    page.evaluate(PASTE, ["#target", picture, ""])  # a picture alone is a picture, wherever the cursor stands
-    looking_at(page, "image.jpg|image.png")
+@contextlib.contextmanager
+def persistent(kind: BrowserType, folder: Path) -> Iterator[Page]:
+    """A browser with a profile of its own."""
+    args = ["--disable-features=LocalNetworkAccessChecks", *SANDBOX]
+    context = kind.launch_persistent_context(folder, executable_path=executable(), args=args, locale="en-GB")
+    yield context.new_page()
+    context.close()
 
 
-def test_the_tab_forgets_its_picture_when_it_is_closed(visit: Visit, url: str) -> None:
-    page = visit(own=True)
-    own_question(page)
-    count = (
-        "async () => new Promise(done => { const o = indexedDB.open('googlenet', 1); o.onsuccess = () => {"
-        " const r = o.result.transaction('pictures').objectStore('pictures').getAllKeys();"
-        " r.onsuccess = () => done(r.result.length); }; })"
-    )
-    until(lambda: page.evaluate(count) == 1)  # wait_for_function takes a promise for true
-    other = page.context.new_page()
-    page.close()
-    other.goto(url)
-    other.wait_for_selector(".row")
-    until(lambda: other.evaluate(count) == 0)
+REFUSED = """for (const name of ["localStorage", "sessionStorage", "indexedDB"])
+    Object.defineProperty(window, name, {get() { throw new DOMException("denied", "SecurityError"); }});"""
+
+
+def test_where_the_browser_keeps_nothing_the_page_works_and_the_language_is_in_the_address(
+    browser: Browser, url: str, tmp_path: Path
+) -> None:
+    """The page in a frame of another site, where reading the storage throws, as in a Space in a private window."""
+    with persistent(browser.browser_type, tmp_path) as page:
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.add_init_script(REFUSED)
+        frame_of = f'<iframe src="{url}?example=lion" width=1300 height=800></iframe>'
+        page.route("http://outer.test/", lambda route: route.fulfill(body=frame_of, content_type="text/html"))
+        page.goto("http://outer.test/")
+        frame = page.frame_locator("iframe")
+        expect(frame.locator(".row").first).to_be_visible()
+        refused = "() => { try { return !localStorage; } catch { return true; } }"
+        assert page.frames[1].evaluate(refused)
+        frame.locator(".languages").click()
+        expect(frame.locator(".choose")).to_have_text("사진 선택")
+        assert "language=ko" in page.frames[1].url
+        frame.locator("[data-example=cat]").click()
+        expect(frame.locator(".picture")).to_have_attribute("aria-label", re.compile("cat"))
+        assert wrong == []

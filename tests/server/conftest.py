@@ -27,7 +27,7 @@ def jpeg(seed: int = 0) -> bytes:
 
 @dataclass(frozen=True)
 class Program:
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     url: str
     temporary: Path
     """where it makes its folder"""
@@ -70,28 +70,25 @@ class Program:
         return self.get(f"gradio_api/call/{name}/{event}").text
 
 
-def start(arguments: list[str], temporary: Path, host: str = "127.0.0.1", **variables: str) -> Program:
-    """`python app.py …` on a free port, up and running."""
-    port = free_port()
-    log = temporary / "log.txt"
-    environment = os.environ | {"GRADIO_TEMP_DIR": str(temporary), "HF_HUB_OFFLINE": "1"} | variables
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [sys.executable, "app.py", "--port", str(port), "--device", "cpu", *arguments],
-            cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+def start(arguments: list[str], temporary: Path, host: str = "127.0.0.1", port: int = 0, **variables: str) -> Program:
+    """`python app.py …`, up and running; on a free port where none is named."""
+    port, log = port or free_port(), temporary / "log.txt"
+    own = {"GRADIO_TEMP_DIR": str(temporary), "HF_HOME": str(temporary), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "app.py", "--port", str(port), *arguments]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | own | variables, stdout=out, stderr=subprocess.STDOUT)
     url = f"http://{host}:{port}/"
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
             config = httpx.get(f"{url}config", timeout=PATIENCE, trust_env=False).json()
         except httpx.TransportError:
-            time.sleep(0.1)
+            time.sleep(0.2)
         else:
             component = next(each["id"] for each in config["components"] if "explain" in each["props"].get("server_fns", ()))
             return Program(process, url, temporary, log, component)
     process.kill()
-    raise RuntimeError(f"app.py did not come up:\n{log.read_text()[-2000:]}")
+    raise RuntimeError(f"app.py did not come up:\n{log.read_text('utf-8')[-2000:]}")
 
 
 def stop(program: Program) -> None:
@@ -100,15 +97,15 @@ def stop(program: Program) -> None:
 
 
 @pytest.fixture(scope="package")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of weights: three classes, no auxiliary heads, quick."""
+def small(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The arguments for weights that start and answer quickly: three classes, no auxiliary heads."""
     write_model(folder := tmp_path_factory.mktemp("small"))
-    return folder
+    return ["--weights", str(folder), "--device", "cpu"]
 
 
 @pytest.fixture(scope="package")
-def program(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    program = start(["--weights", str(small)], tmp_path_factory.mktemp("temporary"))
+def program(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    program = start(small, tmp_path_factory.mktemp("temporary"))
     yield program
     stop(program)
 

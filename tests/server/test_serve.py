@@ -19,48 +19,42 @@ from typing import Any
 import httpx
 import pytest
 
+from googlenet.errors import UserError
 from googlenet.inference.device import cores
 from googlenet.inference.worker import worker_count
+from googlenet.ui.server import find_port
 from tests.helpers import PATIENCE, ROOT, is_running, until
 from tests.server.conftest import FILE, Program, jpeg, start, stop
 
-
-@pytest.mark.parametrize(
-    ("host", "reached", "variables"),
-    [
-        ("127.0.0.1", "127.0.0.1", {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "GRADIO_DEBUG": "1"}),
-        ("::1", "[::1]", {"ALL_PROXY": "socks5://127.0.0.1:9", "all_proxy": "socks://127.0.0.1:9"}),
-        ("::", "[::1]", {"http_proxy": "127.0.0.1:9", "no_proxy": "192.168.*", "SSL_CERT_FILE": "/nowhere/ca.pem"}),
-    ],
-)
-def test_the_page_comes_up_in_any_environment(
-    small: Path, tmp_path: Path, host: str, reached: str, variables: dict[str, str]
-) -> None:
-    program = start(["--weights", str(small)], tmp_path, reached, GRADIO_SERVER_NAME=host, **variables)
-    try:
-        assert program.ask("explain", example="lion")["answer"]["result"]["image"] == "lion"
-        until(lambda: "Inside GoogLeNet is at http" in program.log.read_text())
-        assert "Traceback" not in program.log.read_text()
-        evil = program.get("config", headers={"Host": "evil.example"})
-        assert evil.status_code == (200 if host == "::" else 403)
-    finally:
-        stop(program)
+PROXIES = {
+    "GRADIO_DEBUG": "1",
+    "http_proxy": "http://127.0.0.1:9",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "all_proxy": "socks://127.0.0.1:9",
+}
+"""Proxies that answer nothing, and two of a kind that Gradio cannot use."""
 
 
-def test_labels_title_examples_and_what_a_link_shows(small: Path, tmp_path: Path) -> None:
-    """The last as a crawler sees it, which runs no script."""
+def test_the_page_comes_up_behind_proxies_with_labels_a_title_and_examples(small: list[str], tmp_path: Path) -> None:
     (tmp_path / "pets").mkdir()
     for name in ("2 dog.jpg", "1 cat.jpg"):
         (tmp_path / "pets" / name).write_bytes(jpeg())
     (tmp_path / "names.txt").write_text("Tom\nRex\nZoe\n")
     options = ["--labels", str(tmp_path / "names.txt"), "--title", "Our <pets>"]
-    program = start(["--weights", str(small), *options], tmp_path, GOOGLENET_EXAMPLES=str(tmp_path / "pets"))
+    variables = {"GOOGLENET_EXAMPLES": str(tmp_path / "pets"), "GRADIO_SERVER_NAME": "::1"}
+    program = start([*small, *options], tmp_path, "[::1]", **variables, **PROXIES)
     try:
         answer = program.ask("explain", example="1 cat")["answer"]["result"]
         assert {each["label"] for each in answer["heads"]["main"]} == {"Tom", "Rex", "Zoe"}
+        until(
+            lambda: "Our <pets> is at http" in program.log.read_text() or "Inside GoogLeNet is at http" in program.log.read_text()
+        )
+        assert "Traceback" not in program.log.read_text()
+        assert program.get("config", headers={"Host": "evil.example"}).status_code == 403
         (props,) = [each["props"] for each in program.get("config").json()["components"] if each["id"] == program.component]
         assert [each["name"] for each in props["props"]["examples"]] == ["1 cat", "2 dog"]
-        page = program.get("").text
+        page = program.get("").text  # as a crawler sees it, which runs no script
         tags = re.findall(r'<meta\s+(?:property|name)="((?:og|twitter):[^"]+)"\s+content="([^"]*)"', page)
         assert dict(tags)["og:title"] == "Our &lt;pets&gt;"
         assert "photograph" in dict(tags)["og:description"]
@@ -212,59 +206,31 @@ def test_a_full_disk_is_said_and_what_needs_none_goes_on(small_disk: Program) ->
     assert "The server's disk is full; try again later." in answer
 
 
-def test_sigterm_tells_who_waits_and_leaves_nothing(small: Path, tmp_path: Path) -> None:
-    program = start(["--weights", str(small)], tmp_path)
-    program.upload(jpeg())
-
-    async def run() -> tuple[list[Any], float]:
-        async with program.client() as client:
-            nine = (program.ask_with(client, "trust", n=1, session=f"{i}", example="lion") for i in range(9))
-            asked = [asyncio.ensure_future(question) for question in nine]
-            while "place" not in await program.ask_with(client, "progress", n=1, session="8"):
-                assert not asked[8].done()
-            program.process.send_signal(signal.SIGSTOP)
-            program.process.terminate()
-            program.process.send_signal(signal.SIGCONT)  # as a shell ends a job that Ctrl-Z stopped
-            stopped = time.monotonic()
-            replies = await asyncio.gather(*asked)
-            await asyncio.to_thread(program.process.wait, PATIENCE)
-            return replies, time.monotonic() - stopped
-
-    replies, seconds = asyncio.run(run())
-    assert replies[8]["refusal"]["kind"] == "restarting"
-    assert "restarting" in replies[8]["refusal"]["en"]
-    assert seconds < 10  # or whoever stops a container kills it
-    assert program.process.returncode == 0
-    assert not list(tmp_path.glob("inside-googlenet-*"))
-    assert "Traceback" not in (log := program.log.read_text()), log
-
-
-def run(arguments: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
-    command, environment = [sys.executable, "app.py", *arguments], os.environ | variables
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
-
-
 @pytest.mark.parametrize(
-    ("arguments", "variables", "sentence"),
+    ("host", "port", "variable", "sentence"),
     [
-        (["--port", "99999"], {}, "There is no port 99999; choose one from 1 to 65535."),
-        ([], {"GRADIO_SERVER_PORT": "abc"}, "GRADIO_SERVER_PORT is abc, which is not a number; set it to a port, or unset it."),
-        ([], {"GRADIO_SERVER_PORT": "9" * 30}, "There is no port 999999999; choose one from 1 to 65535."),
-        (["--host", "192.0.2.1"], {}, "The host 192.0.2.1 is not this machine; choose another with --host."),
-        (["--host", "no.such.host.invalid"], {}, "The host no.such.host.invalid is not known here; choose another with --host."),
+        ("127.0.0.1", 99999, "", "There is no port 99999; choose one from 1 to 65535."),
+        ("127.0.0.1", None, "abc", "GRADIO_SERVER_PORT is abc, which is not a number; set it to a port, or unset it."),
+        ("127.0.0.1", None, "9" * 30, "There is no port 999999999; choose one from 1 to 65535."),
+        ("192.0.2.1", 20_000, "", "The host 192.0.2.1 is not this machine; choose another with --host."),
+        ("no.such.host.invalid", 20_000, "", "The host no.such.host.invalid is not known here; choose another with --host."),
     ],
 )
-def test_a_wrong_port_or_host_is_one_sentence(arguments: list[str], variables: dict[str, str], sentence: str) -> None:
-    done = run(arguments, **variables)
-    assert done.stderr == f"googlenet: {sentence}\n"
-    assert done.returncode == 1
+def test_a_wrong_port_or_host_is_one_sentence(
+    host: str, port: int | None, variable: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_SERVER_PORT", variable)
+    with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
+        find_port(host, port)
 
 
 def test_a_taken_port_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = run(["--port", str(port)])
+        command = [sys.executable, "app.py", "--port", str(port)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stderr == f"googlenet: Port {port} is taken or not allowed here; choose another with --port.\n"
+    assert done.returncode == 1
 
 
 def has_answered(worker: int) -> bool:
@@ -280,12 +246,21 @@ def text(path: Path) -> str:
     return ""
 
 
-def test_a_crowd_gets_workers_and_they_end_with_the_program(small: Path, tmp_path: Path) -> None:
-    """Passes run in other processes once questions wait. No visitor notices when one is killed, and SIGTERM leaves none."""
-    program = start(["--weights", str(small)], tmp_path, OMP_NUM_THREADS=str(cores()))  # one pass at a time: 24 have to wait
+def test_a_crowd_gets_workers_and_the_end_is_told_and_leaves_nothing(small: list[str], tmp_path: Path) -> None:
+    """Passes run in other processes once questions wait. No visitor notices when one is killed. SIGTERM tells who waits, and
+    leaves neither a process nor a file. All of it on every address of this machine, with settings that cannot be used."""
+    variables = {
+        "GRADIO_SERVER_NAME": "::",
+        "http_proxy": "127.0.0.1:9",
+        "no_proxy": "192.168.*",
+        "SSL_CERT_FILE": "/nowhere/ca.pem",
+    }
+    # With one pass at a time, 24 questions have to wait.
+    program = start(small, tmp_path, "[::1]", OMP_NUM_THREADS=str(cores()), **variables)
+    process = program.process
 
     def workers() -> list[int]:
-        children = " ".join(text(path) for path in Path(f"/proc/{program.process.pid}/task").glob("*/children"))
+        children = " ".join(text(path) for path in Path(f"/proc/{process.pid}/task").glob("*/children"))
         return [pid for pid in map(int, children.split()) if "inference.worker" in text(Path(f"/proc/{pid}/cmdline"))]
 
     async def crowd() -> dict[str, Any]:
@@ -295,23 +270,45 @@ def test_a_crowd_gets_workers_and_they_end_with_the_program(small: Path, tmp_pat
             results = [reply["answer"]["result"] for reply in await asyncio.gather(*asked)]
         return {result["image"]: result["heads"]["main"][0]["index"] for result in results}
 
+    async def end() -> tuple[list[Any], float]:
+        async with program.client() as client:
+            nine = (program.ask_with(client, "trust", n=1, session=f"{i}", example="lion") for i in range(9))
+            asked = [asyncio.ensure_future(question) for question in nine]
+            while "place" not in await program.ask_with(client, "progress", n=1, session="8"):
+                assert not asked[8].done()
+            process.send_signal(signal.SIGSTOP)
+            process.terminate()
+            process.send_signal(signal.SIGCONT)  # as a shell ends a job that Ctrl-Z stopped
+            stopped = time.monotonic()
+            replies = await asyncio.gather(*asked)
+            await asyncio.to_thread(process.wait, PATIENCE)
+            return replies, time.monotonic() - stopped
+
     try:
+        assert program.get("config", headers={"Host": "evil.example"}).status_code == 200  # it is open to every name
+        program.upload(jpeg())
         assert not workers()
         alone = asyncio.run(crowd())
-        end = time.monotonic() + PATIENCE
+        latest = time.monotonic() + PATIENCE
         while not any(map(has_answered, workers())):
             assert asyncio.run(crowd()) == alone
-            assert time.monotonic() < end
+            assert time.monotonic() < latest
             time.sleep(0.3)  # for the workers, which start
         started = workers()
         assert len(started) == worker_count()
         os.kill(started[0], signal.SIGKILL)
         assert asyncio.run(crowd()) == alone
+        replies, seconds = asyncio.run(end())
     finally:
-        program.process.terminate()
-        assert program.process.wait(PATIENCE) == 0
+        process.kill()
+        process.wait(PATIENCE)
+    assert replies[8]["refusal"]["kind"] == "restarting"
+    assert "restarting" in replies[8]["refusal"]["en"]
+    assert seconds < 10  # or whoever stops a container kills it
+    assert process.returncode == 0
     until(lambda: not any(map(is_running, started)))
-    assert "Traceback" not in program.log.read_text()
+    assert not list(tmp_path.glob("inside-googlenet-*"))
+    assert "Traceback" not in (log := program.log.read_text()), log
 
 
 def test_whoever_hangs_up_gives_the_place_up(program: Program) -> None:

@@ -1,4 +1,4 @@
-"""Where things stand on each screen, and what explains them: the lesson, the marks, the measured stages, the print."""
+"""Where things stand on each screen, on paper and under a finger, and the marks that explain them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ import re
 import pytest
 from gradio.media import get_image
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from googlenet.model.architecture import STAGES
-from googlenet.ui.questions import qr
-from tests.browser.conftest import SLOW, STAGE, Visit, settled, still, upload
-
-PHONE = {"is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+from tests.browser.conftest import PHONE, STAGE, Visit, box, file, looking_at, own_picture, painted, still, tab, upload
 
 
-def box(page: Page, selector: str) -> dict[str, float]:
-    found = page.locator(selector).bounding_box()
-    assert found is not None, selector
-    return dict(found)
+def test_strip_heads_and_enlarged_stage_are_seen_together(visit: Visit) -> None:
+    page = visit("?example=cheetah", own=True)  # a landscape
 
+    def resize(width: int, height: int) -> None:
+        page.set_viewport_size({"width": width, "height": height})
+        painted(page)
 
-def own_picture(page: Page, name: str) -> None:
-    upload(page, get_image(f"{name}.jpg"))
-    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile(name))
-    settled(page)
+    for width, height in ((1280, 720), (1920, 1080), (2560, 1440), (1440, 900)):
+        resize(width, height)
+        for selector in (".strip", ".cards", ".big", ".say", ".slope", ".play"):
+            place = box(page, selector)
+            assert place["y"] >= 0
+            assert place["y"] + place["height"] <= height, (selector, height)
+        right = box(page, ".right")
+        assert right["x"] + right["width"] > 0.95 * width  # fluid up to a projector
 
-
-def test_overlays_show_what_the_network_looked_at_and_the_photograph_frames_it(visit: Visit) -> None:
-    page = visit("?example=cheetah")  # a landscape
+    # Overlays show what the network looked at, and the photograph frames it.
     assert box(page, ".picture")["width"] > 1.4 * box(page, ".picture")["height"]
     small = box(page, STAGE.format("4d") + " canvas")
     assert small["width"] == pytest.approx(small["height"], abs=1)
@@ -41,10 +40,44 @@ def test_overlays_show_what_the_network_looked_at_and_the_photograph_frames_it(v
     inside, outside = photo.getpixel((30, 8)), photo.getpixel((3, 8))
     assert outside - inside > 40  # type: ignore[operator]  # what was cropped away is pale
 
+    # The left column stays beside the tabs and ends with them.
+    page.evaluate("window.scrollTo(0, 80)")
+    painted(page)
+    assert box(page, ".photo")["y"] >= 0
+    page.locator(".teach summary").click()  # the lesson is not under it
+    page.locator(".teach").evaluate("n => n.scrollIntoView()")
+    stay, lesson = box(page, ".stay"), box(page, ".teach")
+    assert stay["y"] + stay["height"] <= lesson["y"]
+    page.locator(".teach summary").click()
+    page.evaluate("window.scrollTo(0, 0)")
+
+    # Of a panorama, all show the part that was seen.
+    out = io.BytesIO()
+    Image.open(get_image("lion.jpg")).convert("RGB").resize((1600, 300)).save(out, "JPEG")
+    upload(page, file("wide.jpg", out.getvalue()))
+    looking_at(page, "wide")
+    cell = box(page, STAGE.format("4c") + " canvas")
+    assert cell["height"] == pytest.approx(cell["width"], rel=0.1)
+    assert box(page, ".photo rect.crop >> nth=1")["width"] < 80  # on the photograph
+
+    # A tablet has strip, stage and heads on the first screen.
+    page.locator("[data-example=cheetah]").click()
+    looking_at(page, "cheetah")
+    resize(820, 1180)
+    for selector in (".strip", ".big", '.card[data-head="main"]', ".say", ".question"):
+        place = box(page, selector)
+        assert place["y"] + place["height"] <= 1180, selector
+    strip, big, cards = box(page, ".strip"), box(page, ".big"), box(page, ".cards")
+    assert 0 < big["y"] - strip["y"] - strip["height"] < 40
+    assert cards["x"] > big["x"] + big["width"]
+    heights = "n => { const filled = n.offsetHeight; n.replaceChildren(); return [filled, n.offsetHeight] }"
+    filled, empty = page.locator(".rows >> nth=0").evaluate(heights)
+    assert filled == empty  # the place of the first answer is kept
+
 
 @pytest.mark.parametrize(("width", "height", "locale"), [(360, 640, "ko-KR"), (390, 844, "en-GB")])
 def test_a_phone_shows_the_chosen_stage_without_scrolling(visit: Visit, width: int, height: int, locale: str) -> None:
-    page = visit(viewport={"width": width, "height": height}, locale=locale, **PHONE)
+    page = visit(locale=locale, **PHONE | {"viewport": {"width": width, "height": height}})
     strip, big, chosen = (box(page, s) for s in (".strip", ".big", ".stage[aria-pressed=true]"))
     assert strip["y"] < 250
     assert big["y"] + 0.85 * big["height"] < height
@@ -90,28 +123,22 @@ def test_a_phone_shows_the_chosen_stage_without_scrolling(visit: Visit, width: i
     page.wait_for_function("() => document.querySelector('.strip').scrollLeft > 300")
 
 
-def test_a_tablet_shows_strip_stage_and_heads_on_the_first_screen(visit: Visit) -> None:
-    page = visit(viewport={"width": 820, "height": 1180})
-    for selector in (".strip", ".big", '.card[data-head="main"]', ".say", ".question"):
-        place = box(page, selector)
-        assert place["y"] + place["height"] <= 1180, selector
-    strip, big, cards = box(page, ".strip"), box(page, ".big"), box(page, ".cards")
-    assert 0 < big["y"] - strip["y"] - strip["height"] < 40
-    assert cards["x"] > big["x"] + big["width"]
-    heights = "n => { const filled = n.offsetHeight; n.replaceChildren(); return [filled, n.offsetHeight] }"
-    filled, empty = page.locator(".rows >> nth=0").evaluate(heights)
-    assert filled == empty  # the place of the first answer is kept
-
-
-def test_the_left_column_stays_beside_the_tabs_and_ends_with_them(visit: Visit) -> None:
-    page = visit(viewport={"width": 1440, "height": 1000})
-    page.evaluate("window.scrollTo(0, 80)")
-    page.wait_for_timeout(200)
-    assert box(page, ".photo")["y"] >= 0
-    page.locator(".teach summary").click()  # the lesson is not under it
-    page.locator(".teach").evaluate("n => n.scrollIntoView()")
-    stay, lesson = box(page, ".stay"), box(page, ".teach")
-    assert stay["y"] + stay["height"] <= lesson["y"]
+def test_a_finger_covers_a_part_and_reads_what_to_do_beside_the_picture(visit: Visit) -> None:
+    page = visit("?example=lion", **PHONE)
+    tab(page, "test")
+    hint = page.locator(".near")
+    expect(hint).to_contain_text("Drag a box")
+    below, big = box(page, ".near"), box(page, ".big")
+    assert below["y"] - big["y"] - big["height"] < 60
+    page.locator(".big").scroll_into_view_if_needed()
+    big = box(page, ".big")
+    finger = page.context.new_cdp_session(page)
+    for kind, way in (("Start", 0), ("Move", 40), ("Move", 120)):
+        points = [{"x": big["x"] + 80 + way, "y": big["y"] + 60 + way}]
+        finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(page.locator("#tab-cover .cover-say")).to_be_attached()
+    expect(hint).to_contain_text("lion")
 
 
 def test_marks_explain_terms_in_place(visit: Visit) -> None:
@@ -132,18 +159,6 @@ def test_marks_explain_terms_in_place(visit: Visit) -> None:
             assert re.search(r"What does “.+” mean\?", mark.get_attribute("aria-label") or "")
             page.keyboard.press("Escape")
             expect(text).to_be_hidden()
-
-
-def test_a_tab_says_whether_a_stage_beats_guessing_the_centre(visit: Visit) -> None:
-    page = visit("?example=lion")
-    page.locator("[data-tab=test]").click()
-    said = page.locator(".trust-known")
-    for stage, words in (("5b", "is better than"), ("4b", "is no better than")):
-        page.locator(STAGE.format(stage)).click()
-        expect(said).to_contain_text(words)
-    other = visit("?weights=user/three")  # weights alone make a link
-    other.locator("[data-tab=test]").click()
-    expect(other.locator(".trust-known")).to_contain_text("nobody has measured")
 
 
 def test_the_print_holds_the_answer_and_nothing_to_press(visit: Visit) -> None:
@@ -168,57 +183,3 @@ def test_the_print_holds_the_answer_and_nothing_to_press(visit: Visit) -> None:
     assert width == pytest.approx(height, rel=0.02)  # the photograph keeps its shape
     around = "n => { for (; n; n = n.parentElement) if (getComputedStyle(n).display !== 'block') return n.outerHTML; return '' }"
     assert page.locator("#walk").evaluate(around) == ""  # else the end of the last page is cut off
-
-
-def test_the_lesson_has_five_steps_that_drive_the_page(visit: Visit) -> None:
-    page = visit("?example=cheetah")
-    page.locator(".teach summary").click()
-    seen = set()
-    for stage in ("3a", "4d", "5b"):
-        page.locator(STAGE.format(stage)).click()
-        drawing = page.locator(".module svg")
-        expect(drawing).to_have_attribute("aria-label", re.compile(f"stage {stage}: what comes from"))
-        shares = drawing.locator(".figure").all_text_contents()[:4]
-        assert shares == page.locator(".four .share").all_text_contents()
-        heights = drawing.locator(".part").evaluate_all("all => all.map(n => +n.getAttribute('height') + 1)")
-        assert sum(heights) == pytest.approx(184, abs=3)  # the stack is whole
-        seen.add(tuple(shares))
-    assert len(seen) == 3
-    page.locator("[data-tab=test]").click()
-    page.locator(STAGE.format("3a")).click()  # it follows under any tab
-    expect(page.locator(".numbers")).to_contain_text("Stage 3a")
-    page.locator("[data-tab=evidence]").click()
-    steps = page.locator(".step")
-    expect(steps).to_have_count(5)
-    before = page.locator(".stage[aria-pressed=true]").get_attribute("data-stage") or ""
-    steps.nth(1).click()
-    after = STAGES[(STAGES.index(before) + 1) % len(STAGES)]
-    expect(page.locator("#stage-title")).to_have_text(f"Stage {after}")
-    expect(page.locator(".network svg")).to_have_attribute("aria-label", re.compile(f"at stage {after}"))
-    expect(page.locator(".network text.here")).to_have_text(after)
-    steps.nth(2).click()
-    expect(page.locator(".cell-text")).to_contain_text("Row")
-    steps.nth(3).click()
-    expect(page.locator("#tab-cover tbody tr")).to_have_count(3)
-    steps.nth(0).click()
-    expect(page.locator(".page")).to_have_class(re.compile("playing"))
-    steps.nth(4).click()
-    expect(page.locator(".tips figure")).to_have_count(1)
-
-
-def test_the_link_stands_as_a_qr_code_where_the_page_is_presented_and_printed(visit: Visit, url: str) -> None:
-    page = visit("?example=lion", own=True)
-    code = page.locator(".qr")
-    expect(code.locator("img")).to_have_attribute("alt", "QR code of the link to this question", timeout=SLOW)
-    expect(code).to_be_hidden()
-    assert code.locator("img").get_attribute("src") == qr(f"{url}?example=lion&head=main&class=lion")
-    page.emulate_media(media="print")
-    expect(code).to_be_visible()
-    page.emulate_media(media="screen")
-    page.locator(".present").click()
-    expect(code).to_be_visible()
-    page.locator(".present").click()
-    upload(page, get_image("tower.jpg"))
-    settled(page)
-    page.emulate_media(media="print")
-    expect(code).to_be_hidden()  # a visitor's own picture has no link

@@ -1,12 +1,12 @@
-"""The tab Channels in a browser: tiles, a touched cell, a tile opened large, and both languages."""
+"""The tabs Channels and Test: groups and tiles, a touched cell, a tile opened large, and how far a map can be trusted."""
 
 from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import Visit, model_requests, pixels, settled
+from tests.browser.conftest import ASKED, Visit, enlarge, model_requests, pixels, settled
 
 TILES = "#tab-channels button.channel"
 SPOKEN = re.compile(
@@ -68,7 +68,55 @@ def test_channels_of_a_stage_and_of_a_cell_and_one_of_them_large(visit: Visit) -
     assert sum("100\u00a0% of its strongest answer" in text for text in told) == 1
     large.get_by_role("button", name="Close").click()
 
+    # The language can be switched, and stays.
     page.locator(".languages").click()
+    expect(page.locator(".choose")).to_have_text("사진 선택")
+    expect(page.locator("#target")).to_have_value("사자")
     page.locator(".single summary").click()
     expect(page.locator(TILES).first).to_have_attribute("aria-label", re.compile(r"^[\d.]+% .+ #\d+: ‘.+’ 클래스 지지"))
     expect(page.locator(f"{TILES} img")).to_have_count(8)
+    page.reload()
+    expect(page.locator(".choose")).to_have_text("사진 선택")
+
+
+def test_a_map_is_tested_by_keyboard_in_korean_and_what_is_known_is_said_in_english_too(visit: Visit) -> None:
+    page = visit("?example=lion", locale="ko-KR")
+    enlarge(page, "5b")
+    page.locator("[data-tab=evidence]").focus()
+    last = page.locator("[data-tab=test]")
+    for _ in range(8):
+        if last.get_attribute("aria-selected") == "true":
+            break
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".trust-known")).to_contain_text("한가운데를 찍는 것보다")
+    page.locator("#tab-trust .plain").focus()
+    held: list[Route] = []
+    page.route(ASKED, lambda route: held.append(route))  # until the progress has been seen
+    page.keyboard.press("Enter")
+    expect(page.locator("#tab-trust progress")).to_be_visible()
+    for route in held:
+        route.continue_()
+    page.unroute(ASKED)
+    said = page.locator(".trust-say")
+    expect(said).to_contain_text("가장 밝은 10분의 1을 가리면 main에서 ‘사자’ 클래스의 확률이")
+    expect(said).to_be_focused()
+    charts = page.locator("#tab-trust .chart")
+    expect(charts).to_have_count(2)
+    for chart in charts.all():
+        own, random = (chart.locator(f"polyline.{name}").get_attribute("points") for name in ("own", "random"))
+        assert own != random
+        assert str(own).count(",") == str(random).count(",") == 21
+        assert "무작위 순서" in str(chart.get_attribute("aria-label"))
+    expect(page.locator("#tab-trust .key i.own, #tab-trust .key i.random")).to_have_count(2)
+    maps = [pixels(page, f"#tab-trust figure canvas >> nth={i}") for i in range(2)]
+    assert maps[0] != maps[1]
+    expect(page.locator("#tab-trust figcaption").last).to_have_text("가중치가 무작위일 때")
+    enlarge(page, "3a")
+    expect(page.locator("#tab-trust .plain")).to_be_visible()  # another stage is another test
+    enlarge(page, "5b")
+    expect(said).to_be_visible()  # and the first one is kept
+    page.locator(".languages").click()
+    known = page.locator(".trust-known")
+    for stage, words in (("5b", "is better than"), ("4b", "is no better than")):
+        enlarge(page, stage)
+        expect(known).to_contain_text(f"This stage {words} guessing the centre")
