@@ -41,6 +41,7 @@ def test_strip_heads_and_enlarged_stage_are_seen_together(visit: Visit) -> None:
     assert outside - inside > 40  # type: ignore[operator]  # what was cropped away is pale
 
     # The left column stays beside the tabs and ends with them.
+    resize(1440, 1000)
     page.evaluate("window.scrollTo(0, 80)")
     painted(page)
     assert box(page, ".photo")["y"] >= 0
