@@ -10,10 +10,10 @@ bin=.venv/bin
 tested=$("$bin/python" -c 'import sys; print("tests/constraints.txt" if sys.version_info >= (3, 11) else "/dev/null")')
 "$bin/python" -m pip install --quiet --constraint "$tested" --editable ".[app,parquet,distil,ray,mcp,test]"
 
-if ! command -v chromium >/dev/null; then
-  # Playwright's own build where it can be had, else the distribution's
-  "$bin/python" -m playwright install --with-deps chromium ||
-    (apt-get update -qq && apt-get install -y -qq chromium)
+if ! command -v chromium-headless-shell >/dev/null && ! command -v chromium >/dev/null; then
+  # Playwright's own build where it can be had, else the distribution's; without a window it needs half of the work
+  "$bin/python" -m playwright install --with-deps --only-shell chromium ||
+    (apt-get update -qq && (apt-get install -y -qq chromium-headless-shell || apt-get install -y -qq chromium))
 fi
 if command -v apt-get >/dev/null && [ -z "$(fc-list :lang=ko 2>/dev/null)" ]; then
   (apt-get update -qq && apt-get install -y -qq fontconfig fonts-noto-cjk) || echo "No Korean font: Korean text shows as boxes."

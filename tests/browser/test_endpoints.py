@@ -71,26 +71,14 @@ def test_channels_are_named_for_each_stage_seen_and_the_method_can_be_chosen(cli
         client.predict(**asked | {"method": "x"}, api_name="/explain")
 
 
-def test_trust_tests_the_map_of_one_stage(client: Client) -> None:
-    result = client.predict(handle_file(get_image("lion.jpg")), "aux1", "lion", "", "4a", "layer-cam", api_name="/trust")
-    assert result["question"]["head"] == "aux1"
-    assert result["question"]["method"] == "layer-cam"
-    assert list(result["trust"]) == ["4a"]
-    found = result["trust"]["4a"]
-    assert len(found["deletion"]) == len(found["random_insertion"]) == len(found["steps"]) == 21
-    assert found["deletion"][0] == found["insertion"][-1] == pytest.approx(result["belief"]["aux1"], abs=0.01)
-    assert "lion" in found["sentence"]["en"]
-    assert -1 <= found["randomised_correlation"] <= 1
-    with pytest.raises(AppError, match="The aux1 head sees no stage '5b'"):
-        client.predict(handle_file(get_image("lion.jpg")), head="aux1", stage="5b", api_name="/trust")
-
-
 def test_a_wrong_question_and_a_wrong_file_get_their_sentence(client: Client, tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("text")
     with pytest.raises(AppError, match=r"^notes\.jpg is not a picture that can be read"):
         client.predict(handle_file(tmp_path / "notes.jpg"), api_name="/classify")
     with pytest.raises(AppError, match="No class is called 'nonesuchthing'"):
         client.predict(handle_file(get_image("lion.jpg")), target="nonesuchthing", api_name="/explain")
+    with pytest.raises(AppError, match="The aux1 head sees no stage '5b'"):
+        client.predict(handle_file(get_image("lion.jpg")), head="aux1", stage="5b", api_name="/trust")
 
 
 def post(url: str, body: object) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -124,6 +125,20 @@ def test_a_call_leaves_no_empty_file(program: Program) -> None:
         new = [path for path in set(program.pictures.rglob("*")) - before if path.is_file()]
         assert len(new) == kept
         assert all(path.stat().st_size for path in new)
+
+
+def test_trust_tests_the_map_of_one_stage(program: Program) -> None:
+    path = program.upload(jpeg()).json()[0]
+    stream = program.call("trust", {"path": path, "meta": FILE}, "main", "lion", "", "4a", "layer-cam")
+    (result,) = json.loads(stream.rpartition("data: ")[2])
+    question = result["question"]
+    assert (question["head"], question["target"]["label"], question["method"]) == ("main", "lion", "layer-cam")
+    assert list(result["trust"]) == ["4a"]
+    found = result["trust"]["4a"]
+    assert len(found["deletion"]) == len(found["random_insertion"]) == len(found["steps"]) == 21
+    assert found["deletion"][0] == found["insertion"][-1] == pytest.approx(result["belief"]["main"], abs=0.01)
+    assert "lion" in found["sentence"]["en"]
+    assert -1 <= found["randomised_correlation"] <= 1
 
 
 def test_one_visitors_hundred_questions_keep_nobody_waiting(program: Program) -> None:
