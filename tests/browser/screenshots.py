@@ -13,9 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gradio.media import get_image
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.conftest import chromium, look, take
 from tests.server.conftest import start, stop
@@ -23,17 +22,9 @@ from tests.server.conftest import start, stop
 DESKTOP, PROJECTOR, LAPTOP, TABLET, PHONE, SMALL = (1440, 900), (1920, 1080), (1280, 720), (820, 1180), (390, 844), (360, 640)
 
 
-def weights(page: Page) -> None:
-    page.locator(".weights summary").click()
-
-
 def lesson(page: Page) -> None:
     page.locator(".teach summary").click()
     page.evaluate("document.querySelector('.teach').scrollIntoView()")
-
-
-def explained(page: Page) -> None:
-    page.locator(".say .help").click()
 
 
 def search(page: Page) -> None:
@@ -44,17 +35,6 @@ def cells(page: Page) -> None:
     page.locator('.stage[data-stage="5a"]').click()
     look(page, "cells").check()
     look(page, "overlay").fill("0.7")
-
-
-def portrait(page: Page) -> None:
-    page.locator(".file").set_input_files(get_image("tower.jpg"))
-    expect(page.locator(".picture")).to_have_attribute("aria-label", re.compile("tower"))
-    cells(page)
-
-
-def mistake(page: Page) -> None:
-    page.locator(".file").set_input_files({"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"text"})  # type: ignore[arg-type]
-    page.wait_for_selector(".mistake:not(:empty)")
 
 
 def nothing(page: Page) -> None:
@@ -73,25 +53,17 @@ class Shot:
 DARK, KOREAN, FORCED = {"color_scheme": "dark"}, {"locale": "ko-KR"}, {"forced_colors": "active"}
 SHOTS = {
     "desktop": Shot(),
-    "dark": Shot(options=DARK),
-    "korean": Shot(options=KOREAN),
     "forced-colours": Shot(options=FORCED),
     "contrast": Shot(query="?example=lion&head=aux2&class=lion&contrast=cougar"),
-    "portrait": Shot(act=portrait),
-    "cat": Shot(query="?example=cat"),
-    "landscape": Shot(query="?example=cheetah", options=DARK),
-    "weights": Shot(act=weights),
+    "cells": Shot(act=cells, options=DARK),
+    "wrong": Shot(query="?example=portrait"),
     "lesson": Shot(act=lesson),
-    "lesson-dark": Shot(act=lesson, options=DARK | KOREAN),
-    "help": Shot(query="?example=astronaut", act=explained),
-    "search": Shot(act=search),
-    "mistake": Shot(act=mistake),
+    "search": Shot(act=search, options=KOREAN),
     "projector": Shot(PROJECTOR),
     "laptop": Shot(LAPTOP),
     "tablet": Shot(TABLET),
     "phone": Shot(PHONE),
-    "phone-dark": Shot(PHONE, "?example=cheetah", options=DARK | KOREAN),
-    "phone-small": Shot(SMALL),
+    "phone-small": Shot(SMALL, "?example=cheetah", options=DARK | KOREAN),
     "phone-lesson": Shot(PHONE, act=lesson),
 }
 
