@@ -62,6 +62,7 @@ def serve(
     with UploadFolder() as uploads:
         set_environment(uploads.path, host)
         bound_arenas()
+        gc.disable()  # what the imports make stays: the collector would look through it again and again
         own = examples_in(Path(examples)) if examples else None
         from googlenet.checkpoints import load
         from googlenet.inference.explainer import Explainer
@@ -170,7 +171,8 @@ def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, ti
     from googlenet.ui.limits import Limits
     from googlenet.ui.page import Preview, head, theme
 
-    gc.freeze()  # a collection would look through all that the libraries made, and stop every answer for 0.3 s
+    gc.freeze()  # a collection would look through all that the libraries made, and stop every answer meanwhile
+    gc.enable()
     middleware = [
         Middleware(Limits, uploads=uploads, hosts=None if share else own_names(host)),
         Middleware(GZipMiddleware, compresslevel=5),
