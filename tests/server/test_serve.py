@@ -65,6 +65,12 @@ def test_labels_title_examples_and_what_a_link_shows(small: Path, tmp_path: Path
         assert dict(tags)["og:title"] == "Our &lt;pets&gt;"
         assert "photograph" in dict(tags)["og:description"]
         assert len(dict(tags)) == len(tags)
+        korean = program.get("", headers={"Accept-Language": "ko-KR,ko;q=0.9"}).text
+        opening, rest = korean.split("gradio_config", 1)  # what is drawn before the long rest has come
+        assert "<h1>Our &lt;pets&gt;</h1>" in opening
+        assert "신경망" in opening
+        assert opening.index('rel="stylesheet"') < opening.index("<h1>")
+        assert 'rel="stylesheet"' not in rest
         assert program.get(dict(tags)["og:image"].removeprefix(program.url)).headers["content-type"] == "image/jpeg"
     finally:
         stop(program)
