@@ -11,7 +11,7 @@ import numpy as np
 
 from googlenet.explanation import classes_of
 from googlenet.explanation.groups import groups_of
-from googlenet.explanation.verdict import percent
+from googlenet.explanation.statements import percent
 from googlenet.model.architecture import HEADS
 from googlenet.pictures.frame import Box, peak_of
 from googlenet.probes.cover import Change, Cover
