@@ -30,7 +30,16 @@ from tests.server.conftest import FILE, Program, jpeg, start, stop
     [
         ("127.0.0.1", "127.0.0.1", {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "GRADIO_DEBUG": "1"}),
         ("::1", "[::1]", {"ALL_PROXY": "socks5://127.0.0.1:9", "all_proxy": "socks://127.0.0.1:9"}),
-        ("::", "[::1]", {"http_proxy": "127.0.0.1:9", "no_proxy": "192.168.*", "SSL_CERT_FILE": "/nowhere/ca.pem"}),
+        (
+            "::",
+            "[::1]",
+            {
+                "http_proxy": "127.0.0.1:9",
+                "https_proxy": "host:port",
+                "no_proxy": "192.168.*",
+                "SSL_CERT_FILE": "/nowhere/ca.pem",
+            },
+        ),
     ],
 )
 def test_the_page_comes_up_in_any_environment(
