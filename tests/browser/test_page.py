@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from googlenet.model.architecture import STAGES
-from googlenet.ui.questions import qr
+from googlenet.ui.desk import qr
 from tests.browser.conftest import (
     STAGE,
     Visit,

@@ -59,6 +59,12 @@ def test_the_page_comes_up_behind_proxies_with_labels_a_title_and_examples(small
         assert dict(tags)["og:title"] == "Our &lt;pets&gt;"
         assert "photograph" in dict(tags)["og:description"]
         assert len(dict(tags)) == len(tags)
+        korean = program.get("", headers={"Accept-Language": "ko-KR,ko;q=0.9"}).text
+        opening, rest = korean.split("gradio_config", 1)  # what is drawn before the long rest has come
+        assert "<h1>Our &lt;pets&gt;</h1>" in opening
+        assert "신경망" in opening
+        assert opening.index('rel="stylesheet"') < opening.index("<h1>")
+        assert 'rel="stylesheet"' not in rest
         assert program.get(dict(tags)["og:image"].removeprefix(program.url)).headers["content-type"] == "image/jpeg"
     finally:
         stop(program)
@@ -264,6 +270,7 @@ def test_a_crowd_gets_workers_and_the_end_is_told_and_leaves_nothing(small: list
     variables = {
         "GRADIO_SERVER_NAME": "::",
         "http_proxy": "127.0.0.1:9",
+        "https_proxy": "host:port",
         "no_proxy": "192.168.*",
         "SSL_CERT_FILE": "/nowhere/ca.pem",
     }
