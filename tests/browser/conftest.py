@@ -18,6 +18,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     Download,
+    FloatRect,
     FrameLocator,
     Locator,
     Page,
@@ -216,11 +217,11 @@ def tab(page: Page, name: str) -> None:
     page.locator(f"[data-tab={name}]").click()
 
 
-def box(page: Page, selector: str) -> dict[str, float]:
+def box(page: Page, selector: str) -> FloatRect:
     """Where an element is on the screen."""
     place = page.locator(selector).bounding_box()
     assert place is not None, selector
-    return dict(place)
+    return place
 
 
 def chosen(page: Page) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
@@ -35,8 +36,14 @@ class Stage:
         return asyncio.ensure_future(self.queue.run(Visitor(session or name, address), work, **options))
 
 
-def run(scene: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    return asyncio.run(asyncio.wait_for(scene(), 60))
+def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """pytest runs no coroutines by itself."""
+
+    @functools.wraps(test)
+    def run(**fixtures: Any) -> None:
+        asyncio.run(asyncio.wait_for(test(**fixtures), 60))
+
+    return run
 
 
 async def settle() -> None:
@@ -44,196 +51,173 @@ async def settle() -> None:
         await asyncio.sleep(0.001)
 
 
-def test_work_is_done_and_its_error_raised() -> None:
+@in_a_loop
+async def test_work_is_done_and_its_error_raised() -> None:
     def wrong(tell: Progress) -> None:
         raise KeyError("a")
 
-    async def scene() -> None:
-        queue = Turns(1)
-        assert await queue.run(Visitor("a"), lambda tell: 5) == 5
-        with pytest.raises(KeyError):
-            await queue.run(Visitor("a"), wrong)
-        assert not queue.running
-
-    run(scene)
+    queue = Turns(1)
+    assert await queue.run(Visitor("a"), lambda tell: 5) == 5
+    with pytest.raises(KeyError):
+        await queue.run(Visitor("a"), wrong)
+    assert not queue.running
 
 
-def test_one_sessions_many_questions_come_after_anothers_one() -> None:
-    async def scene() -> list[str]:
-        stage = Stage(Turns(1))
-        tasks = [stage.ask("first")]
-        await settle()
-        tasks += [stage.ask(f"flood {i}", "flood") for i in range(4)]
-        tasks += [stage.ask("honest"), stage.ask("other")]
-        await settle()
-        assert [stage.queue.place(ticket) for ticket in stage.queue.waiting] == [1, 4, 5, 6, 2, 3]
-        stage.go.set()
-        await asyncio.gather(*tasks)
-        return stage.begun
-
-    assert run(scene) == ["first", "flood 0", "honest", "other", "flood 1", "flood 2", "flood 3"]
+@in_a_loop
+async def test_one_sessions_many_questions_come_after_anothers_one() -> None:
+    stage = Stage(Turns(1))
+    tasks = [stage.ask("first")]
+    await settle()
+    tasks += [stage.ask(f"flood {i}", "flood") for i in range(4)]
+    tasks += [stage.ask("honest"), stage.ask("other")]
+    await settle()
+    assert [stage.queue.place(ticket) for ticket in stage.queue.waiting] == [1, 4, 5, 6, 2, 3]
+    stage.go.set()
+    await asyncio.gather(*tasks)
+    assert stage.begun == ["first", "flood 0", "honest", "other", "flood 1", "flood 2", "flood 3"]
 
 
-def test_a_session_pays_for_the_time_that_its_work_took(monkeypatch: pytest.MonkeyPatch) -> None:
+@in_a_loop
+async def test_a_session_pays_for_the_time_that_its_work_took(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture that takes two seconds to decode counts as forty others."""
     clock = [100.0]
     monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-
-    async def scene() -> list[str]:
-        stage = Stage(Turns(1))
-        slow = stage.ask("slow", "slow")
-        await settle()
-        clock[0] += 2
-        stage.go.set()
-        await slow
-        stage.go.clear()
-        tasks = [stage.ask("running")]
-        await settle()
-        tasks += [stage.ask("slow again", "slow")]
-        tasks += [stage.ask(f"{i}", f"{i}") for i in range(30)]
-        await settle()
-        stage.go.set()
-        await asyncio.gather(*tasks)
-        return stage.begun
-
-    assert run(scene)[-1] == "slow again"
+    stage = Stage(Turns(1))
+    slow = stage.ask("slow", "slow")
+    await settle()
+    clock[0] += 2
+    stage.go.set()
+    await slow
+    stage.go.clear()
+    tasks = [stage.ask("running")]
+    await settle()
+    tasks += [stage.ask("slow again", "slow")]
+    tasks += [stage.ask(f"{i}", f"{i}") for i in range(30)]
+    await settle()
+    stage.go.set()
+    await asyncio.gather(*tasks)
+    assert stage.begun[-1] == "slow again"
 
 
-def test_what_will_take_long_waits_for_what_will_not() -> None:
-    async def scene() -> list[str]:
-        stage = Stage(Turns(1))
-        tasks = [stage.ask("running")]
-        await settle()
-        tasks += [stage.ask(f"large {i}", seconds=2.0) for i in range(24)] + [stage.ask("small", seconds=0.01)]
-        await settle()
-        stage.go.set()
-        await asyncio.gather(*tasks)
-        return stage.begun
-
-    assert run(scene)[1] == "small"
+@in_a_loop
+async def test_what_will_take_long_waits_for_what_will_not() -> None:
+    stage = Stage(Turns(1))
+    tasks = [stage.ask("running")]
+    await settle()
+    tasks += [stage.ask(f"large {i}", seconds=2.0) for i in range(24)] + [stage.ask("small", seconds=0.01)]
+    await settle()
+    stage.go.set()
+    await asyncio.gather(*tasks)
+    assert stage.begun[1] == "small"
 
 
-def test_of_one_session_half_its_places_run() -> None:
-    async def scene() -> list[str]:
-        stage = Stage(Turns(8, per_session=4))
-        tasks = [stage.ask(f"{i}", "one") for i in range(4)]
-        await settle()
-        began = list(stage.begun)
-        stage.go.set()
-        await asyncio.gather(*tasks)
-        return began
-
-    assert run(scene) == ["0", "1"]
+@in_a_loop
+async def test_of_one_session_half_its_places_run() -> None:
+    stage = Stage(Turns(8, per_session=4))
+    tasks = [stage.ask(f"{i}", "one") for i in range(4)]
+    await settle()
+    began = list(stage.begun)
+    stage.go.set()
+    await asyncio.gather(*tasks)
+    assert began == ["0", "1"]
 
 
-def test_a_session_has_so_many_places() -> None:
-    async def scene() -> None:
-        stage = Stage(Turns(1, per_session=2))
-        tasks = [stage.ask(f"{i}", "one") for i in range(3)]
-        await settle()
-        with pytest.raises(BusyError, match="2 of your questions are waiting already"):
-            await stage.ask("more", "one")
-        stage.go.set()
-        await asyncio.gather(*tasks)
-
-    run(scene)
+@in_a_loop
+async def test_a_session_has_so_many_places() -> None:
+    stage = Stage(Turns(1, per_session=2))
+    tasks = [stage.ask(f"{i}", "one") for i in range(3)]
+    await settle()
+    with pytest.raises(BusyError, match="2 of your questions are waiting already"):
+        await stage.ask("more", "one")
+    stage.go.set()
+    await asyncio.gather(*tasks)
 
 
-def test_in_a_full_queue_the_one_that_is_due_last_is_refused() -> None:
-    async def scene() -> None:
-        stage = Stage(Turns(1, waiting=4))
-        running = stage.ask("running")
-        await settle()
-        flood = [stage.ask(f"flood {i}", "flood") for i in range(4)]
-        await settle()
-        honest = stage.ask("honest")
-        with pytest.raises(BusyError, match="you would be number 5 in the queue"):
-            await flood[3]
-        stage.go.set()
-        await asyncio.gather(running, *flood[:3], honest)
-
-    run(scene)
+@in_a_loop
+async def test_in_a_full_queue_the_one_that_is_due_last_is_refused() -> None:
+    stage = Stage(Turns(1, waiting=4))
+    running = stage.ask("running")
+    await settle()
+    flood = [stage.ask(f"flood {i}", "flood") for i in range(4)]
+    await settle()
+    honest = stage.ask("honest")
+    with pytest.raises(BusyError, match="you would be number 5 in the queue"):
+        await flood[3]
+    stage.go.set()
+    await asyncio.gather(running, *flood[:3], honest)
 
 
-def test_one_address_has_half_of_the_queue() -> None:
-    async def scene() -> None:
-        stage = Stage(Turns(1, waiting=4))
-        tasks = [stage.ask("running")]
-        await settle()
-        tasks += [stage.ask(f"near {i}", address="192.0.2.1") for i in range(2)]
-        await settle()
-        with pytest.raises(BusyError):
-            await stage.ask("near 2", address="192.0.2.1")
-        tasks += [stage.ask("far", address="192.0.2.2"), stage.ask("nowhere")]
-        stage.go.set()
-        await asyncio.gather(*tasks)
-
-    run(scene)
+@in_a_loop
+async def test_one_address_has_half_of_the_queue() -> None:
+    stage = Stage(Turns(1, waiting=4))
+    tasks = [stage.ask("running")]
+    await settle()
+    tasks += [stage.ask(f"near {i}", address="192.0.2.1") for i in range(2)]
+    await settle()
+    with pytest.raises(BusyError):
+        await stage.ask("near 2", address="192.0.2.1")
+    tasks += [stage.ask("far", address="192.0.2.2"), stage.ask("nowhere")]
+    stage.go.set()
+    await asyncio.gather(*tasks)
 
 
-def test_who_leaves_gives_the_place_up() -> None:
-    async def scene() -> None:
-        stage = Stage(Turns(1))
-        running = stage.ask("running")
-        await settle()
-        gone = False
+@in_a_loop
+async def test_who_leaves_gives_the_place_up() -> None:
+    stage = Stage(Turns(1))
+    running = stage.ask("running")
+    await settle()
+    gone = False
 
-        async def has_left() -> bool:
-            return gone
+    async def has_left() -> bool:
+        return gone
 
-        leaving = asyncio.ensure_future(stage.queue.run(Visitor("leaving", has_left=has_left), lambda tell: None))
-        stopping = stage.ask("stopping", number=7)
-        await settle()
-        gone = True
-        ticket = stage.queue.find("stopping", 7)
-        assert ticket is not None
-        stage.queue.leave(ticket)
-        for task in (leaving, stopping):
-            with pytest.raises(VisitorLeftError):
-                await task
-        assert not stage.queue.waiting
-        stage.go.set()
-        await running
-
-    run(scene)
+    leaving = asyncio.ensure_future(stage.queue.run(Visitor("leaving", has_left=has_left), lambda tell: None))
+    stopping = stage.ask("stopping", number=7)
+    await settle()
+    gone = True
+    ticket = stage.queue.find("stopping", 7)
+    assert ticket is not None
+    stage.queue.leave(ticket)
+    for task in (leaving, stopping):
+        with pytest.raises(VisitorLeftError):
+            await task
+    assert not stage.queue.waiting
+    stage.go.set()
+    await running
 
 
-def test_work_that_tells_of_its_progress_ends_with_its_visitor() -> None:
-    async def scene() -> None:
-        queue, ended = Turns(1), threading.Event()
+@in_a_loop
+async def test_work_that_tells_of_its_progress_ends_with_its_visitor() -> None:
+    queue, ended = Turns(1), threading.Event()
 
-        def work(tell: Progress) -> None:
-            try:
-                while True:
-                    tell(0.5, "file")
-            finally:
-                ended.set()
+    def work(tell: Progress) -> None:
+        try:
+            while True:
+                tell(0.5, "file")
+        finally:
+            ended.set()
 
-        task = asyncio.ensure_future(queue.run(Visitor("a"), work, 3))
-        while (ticket := queue.find("a", 3)) is None or ticket.progress is None:
-            await asyncio.sleep(0.001)
-        assert ticket.progress == (0.5, "file")
-        task.cancel()
-        await asyncio.to_thread(ended.wait, 10)
-        assert ended.is_set()
-        assert await queue.run(Visitor("b"), lambda tell: 1) == 1
-
-    run(scene)
+    task = asyncio.ensure_future(queue.run(Visitor("a"), work, 3))
+    while (ticket := queue.find("a", 3)) is None or ticket.progress is None:
+        await asyncio.sleep(0.001)
+    assert ticket.progress == (0.5, "file")
+    task.cancel()
+    await asyncio.to_thread(ended.wait, 10)
+    assert ended.is_set()
+    assert await queue.run(Visitor("b"), lambda tell: 1) == 1
 
 
-def test_at_the_end_all_hear_that_the_program_restarts() -> None:
-    async def scene() -> None:
-        stage = Stage(Turns(1))
-        tasks = [stage.ask("running"), stage.ask("waiting")]
-        await settle()
-        await asyncio.to_thread(stage.queue.close)
-        tasks.append(stage.ask("late"))
-        for task in tasks:
-            with pytest.raises(RestartingError):
-                await task
-        stage.go.set()
-
-    run(scene)
+@in_a_loop
+async def test_at_the_end_all_hear_that_the_program_restarts() -> None:
+    stage = Stage(Turns(1))
+    tasks = [stage.ask("running"), stage.ask("waiting")]
+    await settle()
+    await asyncio.to_thread(stage.queue.close)
+    tasks.append(stage.ask("late"))
+    for task in tasks:
+        with pytest.raises(RestartingError):
+            await task
+    stage.go.set()
 
 
 @pytest.mark.parametrize(
