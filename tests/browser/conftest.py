@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,9 +51,9 @@ def chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=executable(), args=SANDBOX)
 
 
-def reaches(hub: HubServer) -> dict[str, str]:
-    """The variables of a program that asks this Hub."""
-    return {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
+def start_beside(hub: HubServer, temporary: Path, port: int = 0) -> Program:
+    """The program, which takes weights from this Hub."""
+    return start([], temporary, port=port, HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0")
 
 
 @pytest.fixture(scope="package")
@@ -70,7 +71,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 @pytest.fixture(scope="package")
 def program(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """The page's server."""
-    program = start([], tmp_path_factory.mktemp("home"), **reaches(hub))
+    program = start_beside(hub, tmp_path_factory.mktemp("home"))
     yield program
     stop(program)
 

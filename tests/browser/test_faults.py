@@ -30,15 +30,15 @@ from tests.browser.conftest import (
     looking_at,
     model_requests,
     own_picture,
-    reaches,
     saved,
     saved_json,
     settled,
+    start_beside,
     upload,
 )
 from tests.helpers import PATIENCE, free_port, until
 from tests.hub.server import HubServer
-from tests.server.conftest import Program, start
+from tests.server.conftest import Program
 
 
 def own_question(page: Page) -> None:
@@ -110,7 +110,7 @@ def test_a_restart_loses_neither_the_question_nor_its_picture_nor_its_weights(
 ) -> None:
     """The server gets a question while it ends, and another comes up at the same address."""
     port = free_port()
-    program = start([], tmp_path, port=port, **reaches(hub))
+    program = start_beside(hub, tmp_path, port)
     try:
         page = visit(at=program.url, own=True)
         page.locator(".weights summary").click()
@@ -128,7 +128,7 @@ def test_a_restart_loses_neither_the_question_nor_its_picture_nor_its_weights(
         program.process.send_signal(signal.SIGCONT)  # it finds the signal and the question at once
         expect(page.locator(".notice")).to_have_text("The server is restarting; your question goes on by itself.")
         assert program.process.wait(PATIENCE) == 0
-        program = start([], tmp_path, port=port, **reaches(hub))
+        program = start_beside(hub, tmp_path, port)
         expect(page.locator(".chip")).to_have_text("user/heads, 3 classes")
         expect(page.locator(".notice")).to_contain_text("Now answered by user/heads")
         is_own_question(page)

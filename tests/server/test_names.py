@@ -106,10 +106,7 @@ def test_every_name_is_documented(path: Path) -> None:
         ("demo.queue", gr.Blocks.queue),
         ("click", gr.Button.click),
         ("gr.themes.Base", gr.themes.Base.__init__),
-        *(
-            (f"gr.{c.__name__}", c.__init__)
-            for c in (gr.Blocks, gr.Button, gr.Error, gr.File, gr.Gallery, gr.HTML, gr.Image, gr.JSON, gr.Textbox)
-        ),
+        *((f"gr.{component.__name__}", component.__init__) for component in COMPONENTS),
     ],
 )
 def test_every_option_is_documented(called: str, described: object) -> None:
