@@ -1,15 +1,17 @@
 // @ts-check
 // Asking a question and taking its answer. One question runs and at most one waits: the newest.
 import { Refusal, SLOW, call } from "./call.js";
-import { unpack } from "./drawing.js";
+import { unpacked } from "./drawing.js";
 import { kept, whereabouts } from "./memory.js";
-import { busy, complain, notice, working } from "./notices.js";
-import { $, pause, props } from "./page.js";
+import { busy, complain, meter, notice, working } from "./notices.js";
+import { $, on, pause, props } from "./page.js";
 import { deliver } from "./pictures.js";
 import { set, state } from "./store.js";
 import { cancelLoad, carried, load, sourceName } from "./weights.js";
-import { keyOf, say, words } from "./words.js";
+import { classCount, keyOf, say, words } from "./words.js";
 
+/** @typedef {import("./call.js").Progress} Progress */
+/** A question about the main head's own class. @type {Omit<Question, "weights">} */
 const PLAIN = { head: "main", target: null, contrast: null, example: null, path: null, original: null, method: "grad-cam" };
 let newest = new AbortController(); // of what was begun last: what is aborted is never painted
 let sent = new AbortController(); // of the question that Python works on
@@ -25,40 +27,51 @@ export function begin(text) {
   return newest.signal;
 }
 /** Ask Python, and give it again what it has lost meanwhile: the picture.
- * @param {string} name of a function of the server @param {any} question @param {(progress: import("./call.js").Progress) => void} [told]
+ * @param {string} name of a function of the server @param {any} question @param {(progress: Progress) => void} [told]
  * @param {AbortSignal} [signal] @returns {Promise<any>} */
-async function insist(name, question, told, signal) {
-  const { path, ...rest } = question;
+async function insist(name, { path, ...rest }, told, signal) {
+  const tried = () => call(name, { ...rest, upload: whereabouts(path) }, told, signal);
   try {
-    return await call(name, { ...rest, upload: whereabouts(path) }, told, signal);
+    return unpacked(await tried());
   } catch (refusal) {
     const picture = refusal instanceof Refusal && refusal.kind === "gone" && path && (await kept(path));
     if (!picture) throw refusal;
     await deliver(picture, signal ?? newest.signal);
-    return call(name, { ...rest, upload: whereabouts(path) }, told, signal);
+    return unpacked(await tried());
   }
 }
 /** Ask about an answer, the painted one unless another is named. What is refused is said, and undefined returned.
- * @param {string} name @param {any} fields @param {(progress: import("./call.js").Progress) => void} [told] @param {Answer} [of] */
-export async function request(name, fields, told, of = state.answer) {
+ * @param {string} name @param {any} fields @param {Answer} [of] @param {(progress: Progress) => void} [told]
+ * @param {AbortSignal} [signal] */
+export async function request(name, fields, of = state.answer, told, signal) {
   try {
-    return await insist(name, { ...of.asked, ...fields }, told);
+    return await insist(name, { ...of.asked, ...fields }, told, signal);
   } catch (error) {
-    if (/** @type {any} */ (error).kind === "not_loaded") askWith(of.asked, /** @type {Refusal} */ (error).source);
-    else if (state.answer === of) complain(/** @type {Error} */ (error).message);
+    if (signal?.aborted) return;
+    const { kind, source, message } = /** @type {Refusal} */ (error);
+    if (kind === "not_loaded") askWith(of.asked, source);
+    else if (state.answer === of) complain(message);
   }
 }
+/** The same for what takes seconds. @param {string} name @param {any} fields @param {any} root shows how far it is, with Cancel
+ * @param {string} text what goes on */
+export function requestLong(name, fields, root, text) {
+  const leaving = new AbortController();
+  const tell = (/** @type {Progress} */ told) => meter(root, text, told, () => leaving.abort());
+  tell({});
+  return request(name, fields, state.answer, tell, leaving.signal);
+}
 
-/** The method that was chosen last. */
-function method() {
-  return state.wanted && { method: state.wanted.method };
+/** A question by what differs from a plain one with the method that was chosen last. @param {Partial<Question>} question
+ * @param {string | null} weights @returns {Question} */
+function whole(question, weights) {
+  return { ...PLAIN, method: state.wanted?.method ?? PLAIN.method, ...question, weights };
 }
 /** Ask for an answer. @param {Partial<Question>} question what differs from a plain question about the main head's own class
  * @param {boolean} back whether it comes from the browser's Back */
 export async function ask(question, back = false) {
   const signal = begin(words.working);
-  const { chosen } = state.weights;
-  /** @type {Question} */ const wanted = { ...PLAIN, ...method(), ...question, weights: chosen };
+  const wanted = whole(question, state.weights.chosen);
   if (wanted.target !== null && wanted.target === wanted.contrast) wanted.contrast = null; // "lion rather than lion" asks nothing
   set({ wanted, back });
   await Promise.race([running, pause(SLOW)]);
@@ -78,7 +91,7 @@ export async function ask(question, back = false) {
     else fail(message);
   }
 }
-/** Say why there is no answer yet. @param {import("./call.js").Progress} told */
+/** Say why there is no answer yet. @param {Progress} told */
 function wait(told) {
   if (told.restarting) notice(words.restarting);
   else if (told.place) working(say("queue", { place: told.place }));
@@ -89,7 +102,7 @@ function wait(told) {
 export async function askWith(question, source) {
   const signal = begin(say("loading", { source: sourceName(source) }));
   const before = state.weights;
-  set({ wanted: { ...PLAIN, ...method(), ...question, weights: source } });
+  set({ wanted: whole(question, source) });
   try {
     await load(source);
     confirm();
@@ -99,7 +112,7 @@ export async function askWith(question, source) {
     if (before.chosen) {
       await load(null).catch(() => {});
       confirm(text);
-      question = carried(/** @type {Question} */ ({ ...PLAIN, ...question }), before);
+      question = carried({ ...PLAIN, ...question, weights: null }, before);
     } else $(".weights").open = true;
   }
   if (!signal.aborted) ask(question);
@@ -117,40 +130,42 @@ export async function choose(source) {
 }
 /** Say with the next answer which weights gave it. @param {string} text what is said before */
 function confirm(text = "") {
-  const { chosen, labels } = state.weights;
-  const about = { source: sourceName(chosen), count: labels.length.toLocaleString("en") };
+  const about = { source: sourceName(state.weights.chosen), count: classCount() };
   confirmed = `${text} ${say("now_with", about)}`.trim();
 }
 
-/** Paint an answer. @param {any} packed @param {Question} question @param {AbortSignal} [signal] */
-export async function show(packed, question, signal) {
+/** Paint an answer. @param {any} answer @param {Question} question @param {AbortSignal} [signal] */
+export async function show(answer, question, signal) {
   let { photo } = state;
-  if (packed.picture) {
+  if (answer.picture) {
     photo = new Image();
-    photo.src = packed.picture;
+    photo.src = answer.picture;
     await photo.decode();
     if (signal?.aborted) return;
   }
-  const grids = Object.fromEntries(Object.entries(packed.grids).map(([name, grid]) => [name, unpack(grid)]));
-  const { head, target, contrast } = packed.result.question;
+  const { head, target, contrast } = answer.result.question;
   const asked = { ...question, head, target: keyOf(target), contrast: contrast && keyOf(contrast) };
   busy("");
   notice(confirmed);
   confirmed = "";
   $(".take-say").textContent = question.original ? words.reduced : "";
-  const stage = state.chosen && grids[state.stage] ? state.stage : packed.standing;
-  set({ answer: { ...packed, grids, asked, picture: pictureOf(question) }, photo, wanted: asked, stage, touched: null });
+  const stage = state.chosen && answer.grids[state.stage] ? state.stage : answer.standing;
+  set({ answer: { ...answer, asked, picture: pictureOf(question) }, photo, wanted: asked, stage, touched: null });
+}
+/** Paint the answer that the page was sent with. */
+export async function showFirst() {
+  await show(unpacked(props.value.answer), firstQuestion());
 }
 /** Back to the last good answer, with the reason. @param {string} text */
 export async function fail(text) {
   busy("");
   const { answer } = state;
   if (answer) set({ answer, wanted: answer.asked, touched: null });
-  else if (props.value.answer) await show(props.value.answer, firstQuestion());
+  else if (props.value.answer) await showFirst();
   complain(text);
 }
-/** The question whose answer the page opens with. @returns {Question} */
-export function firstQuestion() {
+/** The question whose answer the page opens with. */
+function firstQuestion() {
   return { ...PLAIN, example: props.examples[0].name, weights: null };
 }
 /** @param {Question} question */
@@ -158,7 +173,7 @@ function pictureOf(question) {
   return question.example ? `example:${question.example}` : (question.path ?? "");
 }
 
-$(".stop").addEventListener("click", () => {
+on(".stop", "click", () => {
   newest.abort();
   sent.abort();
   cancelLoad();

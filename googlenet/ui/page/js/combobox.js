@@ -1,7 +1,7 @@
 // @ts-check
 // The class search: a combobox with a list box, after the ARIA pattern.
 import { ask } from "./asking.js";
-import { $, html } from "./page.js";
+import { $, html, on } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { bothNames, keyOf, kindsOf, nameOf, percent, say, words } from "./words.js";
 
@@ -9,8 +9,8 @@ import { bothNames, keyOf, kindsOf, nameOf, percent, say, words } from "./words.
 
 /** A field that finds a class or, by its exact name, a group.
  * @param {any} root holds a label, an input and a list @param {string | null} none what an empty field means, where it may be empty
- * @param {(chosen: Choice | null) => void} choose @param {() => Klass | null} barred what cannot be chosen */
-export function combobox(root, none, choose, barred) {
+ * @param {(chosen: Choice | null) => void} choose @param {() => Klass | null} [barred] what cannot be chosen */
+export function combobox(root, none, choose, barred = () => null) {
   const input = root.querySelector("input");
   const list = root.querySelector("ul");
   /** @type {any} */ let current = null;
@@ -95,27 +95,26 @@ export function combobox(root, none, choose, barred) {
   }
   /** @param {KeyboardEvent} event */
   function key(event) {
-    const last = choices.length - 1;
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    const [last, shown] = [choices.length - 1, !list.hidden];
+    /** @type {Record<string, number>} */
+    const moves = {
+      ArrowDown: at < last ? at + 1 : 0,
+      ArrowUp: at > 0 ? at - 1 : last,
+      ...(shown && { Home: 0, End: last, PageDown: Math.min(last, at + 8), PageUp: Math.max(0, at - 8) }),
+    };
+    if (event.key in moves) {
       event.preventDefault();
-      if (list.hidden) return open("");
-      const step = event.key === "ArrowDown" ? 1 : -1;
-      if (choices.length) move((at + step + choices.length) % choices.length);
-      return;
-    }
-    if (event.key === "Escape" && !list.hidden) {
+      if (!shown) open("");
+      else if (choices.length) move(moves[event.key]);
+    } else if (event.key === "Escape" && shown) {
       event.stopPropagation();
       shut();
       set(current);
-    } else if (event.key === "Enter") {
-      event.preventDefault();
-      if (!list.hidden && at >= 0) pick(at);
-      else leave();
-    } else if (event.key === "Tab" && !list.hidden && at >= 0) pick(at);
-    const page = { Home: 0, End: last, PageDown: Math.min(last, at + 8), PageUp: Math.max(0, at - 8) }[event.key];
-    if (page === undefined || list.hidden || !choices.length) return;
-    event.preventDefault();
-    move(page);
+    } else if (event.key === "Enter" || event.key === "Tab") {
+      if (event.key === "Enter") event.preventDefault();
+      if (shown && at >= 0) pick(at);
+      else if (event.key === "Enter") leave();
+    }
   }
   list.addEventListener("mousedown", (/** @type {Event} */ event) => event.preventDefault()); // its scrollbar keeps the list open
   list.tabIndex = -1;
@@ -130,28 +129,17 @@ export function combobox(root, none, choose, barred) {
 function same(a, b) {
   return a.label === (b?.label ?? "") && (a.index ?? null) === (b?.index ?? null);
 }
-const target = combobox(
-  $(".combo.target"),
-  null,
-  chosen => {
-    const target = chosen && keyOf(chosen);
-    ask({ ...state.wanted, target, contrast: state.wanted.contrast === target ? null : state.wanted.contrast });
-  },
-  () => null,
-);
+const target = combobox($(".combo.target"), null, chosen => ask({ ...state.wanted, target: chosen && keyOf(chosen) }));
 const contrast = combobox(
   $(".combo.contrast"),
   words.contrast_none,
   chosen => ask({ ...state.wanted, contrast: chosen && keyOf(chosen) }),
   () => state.answer.result.question.target, // a class is not its own contrast
 );
-$("#target").setAttribute("aria-label", words.why_label);
-$("#contrast").setAttribute("aria-label", words.why_not_label);
-$(".question").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
+on(".question", "submit", event => event.preventDefault());
 subscribe(["answer"], () => {
   const { question } = state.answer.result;
   target.set(question.target);
   contrast.set(question.contrast);
   $(".shared-drops").hidden = !question.contrast;
-  $(".shared-drops").textContent = words.shared_drops;
 });

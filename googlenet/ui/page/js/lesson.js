@@ -82,39 +82,33 @@ function drawNetwork() {
   );
 }
 
+const wrong = props.examples.find((/** @type {any} */ each) => each.truth);
 /** what the button of each step does, and where it is seen @type {[() => void, string][]} */
 const STEPS = [
   [() => set({ playing: true }), ".strip"],
   [
     () => {
       const seen = seenStages();
-      set({ playing: false });
       set({ stage: seen[(seen.indexOf(state.stage) + 1) % seen.length], chosen: true, touched: null });
     },
     ".module",
   ],
+  [() => set({ tab: "evidence", stage: state.stage, chosen: true, touched: state.answer.grids[state.stage].top }), ".hero"],
   [
     () => {
-      set({ playing: false });
-      set({ tab: "evidence", stage: state.stage, chosen: true, touched: state.answer.grids[state.stage].top });
-    },
-    ".hero",
-  ],
-  [
-    () => {
-      set({ playing: false, tab: "test" });
+      set({ tab: "test" });
       $("#tab-cover .plain").click();
     },
     ".about",
   ],
   [() => ask({ example: wrong.name }), ".side"],
 ];
-const wrong = props.examples.find((/** @type {any} */ each) => each.truth);
 $$(".step").forEach((button, i) => {
   const [act, seen] = STEPS[i];
   button.hidden = i === 4 && !wrong; // a teacher's own pictures have no known wrong answer
   button.addEventListener("click", () => {
     if (!state.answer) return;
+    set({ playing: false });
     act();
     $(seen).scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });
   });

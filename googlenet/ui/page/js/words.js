@@ -12,16 +12,13 @@ export const language =
 export const words = Object.fromEntries(Object.entries(props.words[language]).map(([key, text]) => [key, joined(text)]));
 
 for (const node of $$("[data-w]")) node.textContent = words[node.dataset.w];
+for (const node of $$("[data-label]")) node.setAttribute("aria-label", words[node.dataset.label]);
 element.closest(".gradio-container")?.setAttribute("lang", language);
 document.documentElement.lang = language;
 
-/** Fill the {names} of a text. @param {string} text @param {Record<string, any>} values */
-function fill(text, values = {}) {
-  return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
-}
-/** A text of the page in the visitor's language. @param {string} key @param {Record<string, any>} [values] */
+/** A text of the page in the visitor's language. @param {string} key @param {Record<string, any>} values for its {names} */
 export function say(key, values) {
-  return joined(fill(words[key], values));
+  return joined(words[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? ""));
 }
 /** A text in which no Korean ending begins a line: it stays with the percentage or the bracket before it. @param {string} text */
 function joined(text) {
@@ -31,9 +28,9 @@ function joined(text) {
 export function prose(sentence) {
   return joined(sentence.replaceAll(" %", "\u00a0%"));
 }
-/** A sentence that Python made. @param {Record<string, string>} sentence in each language */
+/** A sentence that Python made. @param {Record<string, string | null>} sentence in each language */
 export function proseOf(sentence) {
-  return prose(sentence[language]);
+  return prose(sentence[language] ?? "");
 }
 const PER_CENT = language === "ko" ? "%" : "\u00a0%";
 /** A probability that rounding does not make untrue, as texts.percent. @param {number} p @param {boolean} prose */
@@ -47,6 +44,10 @@ export function percent(p, prose = false) {
 /** A share that is no probability, rounded to whole per cents. @param {number} share */
 export function rounded(share) {
   return Math.round(share * 100) + PER_CENT;
+}
+/** How many classes the weights know. */
+export function classCount() {
+  return state.weights.labels.length.toLocaleString("en");
 }
 /** @param {string} branch */
 export function branchName(branch) {
