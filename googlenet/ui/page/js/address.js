@@ -1,4 +1,3 @@
-// @ts-check
 // The address: a question about an example is a link, and the browser's Back goes to the question before.
 import { ask } from "./asking.js";
 import { call } from "./call.js";

@@ -1,4 +1,3 @@
-// @ts-check
 // Words for what an answer holds; its photograph; and painting anew when the window or a control changes.
 import { mark, paintPhoto } from "./drawing.js";
 import { remember } from "./memory.js";
@@ -41,6 +40,7 @@ $(".picture").paint = () => {
   $(".photo").title = cropped ? words.crop : "";
 };
 subscribe(["answer"], () => {
+  speak();
   paintIn($(".photo"));
   if (still.matches) return;
   $$(".strip .stage, .rows").forEach((node, i) => {
@@ -59,7 +59,6 @@ export function repaint() {
 function speak() {
   $(".overlay").setAttribute("aria-valuetext", rounded($(".overlay").value));
 }
-speak();
 on(".looks", "input", () => {
   speak();
   repaint();

@@ -1,6 +1,5 @@
-// @ts-check
 // Asking a question and taking its answer. One question runs and at most one waits: the newest.
-import { Refusal, SLOW, call } from "./call.js";
+import { call, SLOW } from "./call.js";
 import { unpacked } from "./drawing.js";
 import { kept, whereabouts } from "./memory.js";
 import { busy, complain, meter, notice, working } from "./notices.js";
@@ -13,6 +12,7 @@ import { classCount, keyOf, say, words } from "./words.js";
 /** @typedef {import("./call.js").Progress} Progress */
 /** A question about the main head's own class. @type {Omit<Question, "weights">} */
 const PLAIN = { head: "main", target: null, contrast: null, example: null, path: null, original: null, method: "grad-cam" };
+/** What the page opens with. @type {Question} */ const FIRST = { ...PLAIN, example: props.examples[0].name, weights: null };
 let newest = new AbortController(); // of what was begun last: what is aborted is never painted
 let sent = new AbortController(); // of the question that Python works on
 /** @type {Promise<unknown>} */ let running = Promise.resolve(); // until it is answered
@@ -31,14 +31,13 @@ export function begin(text) {
  * @param {AbortSignal} [signal] @returns {Promise<any>} */
 async function insist(name, { path, ...rest }, told, signal) {
   const tried = () => call(name, { ...rest, upload: whereabouts(path) }, told, signal);
-  try {
-    return unpacked(await tried());
-  } catch (refusal) {
-    const picture = refusal instanceof Refusal && refusal.kind === "gone" && path && (await kept(path));
+  const reply = await tried().catch(async refusal => {
+    const picture = refusal.kind === "gone" && path && (await kept(path));
     if (!picture) throw refusal;
     await deliver(picture, signal ?? newest.signal);
-    return unpacked(await tried());
-  }
+    return tried();
+  });
+  return unpacked(reply);
 }
 /** Ask about an answer, the painted one unless another is named. What is refused is said, and undefined returned.
  * @param {string} name @param {any} fields @param {Answer} [of] @param {(progress: Progress) => void} [told]
@@ -48,7 +47,7 @@ export async function request(name, fields, of = state.answer, told, signal) {
     return await insist(name, { ...of.asked, ...fields }, told, signal);
   } catch (error) {
     if (signal?.aborted) return;
-    const { kind, source, message } = /** @type {Refusal} */ (error);
+    const { kind, source, message } = /** @type {import("./call.js").Refusal} */ (error);
     if (kind === "not_loaded") askWith(of.asked, source);
     else if (state.answer === of) complain(message);
   }
@@ -86,7 +85,7 @@ export async function ask(question, back = false) {
     if (!signal.aborted) await show(answer, wanted, signal);
   } catch (error) {
     if (signal.aborted) return;
-    const { kind, source, message } = /** @type {Refusal} */ (error);
+    const { kind, source, message } = /** @type {import("./call.js").Refusal} */ (error);
     if (kind === "not_loaded") askWith(wanted, source);
     else fail(message);
   }
@@ -126,7 +125,7 @@ export async function choose(source) {
     return; // `state.load` says why
   }
   confirm();
-  ask(carried(state.wanted ?? firstQuestion(), before));
+  ask(carried(state.wanted ?? FIRST, before));
 }
 /** Say with the next answer which weights gave it. @param {string} text what is said before */
 function confirm(text = "") {
@@ -154,7 +153,7 @@ export async function show(answer, question, signal) {
 }
 /** Paint the answer that the page was sent with. */
 export async function showFirst() {
-  await show(unpacked(props.value.answer), firstQuestion());
+  await show(unpacked(props.value.answer), FIRST);
 }
 /** Back to the last good answer, with the reason. @param {string} text */
 export async function fail(text) {
@@ -163,10 +162,6 @@ export async function fail(text) {
   if (answer) set({ answer, wanted: answer.asked, touched: null });
   else if (props.value.answer) await showFirst();
   complain(text);
-}
-/** The question whose answer the page opens with. */
-function firstQuestion() {
-  return { ...PLAIN, example: props.examples[0].name, weights: null };
 }
 /** @param {Question} question */
 function pictureOf(question) {

@@ -1,4 +1,3 @@
-// @ts-check
 // One question to Python: a request that stays open until its reply, and a look at its progress each second meanwhile.
 import { tab } from "./memory.js";
 import { pause, server } from "./page.js";

@@ -1,4 +1,3 @@
-// @ts-check
 // The tab "Channels": the enlarged stage's evidence in six groups of channels that speak for the class at the same places and, one
 // press deeper, the channels that speak most for it and against it. Each with what it looks for.
 import { askedName, place } from "./answer.js";
@@ -56,7 +55,7 @@ async function find(name) {
 /** Have the pictures drawn that are missing, which takes seconds. */
 async function drawMissing() {
   const [key, replies] = [keyOf("channels"), repliesOf()];
-  const mine = { answer: state.answer, key, node: html`<div class="load" role="status"></div>` };
+  const mine = { answer: state.answer, key, node: html`<div class="meter" role="status"></div>` };
   drawing = mine;
   const asking = requestLong("draw", { stage: state.stage, cell: touchedCell() }, mine.node, words.channels_drawing);
   showTab("channels");

@@ -1,37 +1,33 @@
-// @ts-check
 // The class search: a combobox with a list box, after the ARIA pattern.
 import { ask } from "./asking.js";
 import { $, html, on } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { bothNames, keyOf, kindsOf, nameOf, percent, say, words } from "./words.js";
 
-/** A class, a group, or nothing. @typedef {{index: number | null, label: string, note?: string}} Choice */
+/** @typedef {Klass & {note?: string}} Choice a class or a group */
 
 /** A field that finds a class or, by its exact name, a group.
  * @param {any} root holds a label, an input and a list @param {string | null} none what an empty field means, where it may be empty
- * @param {(chosen: Choice | null) => void} choose @param {() => Klass | null} [barred] what cannot be chosen */
+ * @param {(chosen: Klass | null) => void} choose @param {() => Klass | null} [barred] what cannot be chosen */
 export function combobox(root, none, choose, barred = () => null) {
-  const input = root.querySelector("input");
-  const list = root.querySelector("ul");
-  /** @type {any} */ let current = null;
+  const [input, list] = [root.querySelector("input"), root.querySelector("ul")];
+  /** @type {Klass | null} */ let current = null;
+  /** @type {(Choice | null)[]} */ let choices = [];
   let at = -1;
-  /** @type {Choice[]} */ let choices = [];
 
-  /** @param {string} text @returns {Choice[]} */
+  /** @param {string} text @returns {(Choice | null)[]} */
   function options(text) {
     const found = text.trim().normalize("NFC").toLowerCase();
     const { labels, groups } = state.weights;
     const top = state.answer.likeliest.map(p => ({ ...p, note: percent(p.probability) }));
     const known = new Set(top.map(p => p.index));
-    const rest = labels
-      .map((label, index) => ({ index, label }))
-      .filter(c => !known.has(c.index))
-      .sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
+    const rest = labels.map((label, index) => ({ index, label })).filter(c => !known.has(c.index));
+    rest.sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
     const out = barred();
     const all = [...top, ...rest].filter(
       c => c.index !== out?.index && `${c.label}, ${kindsOf(c.index)}`.toLowerCase().includes(found),
     );
-    if (!found) return none ? [{ index: null, label: "" }, ...all] : all;
+    if (!found) return none ? [null, ...all] : all;
     /** How well a class fits: what "car" means before what is called so, before what begins so. @param {Klass & {index: number}} c */
     const fit = c => {
       const [label, kinds] = [c.label.toLowerCase(), kindsOf(c.index)];
@@ -40,58 +36,51 @@ export function combobox(root, none, choose, barred = () => null) {
     };
     all.sort((a, b) => fit(b) - fit(a));
     const named = groups.filter(group => [group.label, group.phrase, group.korean].includes(found) && group.label !== out?.label);
-    return [
-      ...named.map(({ label, indices }) => ({ index: null, label, note: say("weights_count", { count: indices.length }) })),
-      ...all,
-    ];
+    const count = (/** @type {Group} */ { indices }) => say("weights_count", { count: indices.length });
+    return [...named.map(group => ({ index: null, label: group.label, note: count(group) })), ...all];
   }
   /** @param {string} text */
   function open(text) {
     choices = options(text);
     const nodes = choices.map(
-      (c, i) => html`<li role="option" id="${list.id}-${i}" aria-selected="${same(c, current)}" ${() => pick(i)}>
-        <span>${c.label ? bothNames(c) : none}</span><span class="soft">${c.note}</span></li>`,
+      (c, i) => html`<li role="option" id="${list.id}-${i}" aria-selected="${same(c, current)}" ${() => take(c)}>
+        <span>${c ? bothNames(c) : none}</span><span class="soft">${c?.note}</span></li>`,
     );
     const empty = html`<li class="soft" role="option" aria-disabled="true">${words.no_match}</li>`;
     list.replaceChildren(...(nodes.length ? nodes : [empty]));
     list.classList.toggle("up", innerHeight - input.getBoundingClientRect().bottom < 280);
-    list.hidden = false;
-    input.setAttribute("aria-expanded", true);
+    show(true);
     move(text.trim() && choices.length ? 0 : -1);
   }
-  function shut() {
-    list.hidden = true;
-    input.setAttribute("aria-expanded", false);
-    input.removeAttribute("aria-activedescendant");
+  /** @param {boolean} shown */
+  function show(shown) {
+    list.hidden = !shown;
+    input.setAttribute("aria-expanded", shown);
+    move(-1);
   }
   /** @param {number} to */
   function move(to) {
     at = to;
     for (const [i, node] of [...list.children].entries()) node.classList.toggle("at", i === at);
-    if (at >= 0) {
-      input.setAttribute("aria-activedescendant", `${list.id}-${at}`);
-      list.children[at].scrollIntoView({ block: "nearest" });
-    } else input.removeAttribute("aria-activedescendant");
+    if (at < 0) return input.removeAttribute("aria-activedescendant");
+    input.setAttribute("aria-activedescendant", `${list.id}-${at}`);
+    list.children[at].scrollIntoView({ block: "nearest" });
   }
-  /** @param {number} i */
-  function pick(i) {
-    const chosen = choices[i];
-    shut();
+  /** @param {Klass | null} chosen */
+  function take(chosen) {
+    show(false);
     const changed = !same(chosen, current);
-    set(chosen.label ? chosen : null);
-    if (changed) choose(chosen.label ? chosen : null);
+    set(chosen);
+    if (changed) choose(chosen);
   }
-  /** @param {any} value */
+  /** @param {Klass | null} value */
   function set(value) {
     current = value;
     input.value = value ? nameOf(value) : "";
     input.placeholder = none || "";
   }
   function leave() {
-    const emptied = none && current && !input.value.trim();
-    shut();
-    set(emptied ? null : current);
-    if (emptied) choose(null);
+    take(none && !input.value.trim() ? null : current);
   }
   /** @param {KeyboardEvent} event */
   function key(event) {
@@ -108,11 +97,10 @@ export function combobox(root, none, choose, barred = () => null) {
       else if (choices.length) move(moves[event.key]);
     } else if (event.key === "Escape" && shown) {
       event.stopPropagation();
-      shut();
-      set(current);
+      take(current);
     } else if (event.key === "Enter" || event.key === "Tab") {
       if (event.key === "Enter") event.preventDefault();
-      if (shown && at >= 0) pick(at);
+      if (shown && at >= 0) take(choices[at]);
       else if (event.key === "Enter") leave();
     }
   }
@@ -125,9 +113,9 @@ export function combobox(root, none, choose, barred = () => null) {
   input.addEventListener("keydown", key);
   return { set };
 }
-/** Whether two choices are the same one; nothing chosen is a choice, too. @param {Choice} a @param {Choice | null} b */
+/** Whether two choices are the same one; nothing chosen is a choice, too. @param {Klass | null} a @param {Klass | null} b */
 function same(a, b) {
-  return a.label === (b?.label ?? "") && (a.index ?? null) === (b?.index ?? null);
+  return (a && keyOf(a)) === (b && keyOf(b));
 }
 const target = combobox($(".combo.target"), null, chosen => ask({ ...state.wanted, target: chosen && keyOf(chosen) }));
 const contrast = combobox(

@@ -1,4 +1,3 @@
-// @ts-check
 // Taking it along. Sheet and card are drawn here: in the visitor's language, and without sending the picture again.
 import { link } from "./address.js";
 import { askedName, summary } from "./answer.js";
@@ -66,7 +65,7 @@ function paper(width, height) {
 function credits() {
   const { source, revision, sha256 } = state.answer.result.weights;
   const of = revision ? `${source}@${revision.slice(0, 12)}` : source;
-  return [`${words.weights}: ${of.split("/").pop() && of}, SHA-256 ${sha256.slice(0, 12)}`, link()].filter(Boolean).join("  ·  ");
+  return [`${words.weights}: ${of}, SHA-256 ${sha256.slice(0, 12)}`, link()].filter(Boolean).join("  ·  ");
 }
 
 /** The contact sheet: the photograph, nine stages and what the heads say. */

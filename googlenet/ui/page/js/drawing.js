@@ -1,4 +1,3 @@
-// @ts-check
 // Drawing a picture under a map: the same formula as render.Photograph, for the part that the network looked at.
 import { $, BRANCHES, bytes, html, newCanvas, props, SPOTLIGHT, svg } from "./page.js";
 import { state } from "./store.js";
@@ -26,11 +25,8 @@ function unpack(packed) {
 
 /** What the controls beside the enlarged stage say. */
 export function looks() {
-  return {
-    strength: +$(".looks .overlay").value,
-    smooth: !$(".looks .cells").checked,
-    against: $(".looks .against").checked,
-  };
+  const [overlay, cells, against] = [$(".overlay"), $(".cells"), $(".against")];
+  return { strength: +overlay.value, smooth: !cells.checked, against: against.checked };
 }
 
 /** picture → {"size and part": its pixels}, since nine canvases share one @type {WeakMap<any, Record<string, ImageDataArray>>} */

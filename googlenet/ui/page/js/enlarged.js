@@ -1,4 +1,3 @@
-// @ts-check
 // The chosen stage, large: its overlay, its legend, the touched cell and the part of the picture that this cell can see.
 import { stageAlt } from "./answer.js";
 import { ask } from "./asking.js";

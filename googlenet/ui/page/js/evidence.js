@@ -1,4 +1,3 @@
-// @ts-check
 // The tab "Evidence": what the enlarged stage's map says, the touched cell, and how the four filter sizes share in it.
 import { askedName, place, summary } from "./answer.js";
 import { mapCell, paint, scaleOf } from "./drawing.js";

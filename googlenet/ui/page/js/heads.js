@@ -1,4 +1,3 @@
-// @ts-check
 // The answer in words: the headline, how far to believe it, what the heads say in one line, and where the evidence lies.
 import { repaint } from "./answer.js";
 import { ask } from "./asking.js";

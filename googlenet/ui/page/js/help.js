@@ -1,4 +1,3 @@
-// @ts-check
 // Small "?" marks beside the terms that need a sentence.
 import { $, $$, html } from "./page.js";
 import { say, words } from "./words.js";

@@ -1,4 +1,3 @@
-// @ts-check
 // The page: its modules in the order in which they build it and draw, and the first answer.
 import { fromAddress } from "./address.js";
 import { ask, askWith, fail, showFirst } from "./asking.js";

@@ -1,4 +1,3 @@
-// @ts-check
 // What the browser keeps. A browser may refuse all of it and throw at the mere look at it, so it is read in this module alone.
 import { $$ } from "./page.js";
 import { set, state, subscribe } from "./store.js";
@@ -21,7 +20,7 @@ export const tab = stored("sessionStorage", "tab") ?? stored("sessionStorage", "
 navigator.locks?.request(tab, () => new Promise(() => {})).catch(() => {}); // held until the tab is gone
 
 /** Run one request on the store of pictures. @param {(pictures: IDBObjectStore) => IDBRequest} act @returns {Promise<any>} */
-export function pictures(act) {
+function pictures(act) {
   return new Promise((done, failed) => {
     const opening = indexedDB.open("googlenet", 1);
     opening.onupgradeneeded = () => opening.result.createObjectStore("pictures");
@@ -33,6 +32,7 @@ export function pictures(act) {
     };
   });
 }
+
 // What survives a reload of the tab: the question, the stage and the controls in its session, the visitor's own picture in
 // IndexedDB under the tab's name. Pictures of tabs that are gone, or older than an hour, are removed at the next opening.
 

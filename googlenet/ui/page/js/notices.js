@@ -1,4 +1,3 @@
-// @ts-check
 // What goes on and what went wrong, said under the examples; and how far something is that takes long.
 import { $, element, html } from "./page.js";
 import { rounded, say, words } from "./words.js";

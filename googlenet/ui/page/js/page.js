@@ -1,4 +1,3 @@
-// @ts-check
 // What every module uses: the page's elements, how new ones are written, and the names that Python gives.
 import { given } from "./start.js";
 

@@ -1,4 +1,3 @@
-// @ts-check
 // Bringing a picture: from the examples, from disk, clipboard, drop or camera. A large photograph is reduced here before it is
 // sent, and what this browser opens and the server does not (HEIC in Safari) goes as a JPEG.
 import { ask, begin, fail } from "./asking.js";

@@ -1,4 +1,3 @@
-// @ts-check
 // Presenting: the full screen, large type, without what nobody reads from the back row. Keys walk and play from anywhere.
 import { repaint } from "./answer.js";
 import { stored } from "./memory.js";

@@ -1,4 +1,3 @@
-// @ts-check
 // What the visitor said that pictures show. It stays in this tab: a line that counts, and a table that can be saved.
 import { ask, request } from "./asking.js";
 import { combobox } from "./combobox.js";

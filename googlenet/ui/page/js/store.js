@@ -1,4 +1,3 @@
-// @ts-check
 // The state that modules share. One sets it, and all who have subscribed to what was set draw anew.
 /**
  * @typedef {object} State

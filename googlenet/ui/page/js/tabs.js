@@ -1,4 +1,3 @@
-// @ts-check
 // The row of tabs under the enlarged stage: a button and a panel each in index.html, and a module that draws into the panel.
 import { $, $$, on, rove } from "./page.js";
 import { set, state, subscribe } from "./store.js";

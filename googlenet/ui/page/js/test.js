@@ -1,4 +1,3 @@
-// @ts-check
 // The tab "Test": whether the answer hangs on the places that the map shows bright. A part of the picture is covered, and the
 // network is asked again; or the whole map is tested, which takes seconds.
 import { askedName } from "./answer.js";
@@ -121,7 +120,7 @@ let measuring = null;
 async function measureTrust() {
   set({ playing: false });
   const { answer, stage } = state;
-  const mine = { answer, stage, node: html`<div class="load" role="status" tabindex="-1"></div>` };
+  const mine = { answer, stage, node: html`<div class="meter" role="status" tabindex="-1"></div>` };
   measuring = mine;
   const asking = requestLong("trust", { stage }, mine.node, say("trust_running", { stage }));
   showTab();

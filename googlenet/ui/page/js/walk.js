@@ -1,4 +1,3 @@
-// @ts-check
 // The nine stages in three acts, from pixels to the heads. One tab stop for nine; arrow keys step through them.
 import { stageAlt } from "./answer.js";
 import { mapCell, paint } from "./drawing.js";

@@ -1,4 +1,3 @@
-// @ts-check
 // Loading weights. One source at a time: the newest that was chosen ends the one before.
 import { choose } from "./asking.js";
 import { call } from "./call.js";

@@ -1,4 +1,3 @@
-// @ts-check
 // The page's texts in the visitor's language.
 import { stored } from "./memory.js";
 import { $$, element, html, props } from "./page.js";
@@ -56,11 +55,12 @@ export function branchName(branch) {
 
 // What classes and groups are called in the visitor's language, and by which words the search finds them.
 
-/** What a class or a group is called; a group with its article. @param {Klass} asked @param {Weights} weights */
-export function nameOf({ index, label }, weights = state.weights) {
-  const group = index === null && weights.groups.find(each => each.label === label);
+/** What a class or a group is called; a group with its article. @param {Klass} asked */
+export function nameOf({ index, label }) {
+  const { groups, korean } = state.weights;
+  const group = index === null && groups.find(each => each.label === label);
   if (group) return language === "ko" ? group.korean : group.phrase;
-  return (language === "ko" && index !== null && weights.korean[index]) || label;
+  return (language === "ko" && index !== null && korean[index]) || label;
 }
 /** The same and, where it is not the label, the label in brackets. @param {Klass} asked @returns {(string | Node)[]} */
 export function bothNames(asked) {
