@@ -39,7 +39,13 @@ $(".picture").paint = () => {
   if (cropped) $(".photo .marks").prepend(svg`<path class="unseen" d="${outside}"/>`);
   $(".photo").title = cropped ? words.crop : "";
 };
+/** The last pictures of this tab with what was answered, the newest first. @type {Kept[]} */ export let lastPictures = [];
+const KEPT = 12;
+
 subscribe(["answer"], () => {
+  const { answer, photo, weights } = state;
+  const others = lastPictures.filter(each => each.answer.picture !== answer.picture);
+  lastPictures = [{ answer, photo, weights }, ...others].slice(0, KEPT);
   speak();
   paintIn($(".photo"));
   if (still.matches) return;

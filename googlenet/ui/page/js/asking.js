@@ -3,7 +3,7 @@ import { call, SLOW } from "./call.js";
 import { unpacked } from "./drawing.js";
 import { kept, whereabouts } from "./memory.js";
 import { busy, complain, meter, notice, working } from "./notices.js";
-import { $, on, pause, props } from "./page.js";
+import { $, html, on, pause, props } from "./page.js";
 import { deliver } from "./pictures.js";
 import { set, state } from "./store.js";
 import { cancelLoad, carried, load, sourceName } from "./weights.js";
@@ -52,13 +52,49 @@ export async function request(name, fields, of = state.answer, told, signal) {
     else if (state.answer === of) complain(message);
   }
 }
-/** The same for what takes seconds. @param {string} name @param {any} fields @param {any} root shows how far it is, with Cancel
- * @param {string} text what goes on */
-export function requestLong(name, fields, root, text) {
+
+// What was found out about questions is kept.
+
+const SOON = 200; // milliseconds: the walk passes nine stages in three seconds
+/** @typedef {{reply?: any, failed?: boolean, meter?: any, box?: number[] | null}} Finding `meter` stands while it is asked */
+/** what is asked → what is known, the newest last @type {Map<string, Finding>} */ const findings = new Map();
+const KEPT = 100;
+/** what is asked → the timer after which it is asked @type {Record<string, number>} */ const timers = {};
+
+/** What is known of the painted answer. @param {string} name @param {any} fields */
+export function finding(name, fields) {
+  const key = `${name} ${JSON.stringify({ ...state.answer.asked, ...fields })}`;
+  const found = findings.get(key) ?? {};
+  findings.delete(key);
+  findings.set(key, found);
+  if (findings.size > KEPT) findings.delete([...findings.keys()][0]);
+  return found;
+}
+/** Find it out. @param {string} name @param {any} fields @param {() => void} show called when it is asked and when it is known
+ * @param {string} text what goes on, where it takes seconds: then `meter` says how far it is, with Cancel */
+export async function find(name, fields, show, text = "") {
+  const found = finding(name, fields);
   const leaving = new AbortController();
-  const tell = (/** @type {Progress} */ told) => meter(root, text, told, () => leaving.abort());
+  const tell = (/** @type {Progress} */ told) => meter(found.meter, text, told, () => leaving.abort());
+  found.meter = html`<div class="meter" role="status" tabindex="-1"></div>`;
   tell({});
-  return request(name, fields, state.answer, tell, leaving.signal);
+  show();
+  const reply = await request(name, fields, state.answer, tell, leaving.signal);
+  Object.assign(found, { reply: reply ?? found.reply, failed: !reply, meter: null });
+  show();
+}
+/** Find it out once the visitor stays at a stage or cell. @param {string} name @param {any} fields @param {() => void} show */
+export function findSoon(name, fields, show) {
+  const found = finding(name, fields);
+  const wait = () => {
+    if (finding(name, fields) !== found) return; // another answer is painted
+    const pending = $(".page").classList.contains("busy"); // the painted answer is not the newest question's
+    if (state.playing || pending) timers[name] = setTimeout(wait, 2 * SOON);
+    else find(name, fields, show);
+  };
+  clearTimeout(timers[name]);
+  if (!found.reply && !found.failed && !found.meter) timers[name] = setTimeout(wait, SOON);
+  return found;
 }
 
 /** A question by what differs from a plain one with the method that was chosen last. @param {Partial<Question>} question

@@ -1,78 +1,45 @@
 // The tab "Channels": the enlarged stage's evidence in six groups of channels that speak for the class at the same places and, one
 // press deeper, the channels that speak most for it and against it. Each with what it looks for.
-import { askedName, place } from "./answer.js";
-import { request, requestLong } from "./asking.js";
+import { askedName, lastPictures, place } from "./answer.js";
+import { find, finding, findSoon, request } from "./asking.js";
 import { mapCell, paint } from "./drawing.js";
 import { rowAndColumn } from "./enlarged.js";
 import { $, $$, html, on, paintIn, put, rove } from "./page.js";
-import { state, subscribe } from "./store.js";
+import { state } from "./store.js";
 import { addTab, showTab } from "./tabs.js";
 import { branchName, percent, say, words } from "./words.js";
 
 const LAST_PICTURES = 6;
-const SOON = 200; // milliseconds: the walk passes nine stages in three seconds
-/** What Python said of an answer, by what was asked: "asked", "failed" or its reply. @type {WeakMap<Answer, Record<string, any>>} */
-const known = new WeakMap();
-/** what is asked → the timer after which it is asked @type {Record<string, number>} */ const timers = {};
-/** What is being drawn, and a node that says how far it is @type {{answer: Answer, key: string, node: any} | null} */
-let drawing = null;
 
-/** What is known of the painted answer. */
-function repliesOf() {
-  if (!known.has(state.answer)) known.set(state.answer, {});
-  return /** @type {Record<string, any>} */ (known.get(state.answer));
-}
 /** The touched cell as [row, column]. */
 function touchedCell() {
   return state.touched === null ? null : rowAndColumn(state.touched);
 }
-/** What is asked: the stage's groups, or the channels of the stage or of the touched cell. @param {"groups" | "channels"} name */
-function keyOf(name) {
-  return `${name} ${state.stage} ${(name === "channels" && touchedCell()) || ""}`;
+/** What is asked about: the stage's groups, or the channels of the stage or of the touched cell. @param {string} name */
+function fieldsOf(name) {
+  return name === "groups" ? { stage: state.stage } : { stage: state.stage, cell: touchedCell() };
 }
-/** What is known; what is not is asked once the visitor stays at a stage or cell. @param {"groups" | "channels"} name */
-function replyTo(name) {
-  const wait = () => {
-    if (state.tab !== "channels") return;
-    const pending = $(".page").classList.contains("busy"); // the painted answer is not the newest question's
-    if (state.playing || pending) timers[name] = setTimeout(wait, 2 * SOON);
-    else if (!repliesOf()[keyOf(name)]) find(name);
-  };
-  const reply = repliesOf()[keyOf(name)];
-  clearTimeout(timers[name]);
-  if (!reply) timers[name] = setTimeout(wait, SOON);
-  return reply;
-}
-/** Ask Python. What is known stays until the reply is there. @param {"groups" | "channels"} name */
-async function find(name) {
-  const [key, replies] = [keyOf(name), repliesOf()];
-  if (typeof replies[key] !== "object") replies[key] = "asked";
-  showTab("channels");
-  const reply = await request(name, { stage: state.stage, cell: touchedCell() });
-  replies[key] = reply ? reply[name] : "failed";
+function showAll() {
   showTab("channels");
 }
 /** Have the pictures drawn that are missing, which takes seconds. */
 async function drawMissing() {
-  const [key, replies] = [keyOf("channels"), repliesOf()];
-  const mine = { answer: state.answer, key, node: html`<div class="meter" role="status"></div>` };
-  drawing = mine;
-  const asking = requestLong("draw", { stage: state.stage, cell: touchedCell() }, mine.node, words.channels_drawing);
-  showTab("channels");
-  const reply = await asking;
-  if (drawing === mine) drawing = null;
-  if (!reply) return showTab("channels");
-  replies[key] = reply.channels;
-  find("groups");
+  const channels = finding("channels", fieldsOf("channels"));
+  const drawn = finding("draw", fieldsOf("channels"));
+  await find("draw", fieldsOf("channels"), showAll, words.channels_drawing);
+  if (!drawn.reply) return;
+  channels.reply = drawn.reply;
+  find("groups", fieldsOf("groups"), showAll);
 }
 /** A button that has the missing pictures drawn, or how far that is. @param {{missing: number}} reply */
 function drawButton({ missing }) {
-  if (drawing?.answer === state.answer && drawing.key === keyOf("channels")) return drawing.node;
-  return missing ? html`<button type="button" class="plain" ${drawMissing}>${words.channels_draw}</button>` : "";
+  const button = () => html`<button type="button" class="plain" ${drawMissing}>${words.channels_draw}</button>`;
+  return finding("draw", fieldsOf("channels")).meter ?? (missing ? button() : "");
 }
 /** @param {"groups" | "channels"} name */
 function askAgain(name) {
-  return html`<button type="button" class="plain" ${() => find(name)}>${say("channels_start", { stage: state.stage })}</button>`;
+  const press = () => find(name, fieldsOf(name), showAll);
+  return html`<button type="button" class="plain" ${press}>${say("channels_start", { stage: state.stage })}</button>`;
 }
 /** Where a map is strongest, in per cent of the picture. @param {Grid} grid @param {Kept} of */
 function peakOf({ h, w, top }, of = state) {
@@ -92,16 +59,16 @@ function groupTile({ share, grid, channels }, number) {
     <span class="three">${pictures}</span><figcaption><b>${percent(share)}</b></figcaption></figure>`;
 }
 function showGroups() {
-  const [root, reply] = [$(".channel-groups"), replyTo("groups")];
-  if (reply === "failed") return put(root, askAgain("groups"));
-  if (typeof reply !== "object") {
+  const { reply, failed } = findSoon("groups", fieldsOf("groups"), showAll);
+  const root = $(".channel-groups");
+  if (!reply) {
     const blank = Array.from({ length: 6 }, () => html`<span class="group undrawn"></span>`);
-    return put(root, html`<div class="groups">${blank}</div>`);
+    return put(root, failed ? askAgain("groups") : html`<div class="groups">${blank}</div>`);
   }
-  const { rest, groups } = reply;
+  const { rest, groups } = reply.groups;
   const about = { stage: state.stage, class: askedName(), share: percent(1 - rest, true), rest: percent(rest, true) };
   const what = html`<p>${say("groups_what", about)}</p>`;
-  put(root, what, html`<div class="groups">${groups.map(groupTile)}</div>`, drawButton(reply));
+  put(root, what, html`<div class="groups">${groups.map(groupTile)}</div>`, drawButton(reply.groups));
 }
 
 /** What is said of a channel. @param {any} channel */
@@ -131,17 +98,18 @@ function channelTile(channel) {
 }
 function showChannels() {
   const { stage } = state;
-  const [cell, reply] = [touchedCell(), replyTo("channels")];
+  const cell = touchedCell();
+  const { reply, failed } = findSoon("channels", fieldsOf("channels"), showAll);
   const tiles = (/** @type {any[]} */ channels, /** @type {string} */ label) =>
     html`<div class="channels" role="group" aria-label="${label}">${channels.map(channelTile)}</div>`;
   const blank = () => html`<span class="channel"><span class="undrawn"></span><span class="undrawn"></span></span>`;
   const parts = [html`<p>${cell ? say("channels_cell", { row: cell[0] + 1, column: cell[1] + 1 }) : words.channels_all}</p>`];
-  if (reply === "failed") parts.push(askAgain("channels"));
-  else if (typeof reply === "object") {
-    parts.push(tiles(reply.for, words.channels_for));
-    if (reply.against.length) parts.push(html`<h3>${words.channels_against}</h3>`, tiles(reply.against, words.channels_against));
-    parts.push(drawButton(reply));
-  } else parts.push(html`<div class="channels">${Array.from({ length: 5 }, blank)}</div>`);
+  if (reply) {
+    const { for: pro, against } = reply.channels;
+    parts.push(tiles(pro, words.channels_for));
+    if (against.length) parts.push(html`<h3>${words.channels_against}</h3>`, tiles(against, words.channels_against));
+    parts.push(drawButton(reply.channels));
+  } else parts.push(failed ? askAgain("channels") : html`<div class="channels">${Array.from({ length: 5 }, blank)}</div>`);
   parts.push(html`<p class="soft">${say("channels_what", { stage, class: askedName() })}</p>`);
   put($(".single-channels"), ...parts, html`<p class="soft">${words.channels_picture}</p>`);
   for (const row of $$(".single-channels div.channels")) rove(row);
@@ -149,16 +117,10 @@ function showChannels() {
 
 // A tile, large, with what the same channel does in the last pictures of this tab.
 
-/** @type {Kept[]} */ let lastPictures = []; // of the painted weights, the newest first
 const dialog = $(".large");
 on(".large", "click", ({ target }) => target === dialog && dialog.close()); // beside it
 on(".large", "close", () => {
   $(`#tab-channels [data-channel="${dialog.dataset.of}"]`)?.focus(); // the tile may have been drawn anew meanwhile
-});
-subscribe(["answer"], () => {
-  const { answer, photo, weights } = state;
-  const others = lastPictures.filter(each => each.weights === weights && each.answer.picture !== answer.picture);
-  lastPictures = [{ answer, photo, weights }, ...others].slice(0, LAST_PICTURES);
 });
 
 /** @param {any} channel */
@@ -178,7 +140,7 @@ async function openChannel(channel) {
   );
   dialog.showModal();
   paintIn(dialog);
-  const pictures = lastPictures.filter(each => each.weights === state.weights);
+  const pictures = lastPictures.filter(each => each.weights === state.weights).slice(0, LAST_PICTURES);
   if (pictures.length < 2) return put(last, html`<p class="soft">${words.channel_last_none}</p>`);
   const firings = [];
   for (const kept of pictures) {

@@ -1,5 +1,6 @@
 // Bringing a picture: from the examples, from disk, clipboard, drop or camera. A large photograph is reduced here before it is
 // sent, and what this browser opens and the server does not (HEIC in Safari) goes as a JPEG.
+import { lastPictures } from "./answer.js";
 import { ask, begin, fail } from "./asking.js";
 import { SLOW } from "./call.js";
 import { paintPhoto } from "./drawing.js";
@@ -166,29 +167,24 @@ on(".shot", "click", async () => {
 
 // The visitor's last pictures, in this tab's memory alone.
 
-/** @type {{name: string, question: Question, photo: any}[]} */ let recent = [];
 const RECENT = 6;
 
-/** Keep the visitor's own picture among the last ones. */
-function keepRecent() {
-  const { answer, photo } = state;
-  const { path } = answer.asked;
-  if (!path) return;
-  const others = recent.filter(each => each.question.path !== path);
-  recent = [{ name: path.split("/").pop() ?? "", question: answer.asked, photo }, ...others].slice(0, RECENT);
+function showRecent() {
+  const recent = lastPictures.filter(each => each.answer.asked.path).slice(0, RECENT);
   $(".recent").replaceChildren(
-    ...recent.map(({ name, question, photo }) => {
-      const press = () => ask(question);
-      const label = say("recent_alt", { name });
-      return html`<button type="button" aria-label="${label}" title="${name}" ${press}><img src="${photo.src}" alt=""></button>`;
+    ...recent.map(({ answer, photo }) => {
+      const { image } = answer.result;
+      const label = say("recent_alt", { name: image });
+      const press = () => ask(answer.asked);
+      return html`<button type="button" aria-label="${label}" title="${image}" ${press}><img src="${photo.src}" alt=""></button>`;
     }),
   );
-  $(".recent").hidden = false;
+  $(".recent").hidden = !recent.length;
   rove($(".recent"));
 }
 subscribe(["answer"], () => {
   for (const each of $$("[data-example]")) each.setAttribute("aria-pressed", each.dataset.example === state.wanted.example);
   caption();
   rove($(".examples"));
-  keepRecent();
+  showRecent();
 });

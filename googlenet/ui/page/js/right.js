@@ -1,10 +1,10 @@
 // What the visitor said that pictures show. It stays in this tab: a line that counts, and a table that can be saved.
-import { ask, request } from "./asking.js";
+import { ask, findSoon } from "./asking.js";
 import { combobox } from "./combobox.js";
 import { download } from "./downloads.js";
 import { mapCell, paint, paintPart } from "./drawing.js";
 import { stored } from "./memory.js";
-import { $, html, on, pause, props, put, rove } from "./page.js";
+import { $, html, on, props, put, rove } from "./page.js";
 import { set, state, subscribe } from "./store.js";
 import { classCount, nameOf, percent, proseOf, say, words } from "./words.js";
 
@@ -137,57 +137,40 @@ subscribe(["answer", "truth"], showQuestion);
 // Where the answer is wrong: what spoke for it, what spoke for the truth, what tipped it, and the answer without that. Four
 // pictures of one stage on one scale.
 
-let wanted = ""; // which tipping the page shows or has asked for
-/** @type {any} */ let tipped = null; // what Python answered about it
-
-async function follow() {
+function follow() {
   if (!state.answer || state.playing) return;
-  const right = rival();
+  const [own, right] = [answered(), rival()];
   $(".tipping").hidden = !right;
   $(".side").classList.toggle("tipped", !!right);
-  if (!right) {
-    wanted = "";
-    return;
-  }
-  const { answer, stage } = state;
-  const { head, method } = answer.result.question;
-  const own = answered();
-  const key = JSON.stringify([answer.picture, state.weights.chosen, head, method, own.index, right.index, stage]);
-  if (key === wanted) return tipped && show(own, right);
-  wanted = key;
-  tipped = null;
-  if (!$(".tips").childElementCount) show(own, right);
-  $(".tipping").ariaBusy = "true";
-  await pause(150); // a visitor who steps through the stages asks about the last one
-  if (wanted !== key) return;
-  const reply = await request("tip", { head, target: own.index, rival: right.index, stage });
-  if (wanted !== key) return;
-  if (!reply) wanted = "";
-  else {
-    tipped = reply.tip;
-    show(own, right);
-  }
+  if (!right) return;
+  const { head } = state.answer.result.question;
+  const asked = { head, target: own.index, contrast: null, rival: right.index, stage: state.stage };
+  const { reply, failed } = findSoon("tip", asked, follow);
+  $(".tipping").ariaBusy = String(!reply && !failed);
+  if (reply || failed || !$(".tips").childElementCount) show(own, right, reply?.tip, failed ? "" : words.working);
 }
 
-/** @param {Klass} own @param {Klass} right */
-function show(own, right) {
+/** @param {Klass} own @param {Klass} right @param {any} tip what Python says, or @param {string} waiting what stands until then */
+function show(own, right, tip, waiting) {
   const { contrast, target } = state.answer.result.question;
-  const [told, names] = [tipped, { class: nameOf(own), rival: nameOf(right) }];
+  const names = { class: nameOf(own), rival: nameOf(right) };
   /** A picture and, where it is a map, a press that asks for it. @param {string} caption @param {number} i */
   const figure = (caption, i) => {
-    const act = (/** @type {any} */ canvas) =>
-      i < 3 ? paint(canvas, told.maps[i], told.maps[i].sum, Math.max(1e-12, told.scale)) : paintPart(canvas, told.box);
-    const parts = html`${mapCell(null, canvas => told && told === tipped && act(canvas))}<span class="tip-name">${caption}</span>`;
+    const cell = mapCell(null, canvas => {
+      if (!tip || $(".tipping").ariaBusy === "true") return;
+      if (i < 3) paint(canvas, tip.maps[i], tip.maps[i].sum, Math.max(1e-12, tip.scale));
+      else paintPart(canvas, tip.box);
+    });
+    const parts = html`${cell}<span class="tip-name">${caption}</span>`;
     if (i === 3) return html`<figure class="tip">${parts}</figure>`;
     const asked = { target: i === 1 ? right.index : own.index, contrast: i === 2 ? right.index : null };
     const pressed = target.index === asked.target && (contrast?.index ?? null) === asked.contrast;
     return html`<button type="button" class="tip" aria-pressed="${pressed}" ${() => ask({ ...state.wanted, ...asked })}>${parts}</button>`;
   };
   const captions = [say("tip_for", names), say("tip_same", { class: names.rival }), say("tip_over", names)];
-  put($(".tips"), ...[...captions, words[told && !told.box ? "tip_nothing" : "tip_covered"]].map(figure));
-  $(".tipping").ariaBusy = String(!told);
-  $(".tip-say").textContent = told ? proseOf(told.say) : words.working;
-  $(".tip-why").textContent = told ? proseOf(told.why) : "";
+  put($(".tips"), ...[...captions, words[tip && !tip.box ? "tip_nothing" : "tip_covered"]].map(figure));
+  $(".tip-say").textContent = tip ? proseOf(tip.say) : waiting;
+  $(".tip-why").textContent = tip ? proseOf(tip.why) : "";
   $(".tip-why").hidden = !$(".tip-why").textContent;
 }
 subscribe(["answer", "truth", "stage", "playing"], follow);

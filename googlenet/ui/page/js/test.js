@@ -1,7 +1,7 @@
 // The tab "Test": whether the answer hangs on the places that the map shows bright. A part of the picture is covered, and the
 // network is asked again; or the whole map is tested, which takes seconds.
 import { askedName } from "./answer.js";
-import { request, requestLong } from "./asking.js";
+import { find, finding, request } from "./asking.js";
 import { mapCell, paint } from "./drawing.js";
 import { cellFrames, markCell, pointed } from "./enlarged.js";
 import { helpMark } from "./help.js";
@@ -10,8 +10,6 @@ import { set, state, subscribe } from "./store.js";
 import { addTab, showTab } from "./tabs.js";
 import { percent, proseOf, say, words } from "./words.js";
 
-/** @typedef {{box: number[], answer: Answer, stage: string, reply: any}} Cover what is covered, and what Python said of it */
-/** @type {Cover | null} */ let newest = null;
 /** @type {number[] | null} */ let from = null; // where a drag began
 let dragged = false; // whether the pointer that went up last had drawn a box
 
@@ -27,24 +25,23 @@ function around(cell) {
 
 /** The covered part of the painted answer and the enlarged stage. */
 function covered() {
-  return newest?.answer === state.answer && newest?.stage === state.stage ? newest : null;
+  return finding("cover", { stage: state.stage });
 }
 /** @param {number[]} box */
 async function cover(box) {
-  const mine = mark(box);
+  mark(box);
   showTab();
-  const reply = await request("cover", { box, stage: mine.stage });
-  if (newest !== mine) return;
-  if (reply) mine.reply = reply.cover;
-  else newest = null;
+  const part = covered();
+  const reply = await request("cover", { box, stage: state.stage });
+  if (part.box !== box) return;
+  Object.assign(part, { box: reply ? box : null, reply });
   markCell();
   showTab("test");
 }
-/** Show a box. @param {number[]} box in pixels of the picture @returns {Cover} */
+/** Show a box. @param {number[]} box in pixels of the picture */
 function mark(box) {
-  newest = { box, answer: state.answer, stage: state.stage, reply: null };
+  Object.assign(covered(), { box, reply: null });
   markCell();
-  return newest;
 }
 
 /** A head's probability before and after. @param {string} head @param {any} reply */
@@ -65,13 +62,14 @@ function showCover() {
     html`<p class="soft cover-how">${words.cover_how} ${helpMark("cover")}</p>`,
     html`<div class="together">${buttons}</div>`,
   ];
-  const [part, reply] = [covered(), covered()?.reply];
-  const told = reply ? proseOf(reply.say) : part ? words.working : "";
+  const { box, reply } = covered();
+  const told = reply ? proseOf(reply.cover.say) : box ? words.working : "";
   $(".near").textContent = told || words.cover_how; // on a narrow screen the tab lies far below the picture
-  if (part) parts.push(html`<p class="${reply ? "cover-say" : ""}" role="status">${told}</p>`);
+  if (told) parts.push(html`<p class="${reply ? "cover-say" : ""}" role="status">${told}</p>`);
   if (reply) {
-    const titles = [words.cover_before, words.cover_after, say("cover_random", { count: reply.controls.length })];
-    const rows = HEADS.filter(head => head in reply.before).map(head => coverRow(head, reply));
+    const { before, controls } = reply.cover;
+    const titles = [words.cover_before, words.cover_after, say("cover_random", { count: controls.length })];
+    const rows = HEADS.filter(head => head in before).map(head => coverRow(head, reply.cover));
     parts.push(
       html`<table><thead><tr><td></td>${titles.map(text => html`<th scope="col">${text}</th>`)}</tr></thead><tbody>${rows}</tbody></table>`,
     );
@@ -94,8 +92,8 @@ on(".big", "pointermove", event => {
   mark([Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1])]);
 });
 on(".big", "pointerup pointercancel", ({ type }) => {
-  const part = covered();
-  if (type === "pointerup" && from && dragged && part) cover(part.box);
+  const { box } = covered();
+  if (type === "pointerup" && from && dragged && box) cover(box);
   from = null;
 });
 // a drag ends with a click, which touches no cell
@@ -103,31 +101,19 @@ $(".big").addEventListener("click", (/** @type {MouseEvent} */ event) => dragged
 
 /** What it draws on the enlarged stage. @returns {Cell[]} */
 function coverFrames() {
-  const part = covered();
-  if (!part) return [];
-  const controls = (part.reply?.controls ?? []).map((/** @type {number[]} */ box) => ({ box, class: "other" }));
-  return [{ box: part.box, class: "covered" }, ...controls];
+  const { box, reply } = covered();
+  const controls = (reply?.cover.controls ?? []).map((/** @type {number[]} */ other) => ({ box: other, class: "other" }));
+  return box ? [{ box, class: "covered" }, ...controls] : [];
 }
 subscribe(["tab"], () => {
   $(".page").classList.toggle("covering", state.tab === "test"); // a finger then draws, and does not scroll
   if (state.tab !== "test") $(".near").textContent = "";
 });
 
-/** What was measured of an answer, by stage. @type {WeakMap<Answer, Record<string, any>>} */ const measured = new WeakMap();
-/** What is being measured, and a node that says how far it is @type {{answer: Answer, stage: string, node: any} | null} */
-let measuring = null;
-
-async function measureTrust() {
+function measureTrust() {
   set({ playing: false });
-  const { answer, stage } = state;
-  const mine = { answer, stage, node: html`<div class="meter" role="status" tabindex="-1"></div>` };
-  measuring = mine;
-  const asking = requestLong("trust", { stage }, mine.node, say("trust_running", { stage }));
-  showTab();
-  const reply = await asking;
-  if (measuring === mine) measuring = null;
-  if (reply) measured.set(answer, { ...measured.get(answer), [stage]: reply.trust });
-  showTab("test");
+  const { stage } = state;
+  find("trust", { stage }, () => showTab("test"), say("trust_running", { stage }));
 }
 
 /** The area under a curve over evenly spaced steps. @param {number[]} curve */
@@ -172,14 +158,12 @@ function showTrust() {
   const { answer, stage, weights } = state;
   const { head, method } = answer.result.question;
   const known = weights.trust[method]?.[head]?.[stage];
-  const test = measured.get(answer)?.[stage];
+  const { reply, meter } = finding("trust", { stage });
   const start = () => html`<button type="button" class="plain" ${measureTrust}>${say("trust_start", { stage })}</button>`;
-  const running = measuring?.answer === answer ? measuring.node : null;
   put(
     $("#tab-trust"),
     html`<p class="trust-known">${known ? proseOf(known) : words.trust_unknown} ${helpMark("centre")}</p>`,
-    ...(test ? trustFound(test) : [html`<p class="soft">${words.trust_how}</p>`]),
-    running ?? (test ? "" : start()),
+    ...(reply ? trustFound(reply.trust) : [html`<p class="soft">${words.trust_how}</p>`, meter ?? start()]),
   );
 }
 
