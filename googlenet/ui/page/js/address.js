@@ -28,7 +28,7 @@ function others() {
   return search;
 }
 /** Put the answer's question into the address and into the browser's history. */
-function keepAddress() {
+subscribe(["answer"], () => {
   const own = others();
   const url = location.pathname + (query() ?? (own.size ? `?${own}` : ""));
   const now = { question: state.answer.asked };
@@ -36,8 +36,7 @@ function keepAddress() {
   if (state.back) history.replaceState(now, "");
   else if (!before || JSON.stringify(before) === JSON.stringify(now.question)) history.replaceState(now, "", url);
   else history.pushState(now, "", url);
-}
-subscribe(["answer"], keepAddress);
+});
 window.addEventListener("popstate", event => {
   const question = event.state?.question;
   if (question) ask(question, true);

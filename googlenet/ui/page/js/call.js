@@ -53,7 +53,9 @@ export async function call(name, question, told = () => {}, signal) {
     while (true) {
       n = ++count;
       const asked = server[name]({ ...question, n, session: tab }).catch(() => undefined);
-      const reply = await Promise.race([asked, givenUp, connected()]);
+      // what was asked before the browser is connected again may never be answered
+      const online = new Promise(done => window.addEventListener("online", () => done(undefined), { once: true }));
+      const reply = /** @type {any} */ (await Promise.race([asked, givenUp, online]));
       if (reply?.refusal && reply.refusal.kind !== "restarting") throw new Refusal(reply.refusal);
       if (reply && !reply.refusal) return reply;
       if (reply) patience = Number.POSITIVE_INFINITY; // it has said that it comes back
@@ -66,8 +68,4 @@ export async function call(name, question, told = () => {}, signal) {
     clearTimeout(first);
     timer = 0;
   }
-}
-/** Until the browser is connected again: what was asked before may never be answered. @returns {Promise<void>} */
-function connected() {
-  return new Promise(done => window.addEventListener("online", () => done(), { once: true }));
 }

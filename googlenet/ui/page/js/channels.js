@@ -86,6 +86,9 @@ function lookedFor(picture, title = "") {
 function firedAt({ share, grid }, alt) {
   return mapCell(alt, canvas => paint(canvas, grid, share < 0 ? grid.sum.map((/** @type {number} */ v) => -v) : grid.sum));
 }
+function blankTile() {
+  return html`<span class="channel"><span class="undrawn"></span><span class="undrawn"></span></span>`;
+}
 /** One channel: what it looks for, and where it fired. @param {any} channel */
 function channelTile(channel) {
   const share = `${channel.share < 0 ? "−" : ""}${percent(Math.abs(channel.share))}`;
@@ -97,21 +100,22 @@ function channelTile(channel) {
     <span class="name"><b>${share}</b> ${branch} <span class="soft">#${channel.channel}</span></span></button>`;
 }
 function showChannels() {
-  const { stage } = state;
   const cell = touchedCell();
   const { reply, failed } = findSoon("channels", fieldsOf("channels"), showAll);
+  const about = { stage: state.stage, class: askedName() };
   const tiles = (/** @type {any[]} */ channels, /** @type {string} */ label) =>
     html`<div class="channels" role="group" aria-label="${label}">${channels.map(channelTile)}</div>`;
-  const blank = () => html`<span class="channel"><span class="undrawn"></span><span class="undrawn"></span></span>`;
-  const parts = [html`<p>${cell ? say("channels_cell", { row: cell[0] + 1, column: cell[1] + 1 }) : words.channels_all}</p>`];
+  let found = failed ? askAgain("channels") : html`<div class="channels">${Array.from({ length: 5 }, blankTile)}</div>`;
   if (reply) {
     const { for: pro, against } = reply.channels;
-    parts.push(tiles(pro, words.channels_for));
-    if (against.length) parts.push(html`<h3>${words.channels_against}</h3>`, tiles(against, words.channels_against));
-    parts.push(drawButton(reply.channels));
-  } else parts.push(failed ? askAgain("channels") : html`<div class="channels">${Array.from({ length: 5 }, blank)}</div>`);
-  parts.push(html`<p class="soft">${say("channels_what", { stage, class: askedName() })}</p>`);
-  put($(".single-channels"), ...parts, html`<p class="soft">${words.channels_picture}</p>`);
+    found = html`${tiles(pro, words.channels_for)}${against.length ? html`<h3>${words.channels_against}</h3>` : ""}
+      ${against.length ? tiles(against, words.channels_against) : ""}${drawButton(reply.channels)}`;
+  }
+  put(
+    $(".single-channels"),
+    html`<p>${cell ? say("channels_cell", { row: cell[0] + 1, column: cell[1] + 1 }) : words.channels_all}</p>${found}
+      <p class="soft">${say("channels_what", about)}</p><p class="soft">${words.channels_picture}</p>`,
+  );
   for (const row of $$(".single-channels div.channels")) rove(row);
 }
 
@@ -130,13 +134,11 @@ async function openChannel(channel) {
   const last = html`<div class="last"></div>`;
   dialog.dataset.of = channel.channel;
   dialog.replaceChildren(
-    html`<h2 id="channel-title">${say("channel_title", about(channel))}</h2>`,
-    html`<p>${text}.</p>`,
-    html`<div class="channels">
-      <figure>${lookedFor(channel.picture)}<figcaption>${words.channel_looks}</figcaption></figure>
-      <figure>${firedAt(channel, text)}<figcaption>${say("channel_fired", { name: state.answer.result.image })}</figcaption></figure></div>`,
-    last,
-    html`<button type="button" class="plain" ${() => dialog.close()}>${words.close}</button>`,
+    html`<h2 id="channel-title">${say("channel_title", about(channel))}</h2><p>${text}.</p>
+      <div class="channels">
+        <figure>${lookedFor(channel.picture)}<figcaption>${words.channel_looks}</figcaption></figure>
+        <figure>${firedAt(channel, text)}<figcaption>${say("channel_fired", { name: state.answer.result.image })}</figcaption></figure></div>
+      ${last}<button type="button" class="plain" ${() => dialog.close()}>${words.close}</button>`,
   );
   dialog.showModal();
   paintIn(dialog);
@@ -162,9 +164,7 @@ function showFirings(root, firings) {
   });
   put(
     root,
-    html`<h3>${words.channel_last}</h3>`,
-    html`<div class="row-of-last">${figures}</div>`,
-    html`<p class="soft">${words.channel_last_how}</p>`,
+    html`<h3>${words.channel_last}</h3><div class="row-of-last">${figures}</div><p class="soft">${words.channel_last_how}</p>`,
   );
 }
 

@@ -2,7 +2,7 @@
 import { ask } from "./asking.js";
 import { $, html, on } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { bothNames, keyOf, kindsOf, nameOf, percent, say, words } from "./words.js";
+import { bothNames, keyOf, kinds, nameOf, percent, say, words } from "./words.js";
 
 /** @typedef {Klass & {note?: string}} Choice a class or a group */
 
@@ -25,13 +25,13 @@ export function combobox(root, none, choose, barred = () => null) {
     rest.sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
     const out = barred();
     const all = [...top, ...rest].filter(
-      c => c.index !== out?.index && `${c.label}, ${kindsOf(c.index)}`.toLowerCase().includes(found),
+      c => c.index !== out?.index && `${c.label}, ${kinds[c.index]}`.toLowerCase().includes(found),
     );
     if (!found) return none ? [null, ...all] : all;
     /** How well a class fits: what "car" means before what is called so, before what begins so. @param {Klass & {index: number}} c */
     const fit = c => {
-      const [label, kinds] = [c.label.toLowerCase(), kindsOf(c.index)];
-      const whole = [kinds, label].map(text => +` ${text} `.includes(` ${found} `));
+      const label = c.label.toLowerCase();
+      const whole = [kinds[c.index], label].map(text => +` ${text} `.includes(` ${found} `));
       return whole[0] * 8 + whole[1] * 4 + +[label, nameOf(c)].some(name => name.startsWith(found)) * 2 + +label.includes(found);
     };
     all.sort((a, b) => fit(b) - fit(a));

@@ -29,16 +29,14 @@ function paper(width, height) {
    * @param {number} y @param {number} size @param {number} width */
   const wrap = (text, x, y, size, width) => {
     pen.font = `400 ${size}px ${style.fontFamily}`;
-    let line = "";
+    const lines = [""];
     for (const word of text.split(" ")) {
-      if (line && pen.measureText(`${line} ${word}`).width > width) {
-        write(line, x, y, size);
-        y += size * 1.45;
-        line = word;
-      } else line = line ? `${line} ${word}` : word;
+      const longer = `${lines.at(-1)} ${word}`.trim();
+      if (pen.measureText(longer).width > width) lines.push(word);
+      else lines[lines.length - 1] = longer;
     }
-    write(line, x, y, size);
-    return y + size * 1.45;
+    for (const [i, line] of lines.entries()) write(line, x, y + i * size * 1.45, size);
+    return y + lines.length * size * 1.45;
   };
   /** A picture, whole, in a square. @param {any} picture @param {number} x @param {number} y @param {number} side */
   const place = (picture, x, y, side) => {
@@ -50,11 +48,11 @@ function paper(width, height) {
   };
   /** A class with its bar and its probability. @param {Klass & {probability: number}} row @param {number} x @param {number} y
    * @param {number} width of the longest bar @param {number} right where the probability ends @param {number} size */
-  const bar = (row, x, y, width, right, size, bold = row.index === state.answer.result.question.target.index) => {
+  const bar = (row, x, y, width, right, size) => {
     const asked = row.index === state.answer.result.question.target.index;
     fill(asked ? "tint" : "bar", x, y, Math.max(5, width * row.probability), size * 1.65);
-    write(nameOf(row), x + 8, y + size * 1.2, size, "ink", bold);
-    write(percent(row.probability), right, y + size * 1.2, size, "ink", bold, "right");
+    write(nameOf(row), x + 8, y + size * 1.2, size, "ink", asked);
+    write(percent(row.probability), right, y + size * 1.2, size, "ink", asked, "right");
   };
   fill("bg", 0, 0, width, height);
   return { canvas, pen, fill, write, wrap, place, bar };
@@ -151,7 +149,7 @@ function shareCard() {
   const { heads } = state.answer.result;
   HEADS.filter(head => heads[head]).forEach((head, i) => {
     p.write(`${words[head]} · ${head}`, 630, 262 + i * 62, 16, "soft");
-    p.bar(/** @type {Prediction[]} */ (heads[head])[0], 630, 270 + i * 62, 440, 1160, 21, true);
+    p.bar(/** @type {Prediction[]} */ (heads[head])[0], 630, 270 + i * 62, 440, 1160, 21);
   });
   p.wrap(said(), 630, 478, 19, 530);
   return p.canvas;
@@ -181,39 +179,38 @@ async function savePng(draw, name) {
 function tell(text) {
   $(".take-say").textContent = text;
 }
-/** The enlarged stage alone, 1080 pixels a side. */
-function stagePicture() {
-  return overlay(state.stage, 1080);
-}
+/** The enlarged stage alone, in pixels. */
+const stagePicture = () => overlay(state.stage, 1080);
 
+/** Copy something, and say so. @param {() => Promise<void>} act @param {string} done @param {string} failed */
+async function copy(act, done, failed) {
+  try {
+    await act(); // there is no clipboard on plain http
+    tell(done);
+  } catch {
+    tell(failed);
+  }
+}
 /** what a button of the menu does @type {Record<string, () => unknown>} */
 const takes = {
   png: () => savePng(sheet, "sheet.png"),
   card: () => savePng(shareCard, "card.png"),
   stage: () => savePng(stagePicture, `${state.stage}.png`),
-  copy: async () => {
-    try {
-      await navigator.clipboard.write([new ClipboardItem({ "image/png": png(stagePicture) })]); // Safari wants the promise
-      tell(say("copied_stage", { stage: state.stage }));
-    } catch {
-      tell(words.no_copy);
-    }
+  copy() {
+    const item = () => new ClipboardItem({ "image/png": png(stagePicture) }); // Safari wants the promise, within the click
+    copy(() => navigator.clipboard.write([item()]), say("copied_stage", { stage: state.stage }), words.no_copy);
   },
   json: () => save(JSON.stringify(state.answer.result, null, 1), "application/json", "explanation.json"),
-  npz: async () => {
+  async npz() {
     tell(words.working);
     const reply = await request("maps", {});
     tell("");
     if (reply) save(bytes(reply.npz), "application/octet-stream", "maps.npz");
   },
-  link: async () => {
+  link() {
     const url = link();
-    try {
-      if (url) await navigator.clipboard.writeText(url); // there is no clipboard on plain http
-      tell(url ? words.copied : words.own_link);
-    } catch {
-      tell(url ?? "");
-    }
+    if (url) copy(() => navigator.clipboard.writeText(url), words.copied, url);
+    else tell(words.own_link);
   },
 };
 on(".takes", "click", ({ target }) => {

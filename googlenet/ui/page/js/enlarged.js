@@ -84,31 +84,29 @@ export function pointed({ clientX, clientY }) {
   return [x0 + share(clientX - left, width) * (x1 - x0), y0 + share(clientY - top, height) * (y1 - y0)];
 }
 
+/** @type {Record<string, number[]>} */
+const WAYS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+/** @param {number} at @param {number} count of rows or columns */
+function within(at, count) {
+  return Math.min(count - 1, Math.max(0, Math.floor(at)));
+}
 on(".big", "click", event => {
   if (!state.answer || event.defaultPrevented) return;
   const { h, w } = state.answer.grids[state.stage];
   const [x, y] = pointed(event);
   const [x0, y0, x1, y1] = state.answer.result.seen;
-  const row = Math.min(h - 1, Math.floor(((y - y0) / (y1 - y0)) * h));
-  const column = Math.min(w - 1, Math.floor(((x - x0) / (x1 - x0)) * w));
-  const cell = row * w + column;
+  const cell = within(((y - y0) / (y1 - y0)) * h, h) * w + within(((x - x0) / (x1 - x0)) * w, w);
   touch(cell === state.touched ? null : cell);
 });
 on(".big", "keydown", event => {
   if (!state.answer) return;
   const { h, w, top } = state.answer.grids[state.stage];
   const [row, column] = rowAndColumn(state.touched ?? top);
-  /** @type {Record<string, number | null>} */
-  const to = {
-    ArrowUp: Math.max(0, row - 1) * w + column,
-    ArrowDown: Math.min(h - 1, row + 1) * w + column,
-    ArrowLeft: row * w + Math.max(0, column - 1),
-    ArrowRight: row * w + Math.min(w - 1, column + 1),
-    Enter: top,
-    Escape: null,
-  };
-  if (!(event.key in to)) return;
-  touch(to[event.key]);
+  const way = WAYS[event.key];
+  if (way) touch(within(row + way[0], h) * w + within(column + way[1], w));
+  else if (event.key === "Enter") touch(top);
+  else if (event.key === "Escape") touch(null);
+  else return;
   event.preventDefault();
 });
 

@@ -105,16 +105,6 @@ function spread(labels, least, bottom) {
   for (let i = labels.length - 1; i >= 0; i--, limit -= least) labels[i].y = Math.min(labels[i].y, limit);
 }
 
-/** Cut a name in the chart until it fits beside its figure. @param {any} text @param {string} label @param {string} figure
- * @param {number} room in pixels */
-function shorten(text, label, figure, room) {
-  const all = text.getComputedTextLength();
-  if (all <= room) return;
-  let letters = Math.max(3, Math.floor((label.length * room) / all));
-  do text.textContent = `${label.slice(0, --letters).trim()}… ${figure}`;
-  while (letters > 2 && text.getComputedTextLength() > room);
-}
-
 /** The slope chart: the asked class and up to five others over the three depths, so that crossings are seen.
  * @param {number} width @param {number} height */
 function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clientHeight || 150) {
@@ -127,45 +117,41 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
   const column = (width - left) / HEADS.length;
   const x = (/** @type {string} */ head) => left + column * HEADS.indexOf(head);
   const y = (/** @type {number} */ p) => bottom - (bottom - top) * p;
-  const drawing = html`<svg viewBox="0 0 ${width} ${height}" role="img"></svg>`;
-  for (const head of heads) {
-    drawing.append(
-      svg`<line class="depth" x1="${x(head)}" x2="${x(head)}" y1="${top - 6}" y2="${bottom + 4}"/>
-        <text class="head" x="${x(head) - 5}" y="${height - 4}">${words[head]}</text>`,
-    );
-  }
-  for (const p of [0, 0.5, 1]) {
-    drawing.append(
-      svg`<line class="level" x1="${left}" x2="${width}" y1="${y(p)}" y2="${y(p)}"/>
-        <text class="level" x="${left - 8}" y="${y(p) + 4}" text-anchor="end">${rounded(p)}</text>`,
-    );
-  }
   const { target, contrast } = state.answer.result.question;
   const role = (/** @type {Klass} */ c) =>
     keyOf(c) === keyOf(target) ? "asked" : contrast && keyOf(c) === keyOf(contrast) ? "rather" : "";
-  for (const each of [...classes].reverse()) {
+  const depths = heads.map(
+    head => svg`<line class="depth" x1="${x(head)}" x2="${x(head)}" y1="${top - 6}" y2="${bottom + 4}"/>
+      <text class="head" x="${x(head) - 5}" y="${height - 4}">${words[head]}</text>`,
+  );
+  const levels = [0, 0.5, 1].map(
+    p => svg`<line class="level" x1="${left}" x2="${width}" y1="${y(p)}" y2="${y(p)}"/>
+      <text class="level" x="${left - 8}" y="${y(p) + 4}" text-anchor="end">${rounded(p)}</text>`,
+  );
+  const lines = classes.toReversed().map(each => {
     const name = role(each);
     const points = heads.map(head => [x(head), y(each.belief[head])]);
     const dots = points.map(([cx, cy]) => svg`<circle class="${name}" cx="${cx}" cy="${cy}" r="${name === "asked" ? 5 : 3}"/>`);
-    drawing.append(svg`<polyline class="${name}" points="${points.join(" ")}"/>${dots}`);
-  }
+    return svg`<polyline class="${name}" points="${points.join(" ")}"/>${dots}`;
+  });
+  const told = classes.map(c => `${nameOf(c)}: ${heads.map(head => `${head} ${percent(c.belief[head])}`).join(", ")}`);
+  const drawing = html`<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${`${words.by_depth}. ${told.join("; ")}`}">
+    ${depths}${levels}${lines}</svg>`;
   root.replaceChildren(drawing);
   for (const head of heads) {
     const labels = classes.map(c => ({ ...c, p: c.belief[head], y: y(c.belief[head]) + 4 })).filter(c => role(c) || c.p > 0.04);
     spread(labels, size * 1.08, bottom + 4);
     for (const each of labels) {
-      const { p, y: at } = each;
-      const [figure, label] = [percent(p), nameOf(each)];
-      const text = svg`<text class="${role(each)}" x="${x(head) + 10}" y="${at}">${label} ${figure}</text>`;
+      const [figure, label] = [percent(each.p), nameOf(each)];
+      const text = svg`<text class="${role(each)}" x="${x(head) + 10}" y="${each.y}">${label} ${figure}</text>`;
       drawing.append(text);
-      shorten(text, label, figure, column - 16);
+      for (let letters = label.length - 1; letters > 1 && text.getComputedTextLength() > column - 16; letters--)
+        text.textContent = `${label.slice(0, letters).trim()}… ${figure}`;
       text.append(svg`<title>${label} ${figure}</title>`);
       const box = text.getBBox(); // the lines pass behind the names
       text.before(svg`<rect x="${box.x - 2}" y="${box.y}" width="${box.width + 4}" height="${box.height}"/>`);
     }
   }
-  const told = classes.map(c => `${nameOf(c)}: ${heads.map(head => `${head} ${percent(c.belief[head])}`).join(", ")}`);
-  drawing.setAttribute("aria-label", `${words.by_depth}. ${told.join("; ")}`);
 }
 
 window.addEventListener("beforeprint", () => state.answer && slope(420, 300)); // its place on A4; the page still has the window's size

@@ -3,7 +3,7 @@
 import { askedName, summary } from "./answer.js";
 import { ask } from "./asking.js";
 import { addends } from "./evidence.js";
-import { $, $$, BRANCHES, html, props, STAGES, still, svg } from "./page.js";
+import { $, $$, BRANCHES, html, on, props, STAGES, still, svg } from "./page.js";
 import { set, state, subscribe } from "./store.js";
 import { seenStages } from "./walk.js";
 import { branchName, percent, say, words } from "./words.js";
@@ -31,33 +31,21 @@ function drawModule() {
   $(".module .after").textContent = stage;
   $(".module figcaption").textContent = say("module_text", about);
 }
-/** Mark the chosen stage in the drawing of the whole network. */
-function drawNetwork() {
-  const { stage } = state;
-  $(".network svg").setAttribute("aria-label", say("network_alt", { stage }));
-  for (const node of $$(".network [data-stage]")) node.classList.toggle("here", node.dataset.stage === stage);
-  $(".network .pointer").style.transform = `translateX(${40 * STAGES.indexOf(stage)}px)`;
-}
-
 const wrong = props.examples.find((/** @type {any} */ each) => each.truth);
+function nextStage() {
+  const seen = seenStages();
+  set({ stage: seen[(seen.indexOf(state.stage) + 1) % seen.length], chosen: true, touched: null });
+}
+function coverBrightest() {
+  set({ tab: "test" });
+  $("#tab-cover .plain").click();
+}
 /** what the button of each step does, and where it is seen @type {[() => void, string][]} */
 const STEPS = [
   [() => set({ playing: true }), ".strip"],
-  [
-    () => {
-      const seen = seenStages();
-      set({ stage: seen[(seen.indexOf(state.stage) + 1) % seen.length], chosen: true, touched: null });
-    },
-    ".module",
-  ],
+  [nextStage, ".module"],
   [() => set({ tab: "evidence", stage: state.stage, chosen: true, touched: state.answer.grids[state.stage].top }), ".hero"],
-  [
-    () => {
-      set({ tab: "test" });
-      $("#tab-cover .plain").click();
-    },
-    ".about",
-  ],
+  [coverBrightest, ".about"],
   [() => ask({ example: wrong.name }), ".side"],
 ];
 $$(".step").forEach((button, i) => {
@@ -71,15 +59,16 @@ $$(".step").forEach((button, i) => {
   });
 });
 
-/** Bring the open lesson up to date with the chosen stage. */
+/** Bring the open lesson up to date with the chosen stage, which is marked in the drawing of the whole network. */
 function teach() {
   if (!$(".teach").open || !state.answer) return;
-  const grid = state.answer.grids[state.stage];
-  drawNetwork();
+  const { stage } = state;
+  const grid = state.answer.grids[stage];
+  $(".network svg").setAttribute("aria-label", say("network_alt", { stage }));
+  for (const node of $$(".network [data-stage]")) node.classList.toggle("here", node.dataset.stage === stage);
+  $(".network .pointer").style.transform = `translateX(${40 * STAGES.indexOf(stage)}px)`;
   drawModule();
-  $(".numbers").replaceChildren(
-    html`${say("teach_formula", { stage: state.stage })}<br><span class="sum">${addends(grid, grid.top)}</span>`,
-  );
+  $(".numbers").replaceChildren(html`${say("teach_formula", { stage })}<br><span class="sum">${addends(grid, grid.top)}</span>`);
 }
-$(".teach").addEventListener("toggle", teach);
+on(".teach", "toggle", teach);
 subscribe(["answer", "stage"], teach);

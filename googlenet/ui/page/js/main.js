@@ -12,13 +12,8 @@ import "./right.js";
 import "./evidence.js";
 import "./test.js";
 import "./channels.js";
-import "./pictures.js";
-import "./help.js";
-import "./enlarged.js";
 import "./lesson.js";
 import "./present.js";
-import "./downloads.js";
-import "./combobox.js";
 
 const other = language === "ko" ? "en" : "ko";
 $(".languages").textContent = other === "ko" ? "한국어" : "English";

@@ -91,9 +91,8 @@ export function step(row, from, key, follows) {
   const buttons = [...row.querySelectorAll("button:not(:disabled)")];
   const [at, last] = [buttons.indexOf(from), buttons.length - 1];
   const [before, after] = [Math.max(0, at - 1), Math.min(last, at + 1)];
-  /** @type {Record<string, number>} */
-  const to = { ArrowRight: after, ArrowDown: after, ArrowLeft: before, ArrowUp: before, Home: 0, End: last };
-  const next = buttons[to[key]];
+  const to = { ArrowRight: after, ArrowDown: after, ArrowLeft: before, ArrowUp: before, Home: 0, End: last }[key];
+  const next = to === undefined ? null : buttons[to];
   next?.focus({ preventScroll: follows });
   if (follows) next?.click();
   else rove(row);

@@ -168,23 +168,17 @@ on(".shot", "click", async () => {
 // The visitor's last pictures, in this tab's memory alone.
 
 const RECENT = 6;
-
-function showRecent() {
-  const recent = lastPictures.filter(each => each.answer.asked.path).slice(0, RECENT);
-  $(".recent").replaceChildren(
-    ...recent.map(({ answer, photo }) => {
-      const { image } = answer.result;
-      const label = say("recent_alt", { name: image });
-      const press = () => ask(answer.asked);
-      return html`<button type="button" aria-label="${label}" title="${image}" ${press}><img src="${photo.src}" alt=""></button>`;
-    }),
-  );
-  $(".recent").hidden = !recent.length;
-  rove($(".recent"));
-}
 subscribe(["answer"], () => {
   for (const each of $$("[data-example]")) each.setAttribute("aria-pressed", each.dataset.example === state.wanted.example);
   caption();
   rove($(".examples"));
-  showRecent();
+  const recent = lastPictures.filter(each => each.answer.asked.path).slice(0, RECENT);
+  $(".recent").hidden = !recent.length;
+  $(".recent").replaceChildren(
+    ...recent.map(({ answer: { result, asked }, photo }) => {
+      const label = say("recent_alt", { name: result.image });
+      return html`<button type="button" aria-label="${label}" title="${result.image}" ${() => ask(asked)}><img src="${photo.src}" alt=""></button>`;
+    }),
+  );
+  rove($(".recent"));
 });

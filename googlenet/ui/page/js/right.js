@@ -109,12 +109,10 @@ function showQuestion() {
   const sure = [button("yes", words.right_yes, answered().label), html`<span class="soft">${words.right_no}</span>`];
   put(
     $(".is-right"),
-    html`<span id="is-right">${unlikely ? words.right_what : words.right_is}</span>`,
-    ...(unlikely ? [] : sure),
-    ...names.map(each => button(each.label, nameOf(each), each.label)),
-    html`<button type="button" class="pill" data-says="another" aria-expanded="${searching}" aria-controls="truth-search" ${another}>
-      ${words.right_another}</button>`,
-    button("none", words.right_none, ""),
+    html`<span id="is-right">${unlikely ? words.right_what : words.right_is}</span>${unlikely ? "" : sure}
+      ${names.map(each => button(each.label, nameOf(each), each.label))}
+      <button type="button" class="pill" data-says="another" aria-expanded="${searching}" aria-controls="truth-search" ${another}>
+      ${words.right_another}</button>${button("none", words.right_none, "")}`,
   );
   rove($(".is-right"));
   $(".combo.truth").hidden = !searching;

@@ -44,37 +44,31 @@ function mark(box) {
   markCell();
 }
 
-/** A head's probability before and after. @param {string} head @param {any} reply */
-function coverRow(head, { before, after, control_after: random }) {
-  const bars = [before, after, random].map(
-    (p, i) => html`<td><span class="bar"><i style="width:${(p[head] ?? 0) * 100}%" class="${i === 1 ? "asked" : ""}"></i></span>
-      ${head in p ? percent(p[head]) : null}</td>`,
+/** The heads' probabilities before and after. @param {any} reply */
+function coverTable({ before, after, control_after: random, controls }) {
+  const titles = [words.cover_before, words.cover_after, say("cover_random", { count: controls.length })];
+  const bar = (/** @type {number | undefined} */ p, /** @type {number} */ i) =>
+    html`<td><span class="bar"><i style="width:${(p ?? 0) * 100}%" class="${i === 1 ? "asked" : ""}"></i></span>
+      ${p === undefined ? null : percent(p)}</td>`;
+  const rows = HEADS.filter(head => head in before).map(
+    head => html`<tr><th scope="row">${words[head]}</th>${[before, after, random].map(p => p[head]).map(bar)}</tr>`,
   );
-  return html`<tr><th scope="row">${words[head]}</th>${bars}</tr>`;
+  return html`<table><thead><tr><td></td>${titles.map(text => html`<th scope="col">${text}</th>`)}</tr></thead><tbody>${rows}</tbody></table>`;
 }
 
 function showCover() {
+  const { box, reply } = covered();
   const offer = (/** @type {string} */ text, /** @type {number} */ cell) =>
     html`<button type="button" class="plain" ${() => cover(around(cell))}>${text}</button>`;
   const buttons = [offer(words.cover_brightest, state.answer.grids[state.stage].top)];
   if (state.touched !== null) buttons.push(offer(words.cover_touched, state.touched));
-  const parts = [
-    html`<p class="soft cover-how">${words.cover_how} ${helpMark("cover")}</p>`,
-    html`<div class="together">${buttons}</div>`,
-  ];
-  const { box, reply } = covered();
   const told = reply ? proseOf(reply.cover.say) : box ? words.working : "";
   $(".near").textContent = told || words.cover_how; // on a narrow screen the tab lies far below the picture
-  if (told) parts.push(html`<p class="${reply ? "cover-say" : ""}" role="status">${told}</p>`);
-  if (reply) {
-    const { before, controls } = reply.cover;
-    const titles = [words.cover_before, words.cover_after, say("cover_random", { count: controls.length })];
-    const rows = HEADS.filter(head => head in before).map(head => coverRow(head, reply.cover));
-    parts.push(
-      html`<table><thead><tr><td></td>${titles.map(text => html`<th scope="col">${text}</th>`)}</tr></thead><tbody>${rows}</tbody></table>`,
-    );
-  }
-  put($("#tab-cover"), ...parts);
+  put(
+    $("#tab-cover"),
+    html`<p class="soft cover-how">${words.cover_how} ${helpMark("cover")}</p><div class="together">${buttons}</div>
+      ${told && html`<p class="${reply ? "cover-say" : ""}" role="status">${told}</p>`}${reply && coverTable(reply.cover)}`,
+  );
 }
 
 on(".big", "pointerdown", event => {
@@ -99,12 +93,6 @@ on(".big", "pointerup pointercancel", ({ type }) => {
 // a drag ends with a click, which touches no cell
 $(".big").addEventListener("click", (/** @type {MouseEvent} */ event) => dragged && event.preventDefault(), true);
 
-/** What it draws on the enlarged stage. @returns {Cell[]} */
-function coverFrames() {
-  const { box, reply } = covered();
-  const controls = (reply?.cover.controls ?? []).map((/** @type {number[]} */ other) => ({ box: other, class: "other" }));
-  return box ? [{ box, class: "covered" }, ...controls] : [];
-}
 subscribe(["tab"], () => {
   $(".page").classList.toggle("covering", state.tab === "test"); // a finger then draws, and does not scroll
   if (state.tab !== "test") $(".near").textContent = "";
@@ -172,5 +160,9 @@ addTab("test", {
     showCover();
     showTrust();
   },
-  frames: coverFrames,
+  frames() {
+    const { box, reply } = covered();
+    const controls = (reply?.cover.controls ?? []).map((/** @type {number[]} */ other) => ({ box: other, class: "other" }));
+    return box ? [{ box, class: "covered" }, ...controls] : [];
+  },
 });

@@ -33,16 +33,6 @@ function choose(name) {
   $(".announce").textContent = stageAlt(name);
 }
 
-/** On a phone, where acts and cards are rows to swipe: bring the chosen stage's act and its card into view.
- * @param {ScrollBehavior} behavior */
-function turn(behavior) {
-  const act = Math.floor(STAGES.indexOf(state.stage) / 3);
-  for (const row of [$(".strip"), $(".cards")]) {
-    if (row.scrollWidth > row.clientWidth + 4)
-      row.scrollTo({ left: row.children[act].offsetLeft - row.children[0].offsetLeft, behavior });
-  }
-}
-
 /** Draw the strip: every stage's overlay, and one bracket over the stages that the asked head does not see. */
 subscribe(["answer"], () => {
   const { head } = state.answer.result.question;
@@ -61,9 +51,14 @@ subscribe(["answer"], () => {
 subscribe(["answer", "stage"], () => {
   for (const node of $$(".stage")) node.setAttribute("aria-pressed", node.dataset.stage === state.stage);
   rove($(".strip"), true);
-  if (!state.answer) return;
-  turn(still.matches || shown !== state.answer ? "auto" : "smooth");
+  const act = Math.floor(STAGES.indexOf(state.stage) / 3);
+  const behavior = still.matches || shown !== state.answer ? "auto" : "smooth";
   shown = state.answer;
+  // on a phone acts and cards are rows to swipe: the chosen stage's come into view
+  for (const row of [$(".strip"), $(".cards")]) {
+    const left = (row.children[act] ?? row).offsetLeft - row.firstElementChild.offsetLeft;
+    if (row.scrollWidth > row.clientWidth + 4) row.scrollTo({ left, behavior });
+  }
 });
 
 // Playing the walk: from 3a to the asked head, each overlay lights up in turn, a card fills when its branch is reached, and the

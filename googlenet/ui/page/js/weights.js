@@ -36,16 +36,15 @@ export function cancelLoad() {
 /** A question as other weights can answer it: with the head and the classes that they know.
  * @param {Question} question @param {Weights} before which it was asked of @returns {Question} */
 export function carried(question, before) {
+  const { labels, groups, aux } = state.weights;
   /** @param {number | string | null} asked an index, or a label of the address */
-  const index = asked => {
+  const known = asked => {
     const label = typeof asked === "number" ? before.labels[asked] : asked;
-    const found = label === null ? -1 : state.weights.labels.indexOf(label);
-    if (found < 0 && state.weights.groups.some(group => group.label === label)) return label;
-    return found >= 0 && found === state.weights.labels.lastIndexOf(/** @type {string} */ (label)) ? found : null;
+    const classes = labels.filter(each => each === label).length;
+    return classes === 1 || (!classes && groups.some(group => group.label === label)) ? label : null;
   };
-  const target = index(question.target);
-  const contrast = target === null ? null : index(question.contrast);
-  return { ...question, head: state.weights.aux ? question.head : "main", target, contrast };
+  const target = known(question.target);
+  return { ...question, head: aux ? question.head : "main", target, contrast: target && known(question.contrast) };
 }
 
 // The panel of weights: what answers now, and what else may be chosen.

@@ -1,7 +1,7 @@
 // The page's texts in the visitor's language.
 import { stored } from "./memory.js";
 import { $$, element, html, props } from "./page.js";
-import { state } from "./store.js";
+import { state, subscribe } from "./store.js";
 
 /** The address names a language where the browser keeps none. @type {"en" | "ko"} */
 export const language =
@@ -73,16 +73,10 @@ export function keyOf({ index, label }) {
   return index ?? label;
 }
 
-/** weights → class → its kinds @type {WeakMap<Weights, string[]>} */ const kinds = new WeakMap();
-/** A class's Korean name and its groups, by which the search finds it, too: "dog" and "개" find "beagle". @param {number} index */
-export function kindsOf(index) {
-  const { weights } = state;
-  let all = kinds.get(weights);
-  if (!all) {
-    const lists = weights.korean.map(name => [name]);
-    for (const { label, korean, indices } of weights.groups) for (const i of indices) lists[i].push(label, korean);
-    all = lists.map(each => each.join(" , ").toLowerCase());
-    kinds.set(weights, all);
-  }
-  return all[index];
-}
+/** class → its Korean name and its groups, by which the search finds it, too: "dog" and "개" find "beagle" @type {string[]} */
+export let kinds = [];
+subscribe(["weights"], () => {
+  const lists = state.weights.korean.map(name => [name]);
+  for (const { label, korean, indices } of state.weights.groups) for (const i of indices) lists[i].push(label, korean);
+  kinds = lists.map(each => each.join(" , ").toLowerCase());
+});
