@@ -121,7 +121,7 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
   const role = (/** @type {Klass} */ c) =>
     keyOf(c) === keyOf(target) ? "asked" : contrast && keyOf(c) === keyOf(contrast) ? "rather" : "";
   const depths = heads.map(
-    head => svg`<line class="depth" x1="${x(head)}" x2="${x(head)}" y1="${top - 6}" y2="${bottom + 4}"/>
+    head => svg`<line x1="${x(head)}" x2="${x(head)}" y1="${top - 6}" y2="${bottom + 4}"/>
       <text class="head" x="${x(head) - 5}" y="${height - 4}">${words[head]}</text>`,
   );
   const levels = [0, 0.5, 1].map(

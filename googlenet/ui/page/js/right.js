@@ -159,7 +159,7 @@ function show(own, right, tip, waiting) {
       if (i < 3) paint(canvas, tip.maps[i], tip.maps[i].sum, Math.max(1e-12, tip.scale));
       else paintPart(canvas, tip.box);
     });
-    const parts = html`${cell}<span class="tip-name">${caption}</span>`;
+    const parts = html`${cell}<span>${caption}</span>`;
     if (i === 3) return html`<figure class="tip">${parts}</figure>`;
     const asked = { target: i === 1 ? right.index : own.index, contrast: i === 2 ? right.index : null };
     const pressed = target.index === asked.target && (contrast?.index ?? null) === asked.contrast;
