@@ -80,7 +80,7 @@ export function rove(row, follows = false) {
   const buttons = [...row.querySelectorAll("button:not(:disabled)")];
   const chosen = [document.activeElement, row.querySelector(":is([aria-pressed=true], [aria-selected=true])"), buttons[0]];
   const stop = chosen.find(each => buttons.includes(each));
-  for (const button of buttons) button.tabIndex = button === stop ? 0 : -1;
+  for (const button of row.querySelectorAll("button")) button.tabIndex = button === stop ? 0 : -1;
   row.onkeydown = (/** @type {any} */ event) => {
     if (step(row, event.target, event.key, follows)) event.preventDefault();
   };

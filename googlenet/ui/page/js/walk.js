@@ -47,19 +47,20 @@ subscribe(["answer"], () => {
   }
   paintIn($(".strip"));
 });
+/** On a phone, where acts and cards are rows to swipe: bring the chosen stage's into view. @param {ScrollBehavior} behavior */
+function turn(behavior) {
+  const act = Math.max(0, Math.floor(STAGES.indexOf(state.stage) / 3));
+  for (const row of [$(".strip"), $(".cards")])
+    row.scrollTo({ left: row.children[act].offsetLeft - row.children[0].offsetLeft, behavior });
+}
 /** @type {any} */ let shown = null;
 subscribe(["answer", "stage"], () => {
   for (const node of $$(".stage")) node.setAttribute("aria-pressed", node.dataset.stage === state.stage);
   rove($(".strip"), true);
-  const act = Math.floor(STAGES.indexOf(state.stage) / 3);
-  const behavior = still.matches || shown !== state.answer ? "auto" : "smooth";
+  if (state.answer) turn(still.matches || shown !== state.answer ? "auto" : "smooth");
   shown = state.answer;
-  // on a phone acts and cards are rows to swipe: the chosen stage's come into view
-  for (const row of [$(".strip"), $(".cards")]) {
-    const left = (row.children[act] ?? row).offsetLeft - row.firstElementChild.offsetLeft;
-    if (row.scrollWidth > row.clientWidth + 4) row.scrollTo({ left, behavior });
-  }
 });
+new ResizeObserver(() => turn("auto")).observe($(".strip")); // the phone was turned
 
 // Playing the walk: from 3a to the asked head, each overlay lights up in turn, a card fills when its branch is reached, and the
 // sentence grows with it.
