@@ -26,9 +26,8 @@ export function begin(text) {
   busy(text);
   return newest.signal;
 }
-/** Ask Python, and give it again what it has lost meanwhile: the picture.
- * @param {string} name of a function of the server @param {any} question @param {(progress: Progress) => void} [told]
- * @param {AbortSignal} [signal] @returns {Promise<any>} */
+/** Ask Python, and give it again what it has lost meanwhile: the picture. @param {string} name of its function
+ * @param {any} question @param {(progress: Progress) => void} [told] @param {AbortSignal} [signal] @returns {Promise<any>} */
 async function insist(name, { path, ...rest }, told, signal) {
   const tried = () => call(name, { ...rest, upload: whereabouts(path) }, told, signal);
   const reply = await tried().catch(async refusal => {
@@ -39,9 +38,8 @@ async function insist(name, { path, ...rest }, told, signal) {
   });
   return unpacked(reply);
 }
-/** Ask about an answer, the painted one unless another is named. What is refused is said, and undefined returned.
- * @param {string} name @param {any} fields @param {Answer} [of] @param {(progress: Progress) => void} [told]
- * @param {AbortSignal} [signal] */
+/** Ask about an answer. What is refused is said, and undefined returned. @param {string} name @param {any} fields
+ * @param {Answer} [of] @param {(progress: Progress) => void} [told] @param {AbortSignal} [signal] */
 export async function request(name, fields, of = state.answer, told, signal) {
   try {
     return await insist(name, { ...of.asked, ...fields }, told, signal);

@@ -44,7 +44,13 @@ function paper(width, height) {
     const [width, height] = [picture.width * scale, picture.height * scale];
     const [left, top] = [x + (side - width) / 2, y + (side - height) / 2];
     pen.drawImage(picture, left, top, width, height);
-    return { left, top, scale };
+    return { left, top, width };
+  };
+  /** The frame of what the network looked at. @param {number} x @param {number} y @param {number} width @param {number} height */
+  const frame = (x, y, width, height) => {
+    Object.assign(pen, { strokeStyle: "#fff", lineWidth: 1.5, shadowBlur: 4, shadowColor: "#000" });
+    pen.strokeRect(x, y, width, height);
+    pen.shadowColor = "transparent";
   };
   /** A class with its bar and its probability. @param {Klass & {probability: number}} row @param {number} x @param {number} y
    * @param {number} width of the longest bar @param {number} right where the probability ends @param {number} size */
@@ -55,16 +61,9 @@ function paper(width, height) {
     write(percent(row.probability), right, y + size * 1.2, size, "ink", asked, "right");
   };
   fill("bg", 0, 0, width, height);
-  return { canvas, pen, fill, write, wrap, place, bar };
+  return { canvas, fill, write, wrap, place, frame, bar };
 }
 /** @typedef {ReturnType<typeof paper>} Paper */
-
-/** What a drawing says of its origin: weights and, where the picture is an example, the address. */
-function credits() {
-  const { source, revision, sha256 } = state.answer.result.weights;
-  const of = revision ? `${source}@${revision.slice(0, 12)}` : source;
-  return [`${words.weights}: ${of}, SHA-256 ${sha256.slice(0, 12)}`, link()].filter(Boolean).join("  ·  ");
-}
 
 /** The contact sheet: the photograph, nine stages and what the heads say. */
 function sheet() {
@@ -73,11 +72,13 @@ function sheet() {
   const left = margin + 2 * cell + 3 * gap;
   const width = left + 3 * act + 4 * gap + margin;
   const p = paper(width, 760);
-  const { question, image } = state.answer.result;
+  const { question, image, seen, weights } = state.answer.result;
   const about = { head: `${words[question.head]} (${question.head})`, class: askedName(), name: image };
   p.write("Inside GoogLeNet", margin, 58, 28, "ink", true);
   p.write(say("sheet_about", about), margin, 88, 16, "soft");
-  sheetPhoto(p, margin, 112, 2 * cell);
+  const photo = p.place(state.photo, margin, 112, 2 * cell);
+  const [x0, y0, x1, y1] = seen.map(edge => (edge * photo.width) / state.answer.size[0]);
+  p.frame(photo.left + x0, photo.top + y0, x1 - x0, y1 - y0);
   HEADS.forEach((head, i) => {
     const x = left + i * (act + 2 * gap);
     STAGES.slice(3 * i, 3 * i + 3).forEach((name, column) => {
@@ -86,23 +87,11 @@ function sheet() {
     sheetHead(p, head, x, 112 + cell + 84, act);
   });
   const below = p.wrap(said(), margin, 640, 18, width - 2 * margin);
-  p.write(credits(), margin, below + 12, 14, "soft");
+  const source = weights.revision ? `${weights.source}@${weights.revision.slice(0, 12)}` : weights.source;
+  const origin = [`${words.weights}: ${source}, SHA-256 ${weights.sha256.slice(0, 12)}`, link()]; // no link to one's own picture
+  p.write(origin.filter(Boolean).join("  ·  "), margin, below + 12, 14, "soft");
   p.write(words.sheet_note, margin, below + 36, 14, "soft");
   return p.canvas;
-}
-
-/** The photograph, with the frame of what the network looked at.
- * @param {Paper} p @param {number} x @param {number} y @param {number} side */
-function sheetPhoto(p, x, y, side) {
-  const { left, top, scale } = p.place(state.photo, x, y, side);
-  const pixel = (scale * state.photo.width) / state.answer.size[0];
-  const [x0, y0, x1, y1] = state.answer.result.seen.map(edge => edge * pixel);
-  p.pen.strokeStyle = "#fff";
-  p.pen.lineWidth = 1.5;
-  p.pen.shadowBlur = 4;
-  p.pen.shadowColor = "#000";
-  p.pen.strokeRect(left + x0, top + y0, x1 - x0, y1 - y0);
-  p.pen.shadowColor = "transparent";
 }
 
 /** @param {Paper} p @param {string} name @param {number} x @param {number} y @param {number} cell */

@@ -31,24 +31,19 @@ export function looks() {
 
 /** picture → {"size and part": its pixels}, since nine canvases share one @type {WeakMap<any, Record<string, ImageDataArray>>} */
 const bases = new WeakMap();
-/** The pixels of a part of a picture at a size. @param {any} photo @param {number} width @param {number} height
- * @param {number[]} part in its own pixels */
-function base(photo, width, height, part) {
-  if (!bases.has(photo)) bases.set(photo, {});
-  const kept = /** @type {Record<string, ImageDataArray>} */ (bases.get(photo));
-  const name = `${width}×${height} ${part}`;
+/** The pixels of what an answer's overlays show, at a size. @param {Kept} of @param {number} width @param {number} height */
+function base({ answer, photo }, width, height) {
+  const [x0, y0, x1, y1] = answer.result.seen.map(edge => (edge * photo.width) / answer.size[0]);
+  const kept = bases.get(photo) ?? {};
+  const name = `${width}×${height} ${[x0, y0, x1, y1]}`;
+  bases.set(photo, kept);
   if (!kept[name]) {
     const pen = /** @type {any} */ (new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true }));
-    const [x0, y0, x1, y1] = part;
     pen.imageSmoothingQuality = "high";
     pen.drawImage(photo, x0, y0, x1 - x0, y1 - y0, 0, 0, width, height);
     kept[name] = pen.getImageData(0, 0, width, height).data;
   }
   return kept[name];
-}
-/** What an answer's overlays show, in pixels of the photograph that the browser has. @param {Kept} of */
-function seenOf({ answer, photo }) {
-  return answer.result.seen.map(edge => (edge * photo.width) / answer.size[0]);
 }
 
 /** For each pixel of a line: the two cells that it lies between and the share of the second.
@@ -85,14 +80,13 @@ export function paintPhoto(canvas, photo) {
   pen.drawImage(photo, 0, 0, canvas.width, canvas.height);
 }
 
-/** Draw what the network looked at, a part of it under the mean colour of its surroundings. @param {any} canvas
- * @param {number[] | null} box in pixels of the picture */
+/** Draw what was seen, a part of it under the mean of its surroundings. @param {any} canvas @param {number[] | null} box */
 export function paintPart(canvas, box) {
   const [x0, y0, x1, y1] = state.answer.result.seen;
   fit(canvas, state.answer.result.seen);
   const { width, height } = canvas;
   const pen = canvas.getContext("2d");
-  pen.putImageData(new ImageData(base(state.photo, width, height, seenOf(state)), width), 0, 0);
+  pen.putImageData(new ImageData(base(state, width, height), width), 0, 0);
   if (!box) return;
   const [left, right] = [box[0], box[2]].map(x => Math.round(((x - x0) * width) / (x1 - x0)));
   const [top, bottom] = [box[1], box[3]].map(y => Math.round(((y - y0) * height) / (y1 - y0)));
@@ -113,7 +107,7 @@ export function paint(canvas, grid, values, scale, of = state) {
 /** @param {any} canvas @param {Grid} grid @param {Float32Array} values @param {number} scale @param {Kept} of */
 function fill(canvas, grid, values = grid.sum, scale = scaleOf([values]), of = state) {
   const image = new ImageData(canvas.width, canvas.height);
-  light(image, base(of.photo, canvas.width, canvas.height, seenOf(of)), grid, values, scale);
+  light(image, base(of, canvas.width, canvas.height), grid, values, scale);
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 /** A square with a map in it, which is painted where it stands. @param {string | null} alt null beside the same in words

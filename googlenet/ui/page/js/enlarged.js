@@ -19,6 +19,7 @@ canvas.paint = () => {
 subscribe(["answer", "stage", "tab"], () => {
   if (!state.answer) return;
   fade();
+  $(".method").value = state.answer.result.question.method;
   $("#stage-title").textContent = say("stage_title", { stage: state.stage });
   paintIn($(".big"));
   markCell();
@@ -113,6 +114,3 @@ on(".big", "keydown", event => {
 // How the maps are made: Grad-CAM or LayerCAM. The choice holds for what is asked from now on.
 
 on(".method", "change", () => ask({ ...state.wanted, method: $(".method").value }));
-subscribe(["answer"], () => {
-  $(".method").value = state.answer.result.question.method;
-});

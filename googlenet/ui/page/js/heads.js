@@ -76,8 +76,7 @@ function card(head) {
 function current(each) {
   return keyOf(each) === keyOf(state.answer.result.question.target) ? "aria-current=true" : null;
 }
-/** A class and its probability. The pointer presses it; who has none finds the class in the search, the likeliest first.
- * @param {Klass & {probability: number}} p */
+/** A class and its probability. Who has no pointer finds it in the search. @param {Klass & {probability: number}} p */
 function row(p) {
   return html`<span class="row" data-class="${JSON.stringify(keyOf(p))}" ${current(p)}>
     <i style="--share:${p.probability}"></i><span>${bothNames(p)}</span><u>${percent(p.probability)}</u></span>`;
@@ -96,8 +95,7 @@ function statement(head) {
   return html`<span data-class="${JSON.stringify(keyOf(asked))}" ${shown}>${single ? nameOf(best) : prose(text)}</span>`;
 }
 
-/** Move labels apart that would overlap, in place; they keep their order. @param {{y: number}[]} labels @param {number} least
- * @param {number} bottom the lowest place */
+/** Move labels apart, in their order. @param {{y: number}[]} labels @param {number} least @param {number} bottom the lowest */
 function spread(labels, least, bottom) {
   labels.sort((a, b) => a.y - b.y);
   for (let i = 1; i < labels.length; i++) labels[i].y = Math.max(labels[i].y, labels[i - 1].y + least);
@@ -105,8 +103,7 @@ function spread(labels, least, bottom) {
   for (let i = labels.length - 1; i >= 0; i--, limit -= least) labels[i].y = Math.min(labels[i].y, limit);
 }
 
-/** The slope chart: the asked class and up to five others over the three depths, so that crossings are seen.
- * @param {number} width @param {number} height */
+/** The slope chart: the asked class and up to five others over the three depths. @param {number} width @param {number} height */
 function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clientHeight || 150) {
   const root = $(".slope");
   const heads = HEADS.filter(head => state.answer.result.heads[head]);

@@ -8,8 +8,7 @@ import { set, state, subscribe } from "./store.js";
 import { seenStages } from "./walk.js";
 import { branchName, percent, say, words } from "./words.js";
 
-/** Show the chosen stage as four branches between what comes in and what goes out. A branch is as thick as its share of the
- * evidence. */
+/** Show the chosen stage as four branches, each as thick as its share of the evidence. */
 function drawModule() {
   const { stage } = state;
   const { branches } = summary(stage);

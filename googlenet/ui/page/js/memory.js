@@ -82,5 +82,4 @@ async function sweep() {
   }
 }
 sweep().catch(() => {});
-subscribe(["answer", "wanted", "stage", "tab"], remember);
-subscribe(["playing"], () => state.playing || remember());
+subscribe(["answer", "wanted", "stage", "tab", "playing"], remember);

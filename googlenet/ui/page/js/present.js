@@ -6,8 +6,6 @@ import { set, state, subscribe } from "./store.js";
 import { playOrStop } from "./walk.js";
 import { words } from "./words.js";
 
-const presents = () => $(".page").classList.contains("presenting");
-
 /** @param {boolean} large */
 function presenting(large) {
   $(".page").classList.toggle("presenting", large);
@@ -16,7 +14,7 @@ function presenting(large) {
   repaint();
 }
 on(".present", "click", () => {
-  const large = !presents();
+  const large = !$(".presenting");
   if (large)
     document.documentElement.requestFullscreen?.().catch(() => {}); // a frame may forbid it; the view is large all the same
   else if (document.fullscreenElement) document.exitFullscreen();
@@ -27,7 +25,7 @@ document.addEventListener("fullscreenchange", () => {
 });
 document.addEventListener("keydown", event => {
   const { key, target } = /** @type {any} */ (event);
-  if (!presents() || !state.answer || event.defaultPrevented || target.closest("input, .big, [role=tab]")) return;
+  if (!$(".presenting") || !state.answer || event.defaultPrevented || target.closest("input, .big, [role=tab]")) return;
   if (key === " ") playOrStop();
   else if (!step($(".strip"), $(".stage[aria-pressed=true]"), key, true)) return;
   event.preventDefault();

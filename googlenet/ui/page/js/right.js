@@ -73,6 +73,7 @@ function showTally() {
 }
 on(".tally button", "click", () => download(csv(), "text/csv", "inside-googlenet.csv"));
 subscribe(["answer"], () => {
+  searching = false;
   const said = judged.get(state.answer.picture)?.truth;
   const known = props.examples.find((/** @type {any} */ each) => each.name === state.answer.asked.example)?.truth ?? undefined;
   if (said !== undefined) keep(said);
@@ -127,9 +128,6 @@ function another() {
   $("#truth").focus();
   $("#truth").click(); // the ten likeliest stand open
 }
-subscribe(["answer"], () => {
-  searching = false;
-});
 subscribe(["answer", "truth"], showQuestion);
 
 // Where the answer is wrong: what spoke for it, what spoke for the truth, what tipped it, and the answer without that. Four

@@ -98,12 +98,6 @@ subscribe(["tab"], () => {
   if (state.tab !== "test") $(".near").textContent = "";
 });
 
-function measureTrust() {
-  set({ playing: false });
-  const { stage } = state;
-  find("trust", { stage }, () => showTab("test"), say("trust_running", { stage }));
-}
-
 /** The area under a curve over evenly spaced steps. @param {number[]} curve */
 function area(curve) {
   return curve.slice(1).reduce((sum, p, i) => sum + (p + curve[i]) / 2, 0) / (curve.length - 1);
@@ -147,7 +141,11 @@ function showTrust() {
   const { head, method } = answer.result.question;
   const known = weights.trust[method]?.[head]?.[stage];
   const { reply, meter } = finding("trust", { stage });
-  const start = () => html`<button type="button" class="plain" ${measureTrust}>${say("trust_start", { stage })}</button>`;
+  const measure = () => {
+    set({ playing: false });
+    find("trust", { stage: state.stage }, () => showTab("test"), say("trust_running", { stage: state.stage }));
+  };
+  const start = () => html`<button type="button" class="plain" ${measure}>${say("trust_start", { stage })}</button>`;
   put(
     $("#tab-trust"),
     html`<p class="trust-known">${known ? proseOf(known) : words.trust_unknown} ${helpMark("centre")}</p>`,
