@@ -62,8 +62,7 @@ export function newCanvas(width, height) {
 export function paintIn(root) {
   for (const node of root.querySelectorAll("canvas, .slope")) if (node.paint && node.checkVisibility()) node.paint(node);
 }
-/** Show nodes in place of what stands in a part of the page. What had the focus there has it again, or what stands for it.
- * @param {any} root @param {...(Node | string)} nodes */
+/** Show other nodes; the focus stays, or goes to its like. @param {any} root @param {...(Node | string)} nodes */
 export function put(root, ...nodes) {
   const focused = /** @type {any} */ (root.contains(document.activeElement) && document.activeElement);
   const at = [...root.querySelectorAll("button")].indexOf(focused);
@@ -74,8 +73,7 @@ export function put(root, ...nodes) {
   const next = buttons.find(each => each.textContent === focused.textContent) ?? buttons[at] ?? root.querySelector("[tabindex]");
   next?.focus({ preventScroll: true });
 }
-/** One tab stop for a row of buttons. Keys go through the row, and in a row that `follows` press what they reach.
- * @param {any} row @param {boolean} [follows] */
+/** One tab stop for a row of buttons; keys go through it, and press if it `follows`. @param {any} row @param {boolean} follows */
 export function rove(row, follows = false) {
   const buttons = [...row.querySelectorAll("button:not(:disabled)")];
   const chosen = [document.activeElement, row.querySelector(":is([aria-pressed=true], [aria-selected=true])"), buttons[0]];
