@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from googlenet.errors import QuestionError
 from googlenet.explanation import groups as module
 from googlenet.explanation.classes import imagenet_classes
-from googlenet.explanation.groups import Group, find_group, groups_of, imagenet_groups
+from googlenet.explanation.groups import Group, everyday_words, find_group, groups_of, imagenet_groups
+from googlenet.explanation.labels import Labels
 
 CLASSES = imagenet_classes()
 PLACE = {each.name: index for index, each in enumerate(CLASSES)}
@@ -151,3 +153,16 @@ def test_a_group_is_found_by_its_name_its_phrase_and_its_korean_name() -> None:
             assert find_group(text, GROUPS) is group
     for text in ("an dog", "a headgear", "dogs", "lion", ""):
         assert find_group(text, GROUPS) is None
+
+
+def test_an_everyday_word_is_no_name_and_stands_for_one() -> None:
+    names = PLACE.keys() | BY_NAME.keys()
+    korean = {each.korean for each in (*CLASSES, *GROUPS)}
+    assert set(everyday_words().values()) <= names
+    assert not everyday_words().keys() & ({name.casefold() for name in names} | korean)
+    labels = Labels(tuple(PLACE), GROUPS)
+    for word, name in everyday_words().items():
+        with pytest.raises(QuestionError, match=f"did you mean {name}\\?"):
+            labels.find(word)
+    with pytest.raises(QuestionError, match="use one of the 1 labels"):
+        Labels(("thing",)).find("puppy")

@@ -20,9 +20,9 @@ from googlenet.pictures.frame import Box
 from googlenet.pictures.images import open_image
 from googlenet.probes.cover import cover
 from googlenet.ui import page, questions
+from googlenet.ui.desk import Desk
 from googlenet.ui.messages import MAX_SIDE, REPLIES, PageQuery, Reply, data_url, packed_grid
 from googlenet.ui.page import PAGE
-from googlenet.ui.questions import Desk
 from googlenet.ui.uploads import EXAMPLES, SIDE
 from googlenet.ui.weights import ExplainerCache, described
 from tests.helpers import random_image

@@ -14,8 +14,8 @@ from googlenet.explanation.groups import Group, groups_of
 from googlenet.inference.explainer import Explainer
 from googlenet.probes.tipping import tipping
 from googlenet.ui import texts
+from googlenet.ui.desk import Desk, by_depth
 from googlenet.ui.messages import PageQuery
-from googlenet.ui.questions import Desk, by_depth
 from googlenet.ui.sentences import class_name
 from googlenet.ui.uploads import example
 from googlenet.ui.weights import described
