@@ -18,7 +18,7 @@ export function combobox(root, none, choose, barred = () => null) {
   /** @param {string} text @returns {(Choice | null)[]} */
   function options(text) {
     const found = text.trim().normalize("NFC").toLowerCase();
-    const { labels, groups } = state.weights;
+    const { labels, groups, everyday } = state.weights;
     const top = state.answer.likeliest.map(p => ({ ...p, note: percent(p.probability) }));
     const known = new Set(top.map(p => p.index));
     const rest = labels.map((label, index) => ({ index, label })).filter(c => !known.has(c.index));
@@ -35,7 +35,10 @@ export function combobox(root, none, choose, barred = () => null) {
       return whole[0] * 8 + whole[1] * 4 + +[label, nameOf(c)].some(name => name.startsWith(found)) * 2 + +label.includes(found);
     };
     all.sort((a, b) => fit(b) - fit(a));
-    const named = groups.filter(group => [group.label, group.phrase, group.korean].includes(found) && group.label !== out?.label);
+    const named = groups.filter(
+      ({ label, phrase, korean }) =>
+        label !== out?.label && ([label, phrase, korean].includes(found) || label === everyday[found]),
+    );
     const count = (/** @type {Group} */ { indices }) => say("weights_count", { count: indices.length });
     return [...named.map(group => ({ index: null, label: group.label, note: count(group) })), ...all];
   }

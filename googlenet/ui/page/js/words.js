@@ -73,10 +73,14 @@ export function keyOf({ index, label }) {
   return index ?? label;
 }
 
-/** class → its Korean name and its groups, by which the search finds it, too: "dog" and "개" find "beagle" @type {string[]} */
+/** class → its Korean name, its groups and everyday words, by which the search finds it, too: "dog", "puppy" and "개" find "beagle"
+ * @type {string[]} */
 export let kinds = [];
 subscribe(["weights"], () => {
   const lists = state.weights.korean.map(name => [name]);
-  for (const { label, korean, indices } of state.weights.groups) for (const i of indices) lists[i].push(label, korean);
+  const { labels, groups, everyday } = state.weights;
+  for (const { label, korean, indices } of groups) for (const i of indices) lists[i].push(label, korean);
+  for (const [word, name] of Object.entries(everyday))
+    for (const i of groups.find(group => group.label === name)?.indices ?? [labels.indexOf(name)]) lists[i]?.push(word);
   kinds = lists.map(each => each.join(" , ").toLowerCase());
 });
