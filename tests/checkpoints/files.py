@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import warnings
@@ -43,11 +44,15 @@ def lively(model: nn.Module, seed: int = 0) -> nn.Module:
     return model.eval()
 
 
+@functools.cache
+def _torchvision_model(transform_input: bool, aux_logits: bool) -> nn.Module:
+    options = {"transform_input": transform_input, "aux_logits": aux_logits, "num_classes": CLASSES}
+    return lively(torchvision.models.googlenet(weights=None, init_weights=False, **options))
+
+
 def torchvision_model(transform_input: bool, aux_logits: bool = False) -> nn.Module:
-    model = torchvision.models.googlenet(
-        weights=None, num_classes=CLASSES, aux_logits=aux_logits, transform_input=transform_input, init_weights=False
-    )
-    return lively(model)
+    """A copy, which may be changed."""
+    return copy.deepcopy(_torchvision_model(transform_input, aux_logits))
 
 
 def picture(size: int = 224) -> Tensor:
@@ -306,9 +311,9 @@ def caffe_state(suffix: str = "_1") -> dict[str, Tensor]:
     return state
 
 
-def same(one: Path, other: Path) -> None:
-    """Two files give the same network and the same preprocessing."""
-    first, second = load(str(one)), load(str(other))
+def same(first: LoadedModel, path: Path) -> None:
+    """A file gives the same network and the same preprocessing."""
+    second = load(str(path))
     assert first.config == second.config
     tensors = second.model.state_dict()
     assert all(torch.equal(tensor, tensors[key]) for key, tensor in first.model.state_dict().items())

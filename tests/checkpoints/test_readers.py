@@ -165,29 +165,27 @@ def test_state_dict_with_caffe_names(tmp_path: Path, suffix: str) -> None:
     assert not load(str(path)).config.architecture.aux_heads
 
     torch.save({key: tensor for key, tensor in state.items() if not key.startswith("loss3")}, path)
-    assert "loss3/classifier" in refusal(path)
+    assert refusal(path) == (
+        "net.pth lacks the main head's classifier (loss3/classifier); give a file that holds the whole network."
+    )
 
 
+NAMES = {"loss1/classifier": "flowers_a", "loss2/classifier": "b", "loss3/classifier": "fc8"}
 RENAMED: dict[str, Callable[[str], str]] = {
     "as Caffe teaches": lambda layer: layer.replace("classifier", "classifier_ft"),
     "the main head alone": lambda layer: layer.replace("loss3/classifier", "loss3/classifier_flowers"),
-    "freely": lambda layer: {"loss1/classifier": "flowers_a", "loss2/classifier": "b", "loss3/classifier": "fc8"}.get(
-        layer, layer
-    ),
+    "freely": lambda layer: NAMES.get(layer, layer),
 }
 
 
 @pytest.mark.parametrize("rename", RENAMED)
 def test_caffe_networks_that_were_fine_tuned(tmp_path: Path, rename: str) -> None:
-    """Caffe teaches to rename the last layers, so that they start anew."""
-    tensors = {RENAMED[rename](layer): arrays for layer, arrays in berkeley_tensors().items()}
-    in_place = {}  # Caffe writes the layers in the network's order
-    for layer in prototxt_order():
-        renamed = RENAMED[rename](layer)
-        in_place[renamed] = tensors[renamed]
+    """Caffe teaches to rename the last layers, so that they start anew. It writes the layers in the network's order."""
+    tensors = berkeley_tensors()
+    in_place = {RENAMED[rename](layer): tensors[layer] for layer in prototxt_order()}
     (tmp_path / "net.caffemodel").write_bytes(caffemodel(in_place, old=True))
-    (tmp_path / "plain.caffemodel").write_bytes(caffemodel(berkeley_tensors(), old=True))
-    same(tmp_path / "plain.caffemodel", tmp_path / "net.caffemodel")
+    (tmp_path / "plain.caffemodel").write_bytes(caffemodel(tensors, old=True))
+    same(load(str(tmp_path / "plain.caffemodel")), tmp_path / "net.caffemodel")
 
 
 def prototxt_order() -> list[str]:
@@ -213,7 +211,7 @@ def test_caffe_with_other_classes_and_without_auxiliary_heads(tmp_path: Path) ->
         "loss3_classifier_five.bias": torch.from_numpy(bias[:5]),
     }
     torch.save(state | five, tmp_path / "net.pth")
-    same(path, tmp_path / "net.pth")
+    same(loaded, tmp_path / "net.pth")
 
 
 @pytest.mark.reference
@@ -230,11 +228,6 @@ def test_berkeley_onnx(tmp_path: Path, variant: str, far_pad: int) -> None:
     close(heads.main.softmax(1), run_onnx(path, bgr(rgb)))
     with torch.no_grad():  # a softmax can hide a wrong logit
         close(heads.main, berkeley_model()(rgb * 255 - torch.tensor([123.0, 117.0, 104.0]).view(3, 1, 1)))
-
-
-def test_the_content_decides_and_not_the_name(tmp_path: Path) -> None:
-    torch.save(torchvision_state(), tmp_path / "net.onnx")
-    assert load(str(tmp_path / "net.onnx")).config.architecture == TORCHVISION
 
 
 # ONNX as people have it
@@ -287,21 +280,20 @@ def test_onnx_stores_numbers_in_several_ways(tmp_path: Path) -> None:
     plain = load(str(tmp_path / "plain.onnx")).model.state_dict()
     kinds = {TensorProto.FLOAT: 1e-7, TensorProto.DOUBLE: 1e-7, TensorProto.FLOAT16: 1e-3, TensorProto.BFLOAT16: 1e-2}
     for kind, precision in kinds.items():
-        for raw in (True, False):
-            model = berkeley_onnx("Gemm")
-            for tensor in model.graph.initializer:
-                if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) < 4:
-                    array = numpy_helper.to_array(tensor).astype(helper.tensor_dtype_to_np_dtype(kind))
-                    data = array.tobytes() if raw else array.flatten()
-                    tensor.CopyFrom(helper.make_tensor(tensor.name, kind, array.shape, data, raw=raw))
-            onnx.save(model, tmp_path / "net.onnx")
-            found = load(str(tmp_path / "net.onnx")).model.state_dict()
-            for key, tensor in plain.items():
-                torch.testing.assert_close(found[key], tensor, rtol=precision, atol=precision)
+        model = berkeley_onnx("Gemm")
+        small = [each for each in model.graph.initializer if each.data_type == TensorProto.FLOAT and len(each.dims) < 4]
+        for number, tensor in enumerate(small):
+            array, raw = numpy_helper.to_array(tensor).astype(helper.tensor_dtype_to_np_dtype(kind)), number % 2 == 0
+            data = array.tobytes() if raw else array.flatten()
+            tensor.CopyFrom(helper.make_tensor(tensor.name, kind, array.shape, data, raw=raw))
+        onnx.save(model, tmp_path / "net.onnx")
+        found = load(str(tmp_path / "net.onnx")).model.state_dict()
+        for key, tensor in plain.items():
+            torch.testing.assert_close(found[key], tensor, rtol=precision, atol=precision)
 
 
 @pytest.mark.reference
-@pytest.mark.parametrize("side", [192, 256, 299])
+@pytest.mark.parametrize("side", [192, 299])
 def test_the_size_that_an_onnx_file_states(tmp_path: Path, side: int) -> None:
     model = torchvision_model(transform_input=False)
     path = export(model, tmp_path / "net.onnx", True, side)

@@ -81,38 +81,26 @@ STATISTICS = {  # of an auxiliary head, as which they would tell whether it was 
 KEY = "inception4a.branch2.1.conv.weight"
 
 
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({KEY: torch.zeros(208, 96, 1, 1)}, "has the shape 208×96×1×1 where 208×96×3×3 belongs"),
-        ({KEY: torch.full((208, 96, 3, 3), float("nan"))}, "holds values that are not finite, or variances below 0"),
-        ({KEY: torch.zeros(1).expand(208, 96, 3, 3)}, "does not hold all of its numbers"),
-        ({KEY: torch.zeros(208, 96, 3, 3, dtype=torch.int32)}, "holds numbers of the type int32 where float32 belongs"),
-        ({KEY: None}, f"lack the tensor {KEY}"),
-        ({"bottleneck.weight": torch.zeros(3)}, "hold a tensor that no GoogLeNet has: bottleneck.weight"),
-        ({"fc.weight": torch.zeros(1).expand(10**9, 1024)}, "fc.weight"),
-        ({"conv1.bn.running_var": torch.full((64,), -1.0)}, "conv1.bn.running_var"),
-        ({KEY: torch.zeros(208, 96, 3, 3, dtype=torch.complex64)}, "numbers of the type complex64 where float32 belongs"),
-        ({KEY: torch.zeros(208, 96, 3, 3).to_sparse()}, "does not hold all of its numbers"),
-        (STATISTICS, "has the shape 1000000000000 where 128 belongs"),
-        ({"x\n" * 500_000: torch.zeros(1)}, r"x\nx\n"),
-    ],
-    ids=[
-        "misshapen",
-        "NaN",
-        "stride 0",
-        "integers",
-        "missing",
-        "extra",
-        "a billion classes",
-        "negative variance",
-        "complex",
-        "sparse",
-        "a trillion statistics",
-        "a name of a megabyte",
-    ],
-)
-def test_state_dict_that_differs(tmp_path: Path, changes: dict[str, Tensor | None], named: str) -> None:
+DIFFERENCES: dict[str, tuple[dict[str, Tensor | None], str]] = {
+    "misshapen": ({KEY: torch.zeros(208, 96, 1, 1)}, "has the shape 208×96×1×1 where 208×96×3×3 belongs"),
+    "NaN": ({KEY: torch.full((208, 96, 3, 3), torch.nan)}, "holds values that are not finite, or variances below 0"),
+    "stride 0": ({KEY: torch.zeros(1).expand(208, 96, 3, 3)}, "does not hold all of its numbers"),
+    "integers": ({KEY: torch.zeros(208, 96, 3, 3, dtype=torch.int32)}, "numbers of the type int32 where float32 belongs"),
+    "booleans": ({"fc.bias": torch.zeros(CLASSES, dtype=torch.bool)}, "numbers of the type bool where float32 belongs"),
+    "missing": ({KEY: None}, f"lack the tensor {KEY}"),
+    "extra": ({"bottleneck.weight": torch.zeros(3)}, "hold a tensor that no GoogLeNet has: bottleneck.weight"),
+    "a billion classes": ({"fc.weight": torch.zeros(1).expand(10**9, 1024)}, "fc.weight"),
+    "negative variance": ({"conv1.bn.running_var": torch.full((64,), -1.0)}, "conv1.bn.running_var"),
+    "complex": ({KEY: torch.zeros(208, 96, 3, 3, dtype=torch.complex64)}, "the type complex64 where float32 belongs"),
+    "sparse": ({KEY: torch.zeros(208, 96, 3, 3).to_sparse()}, "does not hold all of its numbers"),
+    "a trillion statistics": (STATISTICS, "has the shape 1000000000000 where 128 belongs"),
+    "a name of a megabyte": ({"x\n" * 500_000: torch.zeros(1)}, r"x\nx\n"),
+}
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES)
+def test_state_dict_that_differs(tmp_path: Path, difference: str) -> None:
+    changes, named = DIFFERENCES[difference]
     path = tmp_path / "net.pth"
     state = {key: tensor for key, tensor in (torchvision_state() | changes).items() if tensor is not None}
     torch.save(state, path)

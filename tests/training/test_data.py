@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -28,7 +27,7 @@ from googlenet.training.data import (
     weights_classes,
 )
 from googlenet.training.pictures import check_pictures, decode, read_pixels
-from tests.training.conftest import COLOURS, pack
+from tests.training.conftest import COLOURS, pack, write_classes
 
 
 @pytest.fixture
@@ -38,12 +37,6 @@ def copied(data: Path, tmp_path: Path) -> Path:
 
 def names(split_classes: tuple[ClassName, ...]) -> tuple[str, ...]:
     return tuple(row.name for row in split_classes)
-
-
-def test_names_and_held_out_pictures(data: Path) -> None:
-    split = read_split(data, "train")
-    assert names(split.classes) == COLOURS
-    assert split.labels == (0,) * 24 + (1,) * 24 + (2,) * 24
 
 
 @pytest.mark.parametrize("name", ["valid", "validation"])
@@ -79,7 +72,8 @@ def test_digits_in_names_mean_nothing(copied: Path) -> None:
     for name in ("写真_①.png", "x_².png", "12345678901234567890.png", "_.png"):
         shutil.copy(folder / "n01_000000.png", folder / name)
     split = read_split(copied, "train")
-    assert split.labels.count(0) == 28
+    assert names(split.classes) == COLOURS
+    assert split.labels == (0,) * 28 + (1,) * 24 + (2,) * 24
     assert check_pictures(split, workers=2, skip_broken=False) == (split, 16)
 
 
@@ -91,9 +85,7 @@ def test_what_a_system_keeps_to_itself_is_left_out(copied: Path) -> None:
     (train / "n01" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     (train / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     (train / "n01" / "notes.txt").write_text("not a picture")
-    split = read_split(copied, "train")
-    assert len(split.pictures) == 72
-    assert names(split.classes) == COLOURS
+    assert len(read_split(copied, "train").pictures) == 72
 
 
 def test_everything_that_is_wrong_with_a_tree_is_told(copied: Path) -> None:
@@ -139,10 +131,7 @@ def test_a_folder_that_cannot_be_read_is_named(copied: Path, monkeypatch: pytest
         read_split(copied, "train")
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["{", "{}", "[1]", '[{"wnid": "n01"}]', '[{"wnid": 1, "name": "red"}]', '[["n01", "red"]]', "[" * 100_000, "null", "[]"],
-)
+@pytest.mark.parametrize("text", ["{", "{}", "[1]", '[{"wnid": "n01"}]', '[{"wnid": 1, "name": "red"}]', "[" * 100_000, "[]"])
 def test_a_broken_classes_file_is_one_sentence(copied: Path, text: str) -> None:
     (copied / "classes.json").write_text(text)
     with pytest.raises(UserError, match=r"classes\.json must be a list of objects"):
@@ -150,8 +139,7 @@ def test_a_broken_classes_file_is_one_sentence(copied: Path, text: str) -> None:
 
 
 def test_a_class_named_twice_is_told(copied: Path) -> None:
-    rows = [{"wnid": f"n0{i + 1}", "name": name} for i, name in enumerate(("red", "red", "blue"))]
-    (copied / "classes.json").write_text(json.dumps(rows))
+    write_classes(copied, ("red", "red", "blue"))
     with pytest.raises(UserError, match="names red more than once"):
         read_split(copied, "train")
 
@@ -183,7 +171,7 @@ def test_a_truncated_picture_is_found_while_decoding(copied: Path, cpu: torch.de
         assert np.array_equal(pixels[row], decode(kept.pictures[row], 16)[0])
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("workers", [0, 3])
 def test_pixels_are_in_the_order_of_the_pictures(data: Path, cpu: torch.device, workers: int) -> None:
     split = read_split(data, "train")
     _, (pixels, _) = read_pixels(split, 16, cpu, workers, False, data)
@@ -229,7 +217,7 @@ def test_packed_sets(tmp_path: Path) -> None:
     pack(tmp_path / "train-0-of-2.npz", [0, 1, 2], box=[[0, 0, 7, 15], [1, 2, 3, 4], [0, 0, 15, 15]])
     pack(tmp_path / "train-1-of-2.npz", [2, 1], box=[[0, 0, 0, 0], [5, 5, 9, 9]])
     pack(tmp_path / "val.npz", [1])
-    (tmp_path / "classes.json").write_text(json.dumps([{"wnid": f"n{i}", "name": n} for i, n in enumerate(COLOURS)]))
+    write_classes(tmp_path)
     split = read_split(tmp_path, "train")
     assert split.labels == (0, 1, 2, 2, 1)
     assert names(split.classes) == COLOURS
@@ -273,21 +261,18 @@ def test_boxes_of_a_tree(copied: Path) -> None:
         read_split(copied, "val")
 
 
-@pytest.mark.parametrize("cut", [0, 10, 300])
-def test_a_broken_packed_set_is_one_sentence(tmp_path: Path, cut: int) -> None:
+def test_a_packed_set_that_is_broken_or_does_not_fit_together_is_refused(tmp_path: Path) -> None:
     path = pack(tmp_path / "val.npz", [0, 1, 2])
-    path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(UserError, match="is not a packed set"):
-        read_split(tmp_path, "val")
-
-
-def test_a_packed_set_that_does_not_fit_together_is_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "val.npz", jpeg=np.zeros(9, np.uint8), offset=np.array([0, 4, 9]), label=np.array([1]))
-    with pytest.raises(UserError, match="do not fit together"):
-        read_split(tmp_path, "val")
-    pack(tmp_path / "val.npz", [0, 1, 2])
-    (tmp_path / "classes.json").write_text('[{"wnid": "n0", "name": "red"}, {"wnid": "n1", "name": "green"}]')
+    write_classes(tmp_path, ("red", "green"))
     with pytest.raises(UserError, match="labels from 0 to 2; there are 2 classes"):
+        read_split(tmp_path, "val")
+    whole = path.read_bytes()
+    for cut in (0, 10, 300):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(UserError, match="is not a packed set"):
+            read_split(tmp_path, "val")
+    np.savez(path, jpeg=np.zeros(9, np.uint8), offset=np.array([0, 4, 9]), label=np.array([1]))
+    with pytest.raises(UserError, match="do not fit together"):
         read_split(tmp_path, "val")
 
 
