@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import random
 import socket
 import struct
@@ -38,8 +40,8 @@ CONFIG = ModelConfig(
 """Every field differs from its default."""
 
 
-def random_model(architecture: Architecture = PAPER, classes: int = 10, seed: int = 0) -> GoogLeNet:
-    """A network with random weights whose BatchNorm statistics are random too, so that forgetting them would show."""
+@functools.lru_cache(4)
+def _random_model(architecture: Architecture, classes: int, seed: int) -> tuple[GoogLeNet, torch.Tensor]:
     torch.manual_seed(seed)
     model = GoogLeNet(architecture, classes)
     for module in model.modules():
@@ -48,7 +50,17 @@ def random_model(architecture: Architecture = PAPER, classes: int = 10, seed: in
             torch.nn.init.uniform_(module.bn.get_buffer("running_var"), 0.5, 1.5)
             module.bn.weight.data.uniform_(0.7, 1.3)
             module.bn.bias.data.uniform_(-0.1, 0.3)
-    return model.eval()
+    return model.eval(), torch.get_rng_state()
+
+
+def random_model(architecture: Architecture = PAPER, classes: int = 10, seed: int = 0) -> GoogLeNet:
+    """A network with random weights whose BatchNorm statistics are random too, so that forgetting them would show.
+
+    A copy of one that was made before, with the random numbers that follow.
+    """
+    model, state = _random_model(architecture, classes, seed)
+    torch.set_rng_state(state)
+    return copy.deepcopy(model)
 
 
 def explainer_of(model: GoogLeNet, preprocess: Preprocess | None = None) -> Explainer:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -159,25 +156,3 @@ def test_a_cluster_adds_what_is_missing_as_one_process_gives_it(
     before = {path: path.stat().st_mtime_ns for path in table.iterdir()}
     assert explain_on_cluster(sources, str(table), loaded, QUESTION) == summary
     assert {path: path.stat().st_mtime_ns for path in table.iterdir()} == before
-
-
-@pytest.mark.skipif("NODE_LOSS" not in os.environ, reason="Ray may take minutes to notice a lost node; NODE_LOSS=1 runs this")
-def test_a_node_killed_in_the_middle_loses_nothing(cluster: Cluster, loaded: LoadedModel, tmp_path: Path) -> None:
-    (tmp_path / "pictures").mkdir()
-    for i in range(40):
-        (tmp_path / "pictures" / f"{i:02}.png").write_bytes(png(i))
-    doomed = cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20)
-    table = tmp_path / "table"
-    summaries: list[Summary] = []
-    run = threading.Thread(
-        target=lambda: summaries.append(explain_on_cluster([str(tmp_path / "pictures")], str(table), loaded, QUESTION))
-    )
-    run.start()
-    while run.is_alive() and not any(table.glob("*.parquet")):
-        time.sleep(0.05)
-    written = len(table_of(table))
-    cluster.remove_node(doomed, allow_graceful=False)
-    run.join(600)
-    assert summaries == [Summary(pictures=40, unreadable=0)]
-    assert len(table_of(table)) == 40
-    assert written < 40  # it was in the middle

@@ -83,18 +83,25 @@ def run_onnx(path: Path, x: Tensor) -> np.ndarray:
     return session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
 
 
-def export(model: nn.Module, path: Path, fold: bool, side: int = 224) -> Path:
+@functools.cache
+def _exported(transform_input: bool, fold: bool, side: int) -> bytes:
+    return export(torchvision_model(transform_input), fold, side)
+
+
+def torchvision_onnx(path: Path, transform_input: bool, fold: bool = True, side: int = 224) -> Path:
+    """`torchvision_model` as torch exports it."""
+    path.write_bytes(_exported(transform_input, fold, side))
+    return path
+
+
+def export(model: nn.Module, fold: bool = True, side: int = 224) -> bytes:
+    """A network as torch exports it."""
+    file, picture = io.BytesIO(), (torch.zeros(1, 3, side, side),)
+    training = torch.onnx.TrainingMode.EVAL if fold else torch.onnx.TrainingMode.PRESERVE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter without onnxscript says that it is the older one
-        torch.onnx.export(
-            model,
-            (torch.zeros(1, 3, side, side),),
-            str(path),
-            dynamo=False,
-            do_constant_folding=fold,
-            training=torch.onnx.TrainingMode.EVAL if fold else torch.onnx.TrainingMode.PRESERVE,
-        )
-    return path
+        torch.onnx.export(model, picture, file, dynamo=False, do_constant_folding=fold, training=training)
+    return file.getvalue()
 
 
 def refusal(path: Path) -> str:

@@ -140,11 +140,12 @@ WRONG: list[tuple[str, list[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG for value in values])
-def test_a_wrong_value_is_named(field: str, value: Any) -> None:
-    sentence = refusal(changed(**{field: value}))
-    assert f"{field}" in sentence
-    assert "must" in sentence or "lacks the field" in sentence
+@pytest.mark.parametrize(("field", "values"), WRONG)
+def test_a_wrong_value_is_named(field: str, values: list[Any]) -> None:
+    for value in values:
+        sentence = refusal(changed(**{field: value}))
+        assert field in sentence
+        assert "must" in sentence or "lacks the field" in sentence
 
 
 @pytest.mark.parametrize(

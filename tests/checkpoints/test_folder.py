@@ -213,17 +213,13 @@ def test_what_is_no_repository(text: str) -> None:
         parse_repository(text)
 
 
-def test_known_sources_are_what_a_visitor_may_name() -> None:
-    for known in KNOWN_SOURCES:
+def test_known_sources_are_what_a_visitor_may_name_and_as_large_as_their_networks() -> None:
+    networks = (BERKELEY, TORCHVISION, TORCHVISION, replace(BERKELEY, aux_heads=False))
+    for known, architecture in zip(KNOWN_SOURCES, networks, strict=True):
         source = parse_for_visitor(known.source)
         assert isinstance(source, Torchvision) or (source.file or "").endswith(SUFFIXES)
         assert known.name
         assert known.heads
-
-
-def test_the_sizes_of_known_sources_are_those_of_their_networks() -> None:
-    networks = (BERKELEY, TORCHVISION, TORCHVISION, replace(BERKELEY, aux_heads=False))
-    for known, architecture in zip(KNOWN_SOURCES, networks, strict=True):
         with torch.device("meta"):
             assert known.bytes == sum(4 * p.numel() for p in GoogLeNet(architecture, 1000).parameters())
 

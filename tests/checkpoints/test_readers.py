@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from googlenet.checkpoints import import_weights, load
+from googlenet.checkpoints import LoadedModel, import_weights, load
 from googlenet.checkpoints.readers import pytorch
 from googlenet.errors import UserError
 from googlenet.model.architecture import BERKELEY, PAPER, TORCHVISION
@@ -27,7 +27,6 @@ from tests.checkpoints.files import (
     caffe_state,
     caffemodel,
     close,
-    export,
     logits,
     picture,
     prototxt,
@@ -35,6 +34,7 @@ from tests.checkpoints.files import (
     run_onnx,
     same,
     torchvision_model,
+    torchvision_onnx,
     torchvision_state,
 )
 from tests.helpers import random_model
@@ -44,7 +44,7 @@ from tests.helpers import random_model
 @pytest.mark.parametrize("fold", [True, False], ids=["folded", "batchnorm nodes"])
 @pytest.mark.parametrize("transform_input", [True, False], ids=["transform", "no transform"])
 def test_torchvision_onnx(tmp_path: Path, fold: bool, transform_input: bool) -> None:
-    path = export(torchvision_model(transform_input), tmp_path / "net.onnx", fold)
+    path = torchvision_onnx(tmp_path / "net.onnx", transform_input, fold)
     ops = {node.op_type for node in onnx.load(path).graph.node}
     assert ("BatchNormalization" in ops) is not fold
     assert ("Gather" in ops) is transform_input
@@ -120,7 +120,7 @@ def test_a_network_trained_without_the_transform_is_right_once_the_normalisation
 
 
 def test_other_constants_in_the_transform_are_refused(tmp_path: Path) -> None:
-    path = export(torchvision_model(True), tmp_path / "net.onnx", True)
+    path = torchvision_onnx(tmp_path / "net.onnx", True)
     model = onnx.load(path)
     scale = next(node for node in model.graph.node if node.op_type == "Mul")
     value = next(node for node in model.graph.node if node.output[0] == scale.input[1]).attribute[0].t
@@ -178,14 +178,20 @@ RENAMED: dict[str, Callable[[str], str]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def plain_caffe(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    path = tmp_path_factory.mktemp("plain") / "plain.caffemodel"
+    path.write_bytes(caffemodel(berkeley_tensors(), old=True))
+    return load(str(path))
+
+
 @pytest.mark.parametrize("rename", RENAMED)
-def test_caffe_networks_that_were_fine_tuned(tmp_path: Path, rename: str) -> None:
+def test_caffe_networks_that_were_fine_tuned(tmp_path: Path, plain_caffe: LoadedModel, rename: str) -> None:
     """Caffe teaches to rename the last layers, so that they start anew. It writes the layers in the network's order."""
     tensors = berkeley_tensors()
     in_place = {RENAMED[rename](layer): tensors[layer] for layer in prototxt_order()}
     (tmp_path / "net.caffemodel").write_bytes(caffemodel(in_place, old=True))
-    (tmp_path / "plain.caffemodel").write_bytes(caffemodel(tensors, old=True))
-    same(load(str(tmp_path / "plain.caffemodel")), tmp_path / "net.caffemodel")
+    same(plain_caffe, tmp_path / "net.caffemodel")
 
 
 def prototxt_order() -> list[str]:
@@ -263,8 +269,7 @@ def half(tensor: TensorProto) -> None:
 @pytest.mark.parametrize("casts", [True, False], ids=["casts", "half throughout"])
 def test_onnx_in_half_precision(tmp_path: Path, casts: bool) -> None:
     """The transform's constants are compared at the precision in which they are stored."""
-    model = torchvision_model(transform_input=True)
-    path = export(model, tmp_path / "net.onnx", True)
+    path = torchvision_onnx(tmp_path / "net.onnx", True)
     onnx.save(halved(onnx.load(path), casts), path)
     loaded = load(str(path))
     assert loaded.provenance.assumed is None
@@ -295,8 +300,7 @@ def test_onnx_stores_numbers_in_several_ways(tmp_path: Path) -> None:
 @pytest.mark.reference
 @pytest.mark.parametrize("side", [192, 299])
 def test_the_size_that_an_onnx_file_states(tmp_path: Path, side: int) -> None:
-    model = torchvision_model(transform_input=False)
-    path = export(model, tmp_path / "net.onnx", True, side)
+    path = torchvision_onnx(tmp_path / "net.onnx", False, side=side)
     loaded = load(str(path))
     assert (loaded.config.preprocess.crop, loaded.config.preprocess.resize) == (side, round(256 * side / 224))
     rgb = picture(side)

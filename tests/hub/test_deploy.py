@@ -76,6 +76,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def deploy_here(space: str, weights: object, package: Path, dry_run: bool = True, private: bool = False) -> None:
+    """In this process."""
+    deploy(space, weights=str(weights), hardware=None, private=private, dry_run=dry_run, package=package)
+
+
 def header(readme: bytes) -> dict[str, Any]:
     return yaml.safe_load(readme.decode().split("---\n")[1])
 
@@ -158,12 +163,10 @@ def test_an_installed_program_deploys_what_a_checkout_does(
         shutil.copy(checkout / name, package / "space" / name)
         (tmp_path / "site-packages" / name).write_text("of some other package", "utf-8")
 
-    def said(package: Path, weights: Path) -> str:
-        deploy("a/b", weights=str(weights), hardware=None, private=False, dry_run=True, package=package)
-        return capsys.readouterr().out
-
-    installed = said(package, shipped("weights", package))
-    assert installed == said(checkout / "googlenet", checkout / "weights")
+    deploy_here("a/b", shipped("weights", package), package)
+    installed = capsys.readouterr().out
+    deploy_here("a/b", checkout / "weights", checkout / "googlenet")
+    assert installed == capsys.readouterr().out
     assert "file googlenet/ui/deploy.py (" in installed
     assert "file weights/model.safetensors (" in installed
 
@@ -177,7 +180,7 @@ def test_an_installed_program_deploys_what_a_checkout_does(
     ],
 )
 def test_the_preload_line(checkout: Path, source: str, preload: str, capsys: pytest.CaptureFixture[str]) -> None:
-    deploy("someone/dry", weights=source, hardware=None, private=True, dry_run=True, package=checkout / "googlenet")
+    deploy_here("someone/dry", source, checkout / "googlenet", private=True)
     said = capsys.readouterr().out
     assert f"header - {preload}\n" in said
     assert f"variable GOOGLENET_WEIGHTS={source}\n" in said
@@ -189,7 +192,7 @@ def test_weights_that_need_a_name_are_named(checkout: Path, tmp_path: Path, caps
     networks = {name: random_model(TORCHVISION, classes=3).state_dict() for name in ("model", "ema")}
     torch.save(networks, tmp_path / "net.pth")
     for source, variable in (("torchvision", "torchvision"), (f"{tmp_path}/net.pth:ema", "weights/net.pth:ema")):
-        deploy("a/b", weights=source, hardware=None, private=False, dry_run=True, package=checkout / "googlenet")
+        deploy_here("a/b", source, checkout / "googlenet")
         assert f"variable GOOGLENET_WEIGHTS={variable}\n" in capsys.readouterr().out
 
 
@@ -251,33 +254,25 @@ def test_without_a_network_one_sentence(checkout: Path, monkeypatch: pytest.Monk
     for offline, why in ((False, "the connection broke or is too slow"), (True, "offline mode is set")):
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
         with pytest.raises(UserError) as caught:
-            deploy(
-                "a/b",
-                weights=str(checkout / "weights"),
-                hardware=None,
-                private=False,
-                dry_run=False,
-                package=checkout / "googlenet",
-            )
+            deploy_here("a/b", checkout / "weights", checkout / "googlenet", dry_run=False)
         assert str(caught.value) == f"a/b could not be brought up to date: {why}; try again."
 
 
 def test_what_cannot_be_deployed_is_told(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(space: str, weights: str, root: Path, dry_run: bool = True) -> str:
-        with pytest.raises(UserError) as caught:
-            deploy(space, weights=weights, hardware=None, private=False, dry_run=dry_run, package=root / "googlenet")
-        return str(caught.value)
-
-    for name in ("space", "a/b/c", "a b/c"):
-        assert refused(name, "user/repo", checkout) == f"{name} is not the name of a Space; write user/space."
-    assert (
-        refused("a/b", "user/repo", tmp_path) == "app.py of the program is missing; install it anew, or deploy from a checkout."
-    )
     (tmp_path / "bad").mkdir()
-    assert "holds no GoogLeNet" in refused("a/b", str(tmp_path / "bad"), checkout)
-    assert "There is no folder or file nowhere" in refused("a/b", "nowhere", checkout)
     monkeypatch.setattr("googlenet.ui.deploy.get_token", lambda: None)  # this machine may have one, which must not be used
-    assert "There is no token on this machine; set HF_TOKEN" in refused("a/b", "user/repo", checkout, dry_run=False)
+    for space, weights, root, sentence in (
+        ("space", "user/repo", checkout, "space is not the name of a Space; write user/space."),
+        ("a/b/c", "user/repo", checkout, "a/b/c is not the name of a Space; write user/space."),
+        ("a b/c", "user/repo", checkout, "a b/c is not the name of a Space; write user/space."),
+        ("a/b", "user/repo", tmp_path, "app.py of the program is missing; install it anew, or deploy from a checkout."),
+        ("a/b", tmp_path / "bad", checkout, "holds no GoogLeNet"),
+        ("a/b", "nowhere", checkout, "There is no folder or file nowhere"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            deploy_here(space, weights, root / "googlenet")
+    with pytest.raises(UserError, match="There is no token on this machine; set HF_TOKEN"):
+        deploy_here("a/b", "user/repo", checkout / "googlenet", dry_run=False)
 
 
 def test_the_header_of_this_checkout_is_one_that_spaces_know() -> None:

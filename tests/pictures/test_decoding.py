@@ -7,9 +7,9 @@ import os
 import struct
 import subprocess
 import sys
-import threading
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -110,11 +110,8 @@ def test_threads_get_their_own_pictures(tmp_path: Path, decoder: Decoder) -> Non
         pixels = open_image(path).tobytes()
         wrong.extend(path for _ in range(5) if decoder.open(path).image.tobytes() != pixels)
 
-    threads = [threading.Thread(target=check, args=(path,)) for path in paths]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(paths)) as pool:
+        list(pool.map(check, paths))
     assert not wrong
 
 

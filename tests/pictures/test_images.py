@@ -32,12 +32,6 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_formats(kind: str) -> None:
-    image = open_image(encoded(random_image(60, 40), kind))
-    assert (image.mode, image.size) == ("RGB", (60, 40))
-
-
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "I;16", "I", "F"])
 def test_modes(mode: str) -> None:
     grey = Image.fromarray(np.tile(np.linspace(0, 255, 64).astype(np.uint8), (8, 1)))
@@ -198,7 +192,7 @@ WIDE_FILES = {
 }
 
 
-@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
 @pytest.mark.parametrize("kind", WIDE_FILES)
 def test_16_bit_colours(kind: str, bits: int) -> None:
     """12 bits in a 16-bit file are common. Transparency has a depth of its own."""
@@ -219,20 +213,15 @@ def test_16_bit_grey_with_transparency(bits: int) -> None:
     assert np.abs(np.asarray(got, int) - np.asarray(expected, int)).max() <= 2
 
 
-def test_a_transparent_16_bit_colour_is_white() -> None:
+def test_odd_16_bit_colours() -> None:
     pixels = at_depth(COLOURS[..., :3], 16)
-    got = np.asarray(open_image(png16(pixels, tuple(pixels[3, 4].tolist()))))
+    got = np.asarray(open_image(png16(pixels, tuple(pixels[3, 4].tolist()))))  # one colour is transparent: it becomes white
     assert got[3, 4].tolist() == [255, 255, 255]
     assert np.abs(got[4:].astype(int) - COLOURS[4:, :, :3]).max() <= 1
-
-
-def test_16_bit_colours_apart_keep_their_high_byte() -> None:
-    """Pillow cannot give the low bytes of a TIFF whose bands lie apart."""
+    # bands that lie apart keep their high byte: Pillow cannot give the low bytes
     got = np.asarray(open_image(tiff16(at_depth(COLOURS[..., :3], 12), "<", 8, planar=2)))
     assert np.abs(got.astype(int) - COLOURS[..., :3] // 16).max() <= 1
-
-
-def test_a_hot_pixel_does_not_make_16_bit_colours_dark() -> None:
+    # a hot pixel does not make the rest dark
     tiled = np.tile(COLOURS[..., :3], (6, 5, 1))
     pixels = at_depth(tiled, 12)
     pixels[100, 100] = 65535
@@ -336,7 +325,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("interpolation", "most"), [("bilinear", 1), ("bicubic", 2)])
-@pytest.mark.parametrize("resize", [256, 224, (256, 256), (224, 300)])
+@pytest.mark.parametrize("resize", [256, (224, 300)])
 @pytest.mark.parametrize("size", [(640, 480), (333, 500), (64, 64), (50, 900)])
 def test_preprocess_is_torchvisions(
     resize: int | tuple[int, int], size: tuple[int, int], interpolation: Literal["bilinear", "bicubic"], most: int

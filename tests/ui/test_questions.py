@@ -45,33 +45,29 @@ def test_the_browsers_question_is_checked() -> None:
     assert PageQuery.from_browser(sent) == known
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("n", True),
-        ("n", 2**60),
-        ("target", True),
-        ("target", 2**64),
-        ("contrast", -(2**64)),
-        ("stage", "6a"),
-        ("cell", [1]),
-        ("cell", [-1, 0]),
-        ("cell", [1.5, 2]),
-        ("cell", [True, False]),
-        ("original", [0, 100]),
-        ("original", [10**9, 100]),
-        ("original", {"0": 1, "1": 2}),
-        ("box", [0, 0, float("nan"), 5]),
-        ("box", [0, 0, float("inf"), 5]),
-        ("box", [5, 0, 5, 5]),
-        ("box", [-1, 0, 5, 5]),
-        ("box", [0, 0, 10**400, 5]),
-        ("box", ["0", 0, 5, 5]),
-        ("box", "0055"),
+WRONG: dict[str, list[object]] = {
+    "n": [True, 2**60],
+    "target": [True, 2**64],
+    "contrast": [-(2**64)],
+    "stage": ["6a"],
+    "cell": [[1], [-1, 0], [1.5, 2], [True, False]],
+    "original": [[0, 100], [10**9, 100], {"0": 1, "1": 2}],
+    "box": [
+        [0, 0, float("nan"), 5],
+        [0, 0, float("inf"), 5],
+        [5, 0, 5, 5],
+        [-1, 0, 5, 5],
+        [0, 0, 10**400, 5],
+        ["0", 0, 5, 5],
+        "0055",
     ],
-)
-def test_what_is_not_of_its_type_or_bounds_counts_as_not_sent(field: str, value: object) -> None:
-    assert PageQuery.from_browser({field: value}) == PageQuery()
+}
+
+
+@pytest.mark.parametrize("field", WRONG)
+def test_what_is_not_of_its_type_or_bounds_counts_as_not_sent(field: str) -> None:
+    for value in WRONG[field]:
+        assert PageQuery.from_browser({field: value}) == PageQuery(), value
 
 
 ANYTHING = st.recursive(
