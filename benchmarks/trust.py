@@ -33,7 +33,7 @@ from tqdm import tqdm
 from googlenet.checkpoints import load
 from googlenet.checkpoints.source import default_source
 from googlenet.explanation import Question
-from googlenet.explanation.verdict import area
+from googlenet.explanation.trust import area
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES
 from googlenet.model.network import GoogLeNet

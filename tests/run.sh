@@ -26,6 +26,5 @@ PYTHONPATH=. "$bin/lint-imports"
 "$bin/deptry" .
 npm --prefix tests/browser install --no-package-lock --no-audit --no-fund --silent
 npm --prefix tests/browser run --silent check
-"$bin/python" -m tests.audit
 # Two processes, each with the files of a folder one after the other: they share its server and its browser.
-OMP_NUM_THREADS=1 "$bin/python" -X warn_default_encoding -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report term --durations 10 "$@"
+OMP_NUM_THREADS=1 "$bin/python" -X warn_default_encoding -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10 "$@"

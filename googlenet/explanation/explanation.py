@@ -13,7 +13,7 @@ from PIL import Image
 
 from googlenet.explanation.groups import Group
 from googlenet.explanation.statements import Record, Statement
-from googlenet.explanation.verdict import Trust
+from googlenet.explanation.trust import Trust
 from googlenet.model.architecture import BRANCHES, STAGES
 from googlenet.pictures.frame import Box, enlarge, peak_of
 

@@ -13,6 +13,8 @@ from googlenet.explanation.groups import Group, find_group
 
 COMPARED = 60
 """How many letters of a name the search for similar labels compares."""
+ALIKE = 0.7
+"""difflib's ratio from which a spelling counts as similar: that of "cheetha" and "cheetah", not of "sofa" and "sock"."""
 
 
 class Labels:
@@ -88,7 +90,7 @@ class Labels:
         pairs = pairs_of(text)
         likely = heapq.nlargest(50, self.folded, key=lambda label: similarity(pairs, pairs_of(label[:COMPARED])))
         beginnings = {label[:COMPARED]: label for label in likely}
-        return [beginnings[found] for found in difflib.get_close_matches(text, beginnings, n=3, cutoff=0.5)]
+        return [beginnings[found] for found in difflib.get_close_matches(text, beginnings, n=3, cutoff=ALIKE)]
 
 
 def pairs_of(text: str) -> set[str]:

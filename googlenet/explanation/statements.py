@@ -108,3 +108,13 @@ class Speaker:
 def bin_of(probability: float) -> int:
     """The number of a probability's bin, 0…4."""
     return int(np.searchsorted(BINS, probability, side="right"))
+
+
+def percent(p: float, language: str = "en") -> str:
+    """A probability in per cent. Rounding never gives "100 %" or "0 %"."""
+    unit = "%" if language == "ko" else " %"
+    if p >= 0.995:
+        return f"99{unit} 이상" if language == "ko" else f"over 99{unit}"
+    if p < 0.001:
+        return f"0.1{unit} 미만" if language == "ko" else f"under 0.1{unit}"
+    return f"{100 * p:.{0 if p >= 0.0995 else 1}f}{unit}"

@@ -63,8 +63,8 @@ class Cover:
     after: dict[str, float]
     control_after: dict[str, tuple[float, ...]]
     """head → one for each of `controls`, covered in place of `box`"""
-    rival: Change | None
-    """the contrast's class in the asked head; None for a question without a contrast"""
+    contrast: Change | None
+    """the contrast in the asked head; None for a question without one"""
     top_before: Prediction
     """the asked head's top class"""
     top_after: Prediction
@@ -156,7 +156,6 @@ def cover(
     before, after = heads[question.head][:2]
     target = int(before.argmax()) if question.target is None else question.target
     asked = {head: probability(p, target).tolist() for head, p in heads.items()}
-    rival = question.contrast
     return Cover(
         replace(question, target=target),
         stage,
@@ -165,7 +164,7 @@ def cover(
         {head: p[0] for head, p in asked.items()},
         {head: p[1] for head, p in asked.items()},
         {head: tuple(p[2:]) for head, p in asked.items()},
-        None if rival is None else change_of(rival, before, after),
+        None if question.contrast is None else change_of(question.contrast, before, after),
         likeliest(before, explainer.labels, 1)[0],
         likeliest(after, explainer.labels, 1)[0],
     )

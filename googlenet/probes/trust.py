@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from googlenet.concurrency.threads import in_order, threads
 from googlenet.explanation import Explanation, Group, Question
-from googlenet.explanation.verdict import Trust
+from googlenet.explanation.trust import Trust
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
 from googlenet.model.architecture import STAGES, STAGES_BEFORE
@@ -51,7 +51,7 @@ def examine(
         progress: called with the share of the work that is done, 0…1.
 
     Returns:
-        Explanation: its `trust` has a `googlenet.explanation.verdict.Trust` for each stage: deletion and insertion curves beside
+        Explanation: its `trust` has a `googlenet.explanation.trust.Trust` for each stage: deletion and insertion curves beside
         those in random order, the map of the network with randomised weights, and a sentence.
 
     Raises:

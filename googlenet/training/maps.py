@@ -20,7 +20,7 @@ from tqdm import tqdm
 from googlenet.checkpoints.config import MapTrust, Pointing
 from googlenet.errors import UserError
 from googlenet.explanation import GRAD_CAM, LAYER_CAM, Explanation, Question
-from googlenet.explanation.verdict import area
+from googlenet.explanation.trust import area
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE

@@ -11,7 +11,7 @@ import numpy as np
 
 from googlenet.explanation import classes_of
 from googlenet.explanation.groups import groups_of
-from googlenet.explanation.verdict import percent
+from googlenet.explanation.statements import percent
 from googlenet.model.architecture import HEADS
 from googlenet.pictures.frame import Box, peak_of
 from googlenet.probes.cover import Change, Cover
@@ -70,7 +70,7 @@ def tipping_message(tipping: Tipping) -> Tipped:
 def cover_sentence(cover: Cover, labels: Sequence[str], language: str) -> str:
     """What covering a part has shown, beside random parts of the same size."""
     change, total, count = cover.target, len(cover.controls), cover.as_much
-    sentences = [say(language, "covered", moves=_moves((change, cover.rival), labels, language))]
+    sentences = [say(language, "covered", moves=_moves((change, cover.contrast), labels, language))]
     if not total:
         sentences.append(say(language, "covered_alone"))
     elif abs(change.after - change.before) < LITTLE:

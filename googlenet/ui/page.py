@@ -17,7 +17,7 @@ import huggingface_hub
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -117,7 +117,8 @@ def head() -> str:
 
 
 class Preview:
-    """ASGI middleware: what a link to the page shows where it is shared (Open Graph), in place of what Gradio says of itself."""
+    """ASGI middleware: what a link to the page shows where it is shared (Open Graph), in place of what Gradio says of itself, and
+    what the page shows until Gradio's script has come."""
 
     def __init__(self, app: ASGIApp, title: str) -> None:
         self.app, self.title = app, title
@@ -136,6 +137,9 @@ class Preview:
             if not message.get("more_body"):
                 page = re.sub(rb'<meta\s+(property="og:|name="twitter:)[^>]*>', b"", b"".join(parts))
                 page = page.replace(b"<head>", b"<head>" + preview(self.title, address_of(scope)).encode(), 1)
+                if style := re.search(rb'<link rel="stylesheet"[^>]*>', page):  # it stays the first one in the head
+                    first = style[0] + opening(self.title, Headers(scope=scope).get("accept-language", ""))
+                    page = page.replace(style[0], b"").replace(CONFIG, first + CONFIG, 1)
                 MutableHeaders(scope=start)["content-length"] = str(len(page))
                 await send(start)
                 await send({"type": "http.response.body", "body": page})
@@ -160,9 +164,26 @@ def preview(title: str, url: str) -> str:
     )
 
 
+def opening(title: str, languages: str) -> bytes:
+    """The title and what this is, drawn before the scripts and the answer have come. `languages`: the header Accept-Language."""
+    words = texts.PAGE["ko" if languages.startswith("ko") else "en"]
+    drawn = f"<h1>{escape(title)}</h1><p>{escape(words['tagline'])}</p>"
+    return f'<div class="opening"><style>{OPENING}</style>{drawn}</div>'.encode()
+
+
+CONFIG = b"<script>window.gradio_config"
+"""How the largest part of Gradio's document begins. Where a later Gradio writes another, nothing is drawn before its script."""
+OPENING = """
+.opening { position: absolute; padding: 0 2em; font: 14px/1.45 system-ui, sans-serif }
+.opening h1 { font-size: 1.64em; font-weight: 600 }
+body:has(.page) .opening { display: none }
+"""
+
+
 def theme() -> gr.themes.Base:
-    """The palette of `page.css` for what Gradio draws itself; fonts that ship with Gradio, nothing from another host."""
-    return gr.themes.Base(primary_hue="orange", neutral_hue="stone").set(
+    """The palette of `page.css` for what Gradio draws itself, and fonts that need no download."""
+    system = ("system-ui", "sans-serif")
+    return gr.themes.Base(primary_hue="orange", neutral_hue="stone", font=system, font_mono=("ui-monospace", "monospace")).set(
         body_background_fill="#faf8f4", body_background_fill_dark="#151312"
     )
 

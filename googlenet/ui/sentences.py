@@ -15,7 +15,7 @@ from googlenet.checkpoints.config import MapTrust
 from googlenet.explanation import Explanation, Statement, likeliest
 from googlenet.explanation.classes import korean_name
 from googlenet.explanation.groups import Group, find_group, imagenet_groups
-from googlenet.explanation.verdict import percent
+from googlenet.explanation.statements import percent
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.ui.texts import SENTENCES, say
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
+from httpx2 import URL, InvalidURL
+
 from googlenet.errors import UserError
 from googlenet.errors.korean import in_locale
 from googlenet.ui.texts import TITLE
@@ -62,6 +64,7 @@ def serve(
     with UploadFolder() as uploads:
         set_environment(uploads.path, host)
         bound_arenas()
+        gc.disable()  # what the imports make stays: the collector would look through it again and again
         own = examples_in(Path(examples)) if examples else None
         from googlenet.checkpoints import load
         from googlenet.inference.explainer import Explainer
@@ -139,8 +142,7 @@ def set_environment(pictures: Path, host: str) -> None:
     for name in ("GRADIO_DEBUG", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE"):
         os.environ.pop(name, None)  # those that `serve` has read, and those with which `launch` would do other than it is told
     for name, value in list(os.environ.items()):  # Gradio fails at its import where one of these cannot be used
-        scheme, separator, _ = value.partition("://")
-        if name.lower() in PROXIES and separator and scheme not in ("http", "https"):
+        if name.lower() in PROXIES and value and not is_proxy(value):
             problem = UserError(
                 "{name} is {value}, a proxy that this program cannot use; it goes on without.", name=name, value=value
             )
@@ -152,6 +154,15 @@ def set_environment(pictures: Path, host: str) -> None:
         del os.environ[name]
     direct = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost,127.0.0.1,::1", host)
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, direct))
+
+
+def is_proxy(address: str) -> bool:
+    """Whether an address, with or without its scheme, is one that Gradio's HTTP client takes for a proxy."""
+    try:
+        url = URL(address if "://" in address else f"http://{address}")
+    except InvalidURL:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host)
 
 
 def bound_arenas() -> None:
@@ -170,7 +181,8 @@ def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, ti
     from googlenet.ui.limits import Limits
     from googlenet.ui.page import Preview, head, theme
 
-    gc.freeze()  # a collection would look through all that the libraries made, and stop every answer for 0.3 s
+    gc.freeze()  # a collection would look through all that the libraries made, and stop every answer meanwhile
+    gc.enable()
     middleware = [
         Middleware(Limits, uploads=uploads, hosts=None if share else own_names(host)),
         Middleware(GZipMiddleware, compresslevel=5),

@@ -96,8 +96,8 @@ def test_covering_is_the_same_as_asking_about_the_covered_picture(explainer: Exp
             after = found.control_after[head][place - 1] if place else found.after[head]
             assert after == pytest.approx(float(p[3]), abs=1e-5)
         if not place:
-            assert found.rival is not None
-            assert found.rival.after == pytest.approx(float(wanted["aux2"][5]), abs=1e-5)
+            assert found.contrast is not None
+            assert found.contrast.after == pytest.approx(float(wanted["aux2"][5]), abs=1e-5)
             assert found.top_after.index == int(wanted["aux2"].argmax())
     assert found.before == pytest.approx(explainer.explain(IMAGE, target=3).belief, rel=1e-4)
     assert found.after != pytest.approx(found.before, abs=1e-6)

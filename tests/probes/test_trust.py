@@ -12,7 +12,7 @@ import torch
 
 from googlenet.errors import QuestionError
 from googlenet.explanation import Question
-from googlenet.explanation.verdict import Trust, area
+from googlenet.explanation.trust import Trust, area
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.images import Preprocess
 from googlenet.probes.cover import fill

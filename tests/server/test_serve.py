@@ -30,7 +30,16 @@ from tests.server.conftest import FILE, Program, jpeg, start, stop
     [
         ("127.0.0.1", "127.0.0.1", {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "GRADIO_DEBUG": "1"}),
         ("::1", "[::1]", {"ALL_PROXY": "socks5://127.0.0.1:9", "all_proxy": "socks://127.0.0.1:9"}),
-        ("::", "[::1]", {"http_proxy": "127.0.0.1:9", "no_proxy": "192.168.*", "SSL_CERT_FILE": "/nowhere/ca.pem"}),
+        (
+            "::",
+            "[::1]",
+            {
+                "http_proxy": "127.0.0.1:9",
+                "https_proxy": "host:port",
+                "no_proxy": "192.168.*",
+                "SSL_CERT_FILE": "/nowhere/ca.pem",
+            },
+        ),
     ],
 )
 def test_the_page_comes_up_in_any_environment(
@@ -65,6 +74,12 @@ def test_labels_title_examples_and_what_a_link_shows(small: Path, tmp_path: Path
         assert dict(tags)["og:title"] == "Our &lt;pets&gt;"
         assert "photograph" in dict(tags)["og:description"]
         assert len(dict(tags)) == len(tags)
+        korean = program.get("", headers={"Accept-Language": "ko-KR,ko;q=0.9"}).text
+        opening, rest = korean.split("gradio_config", 1)  # what is drawn before the long rest has come
+        assert "<h1>Our &lt;pets&gt;</h1>" in opening
+        assert "신경망" in opening
+        assert opening.index('rel="stylesheet"') < opening.index("<h1>")
+        assert 'rel="stylesheet"' not in rest
         assert program.get(dict(tags)["og:image"].removeprefix(program.url)).headers["content-type"] == "image/jpeg"
     finally:
         stop(program)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from googlenet.explanation import Prediction, Question
 from googlenet.explanation.groups import Group, imagenet_groups
-from googlenet.explanation.verdict import percent
+from googlenet.explanation.statements import percent
 from googlenet.pictures.frame import Box
 from googlenet.probes.cover import Change, Cover
 from googlenet.probes.tipping import Tipping

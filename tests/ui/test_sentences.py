@@ -11,8 +11,7 @@ from googlenet.checkpoints.config import MapTrust, Pointing
 from googlenet.explanation import Explanation, Provenance, Question, Record
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.explanation.groups import find_group, imagenet_groups
-from googlenet.explanation.statements import Speaker
-from googlenet.explanation.verdict import percent
+from googlenet.explanation.statements import Speaker, percent
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.pictures.frame import Box
 from googlenet.ui import texts

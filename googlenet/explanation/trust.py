@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from googlenet.explanation.classes import korean_name
 from googlenet.explanation.groups import find_group, imagenet_groups
+from googlenet.explanation.statements import percent
 
 CLEAR = 0.05
 """Two curves count as different from this area between them, as a share of the whole picture's probability."""
@@ -122,16 +123,6 @@ RANDOMISED = {
     },
 }
 """language → how alike the map stays → the sentence."""
-
-
-def percent(p: float, language: str = "en") -> str:
-    """A probability in per cent. Rounding never gives "100 %" or "0 %"."""
-    unit = "%" if language == "ko" else " %"
-    if p >= 0.995:
-        return f"99{unit} 이상" if language == "ko" else f"over 99{unit}"
-    if p < 0.001:
-        return f"0.1{unit} 미만" if language == "ko" else f"under 0.1{unit}"
-    return f"{100 * p:.{0 if p >= 0.0995 else 1}f}{unit}"
 
 
 def named(head: str) -> str:
