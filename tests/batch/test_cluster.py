@@ -33,7 +33,7 @@ QUESTION = Question("main", 1, contrast=2)
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A cluster, and this process connected to it."""
-    node = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    node = {"num_cpus": 1, "object_store_memory": 240 * 2**20, "include_dashboard": False}
     started = Cluster(initialize_head=True, head_node_args=node)
     try:
         with connected(started.address):
