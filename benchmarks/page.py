@@ -20,8 +20,8 @@ from playwright.sync_api import Page, sync_playwright
 from googlenet.checkpoints.source import default_source
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.images import open_image
+from googlenet.ui.desk import packed
 from googlenet.ui.messages import PageQuery, data_url
-from googlenet.ui.questions import packed
 from googlenet.ui.uploads import EXAMPLES, SIDE
 from tests.browser.conftest import chromium, serve
 

@@ -94,3 +94,15 @@ def find_group(text: str, groups: Iterable[Group]) -> Group | None:
     """
     folded = unicodedata.normalize("NFC", text).strip().casefold()
     return next((group for group in groups if folded in (group.name, group.phrase, group.korean)), None)
+
+
+@functools.cache
+def everyday_words() -> dict[str, str]:
+    """A word that is no name here → the class or group that a person means by it.
+
+    Example:
+        >>> everyday_words()["puppy"], everyday_words()["휴대폰"]
+        ('dog', 'cellular telephone')
+    """
+    words: dict[str, str] = json.loads(Path(__file__).with_name("words.json").read_text("utf-8"))
+    return words

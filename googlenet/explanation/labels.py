@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from googlenet.errors import QuestionError
-from googlenet.explanation.groups import Group, find_group
+from googlenet.explanation.groups import Group, everyday_words, find_group
 
 COMPARED = 60
 """How many letters of a name the search for similar labels compares."""
@@ -76,14 +76,19 @@ class Labels:
         )
 
     def near(self, text: str) -> list[str]:
-        """Up to three labels or groups that have a word of the case-folded text; else labels with a similar spelling.
+        """What a person means by the case-folded text: the class or group of an everyday word; else up to three labels or groups
+        that have a word of it; else labels with a similar spelling.
 
         Of names with as many of its words, the shortest comes first. difflib is slow for long names and many labels. It compares
         only the first `COMPARED` letters of the fifty labels that share most pairs of letters with the text.
         """
         text = text[:COMPARED]
+        names = (*(group.name for group in self.groups), *self.folded)
+        meant = everyday_words().get(text)
+        if meant and meant.casefold() in names:
+            return [meant]
         words = set(text.split())
-        alike = {name: words & set(name.split()) for name in (*(group.name for group in self.groups), *self.folded)}
+        alike = {name: words & set(name.split()) for name in names}
         found = sorted(filter(alike.get, alike), key=lambda name: (-len(alike[name]), len(name.split())))
         if found:
             return found[:3]

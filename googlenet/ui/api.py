@@ -21,8 +21,8 @@ from googlenet.explanation.render import overlays
 from googlenet.explanation.render import sheet as draw_sheet
 from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
+from googlenet.ui.desk import Desk
 from googlenet.ui.messages import PageQuery
-from googlenet.ui.questions import Desk
 from googlenet.ui.turns import Progress, Turns, Visitor, own_address
 from googlenet.ui.uploads import SIDE, is_disk_full
 from googlenet.ui.weights import explain as explained

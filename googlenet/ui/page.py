@@ -1,4 +1,4 @@
-"""The page: one component that draws everything, and whose script asks `questions`."""
+"""The page: one component that draws everything, and whose script asks the desk."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
 from googlenet.ui import texts
 from googlenet.ui.api import endpoints
+from googlenet.ui.desk import Desk
 from googlenet.ui.messages import REPLIES, PageQuery, Reply
-from googlenet.ui.questions import Desk
 from googlenet.ui.texts import TITLE
 from googlenet.ui.uploads import KEPT_SECONDS, TRUTHS, Pictures
 from googlenet.ui.weights import ExplainerCache, described

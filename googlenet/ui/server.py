@@ -30,7 +30,7 @@ from googlenet.ui.uploads import UploadFolder, examples_in
 if TYPE_CHECKING:
     import gradio as gr
 
-    from googlenet.ui.questions import Desk
+    from googlenet.ui.desk import Desk
 
 FIRST_PORT, PORTS = 7860, 100
 """Where no port is named, the first free one of these."""

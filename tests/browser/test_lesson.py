@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from googlenet.model.architecture import STAGES
-from googlenet.ui.questions import qr
+from googlenet.ui.desk import qr
 from tests.browser.conftest import SLOW, STAGE, Visit, settled, still, upload
 
 PHONE = {"is_mobile": True, "has_touch": True, "device_scale_factor": 2}

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from torchvision.models import GoogLeNet_Weights
 
+from googlenet.errors import QuestionError
 from googlenet.explanation import groups as module
 from googlenet.explanation.classes import imagenet_classes
-from googlenet.explanation.groups import Group, find_group, groups_of, imagenet_groups
+from googlenet.explanation.groups import Group, everyday_words, find_group, groups_of, imagenet_groups
+from googlenet.explanation.labels import Labels
 
 CLASSES = imagenet_classes()
 PLACE = {each.name: index for index, each in enumerate(CLASSES)}
@@ -173,3 +175,16 @@ def test_every_class_has_a_korean_name_of_its_own() -> None:
         978: "바닷가",
     }
     assert {index: names[index] for index in known} == known
+
+
+def test_an_everyday_word_is_no_name_and_stands_for_one() -> None:
+    names = PLACE.keys() | BY_NAME.keys()
+    korean = {each.korean for each in (*CLASSES, *GROUPS)}
+    assert set(everyday_words().values()) <= names
+    assert not everyday_words().keys() & ({name.casefold() for name in names} | korean)
+    labels = Labels(tuple(PLACE), GROUPS)
+    for word, name in everyday_words().items():
+        with pytest.raises(QuestionError, match=f"did you mean {name}\\?"):
+            labels.find(word)
+    with pytest.raises(QuestionError, match="use one of the 1 labels"):
+        Labels(("thing",)).find("puppy")

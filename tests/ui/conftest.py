@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from googlenet.inference.explainer import Explainer
-from googlenet.ui.questions import Desk
+from googlenet.ui.desk import Desk
 from googlenet.ui.uploads import Pictures
 from googlenet.ui.weights import ExplainerCache
 

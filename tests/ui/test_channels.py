@@ -21,7 +21,7 @@ from googlenet.probes.atlas import Index, sheet_of
 from googlenet.probes.visualise import TILE
 from googlenet.ui import channels
 from googlenet.ui.channels import ChannelPictures
-from googlenet.ui.questions import Desk
+from googlenet.ui.desk import Desk
 from googlenet.ui.uploads import EXAMPLES
 from tests.helpers import all_engines
 from tests.ui.conftest import Ask

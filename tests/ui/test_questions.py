@@ -22,10 +22,11 @@ from googlenet.pictures.frame import Box
 from googlenet.pictures.images import open_image
 from googlenet.probes.cover import cover
 from googlenet.probes.tipping import tipping
-from googlenet.ui import page, questions
+from googlenet.ui import desk as desk_room
+from googlenet.ui import page
+from googlenet.ui.desk import Desk, by_depth
 from googlenet.ui.messages import MAX_SIDE, REPLIES, PageQuery, Reply, data_url, packed_grid
 from googlenet.ui.page import PAGE
-from googlenet.ui.questions import Desk, by_depth
 from googlenet.ui.sentences import class_name
 from googlenet.ui.texts import LANGUAGES
 from googlenet.ui.uploads import EXAMPLES, SIDE, example
@@ -259,7 +260,7 @@ def test_our_own_mistake_is_loud_in_the_log_and_one_sentence_on_the_page(
     def mistake(*_: object) -> None:
         raise ZeroDivisionError("one over zero")
 
-    monkeypatch.setattr(questions, "packed", mistake)
+    monkeypatch.setattr(desk_room, "packed", mistake)
     refusal = ask("explain", **LION)["refusal"]
     assert refusal["kind"] == "ours"
     assert refusal["en"].startswith("This went wrong on our side")
