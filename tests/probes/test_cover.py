@@ -131,7 +131,7 @@ def test_what_tipped_an_answer_is_covered_and_asked_again(explainer: Explainer) 
     assert found.box == in_picture(part, seen, SIDE)
     before, after = explainer.explain(IMAGE).probabilities["aux2"], asked_again(explainer, part)["aux2"]
     assert before is not None
-    for change in (found.answered, found.rival):
+    for change in (found.answered, found.truth):
         assert isinstance(change.asked, int)
         assert change.before == pytest.approx(float(before[change.asked]), abs=1e-5)
         assert change.after == pytest.approx(float(after[change.asked]), abs=1e-5)

@@ -29,15 +29,15 @@ def top(index: int, p: float = 0.33) -> Prediction:
     return Prediction(index, IMAGENET[index], p)
 
 
-def covering(before: float, after: float, controls: list[float], new: int = REDBONE, rival: Change | None = None) -> Cover:
+def covering(before: float, after: float, controls: list[float], new: int = REDBONE, truth: Change | None = None) -> Cover:
     others = (BOX,) * len(controls)
     asked = Question("main", REDBONE)
     by_head = {"main": before}, {"main": after}, {"main": tuple(controls)}
-    return Cover(asked, "4e", BOX, others, *by_head, rival, top(REDBONE), top(new))
+    return Cover(asked, "4e", BOX, others, *by_head, truth, top(REDBONE), top(new))
 
 
-def tipped(own: tuple[float, float], rival: tuple[float, float], new: int = REDBONE, box: Box | None = BOX) -> Tipping:
-    changes = Change(REDBONE, *own), Change(BEAGLE, *rival)
+def tipped(own: tuple[float, float], truth: tuple[float, float], new: int = REDBONE, box: Box | None = BOX) -> Tipping:
+    changes = Change(REDBONE, *own), Change(BEAGLE, *truth)
     return Tipping(
         made(spread({REDBONE: own[0]})), "4e", np.zeros((3, 14, 14), np.float32), box, *changes, top(REDBONE), top(new)
     )
@@ -52,7 +52,7 @@ COVERED = [
         "25%이고, 그중 이만큼 내리는 곳은 없습니다. 이제 최종 답은 ‘비글’입니다(33%).",
     ),
     (
-        covering(0.5, 0.7, [0.5] * 14 + [0.8], rival=Change(BEAGLE, 0.2, 0.2)),
+        covering(0.5, 0.7, [0.5] * 14 + [0.8], truth=Change(BEAGLE, 0.2, 0.2)),
         "Without this part, redbone rises from 50 to 70 % and beagle stays at 20 %. It speaks against redbone, more than most "
         "do: 15 random parts of its size leave 50 % (median), and 1 of them raises it as much.",
         "이 부분을 가리면 ‘레드본 쿤하운드’ 50% → 70%, ‘비글’ 20% 그대로입니다. 이 부분은 ‘레드본 쿤하운드’에 반대하는 "
@@ -170,12 +170,12 @@ def test_what_tipped_it_never_contradicts_its_numbers(a: float, b: float, c: flo
     assert ("hardly" in said) == (new == REDBONE and max(abs(a - b), abs(c - d)) < LITTLE)
 
 
-def wrong(rival: int | Group, *, aux2: int = REDBONE, maps: np.ndarray | None = None, cut: float = 0) -> Tipping:
+def wrong(truth: int | Group, *, aux2: int = REDBONE, maps: np.ndarray | None = None, cut: float = 0) -> Tipping:
     """A redbone with 60 %, where another class is right."""
     e = made(spread({REDBONE: 0.6, BEAGLE: 0.3}), (spread({REDBONE: 0.5}), spread({aux2: 0.5})))
     e = replace(e, seen=Box(0, 0, 300 * (1 - cut), 300))
     maps = np.ones((3, 6, 6), np.float32) if maps is None else maps
-    return Tipping(e, "4e", maps, None, Change(REDBONE, 0.6, 0.6), Change(rival, 0.1, 0.1), top(REDBONE), top(REDBONE))
+    return Tipping(e, "4e", maps, None, Change(REDBONE, 0.6, 0.6), Change(truth, 0.1, 0.1), top(REDBONE), top(REDBONE))
 
 
 APART = np.zeros((3, 6, 6), np.float32)

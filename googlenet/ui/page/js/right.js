@@ -95,14 +95,14 @@ function answered() {
   return /** @type {Prediction[]} */ (heads[question.head])[0];
 }
 /** What the visitor says is right, where that is not what was answered. */
-function rival() {
+function truth() {
   return state.truth === answered().label ? null : classOf(state.truth);
 }
 
 function showQuestion() {
   if (!state.answer) return;
   const { unlikely, likeliest } = state.answer;
-  const right = rival();
+  const right = truth();
   /** @type {Klass[]} */ const names = unlikely ? likeliest.slice(0, 3) : likeliest.slice(1, 4);
   if (right && names.every(each => each.label !== right.label)) names.push(right);
   const button = (/** @type {string} */ says, /** @type {string} */ text, /** @type {string} */ truth) =>
@@ -135,12 +135,12 @@ subscribe(["answer", "truth"], showQuestion);
 
 function follow() {
   if (!state.answer || state.playing) return;
-  const [own, right] = [answered(), rival()];
+  const [own, right] = [answered(), truth()];
   $(".tipping").hidden = !right;
   $(".side").classList.toggle("tipped", !!right);
   if (!right) return;
   const { head } = state.answer.result.question;
-  const asked = { head, target: own.index, contrast: null, rival: right.index, stage: state.stage };
+  const asked = { head, target: own.index, contrast: null, truth: right.index, stage: state.stage };
   const { reply, failed } = findSoon("tip", asked, follow);
   $(".tipping").ariaBusy = String(!reply && !failed);
   if (reply || failed || !$(".tips").childElementCount) show(own, right, reply?.tip, failed ? "" : words.working);
@@ -149,7 +149,7 @@ function follow() {
 /** @param {Klass} own @param {Klass} right @param {any} tip what Python says, or @param {string} waiting what stands until then */
 function show(own, right, tip, waiting) {
   const { contrast, target } = state.answer.result.question;
-  const names = { class: nameOf(own), rival: nameOf(right) };
+  const names = { class: nameOf(own), truth: nameOf(right) };
   /** A picture and, where it is a map, a press that asks for it. @param {string} caption @param {number} i */
   const figure = (caption, i) => {
     const cell = mapCell(null, canvas => {
@@ -163,7 +163,7 @@ function show(own, right, tip, waiting) {
     const pressed = target.index === asked.target && (contrast?.index ?? null) === asked.contrast;
     return html`<button type="button" class="tip" aria-pressed="${pressed}" ${() => ask({ ...state.wanted, ...asked })}>${parts}</button>`;
   };
-  const captions = [say("tip_for", names), say("tip_same", { class: names.rival }), say("tip_over", names)];
+  const captions = [say("tip_for", names), say("tip_same", { class: names.truth }), say("tip_over", names)];
   put($(".tips"), ...[...captions, words[tip && !tip.box ? "tip_nothing" : "tip_covered"]].map(figure));
   $(".tip-say").textContent = tip ? proseOf(tip.say) : waiting;
   $(".tip-why").textContent = tip ? proseOf(tip.why) : "";
