@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT
+from googlenet.checkpoints import LoadedModel, save
+from googlenet.inference.explainer import Explainer
+from googlenet.pictures.images import Preprocess
+from tests.helpers import ROOT, explainer_of, random_model
 
 for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
     if os.environ.get(name, "").startswith("ko"):
@@ -24,3 +27,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def weights() -> Path:
     """The built-in weights."""
     return ROOT / "weights"
+
+
+@pytest.fixture(scope="session")
+def explainer() -> Explainer:
+    """Of a network with random weights for ten things and pictures of 96 pixels."""
+    return explainer_of(random_model())
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder of weights that are read in no time: ten things, pictures of 64 pixels."""
+    model, folder = random_model(), tmp_path_factory.mktemp("tiny")
+    explainer = explainer_of(model, Preprocess(64, 64, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
+    save(LoadedModel(model, explainer.config, explainer.provenance), folder)
+    return str(folder)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import random
 import socket
+import struct
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -36,8 +40,8 @@ CONFIG = ModelConfig(
 """Every field differs from its default."""
 
 
-def random_model(architecture: Architecture = PAPER, classes: int = 10, seed: int = 0) -> GoogLeNet:
-    """A network with random weights whose BatchNorm statistics are random too, so that forgetting them would show."""
+@functools.lru_cache(4)
+def _random_model(architecture: Architecture, classes: int, seed: int) -> tuple[GoogLeNet, torch.Tensor]:
     torch.manual_seed(seed)
     model = GoogLeNet(architecture, classes)
     for module in model.modules():
@@ -46,7 +50,17 @@ def random_model(architecture: Architecture = PAPER, classes: int = 10, seed: in
             torch.nn.init.uniform_(module.bn.get_buffer("running_var"), 0.5, 1.5)
             module.bn.weight.data.uniform_(0.7, 1.3)
             module.bn.bias.data.uniform_(-0.1, 0.3)
-    return model.eval()
+    return model.eval(), torch.get_rng_state()
+
+
+def random_model(architecture: Architecture = PAPER, classes: int = 10, seed: int = 0) -> GoogLeNet:
+    """A network with random weights whose BatchNorm statistics are random too, so that forgetting them would show.
+
+    A copy of one that was made before, with the random numbers that follow.
+    """
+    model, state = _random_model(architecture, classes, seed)
+    torch.set_rng_state(state)
+    return copy.deepcopy(model)
 
 
 def explainer_of(model: GoogLeNet, preprocess: Preprocess | None = None) -> Explainer:
@@ -82,6 +96,15 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of these chunks, each a name and its bytes, and its end."""
+    packed = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in (*chunks, (b"IEND", b""))
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
 def random_image(width: int, height: int, seed: int = 0) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The command line on the built-in weights: JSON on stdout and nothing else, one sentence for each mistake."""
+"""The command line: JSON on stdout and nothing else, one sentence for each mistake."""
 
 from __future__ import annotations
 
@@ -20,29 +20,37 @@ import pytest
 import torch
 from PIL import Image
 
-from googlenet.checkpoints import LoadedModel, save
 from googlenet.cli import main
 from googlenet.model.architecture import STAGES, TORCHVISION
-from googlenet.pictures.images import Preprocess
-from tests.helpers import ROOT, explainer_of, random_image, random_model
+from tests.helpers import ROOT, random_image, random_model
 
 LION = gradio.media.get_image("lion.jpg")
 
 
-def test_explain_prints_one_object_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", LION, gradio.media.get_image("cheetah.jpg"), "--device", "cpu"]) == 0
+@pytest.fixture(autouse=True)
+def small_weights(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a command that names none."""
+    monkeypatch.setenv("GOOGLENET_WEIGHTS", tiny)
+
+
+def test_explain_prints_one_object_a_picture(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the built-in weights, which know their example. A class may be named by its WordNet number."""
+    monkeypatch.delenv("GOOGLENET_WEIGHTS")
+    asked = ["--target", "n02129165", "--contrast", "n02125311"]
+    assert main(["explain", LION, gradio.media.get_image("cheetah.jpg"), *asked, "--device", "cpu"]) == 0
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert first["image"] == LION
-    assert second["heads"]["main"]
     assert first["weights"]["sha256"]
-    assert first["heads"]["main"][0]["label"] == "lion"  # the built-in weights know their example
+    assert first["heads"]["main"][0]["label"] == "lion"
+    assert second["heads"]["main"]
+    assert (first["question"]["target"]["label"], first["question"]["contrast"]["label"]) == ("lion", "cougar")
 
 
 def test_out_gets_overlays_sheet_and_grids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["explain", LION, "--head", "aux2", "--target", "lion", "--contrast", "cougar", "--out", str(tmp_path / "out")]
+    arguments = ["explain", LION, "--head", "aux2", "--target", "3", "--contrast", "thing 4", "--out", str(tmp_path / "out")]
     assert main(arguments) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["question"]["contrast"]["label"] == "cougar"
+    assert result["question"]["contrast"]["label"] == "thing 4"
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {f"lion-{stage}.png" for stage in STAGES[:6]} | {"lion-sheet.png", "lion.npz"}
     with Image.open(tmp_path / "out" / "lion-4c.png") as overlay, Image.open(LION) as picture:
@@ -67,7 +75,7 @@ def test_folders_and_a_bad_file_among_them(tmp_path: Path, capsys: pytest.Captur
     assert (tmp_path / "out" / "deep" / "a-5b.png").exists()
 
 
-def test_no_command_compares_paths_of_two_drives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_command_compares_paths_of_two_drives(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulated: on Windows a path on C: has no path relative to one on D:, and none in common with it."""
 
     def refuse(*_paths: object) -> str:
@@ -75,16 +83,12 @@ def test_no_command_compares_paths_of_two_drives(tmp_path: Path, monkeypatch: py
 
     with pytest.raises(ValueError, match="mount"):
         refuse()
-    model = random_model()
-    explainer = explainer_of(model, Preprocess(64, 64, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
-    save(LoadedModel(model, explainer.config, explainer.provenance), tmp_path / "tiny")
     random_image(64, 64).save(tmp_path / "a.png")
     monkeypatch.setattr(os.path, "relpath", refuse)
     monkeypatch.setattr(os.path, "commonpath", refuse)
-    weights = str(tmp_path / "tiny")
     for arguments in (
-        ["explain", str(tmp_path), "--weights", weights, "--out", str(tmp_path / "out"), "--device", "cpu"],
-        ["import", weights, "--out", str(tmp_path / "imported")],
+        ["explain", str(tmp_path), "--out", str(tmp_path / "out"), "--device", "cpu"],
+        ["import", tiny, "--out", str(tmp_path / "imported")],
         ["deploy", "user/space", "--weights", "user/weights", "--dry-run"],
     ):
         assert main(arguments) == 0
@@ -96,14 +100,6 @@ def test_a_folder_with_nothing_recognised_is_a_failure(tmp_path: Path, capsys: p
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)
     assert "holds no pictures of a known kind, only 1 × .heic" in captured.err
-
-
-def test_a_parquet_table(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    (tmp_path / "bad.jpg").write_bytes(b"no picture")
-    assert main(["explain", LION, str(tmp_path / "bad.jpg"), "--format", "parquet", "--device", "cpu"]) == 1
-    good, bad = pq.read_table(io.BytesIO(capsysbinary.readouterr().out)).to_pylist()
-    assert good["heads"]["main"][0]["label"] == "lion"
-    assert "bad.jpg is not a picture" in bad["error"]
 
 
 def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,15 +114,15 @@ def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, ca
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["explain", LION, "--target", "lyon"], "No class is called 'lyon'; did you mean lynx, lion"),
-        (["explain", LION, "--weights", "/no/where"], "There is no folder or file /no/where"),
+        (["explain", LION, "--target", "thimg 3"], "No class is called 'thimg 3'; did you mean thing 3"),
         (["evaluate", str(ROOT / "weights"), "/no/where"], "holds neither"),
         (["train", "/no/where", "--out", "/tmp/never"], "holds neither"),
         (["import", "/no/where", "--out", "/tmp/never"], "There is no folder or file /no/where"),
         (["explain", "https://a.org/b.jpg"], "https://a.org/b.jpg is not a file; save the picture there and give its path."),
         (["explain", LION, "--out", LION], "cannot be made: a file has that name."),
         (["explain", LION, "--only", "sheet"], "add --out"),
-        (["explain", LION, "--contrast", "lion"], "lion.jpg: the main head's top class is lion, the contrast itself"),
+        (["explain", LION, "--cluster"], "name its folder with --out"),
+        (["explain", LION, "--weights", "/no/where"], "There is no folder or file /no/where"),
     ],
 )
 def test_mistakes_get_one_sentence(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,29 +155,23 @@ def test_the_beginning_of_an_option_is_enough(tmp_path: Path, capsys: pytest.Cap
     assert "no folder or file --no-such-file" in capsys.readouterr().err
 
 
-def test_a_class_may_be_named_by_its_wordnet_number(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", LION, "--target", "n02129165", "--contrast", "n02125311", "--device", "cpu"]) == 0
-    question = json.loads(capsys.readouterr().out)["question"]
-    assert (question["target"]["label"], question["contrast"]["label"]) == ("lion", "cougar")
-
-
-def test_a_picture_on_stdin(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "googlenet", "explain", "-", "--format", "csv", "--out", str(tmp_path), "--only", "sheet"]
-    done = subprocess.run(command, input=Path(LION).read_bytes(), capture_output=True, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    header, row = done.stdout.decode().splitlines()
+def test_a_picture_on_stdin(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(LION).read_bytes()), encoding="utf-8"))
+    asked = ["--target", "thing 3", "--format", "csv", "--out", str(tmp_path), "--only", "sheet"]
+    assert main(["explain", "-", *asked]) == 0
+    header, row = capsys.readouterr().out.splitlines()
     assert header.startswith("image,head,target")
-    assert row.startswith("-,main,lion,")
+    assert row.startswith("-,main,thing 3,")
     assert [path.name for path in tmp_path.iterdir()] == ["stdin-sheet.png"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full disk to write to")
 @pytest.mark.parametrize("kind", ["json", "csv", "parquet"])
-def test_a_full_disk_is_told(kind: str) -> None:
-    with open("/dev/full", "wb") as full:
-        command = [sys.executable, "-m", "googlenet", "explain", LION, "--format", kind]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
-    assert (done.returncode, done.stderr) == (1, "googlenet: The results cannot be written: the disk is full.\n")
+def test_a_full_disk_is_told(kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["explain", LION, "--format", kind]) == 1
+    assert capsys.readouterr().err == "googlenet: The results cannot be written: the disk is full.\n"
 
 
 def test_serve_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,49 +182,27 @@ def test_serve_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLENET_EXAMPLES", "examples")
     assert main(["serve"]) == 0
     assert main(["serve", "--title", "Cats", "--examples", "cats", "--labels", "names.txt"]) == 0
-    assert asked == [
-        {"title": "Our pets", "examples": "examples"},
-        {"title": "Cats", "examples": "cats", "labels": "names.txt"},
-    ]
+    assert asked == [{"title": "Our pets", "examples": "examples"}, {"title": "Cats", "examples": "cats", "labels": "names.txt"}]
 
 
-def test_a_real_process_prints_json_alone() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "googlenet", "explain", LION], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["stages"][8]["name"] == "5b"
+def test_a_process_writes_utf8_in_any_locale_and_ends_quietly_when_its_reader_leaves(tmp_path: Path) -> None:
+    """`googlenet explain … | head -2`: status 141, as of a program that SIGPIPE ended.
 
-
-def test_json_is_utf8_in_any_locale_and_for_any_file_name(tmp_path: Path) -> None:
-    """`caf\\xe9.jpg` is a name in Latin-1 bytes, which Linux allows; JSON gives it back."""
-    names = ["写真.jpg"]
-    if sys.platform == "linux":
-        names.append(os.fsdecode(b"caf\xe9.jpg"))
+    `caf\\xe9.jpg` is a name in Latin-1 bytes, which Linux allows; JSON gives it back.
+    """
+    names = ["写真.jpg", os.fsdecode(b"caf\xe9.jpg") if sys.platform == "linux" else "b.jpg"]
     for name in names:
         shutil.copy(LION, tmp_path / name)
-    done = subprocess.run(
-        [sys.executable, "-m", "googlenet", "explain", *(str(tmp_path / name) for name in names)],
-        capture_output=True,
-        check=False,
-        cwd=ROOT,
-        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
-    )
-    assert done.returncode == 0, done.stderr
-    found = [Path(json.loads(line)["image"]).name for line in done.stdout.decode("utf-8").splitlines()]
-    assert found == names
-
-
-def test_a_reader_that_leaves_ends_the_command_without_a_traceback() -> None:
-    """`googlenet explain … | head -1`: status 141, as of a program that SIGPIPE ended."""
-    command = [sys.executable, "-m", "googlenet", "explain", *[LION] * 20]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+    command = [sys.executable, "-m", "googlenet", "explain", *(str(tmp_path / name) for name in names), *[LION] * 20]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=environment) as process:
         assert process.stdout
         assert process.stderr
-        assert process.stdout.readline()
+        lines = [process.stdout.readline().decode("utf-8") for _ in names]
         process.stdout.close()
         said = process.stderr.read().decode()
         assert process.wait(60) == 141
+    assert [Path(json.loads(line)["image"]).name for line in lines] == names
     assert "Traceback" not in said
     assert "Broken" not in said
 
@@ -254,15 +222,10 @@ def test_the_variable_names_the_weights(monkeypatch: pytest.MonkeyPatch, capsys:
     assert "/no/such/weights" in capsys.readouterr().err
 
 
-def test_import_writes_a_folder_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["import", str(ROOT / "weights"), "--out", str(tmp_path / "copy")]) == 0
-    assert "1000 classes, trained heads: aux1, aux2 and main" in capsys.readouterr().out
+def test_import_writes_a_folder_that_loads(tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", tiny, "--out", str(tmp_path / "copy")]) == 0
+    assert "10 classes, trained heads: aux1, aux2 and main" in capsys.readouterr().out
     assert main(["explain", LION, "--weights", str(tmp_path / "copy")]) == 0
-
-
-def test_a_cluster_needs_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", LION, "--cluster"]) == 1
-    assert "name its folder with --out" in capsys.readouterr().err
 
 
 def test_an_assumed_normalisation_is_said_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -279,22 +242,24 @@ def test_an_assumed_normalisation_is_said_on_stderr(tmp_path: Path, capsys: pyte
     assert said("explain", LION, "--weights", chosen) == ""  # its config.json says it
 
 
-def test_channels_in_both_formats(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    assert main(["explain", LION, "--channels", "--head", "aux1", "--device", "cpu"]) == 0
-    named = json.loads(capfdbinary.readouterr().out)["channels"]
-    assert main(["explain", LION, "--channels", "--head", "aux1", "--device", "cpu", "--format", "parquet"]) == 0
-    (tmp_path / "table.parquet").write_bytes(capfdbinary.readouterr().out)
-    (row,) = pq.read_table(tmp_path / "table.parquet").to_pylist()
+def test_json_and_a_table_hold_the_same(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Of a picture with its channels, and of a bad file."""
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    asked = ["explain", LION, str(tmp_path / "bad.jpg"), "--channels", "--head", "aux1", "--device", "cpu"]
+    assert main(asked) == 1
+    told = json.loads(capfdbinary.readouterr().out)
+    assert main([*asked, "--format", "parquet"]) == 1
+    good, bad = pq.read_table(io.BytesIO(capfdbinary.readouterr().out)).to_pylist()
+    assert good["heads"]["main"][0] == told["heads"]["main"][0]
+    named = told["channels"]
     assert list(named) == ["3a", "3b", "4a"]
-    assert [named[stage] for stage in named] == [row["channels"][stage] for stage in named]
-    assert row["channels"]["5b"] is None
+    assert [named[stage] for stage in named] == [good["channels"][stage] for stage in named]
+    assert good["channels"]["5b"] is None
+    assert "bad.jpg is not a picture" in bad["error"]
 
 
 def test_trust_in_both_formats(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    model = random_model()
-    explainer = explainer_of(model, Preprocess(64, 64, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
-    save(LoadedModel(model, explainer.config, explainer.provenance), tmp_path / "tiny")
-    asked = ["explain", LION, "--weights", str(tmp_path / "tiny"), "--device", "cpu", "--head", "aux2", "--target", "thing 3"]
+    asked = ["explain", LION, "--device", "cpu", "--head", "aux2", "--target", "thing 3"]
     assert main([*asked, "--trust", "--stage", "4b", "--stage", "3a"]) == 0
     result = json.loads(capfdbinary.readouterr().out)
     found = result["trust"]

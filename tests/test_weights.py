@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from googlenet.checkpoints import load
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.config import parse_config
-from googlenet.checkpoints.folder import trunk_sha256
 from googlenet.explanation import Explanation
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.inference.explainer import Explainer
@@ -61,7 +59,7 @@ def test_the_documents_give_each_class_its_index(explainer: Explainer) -> None:
     assert all(explainer.labels[int(index)] == label for index, label in shown)
 
 
-def test_what_is_made_from_the_weights_names_their_sha256(weights: Path) -> None:
+def test_what_is_made_from_the_weights_names_their_sha256(explainer: Explainer, weights: Path) -> None:
     sha256 = hashlib.sha256((weights / WEIGHTS_FILE).read_bytes()).hexdigest()
     card = (weights / CARD_FILE).read_text("utf-8")
     assert f"SHA-256 {sha256}" in card
@@ -69,7 +67,7 @@ def test_what_is_made_from_the_weights_names_their_sha256(weights: Path) -> None
     trust = parse_config((weights / CONFIG_FILE).read_bytes(), "weights").trust
     assert trust is not None
     assert trust.sha256 == sha256
-    assert read_index(weights / "channels").trunk == trunk_sha256(load(str(weights)).model)
+    assert read_index(weights / "channels").trunk == explainer.trunk_sha256
     for made in ("tests/browser/page.jpg", "googlenet/ui/card.jpg"):  # `python -m tests.browser.screenshots` makes them again
         with Image.open(ROOT / made) as picture:
             assert picture.info.get("comment", b"").decode() == sha256

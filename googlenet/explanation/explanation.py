@@ -309,9 +309,9 @@ class Explanation:
         question = self.question
         tops = [f"{head} {top[0].label} {top[0].probability:.0%}" for head, top in self.heads.items() if top]
         asked = "the top class" if question.target is None else self.name_of(question.target)
-        rival = "" if question.contrast is None else f" rather than {self.name_of(question.contrast)}"
+        lead = "" if question.contrast is None else f" rather than {self.name_of(question.contrast)}"
         return (
-            f"<Explanation: {', '.join(tops)}; {question.method} of {asked}{rival} in {question.head}, "
+            f"<Explanation: {', '.join(tops)}; {question.method} of {asked}{lead} in {question.head}, "
             f"{len(self.branch_grids)} stages, {self.size[0]}×{self.size[1]} pixels>"
         )
 

@@ -1,5 +1,5 @@
-"""What tipped an answer: the maps of the answered class and of its rival on one scale, and the answer without what spoke most for
-the one rather than the other."""
+"""What tipped an answer: the maps of the answered class and of the true one on one scale, and the answer without what spoke most
+for the one rather than the other."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ SIDE = 2 / 7
 
 @dataclass(frozen=True, eq=False)  # its array has no equality that is one truth value
 class Tipping:
-    """What spoke for an answer and for its rival at one stage, and what happens without what tipped it."""
+    """What spoke for an answer and for the truth at one stage, and what happens without what tipped it."""
 
     explanation: Explanation
     """of the answered class alone"""
     stage: str
     maps: NDArray[np.float32]
-    """(3, H, W), signed, in logit units: for the answered class, for the rival, for the first rather than the second"""
+    """(3, H, W), signed, in logit units: for the answered class, for the truth, for the first rather than the second"""
     box: Box | None
     """the covered square around the third map's strongest cell, in pixels of the picture; None where no cell of it is positive"""
     answered: Change
-    rival: Change
+    truth: Change
     top_before: Prediction
     """the head's top class"""
     top_after: Prediction
@@ -44,14 +44,14 @@ class Tipping:
 def tipping(
     explainer: Explainer, image: Image.Image, question: Question, stage: str, size: tuple[int, int] | None = None
 ) -> Tipping:
-    """Compare an answer with a rival at one stage, cover what tipped it, and ask again.
+    """Compare an answer with the truth at one stage, cover what tipped it, and ask again.
 
     It takes one pass for the three maps and one without a backward pass for the covered picture.
 
     Args:
         explainer: answers the questions.
         image: an RGB picture.
-        question: head, answered class, and the rival as its contrast.
+        question: head, answered class, and the true one as its contrast.
         stage: whose maps are compared.
         size: (width, height) of the picture where `image` is a smaller copy of it; by default the image's.
 
@@ -71,12 +71,12 @@ def tipping(
         >>> found.maps.shape
         (3, 14, 14)
     """
-    target, rival = question.target, question.contrast
-    if target is None or rival is None:
-        raise ValueError("The question names an answered class and a rival.")
+    target, truth = question.target, question.contrast
+    if target is None or truth is None:
+        raise ValueError("The question names an answered class and the true one.")
     explainer.check_stage(question.head, stage)
     x = explainer.preprocess(image)
-    questions = [replace(question, contrast=None), replace(question, target=rival, contrast=None), question]
+    questions = [replace(question, contrast=None), replace(question, target=truth, contrast=None), question]
     own, other, contrast = explainer.explain_prepared(x.expand(3, -1, -1, -1), [size or image.size] * 3, questions)
     maps = np.stack([each.grids[stage] for each in (own, other, contrast)])
     before = own.probabilities[question.head]
@@ -86,7 +86,7 @@ def tipping(
         part = around(maps[2], x.shape[-1])
         box = in_picture(part, own.seen, x.shape[-1])
         after = covered(explainer, x, [part])[question.head][0]
-    answered, other_change = (change_of(asked, before, after) for asked in (target, rival))
+    answered, other_change = (change_of(asked, before, after) for asked in (target, truth))
     top_before, top_after = (likeliest(p, explainer.labels, 1)[0] for p in (before, after))
     return Tipping(own, stage, maps, box, answered, other_change, top_before, top_after)
 

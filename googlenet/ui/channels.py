@@ -35,7 +35,6 @@ def strongest(explainer: Explainer, stage: str, channels: Sequence[Channel], pic
         return {**vars(each), "picture": known.get(each.channel), "grid": packed_map(each.grid)}
 
     return {
-        "stage": stage,
         "missing": len(channels) - len(known),
         "for": [drawn(each) for each in channels if each.share > 0],
         "against": [drawn(each) for each in channels if each.share <= 0],
@@ -47,7 +46,6 @@ def grouped(explainer: Explainer, stage: str, found: ChannelGroups, pictures: Ch
     channels = [channel for group in found.groups for channel in group.channels]
     known = pictures.known(explainer, stage, channels)
     return {
-        "stage": stage,
         "missing": len(channels) - len(known),
         "groups": [
             {

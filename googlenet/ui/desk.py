@@ -42,7 +42,7 @@ from googlenet.ui.messages import (
     packed_map,
 )
 from googlenet.ui.outcomes import cover_message, tipping_message
-from googlenet.ui.turns import BusyError, Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
+from googlenet.ui.turns import Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
 from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, SIDE, PictureGoneError, Pictures, example
 from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
 
@@ -125,8 +125,8 @@ class Desk:
             if ticket := queue.find(ask.session, ask.n):
                 if ticket in queue.waiting:
                     return {"place": queue.place(ticket)}
-                if ticket.progress:
-                    return {"share": ticket.progress[0], "what": ticket.progress[1]}
+                if ticket.progress is not None:
+                    return {"share": ticket.progress}
         return {}
 
     def leave(self, ask: PageQuery) -> None:
@@ -163,10 +163,10 @@ class Desk:
         return cover_message(found, explainer.labels)
 
     def tip(self, ask: PageQuery, picture: Picture, _: Progress) -> Tipped:
-        if ask.target is None or ask.rival is None:
+        if ask.target is None or ask.truth is None:
             raise UserError("Name the class that was answered, and the one that is right.")
         explainer = self.explainers.find(ask.weights)
-        question = explainer.question(ask.head, ask.target, ask.rival, method=ask.method)
+        question = explainer.question(ask.head, ask.target, ask.truth, method=ask.method)
         return tipping_message(tipping(explainer, picture.image, question, stage_of(ask), picture.size))
 
     def channels(self, ask: PageQuery, picture: Picture, _: Progress) -> Channels:
@@ -195,7 +195,7 @@ class Desk:
         if ask.channel is None or ask.channel >= count:
             raise UserError("Stage {stage} has the channels 0 to {last}.", stage=stage, last=count - 1)
         grid = channels.activation(explainer, picture.image, stage, ask.channel)
-        return {"stage": stage, "channel": ask.channel, "grid": packed_map(grid), "most": float(grid.max())}
+        return {"grid": packed_map(grid), "most": float(grid.max())}
 
     def trust(self, ask: PageQuery, picture: Picture, tell: Progress) -> dict[str, Any]:
         tell(0.0)
@@ -204,7 +204,7 @@ class Desk:
         assert tested.trust is not None
         found = tested.trust[stage]
         say = {language: found.sentence(language) for language in texts.LANGUAGES}
-        return {"stage": stage, **vars(found), "randomised": packed_grid(found.randomised), "say": say}
+        return {**vars(found), "randomised": packed_grid(found.randomised), "say": say}
 
     def tested(self, explainer: Explainer, picture: Picture, question: Question, stage: str, tell: Progress) -> Explanation:
         """An answer whose map of one stage is tested on the picture. Raises UserError."""
@@ -223,11 +223,11 @@ def refusal(error: Exception) -> Refusal:
     kind, source = "", None
     if isinstance(error, NotLoadedError):
         kind, source = "not_loaded", str(error.values["source"])
-    elif isinstance(error, BusyError | RestartingError | PictureGoneError):
-        kind = {BusyError: "busy", RestartingError: "restarting", PictureGoneError: "gone"}[type(error)]
+    elif isinstance(error, RestartingError | PictureGoneError):
+        kind = "gone" if isinstance(error, PictureGoneError) else "restarting"
     elif not isinstance(error, UserError):  # our mistake: loud in the log, and one sentence for the visitor, whose page goes on
         logging.error("A question failed", exc_info=error)
-        kind, error = "ours", UserError("This went wrong on our side; try another picture.")
+        error = UserError("This went wrong on our side; try another picture.")
     return {**texts.error(error), "kind": kind, "source": source}  # type: ignore[typeddict-item]
 
 

@@ -79,7 +79,7 @@ class PageQuery:
     """a class or, by its name, a group"""
     contrast: Whole | Text | None = None
     method: Literal[METHODS] = GRAD_CAM  # type: ignore[valid-type]
-    rival: Whole | Text | None = None
+    truth: Whole | Text | None = None
     """what the visitor says is right"""
     weights: Text | None = None
     """a Hub repository; None for the weights that the program was started with"""
@@ -140,8 +140,6 @@ class Answer(TypedDict):
 class Covered(TypedDict):
     """What covering a part has shown. Boxes are in pixels of the whole picture; a head has its probability of the asked class."""
 
-    stage: str
-    box: Sequence[float]
     controls: Sequence[Sequence[float]]
     """random parts of the same size"""
     before: dict[str, float]
@@ -154,32 +152,24 @@ class Covered(TypedDict):
 class Tipped(TypedDict):
     """What tipped an answer (`googlenet.probes.tipping`)."""
 
-    stage: str
     maps: Sequence[Grid]
-    """what spoke for the answered class, for its rival, for the first rather than the second"""
+    """what spoke for the answered class, for the truth, for the first rather than the second"""
     scale: float
     """the value by which the three are divided"""
     box: Sequence[float] | None
     """the part that was covered"""
-    before: Sequence[float]
-    """probabilities of the answered class and of its rival"""
-    after: Sequence[float]
-    top: dict[str, Any]
-    """the top class without that part"""
-    turns: bool
     say: Said
     why: dict[str, str | None]
     """why the answer may be wrong, as far as the numbers support it"""
 
 
-Channels = TypedDict("Channels", {"stage": str, "missing": int, "for": list[dict[str, Any]], "against": list[dict[str, Any]]})
+Channels = TypedDict("Channels", {"missing": int, "for": list[dict[str, Any]], "against": list[dict[str, Any]]})
 """The strongest channels of a stage; `missing`: how many have no picture yet, which `draw` would draw."""
 
 
 class ChannelGroups(TypedDict):
     """A stage's evidence in groups of channels (`googlenet.probes.channel_groups`)."""
 
-    stage: str
     missing: int
     """how many of the channels have no picture yet, which `draw` would draw"""
     groups: list[dict[str, Any]]
@@ -191,8 +181,6 @@ class ChannelGroups(TypedDict):
 class Firing(TypedDict):
     """Where one channel responds in a picture."""
 
-    stage: str
-    channel: int
     grid: Grid
     most: float
 
@@ -203,7 +191,7 @@ class Refusal(TypedDict):
     en: str
     ko: str
     kind: str
-    """"" (as it says), busy, restarting, gone (the picture), not_loaded (the weights `source`), ours (our mistake)"""
+    """"" (as it says), restarting, gone (the picture), not_loaded (the weights `source`)"""
     source: str | None
 
 
@@ -227,8 +215,6 @@ class Reply(TypedDict, total=False):
     """in the queue"""
     share: float
     """of the work that is done"""
-    what: str
-    """the file that is fetched"""
     refusal: Refusal
 
 

@@ -40,8 +40,6 @@ CUT = 1 / 4
 def cover_message(cover: Cover, labels: Sequence[str]) -> Covered:
     """A covering for the browser."""
     return {
-        "stage": cover.stage,
-        "box": list(cover.box),
         "controls": [list(part) for part in cover.controls],
         "before": cover.before,
         "after": cover.after,
@@ -52,16 +50,10 @@ def cover_message(cover: Cover, labels: Sequence[str]) -> Covered:
 
 def tipping_message(tipping: Tipping) -> Tipped:
     """What tipped an answer, for the browser."""
-    both = tipping.answered, tipping.rival
     return {
-        "stage": tipping.stage,
         "maps": [packed_map(grid) for grid in tipping.maps],
         "scale": tipping.scale,
         "box": tipping.box and list(tipping.box),
-        "before": [each.before for each in both],
-        "after": [each.after for each in both],
-        "top": vars(tipping.top_after),
-        "turns": tipping.top_after.index != tipping.top_before.index,
         "say": {language: tipping_sentence(tipping, language) for language in LANGUAGES},
         "why": {language: diagnosis(tipping, language) for language in LANGUAGES},
     }
@@ -103,23 +95,23 @@ def _moves(changes: Iterable[Change | None], labels: Sequence[str], language: st
 
 def tipping_sentence(tipping: Tipping, language: str) -> str:
     """What covering the contrast's strongest place has shown."""
-    labels, both = tipping.explanation.labels, (tipping.answered, tipping.rival)
-    own, rival = (asked_name(labels, change.asked, language) for change in both)
+    labels, both = tipping.explanation.labels, (tipping.answered, tipping.truth)
+    own, truth = (asked_name(labels, change.asked, language) for change in both)
     if tipping.box is None:
-        return say(language, "tipped_nowhere", stage=tipping.stage, own=own, rival=rival)
+        return say(language, "tipped_nowhere", stage=tipping.stage, own=own, truth=truth)
     top = f"{class_name(tipping.top_after.label, language)}, {percent(tipping.top_after.probability, language)}"
-    consequence = say(language, "consequences", _consequence(tipping), rival=rival, top=top)
+    consequence = say(language, "consequences", _consequence(tipping), truth=truth, top=top)
     return say(language, "tipped", moves=_moves(both, labels, language), consequence=consequence)
 
 
 def _consequence(tipping: Tipping) -> str:
     """What the answer does without the covered part."""
-    own, rival = tipping.answered, tipping.rival
+    own, truth = tipping.answered, tipping.truth
     if tipping.top_before.index != tipping.top_after.index:
-        return "turns" if tipping.top_after.index in classes_of(rival.asked) else "turns_elsewhere"
-    if max(abs(change.after - change.before) for change in (own, rival)) < LITTLE:
+        return "turns" if tipping.top_after.index in classes_of(truth.asked) else "turns_elsewhere"
+    if max(abs(change.after - change.before) for change in (own, truth)) < LITTLE:
         return "hardly"
-    odds_after, odds_before = rival.after * own.before, rival.before * own.after  # times the same number
+    odds_after, odds_before = truth.after * own.before, truth.before * own.after  # times the same number
     return "gains" if odds_after >= EVEN * odds_before else "loses" if odds_before >= EVEN * odds_after else "even"
 
 
@@ -133,8 +125,8 @@ def diagnosis(tipping: Tipping, language: str) -> str | None:
     if reason is None:
         return None
     labels, head = tipping.explanation.labels, tipping.explanation.question.head
-    own, rival = (asked_name(labels, each.asked, language) for each in (tipping.answered, tipping.rival))
-    values = {"own": own, "rival": rival, "stage": tipping.stage, "answer": say(language, "answers", head), **reason[1]}
+    own, truth = (asked_name(labels, each.asked, language) for each in (tipping.answered, tipping.truth))
+    values = {"own": own, "truth": truth, "stage": tipping.stage, "answer": say(language, "answers", head), **reason[1]}
     return capitalised(say(language, "diagnoses", reason[0], **values))
 
 
@@ -142,7 +134,7 @@ def _reason(tipping: Tipping, language: str) -> tuple[str, dict[str, str]] | Non
     """The kind of a diagnosis and the values of its own."""
     explanation = tipping.explanation
     (width, height), (x0, y0, x1, y1), head = explanation.size, explanation.seen, explanation.question.head
-    own, right = (set(classes_of(each.asked)) for each in (tipping.answered, tipping.rival))
+    own, right = (set(classes_of(each.asked)) for each in (tipping.answered, tipping.truth))
     if own & right:
         return None  # the answer is of the group that the visitor names
     for earlier in HEADS[: HEADS.index(head)]:
@@ -164,9 +156,9 @@ def _reason(tipping: Tipping, language: str) -> tuple[str, dict[str, str]] | Non
 
 def _apart(tipping: Tipping) -> bool:
     """Whether two classes have evidence of like strength in different places."""
-    own, rival = tipping.maps[:2].clip(min=0)
-    lengths = float(np.linalg.norm(own)), float(np.linalg.norm(rival))
+    own, truth = tipping.maps[:2].clip(min=0)
+    lengths = float(np.linalg.norm(own)), float(np.linalg.norm(truth))
     if min(lengths) < ALIKE * max(lengths) or not max(lengths):
         return False
-    (x0, y0), (x1, y1) = peak_of(own, Box(0, 0, 1, 1)), peak_of(rival, Box(0, 0, 1, 1))
-    return max(abs(x0 - x1), abs(y0 - y1)) >= APART and float((own * rival).sum()) < ALIKE * lengths[0] * lengths[1]
+    (x0, y0), (x1, y1) = peak_of(own, Box(0, 0, 1, 1)), peak_of(truth, Box(0, 0, 1, 1))
+    return max(abs(x0 - x1), abs(y0 - y1)) >= APART and float((own * truth).sum()) < ALIKE * lengths[0] * lengths[1]

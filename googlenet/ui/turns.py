@@ -49,7 +49,7 @@ class VisitorLeftError(Exception):
 
 
 Progress = Callable[..., None]
-"""Called by the work with (share 0…1, what it is about). Raises VisitorLeftError where the visitor has left."""
+"""Called by the work with the share that is done, 0…1. Raises VisitorLeftError where the visitor has left."""
 Work = Callable[[Progress], Any]
 
 
@@ -82,7 +82,7 @@ class Ticket:
     due: float
     """when its turn is, on the monotonic clock"""
     result: asyncio.Future[Any]
-    progress: tuple[float, str] | None = None
+    progress: float | None = None
     left: bool = False
 
 
@@ -166,10 +166,10 @@ class Turns:
     def start(self, ticket: Ticket) -> None:
         loop, begun = asyncio.get_running_loop(), time.monotonic()
 
-        def tell(share: float = 0.0, what: str = "") -> None:
+        def tell(share: float = 0.0, *_: object) -> None:
             if ticket.left:
                 raise VisitorLeftError
-            ticket.progress = share, what
+            ticket.progress = share
 
         def work() -> None:
             try:

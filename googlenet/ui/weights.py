@@ -19,7 +19,7 @@ from googlenet.checkpoints.config import MapTrust
 from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import UserError, WeightsError
 from googlenet.explanation import METHODS, Explanation, Question
-from googlenet.explanation.groups import groups_of
+from googlenet.explanation.groups import everyday_words, groups_of
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, receptive_fields
 from googlenet.pictures.pixels import Picture
@@ -134,6 +134,7 @@ def described(explainer: Explainer, chosen: str | None) -> dict[str, Any]:
             {"label": each.name, "phrase": each.phrase, "korean": each.korean, "indices": each.indices}
             for each in groups_of(explainer.labels)
         ],
+        "everyday": everyday_words() if explainer.classes.groups else {},
         "trust": known_trust(explainer),
         "aux": explainer.config.architecture.aux_heads,
         "side": explainer.config.preprocess.crop,

@@ -1,11 +1,8 @@
-"""Explanations on a real Ray cluster: two nodes, started on this machine."""
+"""Explanations on a real Ray cluster, started on this machine: one node of one CPU, since each worker takes seconds to start."""
 
 from __future__ import annotations
 
 import logging
-import os
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,11 +32,10 @@ QUESTION = Question("main", 1, contrast=2)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Two nodes of one CPU each, and this process connected to them, so that tests share the workers' start."""
-    node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    started = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    """A cluster, and this process connected to it."""
+    node = {"num_cpus": 1, "object_store_memory": 240 * 2**20, "include_dashboard": False}
+    started = Cluster(initialize_head=True, head_node_args=node)
     try:
-        started.add_node(**node)
         with connected(started.address):
             yield started
     finally:
@@ -56,16 +52,14 @@ def loaded() -> LoadedModel:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """10 pictures in a folder, every fifth broken, a tar of 4 and a Parquet file of 5 with one broken each."""
+    """4 pictures in a folder, a tar of 3 and a Parquet file of 3, with one broken in each."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "pictures").mkdir()
-    for i in range(10):
-        path = folder / "pictures" / f"{i:02}.png"
-        random_image(120 + i, 90, i).save(path)
-        if i % 5 == 0:
-            path.write_bytes(path.read_bytes()[:100])
-    write_tar(folder / "shard.tar", {"a.png": png(1), "b.png": b"broken", "c.png": png(3), "d.png": png(4)})
-    write_hub_parquet(folder / "train.parquet", [png(1), png(2), None, png(4), png(5)])
+    for i in range(4):
+        random_image(120 + i, 90, i).save(folder / "pictures" / f"{i}.png")
+    (folder / "pictures" / "0.png").write_bytes((folder / "pictures" / "0.png").read_bytes()[:100])
+    write_tar(folder / "shard.tar", {"a.png": png(1), "b.png": b"broken", "c.png": png(3)})
+    write_hub_parquet(folder / "train.parquet", [png(1), png(2), None])
     return folder
 
 
@@ -135,7 +129,7 @@ def test_a_cluster_adds_what_is_missing_as_one_process_gives_it(
     time_before = kept.stat().st_mtime_ns
     with caplog.at_level("INFO", "ray.data"), attached(caplog.handler):
         summary = explain_on_cluster(sources, str(table), loaded, QUESTION)
-    assert summary == Summary(pictures=19, unreadable=4)
+    assert summary == Summary(pictures=10, unreadable=3)
     assert "Total Progress: " in caplog.text  # stdout is no terminal here
     assert kept.stat().st_mtime_ns == time_before
     assert not cut.exists()
@@ -162,25 +156,3 @@ def test_a_cluster_adds_what_is_missing_as_one_process_gives_it(
     before = {path: path.stat().st_mtime_ns for path in table.iterdir()}
     assert explain_on_cluster(sources, str(table), loaded, QUESTION) == summary
     assert {path: path.stat().st_mtime_ns for path in table.iterdir()} == before
-
-
-@pytest.mark.skipif("NODE_LOSS" not in os.environ, reason="Ray may take minutes to notice a lost node; NODE_LOSS=1 runs this")
-def test_a_node_killed_in_the_middle_loses_nothing(cluster: Cluster, loaded: LoadedModel, tmp_path: Path) -> None:
-    (tmp_path / "pictures").mkdir()
-    for i in range(40):
-        (tmp_path / "pictures" / f"{i:02}.png").write_bytes(png(i))
-    doomed = cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20)
-    table = tmp_path / "table"
-    summaries: list[Summary] = []
-    run = threading.Thread(
-        target=lambda: summaries.append(explain_on_cluster([str(tmp_path / "pictures")], str(table), loaded, QUESTION))
-    )
-    run.start()
-    while run.is_alive() and not any(table.glob("*.parquet")):
-        time.sleep(0.05)
-    written = len(table_of(table))
-    cluster.remove_node(doomed, allow_graceful=False)
-    run.join(600)
-    assert summaries == [Summary(pictures=40, unreadable=0)]
-    assert len(table_of(table)) == 40
-    assert written < 40  # it was in the middle

@@ -26,12 +26,7 @@ from googlenet.errors import UserError
 from googlenet.explanation import Explanation, Question
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES
-from tests.helpers import explainer_of, random_image, random_model
-
-
-@pytest.fixture(scope="module")
-def explainer() -> Explainer:
-    return explainer_of(random_model())
+from tests.helpers import random_image
 
 
 def make(folder: Path, *names: str) -> None:
@@ -123,8 +118,7 @@ def test_results_go_where_they_belong(tmp_path: Path, explainer: Explainer) -> N
 
 
 @pytest.mark.parametrize(
-    ("only", "endings"),
-    [("sheet", ["-sheet.png"]), ("maps", [".npz"]), ("overlays", [f"-{stage}.png" for stage in STAGES])],
+    ("only", "endings"), [("sheet", ["-sheet.png"]), ("maps", [".npz"]), ("overlays", [f"-{stage}.png" for stage in STAGES])]
 )
 def test_one_kind_of_results_alone(tmp_path: Path, explainer: Explainer, only: str, endings: list[str]) -> None:
     pictures, out = tmp_path / "in", tmp_path / "out"
@@ -183,12 +177,6 @@ def test_no_link_leads_out_of_the_output_folder(tmp_path: Path) -> None:
     assert list(away.iterdir()) == []
 
 
-def test_a_web_address_is_named_as_it_was_typed() -> None:
-    found, (wrong,) = find_pictures(["https://example.org/a.jpg?x=1"])
-    assert found == []
-    assert str(wrong) == "https://example.org/a.jpg?x=1 is not a file; save the picture there and give its path."
-
-
 def test_a_class_rather_than_itself_is_named_and_skipped(tmp_path: Path, explainer: Explainer) -> None:
     make(tmp_path, "a.jpg", "b.jpg")
     Image.new("RGB", (64, 64)).save(tmp_path / "b.jpg")
@@ -202,25 +190,38 @@ def test_a_class_rather_than_itself_is_named_and_skipped(tmp_path: Path, explain
     assert isinstance(outcomes[1], UserError) == same
 
 
-def test_a_csv_table(tmp_path: Path, explainer: Explainer) -> None:
+def test_tables_hold_the_answer_and_the_errors(tmp_path: Path, explainer: Explainer) -> None:
+    """As CSV, the first of each head; as Parquet, the JSON and the grids."""
     make(tmp_path, "a,\x1b[2J.jpg", "b.jpg")
     (tmp_path / "b.jpg").write_bytes(b"no picture")
     sources, _ = find_pictures([tmp_path])
-    sink = io.StringIO()
-    write = csv_writer(sink)
-    outcomes = [outcome for _, outcome in explain_files(explainer, explainer.question("aux2", "thing 3", "thing 4"), sources)]
-    for source, outcome in zip(sources, outcomes, strict=True):
-        write(str(source.path), outcome)
-    good, bad = csv.DictReader(io.StringIO(sink.getvalue()))
-    explanation = outcomes[0]
+    sink, file = io.StringIO(), io.BytesIO()
+    outcomes = list(explain_files(explainer, explainer.question("aux2", "thing 3", "thing 4"), sources))
+    write_csv = csv_writer(sink)
+    with table_writer(file) as write_row:
+        for source, outcome in outcomes:
+            write_csv(str(source.path), outcome)
+            write_row(str(source.path), outcome)
+    explanation = outcomes[0][1]
     assert isinstance(explanation, Explanation)
     assert explanation.heads["main"]
-    assert explanation.belief["aux2"]
+    good, bad = csv.DictReader(io.StringIO(sink.getvalue()))
     assert good["image"] == str(tmp_path / "a,\\u001b[2J.jpg")
     assert (good["head"], good["target"], good["contrast"]) == ("aux2", "thing 3", "thing 4")
     assert float(good["probability"]) == explanation.belief["aux2"]
     assert (good["main"], float(good["main_probability"])) == tuple(vars(explanation.heads["main"][0]).values())[1:]
     assert good["error"] == bad["main"] == ""
+    assert "b.jpg is not a picture that can be read" in bad["error"]
+    good, bad = pq.read_table(file).to_pylist()
+    expected = json.loads(json.dumps(explanation.to_json(str(sources[0].path))))
+    for asked in ("target", "contrast"):
+        assert good["question"][asked].pop("classes") is None  # a group has it
+    assert {name: good[name] for name in expected} == expected
+    assert set(SCHEMA.names) == {*expected, "channels", "trust", "grids", "error"}
+    assert good["grids"]["5b"] is None  # behind aux2
+    grid = np.array(good["grids"]["4d"], np.float32).reshape(good["stages"][STAGES.index("4d")]["size"])
+    assert np.allclose(grid, explanation.grids["4d"], rtol=1e-3, atol=1e-3)
+    assert good["error"] is bad["heads"] is None
     assert "b.jpg is not a picture that can be read" in bad["error"]
 
 
@@ -235,18 +236,6 @@ def test_what_cannot_be_seen_is_escaped_and_json_keeps_its_meaning(explainer: Ex
     assert json.loads(line)["image"] == name
 
 
-def test_a_users_picture_is_never_overwritten(tmp_path: Path, explainer: Explainer) -> None:
-    make(tmp_path, "cat.jpg", "cat-sheet.png")
-    before = (tmp_path / "cat-sheet.png").read_bytes()
-    sources, _ = find_pictures([tmp_path], tmp_path)
-    assert len(sources) == 2
-    with pytest.raises(
-        UserError, match=r"cat-sheet\.png exists and was not written by this program; choose another output folder\."
-    ):
-        check_outputs(sources, tmp_path)
-    assert (tmp_path / "cat-sheet.png").read_bytes() == before
-
-
 def test_results_are_not_explained_and_may_be_written_again(tmp_path: Path, explainer: Explainer) -> None:
     """`explain d --out d`, twice; and `explain d --out d/out`."""
     make(tmp_path, "cat.jpg")
@@ -259,17 +248,24 @@ def test_results_are_not_explained_and_may_be_written_again(tmp_path: Path, expl
     assert not is_ours(tmp_path / "cat.jpg")
     make(tmp_path / "out", "mine.jpg")
     assert found_in(tmp_path, tmp_path / "out") == ["cat.jpg"]
+    make(tmp_path, "cat-sheet.png")  # a user's picture is never overwritten
+    before = (tmp_path / "cat-sheet.png").read_bytes()
+    sources, _ = find_pictures([tmp_path], tmp_path)
+    assert "cat-sheet.png" in [source.path.name for source in sources]
+    with pytest.raises(UserError, match=r"cat-sheet\.png exists and was not written by this program; choose another output"):
+        check_outputs(sources, tmp_path)
+    assert (tmp_path / "cat-sheet.png").read_bytes() == before
 
 
 def test_outcomes_come_in_order_and_bad_files_are_skipped(tmp_path: Path, explainer: Explainer) -> None:
-    make(tmp_path, *(f"{i:02}.jpg" for i in range(20)), "20.webp")
-    for i in (3, 17):
+    make(tmp_path, *(f"{i:02}.jpg" for i in range(10)), "20.webp")
+    for i in (3, 9):
         (tmp_path / f"{i:02}.jpg").write_bytes(b"no picture")
-    os.mkfifo(tmp_path / "18b.jpg")
+    os.mkfifo(tmp_path / "10b.jpg")
     sources, _ = find_pictures([tmp_path])
     outcomes = run(explainer, sources)
     wrong = [source.path.name for source, each in zip(sources, outcomes, strict=True) if isinstance(each, UserError)]
-    assert wrong == ["03.jpg", "17.jpg", "18b.jpg"]
+    assert wrong == ["03.jpg", "09.jpg", "10b.jpg"]
     for source, outcome in zip(sources, outcomes, strict=True):
         if isinstance(outcome, Explanation):
             alone = explainer.explain(source.path)
@@ -287,12 +283,12 @@ def test_a_picture_one_pixel_wide_is_explained(tmp_path: Path, explainer: Explai
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_a_reduced_picture_gives_the_whole_ones_answer(suffix: str, tmp_path: Path, explainer: Explainer) -> None:
     """Pictures much larger than the network's input are decoded at a fraction of their size; positions are the whole one's."""
-    random_image(2400, 1600).save(tmp_path / f"a.{suffix}")
+    random_image(1200, 800).save(tmp_path / f"a.{suffix}")
     sources, _ = find_pictures([tmp_path])
     (outcome,) = run(explainer, sources)
     whole = explainer.explain(sources[0].path)
     assert isinstance(outcome, Explanation)
-    assert outcome.size == (2400, 1600)
+    assert outcome.size == (1200, 800)
     assert outcome.seen == whole.seen
     assert np.allclose(outcome.probabilities["main"], whole.probabilities["main"], atol=0.01)  # type: ignore[arg-type]
 
@@ -329,28 +325,3 @@ def test_in_order_runs_a_bounded_way_ahead() -> None:
         assert len(begun) <= 4
         assert list(results) == list(range(1, 100))
     assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
-
-
-def test_a_table_holds_the_json_the_grids_and_the_errors(tmp_path: Path, explainer: Explainer) -> None:
-    make(tmp_path, "a.jpg", "b.jpg")
-    (tmp_path / "b.jpg").write_bytes(b"no picture")
-    sources, _ = find_pictures([tmp_path])
-    outcomes = list(explain_files(explainer, explainer.question("aux2", "thing 3", "thing 4"), sources))
-    file = io.BytesIO()
-    with table_writer(file) as write:
-        for source, outcome in outcomes:
-            write(str(source.path), outcome)
-    good, bad = pq.read_table(io.BytesIO(file.getvalue())).to_pylist()
-    explanation = outcomes[0][1]
-    assert isinstance(explanation, Explanation)
-    expected = json.loads(json.dumps(explanation.to_json(str(sources[0].path))))
-    for asked in ("target", "contrast"):
-        assert good["question"][asked].pop("classes") is None  # a group has it
-    assert {name: good[name] for name in expected} == expected
-    assert set(SCHEMA.names) == {*expected, "channels", "trust", "grids", "error"}
-    assert good["grids"]["5b"] is None  # behind aux2
-    grid = np.array(good["grids"]["4d"], np.float32).reshape(good["stages"][STAGES.index("4d")]["size"])
-    assert np.allclose(grid, explanation.grids["4d"], rtol=1e-3, atol=1e-3)
-    assert good["error"] is None
-    assert "b.jpg is not a picture that can be read" in bad["error"]
-    assert bad["heads"] is None

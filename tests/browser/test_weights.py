@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from googlenet.checkpoints.source import KNOWN_SOURCES, parse_repository
 from tests.browser.conftest import (
@@ -153,21 +153,3 @@ def test_where_no_class_looks_likely_berkeleys_network_is_one_click_away(visit: 
     settled(page)
     assert page.locator(".chip").inner_text() == OWN  # the page keeps its weights
     assert page.locator(".say").inner_text().startswith(before)  # then the reason
-
-
-def test_where_a_space_runs_its_own_weights_alone_no_others_are_offered(visit: Visit, url: str) -> None:
-    """As `layout.build` says it there, which tests/ui tests."""
-    page = visit()
-
-    def alone(route: Route) -> None:
-        answer = route.fetch()
-        body = re.sub(r'"sources":\s*\[\{"source".*?\}\]', '"sources":[]', answer.text())
-        route.fulfill(response=answer, body=body)
-
-    page.route(re.compile(re.escape(url) + r"(config|\?example=astronaut)?$"), alone)
-    page.goto(url + "?example=astronaut")
-    expect(page.locator(".say")).to_contain_text("The network does not recognise this")
-    assert page.locator(".suggest").count() == 0
-    page.locator(".weights summary").click()
-    expect(page.locator(".facts")).to_be_visible()
-    expect(page.locator(".others")).to_be_hidden()

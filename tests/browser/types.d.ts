@@ -87,6 +87,7 @@ type Weights = Record<string, any> & {
   labels: string[];
   korean: string[];
   groups: Group[];
+  everyday: Record<string, string>;
   source: string;
 };
 /** An answer that can be drawn although another one is painted. */

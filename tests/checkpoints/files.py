@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import warnings
@@ -43,11 +44,15 @@ def lively(model: nn.Module, seed: int = 0) -> nn.Module:
     return model.eval()
 
 
+@functools.cache
+def _torchvision_model(transform_input: bool, aux_logits: bool) -> nn.Module:
+    options = {"transform_input": transform_input, "aux_logits": aux_logits, "num_classes": CLASSES}
+    return lively(torchvision.models.googlenet(weights=None, init_weights=False, **options))
+
+
 def torchvision_model(transform_input: bool, aux_logits: bool = False) -> nn.Module:
-    model = torchvision.models.googlenet(
-        weights=None, num_classes=CLASSES, aux_logits=aux_logits, transform_input=transform_input, init_weights=False
-    )
-    return lively(model)
+    """A copy, which may be changed."""
+    return copy.deepcopy(_torchvision_model(transform_input, aux_logits))
 
 
 def picture(size: int = 224) -> Tensor:
@@ -78,18 +83,25 @@ def run_onnx(path: Path, x: Tensor) -> np.ndarray:
     return session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
 
 
-def export(model: nn.Module, path: Path, fold: bool, side: int = 224) -> Path:
+@functools.cache
+def _exported(transform_input: bool, fold: bool, side: int) -> bytes:
+    return export(torchvision_model(transform_input), fold, side)
+
+
+def torchvision_onnx(path: Path, transform_input: bool, fold: bool = True, side: int = 224) -> Path:
+    """`torchvision_model` as torch exports it."""
+    path.write_bytes(_exported(transform_input, fold, side))
+    return path
+
+
+def export(model: nn.Module, fold: bool = True, side: int = 224) -> bytes:
+    """A network as torch exports it."""
+    file, picture = io.BytesIO(), (torch.zeros(1, 3, side, side),)
+    training = torch.onnx.TrainingMode.EVAL if fold else torch.onnx.TrainingMode.PRESERVE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter without onnxscript says that it is the older one
-        torch.onnx.export(
-            model,
-            (torch.zeros(1, 3, side, side),),
-            str(path),
-            dynamo=False,
-            do_constant_folding=fold,
-            training=torch.onnx.TrainingMode.EVAL if fold else torch.onnx.TrainingMode.PRESERVE,
-        )
-    return path
+        torch.onnx.export(model, picture, file, dynamo=False, do_constant_folding=fold, training=training)
+    return file.getvalue()
 
 
 def refusal(path: Path) -> str:
@@ -306,9 +318,9 @@ def caffe_state(suffix: str = "_1") -> dict[str, Tensor]:
     return state
 
 
-def same(one: Path, other: Path) -> None:
-    """Two files give the same network and the same preprocessing."""
-    first, second = load(str(one)), load(str(other))
+def same(first: LoadedModel, path: Path) -> None:
+    """A file gives the same network and the same preprocessing."""
+    second = load(str(path))
     assert first.config == second.config
     tensors = second.model.state_dict()
     assert all(torch.equal(tensor, tensors[key]) for key, tensor in first.model.state_dict().items())

@@ -1,4 +1,4 @@
-"""The tree of everyday groups against WordNet 3.0, its words, and the groups over other weights' labels."""
+"""ImageNet's classes against torchvision's names and WordNet's numbers; the tree of everyday groups against WordNet 3.0."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from torchvision.models import GoogLeNet_Weights
 
 from googlenet.errors import QuestionError
 from googlenet.explanation import groups as module
@@ -23,13 +24,6 @@ BY_NAME = {group.name: group for group in GROUPS}
 ROWS = {row["name"]: row for row in json.loads(Path(module.__file__).with_suffix(".json").read_text("utf-8"))["groups"]}
 PARENTS = json.loads((Path(__file__).parent / "wordnet.json").read_text("utf-8"))["parents"]
 """Facts from WordNet 3.0: each synset at and above ImageNet's classes → the synsets directly above it."""
-
-WITHOUT_ARTICLE = {
-    "armour", "bathroom equipment", "bedding", "bread", "cattle", "clothing", "cookware", "fast food", "food", "footwear",
-    "fruit", "furniture", "gym equipment", "headgear", "kitchenware", "medical supplies", "military equipment", "music equipment",
-    "packaging", "photo equipment", "reading matter", "safety equipment", "sound equipment", "sports equipment", "stationery",
-    "swimwear", "tableware", "underwear or nightwear", "waterfowl", "work clothing",
-}  # fmt: skip
 
 
 def above(synset: str) -> set[str]:
@@ -89,7 +83,6 @@ def test_names_are_distinct_and_no_class_has_them() -> None:
 
 
 def test_articles() -> None:
-    assert {group.name for group in GROUPS if not group.article} == WITHOUT_ARTICLE
     for group in GROUPS:
         if group.article:
             assert group.article == ("an" if group.name[0] in "aeiou" else "a"), group.name
@@ -153,6 +146,35 @@ def test_a_group_is_found_by_its_name_its_phrase_and_its_korean_name() -> None:
             assert find_group(text, GROUPS) is group
     for text in ("an dog", "a headgear", "dogs", "lion", ""):
         assert find_group(text, GROUPS) is None
+
+
+def test_names_are_imagenets_in_its_order() -> None:
+    assert [each.name for each in CLASSES] == GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"]
+    assert len({each.name for each in CLASSES}) == len({each.wnid for each in CLASSES}) == 1000
+
+
+def test_wnids_are_wordnets() -> None:
+    assert all(re.fullmatch(r"n\d{8}", each.wnid) for each in CLASSES)
+    known = {291: "n02129165", 264: "n02113186", 474: "n02963159", 779: "n04146614"}
+    assert {index: CLASSES[index].wnid for index in known} == known
+    assert [each.wnid for each in CLASSES] == sorted(each.wnid for each in CLASSES)  # ImageNet's order is WordNet's
+
+
+def test_every_class_has_a_korean_name_of_its_own() -> None:
+    names = [each.korean for each in CLASSES]
+    assert len(set(names)) == 1000
+    assert not [name for name in names if not re.fullmatch(r"\d?[가-힣]+( [가-힣]+)*", name)]
+    assert all(unicodedata.is_normalized("NFC", name) for name in names)
+    known = {
+        293: "치타",
+        207: "골든 리트리버",
+        264: "카디건 웰시 코기",
+        474: "카디건",
+        134: "두루미",
+        517: "크레인",
+        978: "바닷가",
+    }
+    assert {index: names[index] for index in known} == known
 
 
 def test_an_everyday_word_is_no_name_and_stands_for_one() -> None:

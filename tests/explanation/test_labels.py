@@ -14,10 +14,12 @@ THINGS = Labels(tuple(f"thing {i}" for i in range(10)))
 
 
 def test_by_label_and_by_index() -> None:
-    assert THINGS.find("Thing 3") == THINGS.find(" thing 3 ") == THINGS.find("3") == THINGS.find(3) == 3
+    assert THINGS.find("Thing 3") == THINGS.find(" thing 3 ") == THINGS.find("3") == THINGS.find("٣") == THINGS.find(3) == 3
     for name, words in (("thimg 3", "did you mean"), ("10", "index from 0 to 9"), ("-1", "No class"), ("zebra", "No class")):
         with pytest.raises(QuestionError, match=words):
             THINGS.find(name)
+    labels = Labels(("2", "1", "0"))
+    assert (labels.find("2"), labels.find(2)) == (0, 2)  # text is a label first, a number an index
 
 
 def test_labels_that_occur_twice_are_asked_by_index() -> None:
@@ -25,11 +27,6 @@ def test_labels_that_occur_twice_are_asked_by_index() -> None:
     with pytest.raises(QuestionError, match="ask by index: 0, 1"):
         labels.find("crane")
     assert labels.find("1") == 1
-
-
-def test_a_number_is_an_index_and_text_is_a_label_first() -> None:
-    labels = Labels(("2", "1", "0"))
-    assert (labels.find("2"), labels.find(2)) == (0, 2)
 
 
 def test_case_matters_between_labels_that_differ_by_nothing_else() -> None:
@@ -54,10 +51,6 @@ def test_any_number_and_any_text_is_one_short_sentence(name: str | int) -> None:
     assert str(caught.value).isprintable()
 
 
-def test_digits_of_any_script() -> None:
-    assert THINGS.find("٣") == 3
-
-
 def test_similar_labels() -> None:
     labels = Labels(("lion", "sea lion", "cougar", "golden retriever", "Tench"))
     for text, wanted in (("lyon", "lion"), ("goldn retriver", "golden retriever"), ("TENSH", "tench")):
@@ -73,7 +66,7 @@ def test_names_that_share_a_word_come_before_those_that_share_letters() -> None:
 
 
 def test_the_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """50,000 labels of 300 letters, all alike: difflib would take minutes."""
+    """5,000 labels of 300 letters, all alike: difflib would take minutes."""
     compared: list[str] = []
     true = difflib.get_close_matches
 
@@ -82,7 +75,7 @@ def test_the_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         return true(text, labels, **options)
 
     monkeypatch.setattr(difflib, "get_close_matches", watched)
-    labels = Labels(tuple(f"{i:05}" + "abcdefgh" * 37 for i in range(50_000)))
+    labels = Labels(tuple(f"{i:05}" + "abcdefgh" * 37 for i in range(5_000)))
     assert labels.near("abcdefgh" * 37)
     assert len(compared) <= 51
     assert max(map(len, compared)) <= COMPARED

@@ -17,12 +17,7 @@ from googlenet.explanation.render import BAR, MAGMA, SPOTLIGHT, Photograph, desc
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, STAGES
 from googlenet.pictures.frame import Box, enlarge
-from tests.helpers import ROOT, explainer_of, random_image, random_model
-
-
-@pytest.fixture(scope="module")
-def explainer() -> Explainer:
-    return explainer_of(random_model())
+from tests.helpers import ROOT, random_image
 
 
 def with_light_at(explanation: Explanation, row: int, column: int) -> Explanation:
@@ -39,11 +34,14 @@ def saturation(image: Image.Image) -> np.ndarray:
 
 def test_the_light_falls_on_the_evidence_and_the_rest_is_dim_and_grey(explainer: Explainer) -> None:
     image = Image.new("RGB", (90, 90), (40, 160, 220))
-    drawn = overlay(image, with_light_at(explainer.explain(image), 0, 2), "5b")
+    explanation = explainer.explain(image)
+    drawn = overlay(image, with_light_at(explanation, 0, 2), "5b")
     assert drawn.size == (90, 90)
     assert saturation(drawn)[5:25, 65:85].min() > 20
     assert saturation(drawn)[40:, :40].max() == 0
     assert np.asarray(drawn)[40:, :40].mean() < 80
+    against = Explanation(**{**vars(explanation), "branch_grids": {"5b": -np.ones((4, 3, 3), np.float32)}})
+    assert saturation(overlay(image, against, "5b")).max() == 0
 
 
 def test_what_the_crop_left_out_is_hatched(explainer: Explainer) -> None:
@@ -53,29 +51,6 @@ def test_what_the_crop_left_out_is_hatched(explainer: Explainer) -> None:
     assert len(np.unique(outside)) == 2  # the dimmed white and the hatching over it
     assert (outside == outside.max()).mean() == pytest.approx(2 / 8, abs=0.02)  # two of eight pixels, diagonally
     assert seen[:, :20].max() < outside.max()
-
-
-def test_a_map_without_positive_evidence_lights_nothing(explainer: Explainer) -> None:
-    image = Image.new("RGB", (90, 90), (40, 160, 220))
-    explanation = explainer.explain(image)
-    dark = Explanation(**{**vars(explanation), "branch_grids": {"5b": -np.ones((4, 3, 3), np.float32)}})
-    assert saturation(overlay(image, dark, "5b")).max() == 0
-
-
-def test_the_pieces_of_an_overlay_fit(explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = random_image(300, 200)
-    explanation = explainer.explain(image)
-    whole = overlay(image, explanation, "3b")
-    monkeypatch.setattr("googlenet.explanation.render.TILE", 64)
-    pieces = np.asarray(overlay(image, explanation, "3b"), dtype=int)
-    assert np.abs(pieces - np.asarray(whole, dtype=int)).max() <= 1  # rounding
-
-
-def test_the_side_is_bounded(explainer: Explainer) -> None:
-    image = random_image(800, 300)
-    explanation = explainer.explain(image)
-    assert overlay(image, explanation, "4c").size == (800, 300)
-    assert overlay(image, explanation, "4c", side=160).size == (160, 60)
 
 
 def test_magma_is_matplotlibs_and_ordered_in_grey() -> None:
@@ -105,6 +80,19 @@ def test_the_pages_script_draws_the_same_light() -> None:
     assert np.abs(drawn - np.asarray(ours, int)).max() <= 4
 
 
+def test_an_overlay_is_drawn_in_pieces_that_fit_and_its_side_is_bounded(
+    explainer: Explainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = random_image(300, 200)
+    explanation = explainer.explain(image)
+    whole = overlay(image, explanation, "3b")
+    assert whole.size == (300, 200)
+    assert overlay(image, explanation, "3b", side=150).size == (150, 100)
+    monkeypatch.setattr("googlenet.explanation.render.TILE", 64)
+    pieces = np.asarray(overlay(image, explanation, "3b"), dtype=int)
+    assert np.abs(pieces - np.asarray(whole, dtype=int)).max() <= 1  # rounding
+
+
 @pytest.mark.parametrize("head", ["main", "aux1"])
 def test_the_sheet_shows_each_overlay_or_that_there_is_none(explainer: Explainer, head: str) -> None:
     image = random_image(300, 300)
@@ -131,22 +119,18 @@ def test_the_question_in_words(explainer: Explainer) -> None:
 
 def test_a_notebook_shows_photograph_overlays_and_heads(explainer: Explainer, tmp_path: Path) -> None:
     """From every kind of source, within 300 KB, and without the photograph, too."""
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 1200, 3), np.uint8))  # noise: JPEG at its largest
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 800, 3), np.uint8))  # noise: JPEG at its largest
     image.save(tmp_path / "a.png")
-    for source in (image, tmp_path / "a.png", (tmp_path / "a.png").read_bytes(), np.asarray(image)):
-        explanation = explainer.explain(source)
-        html = explanation._repr_html_()
-        assert len(html) < 300_000
-        assert html.count("<img") == 10
-        assert html.count("<table") == 3
-        assert html.count("<th>") == 2 * 3
-        assert explanation.overlay("4d").size == (512, 384)
-        assert explanation.overlay("4d", side=None).size == image.size
-        assert explanation.show().size == (2160, 648)
+    explanation = explainer.explain(image)
+    html = explanation._repr_html_()
+    assert len(html) < 300_000
+    assert (html.count("<img"), html.count("<table"), html.count("<th>")) == (10, 3, 2 * 3)
+    assert explanation.overlay("4d").size == (512, 384)
+    assert explanation.overlay("4d", side=None).size == image.size == (800, 600)  # it is not reduced in place
+    assert explanation.show().size == (2160, 648)
     with (tmp_path / "a.png").open("rb") as file:
-        explanation = explainer.explain(file)
-    assert explanation.overlay("3a").size == (512, 384)
-    assert image.size == (1200, 900)  # it is not reduced in place
+        for source in (tmp_path / "a.png", (tmp_path / "a.png").read_bytes(), np.asarray(image), file):
+            assert explainer.explain(source).overlay("3a").size == (512, 384)
     (bare,) = explainer.explain_batch([image], [explainer.question()])
     assert bare._repr_html_().count("<img") == 0
     with pytest.raises(ValueError, match="without its picture"):

@@ -59,19 +59,13 @@ def test_the_rule_is_the_most_bits_of_all_groups_that_reach_the_threshold() -> N
             assert not sure or said in sure
 
 
-def test_nothing_is_said_where_nothing_is_sure() -> None:
+def test_where_nothing_is_sure_and_where_classes_are_few() -> None:
     assert SPEAKER.statements({"main": spread({"dog": 0.5, "violin": 0.5})}) == {"main": None}
-
-
-def test_classes_that_are_not_imagenets_have_no_statements() -> None:
-    assert Speaker(("cat", "rock")).statements({"main": np.array([0.9, 0.1], np.float32)}) is None
-
-
-def test_of_groups_with_the_same_classes_the_most_particular_is_said() -> None:
+    assert Speaker(("cat", "rock")).statements({"main": np.array([0.9, 0.1], np.float32)}) is None  # not ImageNet's classes
     said = Speaker(("tabby", "Egyptian cat", "violin")).statements({"main": np.array([0.5, 0.4, 0.1], np.float32)})
     assert said is not None
     assert said["main"] is not None
-    assert said["main"].name == "cat"
+    assert said["main"].name == "cat"  # of groups with the same classes the most particular
 
 
 def test_bins() -> None:

@@ -85,10 +85,10 @@ class Client:
                 text=True,
             )
 
-    def ask(self, source: str, token: str | bool | None, visitor: bool, **more: float) -> dict[str, Any]:
+    def ask(self, **request: Any) -> dict[str, Any]:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"source": source, "token": token, "visitor": visitor, **more}) + "\n")
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         assert line, self.errors.read_text()
@@ -98,13 +98,13 @@ class Client:
 
     def load(self, source: str, token: str | bool | None = None, visitor: bool = False) -> dict[str, Any]:
         """What a load gives; `token` as huggingface_hub takes it."""
-        answer = self.ask(source, token, visitor)
+        answer = self.ask(source=source, token=token, visitor=visitor)
         assert "error" not in answer, answer["error"]
         return answer
 
     def refusal(self, source: str, token: str | bool | None = None, visitor: bool = False, **more: float) -> str:
         """The one sentence that a load ends with: no traceback, no address, no second sentence's worth."""
-        answer = self.ask(source, token, visitor, **more)
+        answer = self.ask(source=source, token=token, visitor=visitor, **more)
         assert "error" in answer, f"{source} was loaded"
         sentence: str = answer["error"]
         assert sentence.endswith(".")

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +21,8 @@ from googlenet.model.architecture import TORCHVISION, Architecture
 from googlenet.pictures.images import Preprocess
 from googlenet.ui.deploy import deploy
 from tests.helpers import ROOT, random_model
-from tests.hub.uploads import TOKEN, Repo, UploadServer
+from tests.hub.conftest import Client
+from tests.hub.server import TOKEN, HubServer, sha256
 
 HEADER = (
     "---\ntitle: Inside GoogLeNet\nsdk: gradio\nsdk_version: 6.31.0\napp_file: app.py\nlicense: apache-2.0\n"
@@ -43,48 +39,11 @@ STRAY = (
 Run = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[UploadServer]:
-    with UploadServer() as server:
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def process(server: UploadServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
-    """The program with a token, its stdin and stdout lines of JSON."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    settings = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path_factory.mktemp("home")), "HF_TOKEN": TOKEN}
-    settings |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.hub.deployer"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=kept | settings,
-        text=True,
-    ) as process:
-        yield process
-        process.communicate()
-
-
 @pytest.fixture
-def ask(process: subprocess.Popen[str]) -> Run:
-    def ask(**request: Any) -> dict[str, Any]:
-        assert process.stdin
-        assert process.stdout
-        print(json.dumps(request), file=process.stdin, flush=True)
-        answer = json.loads(process.stdout.readline())
-        assert "crash" not in answer, answer["crash"]
-        return answer
-
-    return ask
-
-
-@pytest.fixture
-def run(ask: Run, checkout: Path) -> Run:
+def run(client: Client, checkout: Path) -> Run:
     def run(space: str, **options: Any) -> dict[str, Any]:
         defaults = {"weights": str(checkout / "weights"), "hardware": None, "private": False, "dry_run": False}
-        return ask(repo_id=space, package=str(checkout / "googlenet"), **(defaults | options))
+        return client.ask(deploy={"repo_id": space, "package": str(checkout / "googlenet"), **defaults, **options})
 
     return run
 
@@ -117,19 +76,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def deploy_here(space: str, weights: object, package: Path, dry_run: bool = True, private: bool = False) -> None:
+    """In this process."""
+    deploy(space, weights=str(weights), hardware=None, private=private, dry_run=dry_run, package=package)
 
 
 def header(readme: bytes) -> dict[str, Any]:
     return yaml.safe_load(readme.decode().split("---\n")[1])
 
 
-def test_a_space_gets_exactly_its_files(server: UploadServer, run: Run, checkout: Path) -> None:
+def test_a_space_gets_exactly_its_files(hub: HubServer, run: Run, checkout: Path) -> None:
     answer = run("someone/space", hardware="t4-small")
-    assert answer["address"] == f"{server.url}/spaces/someone/space"
+    assert answer["address"] == f"{hub.url}/spaces/someone/space"
     assert answer["said"].endswith(f"Inside GoogLeNet is at {answer['address']}\n")
-    space = server.repos["spaces/someone/space"]
+    space = hub.spaces["someone/space"]
     program = {p.relative_to(ROOT).as_posix(): p for p in (ROOT / "googlenet").rglob("*") if p.is_file() and p.suffix != ".pyc"}
     expected = {name: path.read_bytes() for name, path in program.items()}
     for name in ("app.py", "requirements.txt", "LICENSE"):
@@ -144,22 +104,22 @@ def test_a_space_gets_exactly_its_files(server: UploadServer, run: Run, checkout
     assert header(received["README.md"]) == named
     assert received["README.md"].endswith(b"---\n# Inside GoogLeNet\n\n---\nmore\n")
     assert (space.sdk, space.hardware, space.variables, space.private) == ("gradio", "t4-small", {}, False)
-    assert not [path for _, path in server.log if "xet" in path]
-    assert [path for method, path in server.log if method == "PUT"] == [f"/put/{sha256(expected['weights/model.safetensors'])}"]
+    assert not hub.requests("xet")
+    assert [request.path for request in hub.requests("^PUT ")] == [f"/put/{sha256(expected['weights/model.safetensors'])}"]
 
     assert run("someone/space")["address"] == answer["address"]  # nothing has changed: no second commit
     assert (space.files, space.commits) == (received, 1)
 
 
-def test_weights_on_the_hub_are_named_and_preloaded(server: UploadServer, run: Run) -> None:
-    server.repos["models/user/repo"] = Repo(files={"a.onnx": b"a"})
-    source = f"user/repo@{'c' * 40}:a.onnx"
+def test_weights_on_the_hub_are_named_and_preloaded(hub: HubServer, run: Run) -> None:
+    commit = hub.model("user/repo", {"a.onnx": b"a"}).refs["main"]
+    source = f"user/repo@{commit}:a.onnx"
     run("someone/hub", weights=source, private=True)
-    space = server.repos["spaces/someone/hub"]
+    space = hub.spaces["someone/hub"]
     assert (space.variables, space.private) == ({"GOOGLENET_WEIGHTS": source}, True)
     assert not [name for name in space.files if name.startswith("weights/")]
     named = header(space.files["README.md"])
-    assert (named["preload_from_hub"], named["models"]) == ([f"user/repo a.onnx {'c' * 40}"], ["user/repo"])
+    assert (named["preload_from_hub"], named["models"]) == ([f"user/repo a.onnx {commit}"], ["user/repo"])
     # back to the built-in weights: the variable goes, the files come
     run("someone/hub")
     assert (space.variables, space.private) == ({}, True)
@@ -167,19 +127,21 @@ def test_weights_on_the_hub_are_named_and_preloaded(server: UploadServer, run: R
     assert "preload_from_hub" not in header(space.files["README.md"])
 
 
-def test_a_space_has_its_own_title_and_examples(server: UploadServer, run: Run, tmp_path: Path) -> None:
+def test_a_space_has_its_own_title_and_examples(hub: HubServer, run: Run, tmp_path: Path) -> None:
     """No licence is claimed for it, and pictures alone are sent. Without the options, both go again."""
     for name in ("our cat.jpg", "b.PNG", ".hidden.jpg", "notes.txt", "deep/c.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "link.jpg").symlink_to(tmp_path / "notes.txt")
     run("someone/own", title="Our pets: 고양이", examples=str(tmp_path))
-    space = server.repos["spaces/someone/own"]
+    space = hub.spaces["someone/own"]
     assert space.variables == {"GOOGLENET_TITLE": "Our pets: 고양이", "GOOGLENET_EXAMPLES": "examples"}
     sent = {name: data for name, data in space.files.items() if name.startswith("examples/")}
     assert sent == {"examples/our cat.jpg": b"our cat.jpg", "examples/b.PNG": b"b.PNG"}
     assert header(space.files["README.md"])["title"] == "Our pets: 고양이"
-    run("someone/own")
+    assert not space.private
+    run("someone/own", private=True)
+    assert space.private
     assert space.variables == {}
     assert "examples/b.PNG" not in space.files
     assert run("someone/own", examples=str(tmp_path / "deep/c.jpg"))["error"].endswith(
@@ -201,21 +163,12 @@ def test_an_installed_program_deploys_what_a_checkout_does(
         shutil.copy(checkout / name, package / "space" / name)
         (tmp_path / "site-packages" / name).write_text("of some other package", "utf-8")
 
-    def said(package: Path, weights: Path) -> str:
-        deploy("a/b", weights=str(weights), hardware=None, private=False, dry_run=True, package=package)
-        return capsys.readouterr().out
-
-    installed = said(package, shipped("weights", package))
-    assert installed == said(checkout / "googlenet", checkout / "weights")
+    deploy_here("a/b", shipped("weights", package), package)
+    installed = capsys.readouterr().out
+    deploy_here("a/b", checkout / "weights", checkout / "googlenet")
+    assert installed == capsys.readouterr().out
     assert "file googlenet/ui/deploy.py (" in installed
     assert "file weights/model.safetensors (" in installed
-
-
-def test_a_public_space_becomes_private(server: UploadServer, run: Run) -> None:
-    run("someone/open")
-    assert not server.repos["spaces/someone/open"].private
-    run("someone/open", private=True)
-    assert server.repos["spaces/someone/open"].private
 
 
 @pytest.mark.parametrize(
@@ -227,7 +180,7 @@ def test_a_public_space_becomes_private(server: UploadServer, run: Run) -> None:
     ],
 )
 def test_the_preload_line(checkout: Path, source: str, preload: str, capsys: pytest.CaptureFixture[str]) -> None:
-    deploy("someone/dry", weights=source, hardware=None, private=True, dry_run=True, package=checkout / "googlenet")
+    deploy_here("someone/dry", source, checkout / "googlenet", private=True)
     said = capsys.readouterr().out
     assert f"header - {preload}\n" in said
     assert f"variable GOOGLENET_WEIGHTS={source}\n" in said
@@ -239,14 +192,13 @@ def test_weights_that_need_a_name_are_named(checkout: Path, tmp_path: Path, caps
     networks = {name: random_model(TORCHVISION, classes=3).state_dict() for name in ("model", "ema")}
     torch.save(networks, tmp_path / "net.pth")
     for source, variable in (("torchvision", "torchvision"), (f"{tmp_path}/net.pth:ema", "weights/net.pth:ema")):
-        deploy("a/b", weights=source, hardware=None, private=False, dry_run=True, package=checkout / "googlenet")
+        deploy_here("a/b", source, checkout / "googlenet")
         assert f"variable GOOGLENET_WEIGHTS={variable}\n" in capsys.readouterr().out
 
 
-def test_a_dry_run_sends_nothing(server: UploadServer, run: Run) -> None:
-    before = len(server.log)
+def test_a_dry_run_sends_nothing(hub: HubServer, run: Run) -> None:
     said = run("someone/dry", dry_run=True)["said"]
-    assert len(server.log) == before
+    assert hub.log == []
     assert "file app.py (" in said
     assert "file weights/model.safetensors (" in said
     assert said.endswith("nothing was sent.\n")
@@ -254,52 +206,45 @@ def test_a_dry_run_sends_nothing(server: UploadServer, run: Run) -> None:
     assert "checkpoint.bin" not in said
 
 
-@pytest.mark.parametrize(("stage", "log"), [("BUILD_ERROR", "build"), ("RUNTIME_ERROR", "run")])
-def test_a_space_that_does_not_run_is_reported(server: UploadServer, run: Run, stage: str, log: str) -> None:
-    run("someone/broken")
-    server.repos["spaces/someone/broken"].stages = ["BUILDING", stage]
-    error = run("someone/broken")["error"]
-    assert error == f"someone/broken does not run ({stage}): ERROR: the {log} of spaces/someone/broken failed."
-
-
-def test_the_space_of_before_does_not_pass_for_the_new_one(server: UploadServer, run: Run) -> None:
-    run("someone/again")
-    space = server.repos["spaces/someone/again"]
+def test_what_becomes_of_the_space_is_told(hub: HubServer, run: Run) -> None:
+    """One that does not run, one that the Hub refuses; and that of before does not pass for the new one."""
+    run("someone/states")
+    space = hub.spaces["someone/states"]
+    for stage, log in (("BUILD_ERROR", "build"), ("RUNTIME_ERROR", "run")):
+        space.stages = ["BUILDING", stage]
+        error = run("someone/states")["error"]
+        assert error == f"someone/states does not run ({stage}): ERROR: the {log} of someone/states failed."
+    error = run("someone/states", hardware="warp-drive")["error"]
+    assert error == "The Hub refuses to make someone/states: Invalid hardware flavor: warp-drive."
+    hub.model("user/new", {"a.onnx": b"a"})
     space.stages = ["RUNNING old", "BUILDING", "RUNNING"]
-    run("someone/again", weights="user/repo")
+    run("someone/states", weights="user/new")
     assert space.stages == ["RUNNING"]
 
 
-def test_what_the_hub_refuses_is_told(server: UploadServer, run: Run) -> None:
-    error = run("someone/odd", hardware="warp-drive")["error"]
-    assert error == "The Hub refuses to make someone/odd: Invalid hardware flavor: warp-drive."
-
-
-def test_weights_that_the_hub_lacks_are_told_before_anything_is_sent(server: UploadServer, run: Run) -> None:
-    server.repos["models/user/there"] = Repo(files={"a.onnx": b"a", "b.onnx": b"b"})
+def test_weights_that_the_hub_lacks_are_told_before_anything_is_sent(hub: HubServer, run: Run) -> None:
+    hub.model("user/there", {"a.onnx": b"a", "b.onnx": b"b"})
     assert run("someone/new", weights="user/absent")["error"].startswith("There is no repository user/absent on the Hub")
     assert run("someone/new", weights="user/there:c.onnx")["error"] == "user/there holds no file c.onnx."
     assert run("someone/new", weights="user/there")["error"].startswith("user/there holds 2 files of weights; name the one")
-    assert "spaces/someone/new" not in server.repos
+    assert "someone/new" not in hub.spaces
 
 
 @pytest.mark.parametrize(
     ("path", "status", "sentence"),
     [
-        ("/api/repos/create", 403, "The token may not write to someone/fault; set HF_TOKEN to one that may."),
-        ("/api/repos/create", 401, "The token may not write to someone/fault; set HF_TOKEN to one that may."),
-        ("/commit/", 400, "The Hub refuses to make someone/fault: so the tests want it."),
-        ("/put/", 400, "someone/fault could not be brought up to date: the Hub answers with error 400; try again."),
+        ("/api/repos/create", "403", "The token may not write to someone/fault; set HF_TOKEN to one that may."),
+        ("/api/repos/create", "401", "The token may not write to someone/fault; set HF_TOKEN to one that may."),
+        ("/commit/", "400", "The Hub refuses to make someone/fault: so the tests want it."),
+        ("/put/", "400", "someone/fault could not be brought up to date: the Hub answers with error 400; try again."),
     ],
 )
-def test_a_hub_that_fails_is_told(server: UploadServer, run: Run, path: str, status: int, sentence: str) -> None:
-    server.large.clear()
-    server.repos.pop("spaces/someone/fault", None)
-    server.faults[path] = status
-    try:
-        assert run("someone/fault")["error"] == sentence
-    finally:
-        server.faults.clear()
+def test_a_hub_that_fails_is_told(hub: HubServer, run: Run, path: str, status: str, sentence: str) -> None:
+    hub.large.clear()
+    hub.spaces.pop("someone/fault", None)
+    hub.fail(path, status, -1)
+    assert run("someone/fault")["error"] == sentence
+    hub.faults.clear()
     assert run("someone/fault")["address"]
 
 
@@ -309,33 +254,25 @@ def test_without_a_network_one_sentence(checkout: Path, monkeypatch: pytest.Monk
     for offline, why in ((False, "the connection broke or is too slow"), (True, "offline mode is set")):
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
         with pytest.raises(UserError) as caught:
-            deploy(
-                "a/b",
-                weights=str(checkout / "weights"),
-                hardware=None,
-                private=False,
-                dry_run=False,
-                package=checkout / "googlenet",
-            )
+            deploy_here("a/b", checkout / "weights", checkout / "googlenet", dry_run=False)
         assert str(caught.value) == f"a/b could not be brought up to date: {why}; try again."
 
 
 def test_what_cannot_be_deployed_is_told(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(space: str, weights: str, root: Path, dry_run: bool = True) -> str:
-        with pytest.raises(UserError) as caught:
-            deploy(space, weights=weights, hardware=None, private=False, dry_run=dry_run, package=root / "googlenet")
-        return str(caught.value)
-
-    for name in ("space", "a/b/c", "a b/c"):
-        assert refused(name, "user/repo", checkout) == f"{name} is not the name of a Space; write user/space."
-    assert (
-        refused("a/b", "user/repo", tmp_path) == "app.py of the program is missing; install it anew, or deploy from a checkout."
-    )
     (tmp_path / "bad").mkdir()
-    assert "holds no GoogLeNet" in refused("a/b", str(tmp_path / "bad"), checkout)
-    assert "There is no folder or file nowhere" in refused("a/b", "nowhere", checkout)
     monkeypatch.setattr("googlenet.ui.deploy.get_token", lambda: None)  # this machine may have one, which must not be used
-    assert "There is no token on this machine; set HF_TOKEN" in refused("a/b", "user/repo", checkout, dry_run=False)
+    for space, weights, root, sentence in (
+        ("space", "user/repo", checkout, "space is not the name of a Space; write user/space."),
+        ("a/b/c", "user/repo", checkout, "a/b/c is not the name of a Space; write user/space."),
+        ("a b/c", "user/repo", checkout, "a b/c is not the name of a Space; write user/space."),
+        ("a/b", "user/repo", tmp_path, "app.py of the program is missing; install it anew, or deploy from a checkout."),
+        ("a/b", tmp_path / "bad", checkout, "holds no GoogLeNet"),
+        ("a/b", "nowhere", checkout, "There is no folder or file nowhere"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            deploy_here(space, weights, root / "googlenet")
+    with pytest.raises(UserError, match="There is no token on this machine; set HF_TOKEN"):
+        deploy_here("a/b", "user/repo", checkout / "googlenet", dry_run=False)
 
 
 def test_the_header_of_this_checkout_is_one_that_spaces_know() -> None:

@@ -1,7 +1,8 @@
-"""Weights from a Hub: pinned, checked, kept; and what a person reads when the Hub or the line misbehaves."""
+"""Weights from a Hub: pinned, checked, kept; what a person reads when the Hub misbehaves, or a repository means harm."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -34,6 +35,7 @@ GATED = "{} is gated: accept its terms on the Hub, then set HF_TOKEN and try aga
 
 
 def test_the_first_pull_and_the_second(hub: HubServer, client: Client, ours: Files) -> None:
+    """Over HTTP, though the Hub offers Xet: each byte counts once, and no cache beside the one that has the quota is filled."""
     repo = hub.model("user/first", ours | {"notes.txt": b"not asked for", "other.onnx": b"neither"})
     found = client.load("user/first")
     assert found["revision"] == repo.refs["main"]
@@ -48,11 +50,24 @@ def test_the_first_pull_and_the_second(hub: HubServer, client: Client, ours: Fil
     large = f"/user/first/resolve/{found['revision']}/model.safetensors"  # leads to the other host
     assert fetched == sorted([f"{at}/README.md", f"{at}/config.json", large, f"/cdn/{found['sha256']}"])
     assert client.blobs("user/first") == set(ours.values())
+    # the answer to this offered Xet
+    assert hub.requests("HEAD /user/first/resolve")
+    assert hub.requests("xet-read-token") == []
+    assert not (client.cache.parent / "xet").exists()
+    # the token goes to the Hub alone, and not to the other host
+    assert {request.authorization for request in hub.requests("/api/|/resolve")} == {f"Bearer {TOKEN}"}
+    assert [request.authorization for request in hub.requests("/cdn/")] == [None]
     # the second start asks which commit is newest, and fetches nothing
     hub.log.clear()
     again = client.load("user/first")
     assert (again["revision"], again["weight"]) == (found["revision"], found["weight"])
     assert [request.path for request in hub.log] == ["/api/models/user/first"]
+    # without a token
+    hub.log.clear()
+    hub.model("user/without", ours)
+    client.load("user/without", False)
+    assert len(hub.log) == 10
+    assert {request.authorization for request in hub.log} == {None}
 
 
 def test_the_revision_that_is_asked_for_or_nothing(hub: HubServer, client: Client, ours: Files) -> None:
@@ -76,7 +91,9 @@ def test_private_and_gated_repositories_open_to_the_token_alone(
 ) -> None:
     hub.model("own/gated", ours, gated=True)
     hub.model("own/private", ours, private=True)
-    assert client.refusal("own/gated", False) == GATED.format("own/gated")
+    hub.model("own/revoked", ours, revoked=True)  # its listing is open, its files are not
+    for name, token in (("own/gated", False), ("own/revoked", None)):
+        assert client.refusal(name, token) == GATED.format(name)
     for name in ("own/private", "own/nothing"):
         assert client.refusal(name, False) == MISSING.format(name)
     assert client.refusal("own/nothing") == MISSING.format("own/nothing")
@@ -91,27 +108,11 @@ def test_private_and_gated_repositories_open_to_the_token_alone(
     assert stranger.refusal("own/gated", True) == "There is no token on this machine; set HF_TOKEN."
 
 
-def test_the_token_goes_to_the_hub_alone_and_only_when_wanted(hub: HubServer, client: Client, ours: Files) -> None:
-    hub.model("user/without", ours)
-    client.load("user/without", False)
-    assert len(hub.log) == 10
-    assert {request.authorization for request in hub.log} == {None}
-    hub.log.clear()
-    hub.model("user/with", ours)
-    client.load("user/with")
-    assert {request.authorization for request in hub.requests("/api/|/resolve")} == {f"Bearer {TOKEN}"}
-    assert [request.authorization for request in hub.requests("/cdn/")] == [None]  # it is on another host
-
-
-def test_an_existing_path_wins_and_a_visitor_has_no_paths(hub: HubServer, client: Client, ours: Files, tmp_path: Path) -> None:
-    for name, data in ours.items():
-        (tmp_path / name).write_bytes(data)
-    assert client.load(str(tmp_path))["revision"] is None
-    assert "is not the name of a repository" in client.refusal(str(tmp_path), visitor=True)
+def test_an_existing_path_wins_and_a_visitor_has_no_paths(hub: HubServer, client: Client, ours: Files) -> None:
     hub.model("tests/hub", ours)  # a folder of this name lies where the client runs
     assert client.refusal("tests/hub").startswith("tests/hub holds no GoogLeNet")
     assert client.load("tests/hub", visitor=True)["revision"]
-    assert "There is no folder or file ../there" in client.refusal("../there")
+    assert "is not the name of a repository" in client.refusal(str(client.cache), visitor=True)
 
 
 def test_without_the_hub_the_cached_copy_serves(
@@ -123,6 +124,11 @@ def test_without_the_hub_the_cached_copy_serves(
     new = repo.commit(ours | {"README.md": b"---\nlicense: bsd\n---\n"}, "v2")
     hub.model("own/secret", ours, private=True)
     first = client.load("user/kept")
+    hub.model("user/visited", ours)
+    hub.log.clear()
+    client.load("user/visited", visitor=True)
+    assert {request.authorization for request in hub.log} == {None}
+    assert not (client.cache / "models--user--visited").exists()  # visitors have a cache of their own
     client.load(f"user/kept@{old}")
     client.load("user/kept@v2", False)
     client.load("own/secret")
@@ -148,28 +154,13 @@ def test_without_the_hub_the_cached_copy_serves(
             found = away.load(source, token)
             assert (found["revision"], found["offline"]) == (commit, True)
             assert (found["sha256"], found["weight"]) == (first["sha256"], first["weight"])
-        for source in ("user/never", "user/kept@v3", "user/kept@" + "0" * 40, "user/kept:other.pth"):
+        assert away.load("user/visited", visitor=True)["offline"]
+        for source in ("user/never", "user/visited", "user/kept@v3", "user/kept@" + "0" * 40, "user/kept:other.pth"):
             assert away.refusal(source) == AWAY.format(source, why)
         assert away.load("own/secret")["offline"]
         for source in ("own/secret", "user/kept", "user/preloaded"):  # nothing of the operator's cache is a visitor's
             assert away.refusal(source, visitor=True) == AWAY.format(source, why)
     assert hub.log == []
-
-
-def test_visitors_have_a_cache_of_their_own(hub: HubServer, start: Start, ours: Files, tmp_path: Path) -> None:
-    """Without the Hub each has what it pulled itself, and neither what the other did."""
-    hub.model("user/visited", ours)
-    hub.model("user/operated", ours)
-    client = start(tmp_path, HF_TOKEN=TOKEN)
-    assert client.load("user/visited", visitor=True)["sha256"] == sha256(ours["model.safetensors"])
-    assert {request.authorization for request in hub.log} == {None}
-    client.load("user/operated")
-    assert not (tmp_path / "hub" / "models--user--visited").exists()
-    away = start(tmp_path, NOWHERE, HF_TOKEN=TOKEN)
-    assert away.load("user/visited", visitor=True)["offline"]
-    assert away.load("user/operated")["offline"]
-    assert "is not on this machine yet" in away.refusal("user/visited")
-    assert "is not on this machine yet" in away.refusal("user/operated", visitor=True)
 
 
 @pytest.fixture
@@ -249,28 +240,15 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(hub: HubServer
         os.seteuid(user)
 
 
-def test_the_channels_pictures_come_along_within_bounds(hub: HubServer, start: Start, ours: Files, tmp_path: Path) -> None:
+def test_the_channels_pictures_come_along_within_bounds(hub: HubServer, client: Client, ours: Files) -> None:
     pictures = {"channels/index.json": b"{}", "channels/4c.webp": b"RIFF"}
     more = {"channels/other.bin": b"not asked for", "channels/5b.webp": bytes((4 << 20) + 1)}
     hub.model("user/pictures", ours | pictures | more)
-    client = start(tmp_path)
     client.load("user/pictures")
     assert client.blobs("user/pictures") == {*ours.values(), *pictures.values()}
     hub.log.clear()
     client.load("user/pictures", visitor=True)
     assert len(hub.requests("GET .*channels")) == len(pictures)
-
-
-def test_files_come_over_http_though_the_hub_offers_xet(hub: HubServer, start: Start, ours: Files, tmp_path: Path) -> None:
-    """Each byte counts once, and no cache beside the one that has the quota is filled."""
-    hub.model("user/xet", ours)
-    client = start(tmp_path)
-    found = client.load("user/xet")
-    assert len([share for share in found["shares"] if 0 < share < 1]) >= 2
-    assert found["shares"] == sorted(found["shares"])
-    assert hub.requests("HEAD /user/xet/resolve")  # its answer offers Xet
-    assert hub.requests("xet-read-token") == []
-    assert not (client.cache.parent / "xet").exists()
 
 
 def test_the_command_line_switches_xet_off() -> None:
@@ -291,23 +269,22 @@ def test_the_meter_counts_a_file_that_begins_anew_once() -> None:
         meter.count("a", 1)
 
 
-@pytest.mark.parametrize(
-    ("do", "why"),
-    [
-        ("500", "the Hub answers with error 500"),
-        ("503", "the Hub answers with error 503"),
-        ("429", "the Hub answers with error 429"),
-        ("html", "something other than the Hub answers"),
-        ("slow", "the Hub cannot be reached"),
-        ("reset", "the Hub cannot be reached"),
-    ],
-)
-def test_a_hub_that_is_ill_leaves_the_cached_copy(do: str, why: str, hub: HubServer, client: Client, ours: Files) -> None:
+ILL = {
+    "500": "the Hub answers with error 500",
+    "429": "the Hub answers with error 429",
+    "html": "something other than the Hub answers",
+    "slow": "the Hub cannot be reached",
+    "reset": "the Hub cannot be reached",
+}
+
+
+def test_a_hub_that_is_ill_leaves_the_cached_copy(hub: HubServer, client: Client, ours: Files) -> None:
     hub.model("user/well", ours)
     client.load("user/well")
-    hub.fail("GET /api/models", do, 2)
-    assert client.load("user/well")["offline"]
-    assert client.refusal("user/absent") == AWAY.format("user/absent", why)
+    for do, why in ILL.items():
+        hub.fail("GET /api/models", do, 2)
+        assert client.load("user/well")["offline"], do
+        assert client.refusal("user/absent") == AWAY.format("user/absent", why)
     assert not client.load("user/well")["offline"]
 
 
@@ -368,28 +345,26 @@ def test_a_damaged_copy_is_not_used(hub: HubServer, client: Client, ours: Files)
     assert client.load("user/rotten")["sha256"] == found["sha256"]
 
 
+def unfetched(why: str) -> str:
+    return f"could not be fetched: {why}; try again."
+
+
+BROKEN = "the connection broke or is too slow"
+OTHER = "what arrived is not what the Hub announced"
 FAULTS = {
     "listing 400": ("GET /api/models", "400", 1, "The Hub refuses {} with error 400."),
     "listing 404": ("GET /api/models", "404", 1, MISSING),
     "listing without commit": ("GET /api/models", "200", 1, "something other than the Hub answers"),
-    "HEAD 404": ("HEAD .*safetensors", "404", -1, "could not be fetched: the Hub answers with error 404; try again."),
-    "HEAD 500": ("HEAD .*safetensors", "500", -1, "could not be fetched: the Hub answers with error 500; try again."),
-    "HEAD slow": ("HEAD .*safetensors", "slow", 7, "could not be fetched: the connection broke or is too slow; try again."),
-    "HEAD reset": ("HEAD .*safetensors", "reset", -1, "could not be fetched: the connection broke or is too slow; try again."),
-    "HEAD html": (
-        "HEAD .*safetensors",
-        "html",
-        -1,
-        "could not be fetched: what arrived is not what the Hub announced; try again.",
-    ),
-    "GET 404": ("GET /cdn/", "404", -1, "could not be fetched: the Hub answers with error 404; try again."),
-    "GET 500": ("GET /cdn/", "500", -1, "could not be fetched: the Hub answers with error 500; try again."),
-    "GET slow": ("GET /cdn/", "slow", 6, "could not be fetched: the connection broke or is too slow; try again."),
-    "GET reset": ("GET /cdn/", "reset", -1, "could not be fetched: the connection broke or is too slow; try again."),
-    "GET html": ("GET /cdn/", "html", -1, "could not be fetched: what arrived is not what the Hub announced; try again."),
-    "GET cut": ("GET /cdn/", "stuck", -1, "could not be fetched: the connection broke or is too slow; try again."),
-    "too short": ("GET /cdn/", "short", -1, "could not be fetched: what arrived is not what the Hub announced; try again."),
-    "too long": ("GET /cdn/", "long", -1, "could not be fetched: what arrived is not what the Hub announced; try again."),
+    "HEAD 404": ("HEAD .*safetensors", "404", -1, unfetched("the Hub answers with error 404")),
+    "HEAD 500": ("HEAD .*safetensors", "500", -1, unfetched("the Hub answers with error 500")),
+    "HEAD reset": ("HEAD .*safetensors", "reset", -1, unfetched(BROKEN)),
+    "HEAD html": ("HEAD .*safetensors", "html", -1, unfetched(OTHER)),
+    "GET 404": ("GET /cdn/", "404", -1, unfetched("the Hub answers with error 404")),
+    "GET slow": ("GET /cdn/", "slow", 6, unfetched(BROKEN)),
+    "GET html": ("GET /cdn/", "html", -1, unfetched(OTHER)),
+    "GET cut": ("GET /cdn/", "stuck", -1, unfetched(BROKEN)),
+    "too short": ("GET /cdn/", "short", -1, unfetched(OTHER)),
+    "too long": ("GET /cdn/", "long", -1, unfetched(OTHER)),
     "endless": ("GET /cdn/", "endless", -1, "model.safetensors is longer than the Hub announced; nothing of it was kept."),
     "wrong bytes": (
         "GET /cdn/",
@@ -436,19 +411,6 @@ def test_what_is_read_whole_from_the_hub_is_bounded(on: str, do: str, hub: HubSe
     assert most() < before + 150
 
 
-@pytest.mark.parametrize("main", [True, False], ids=["with", "without"])
-def test_berkeleys_network_with_and_without_its_main_head(main: bool, hub: HubServer, client: Client) -> None:
-    """Whether the published file has it is not known."""
-    source = f"museum/deepdream-{main}"
-    hub.model(source, {"bvlc_googlenet.pth": berkeley_pth(main)})
-    if main:
-        assert len(client.load(f"{source}:bvlc_googlenet.pth", visitor=True)["labels"]) == CLASSES
-    else:
-        assert client.refusal(f"{source}:bvlc_googlenet.pth", visitor=True) == (
-            "bvlc_googlenet.pth lacks the main head's classifier (loss3/classifier); give a file that holds the whole network."
-        )
-
-
 def test_programs_tell_the_refusals_by_their_class(hub: HubServer, client: Client, ours: Files) -> None:
     hub.model("kind/gated", ours, gated=True)
     hub.model("kind/whole", ours)
@@ -462,16 +424,9 @@ def test_programs_tell_the_refusals_by_their_class(hub: HubServer, client: Clien
         "no/such/path": "MissingWeightsError",
         "kind/damaged": "DamagedWeightsError",
     }
-    assert {source: client.ask(source, False, False).get("kind") for source in kinds} == kinds
+    assert {source: client.ask(source=source, token=False, visitor=False).get("kind") for source in kinds} == kinds
     hub.fail("GET /api/models", "500")
-    assert client.ask("kind/unseen", False, False)["kind"] == "OfflineWeightsError"
-
-
-def test_a_revoked_right_is_told(hub: HubServer, client: Client, ours: Files) -> None:
-    """The listing is open, the files are not: gated, and asked for by the token that has no right to them."""
-    repo = hub.model("own/revoked", ours)
-    repo.revoked = True
-    assert client.refusal("own/revoked") == GATED.format("own/revoked")
+    assert client.ask(source="kind/unseen", token=False, visitor=False)["kind"] == "OfflineWeightsError"
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["ranges", "no ranges"])
@@ -496,6 +451,11 @@ def test_small_files_may_come_compressed(hub: HubServer, client: Client, ours: F
     assert client.blobs("user/compressed") == set(ours.values())
 
 
+def test_a_file_of_another_layout_is_named_by_a_visitor(hub: HubServer, client: Client) -> None:
+    hub.model("museum/deepdream", {"bvlc_googlenet.pth": berkeley_pth()})
+    assert len(client.load("museum/deepdream:bvlc_googlenet.pth", visitor=True)["labels"]) == CLASSES
+
+
 def test_two_clients_at_once(hub: HubServer, client: Client, start: Start, home: Path, ours: Files) -> None:
     """Two processes with one cache: both get the weights, and the cache holds them once."""
     hub.model("user/both", ours)
@@ -516,3 +476,45 @@ def test_a_hub_that_sends_too_slowly_is_left_at_the_time_limit(hub: HubServer, c
     assert sentence == "The Hub took longer than 0 minutes to send user/trickles; try again later."
     hub.faults.clear()
     assert client.load("user/trickles", visitor=True)["revision"]
+
+
+# Repositories that mean harm: each is refused with one sentence before it can do any
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "README.md"])
+def test_a_claim_of_more_than_200_megabytes_is_refused_before_a_byte_is_fetched(
+    file: str, hub: HubServer, client: Client, ours: Files
+) -> None:
+    hub.model("evil/huge", ours, claims={file: {"size": MAX_BYTES + 1}})
+    assert client.refusal("evil/huge") == f"{file} of evil/huge is larger than 200 MB, the most that is read."
+    assert [request.path for request in hub.log] == ["/api/models/evil/huge"]
+
+
+def test_a_listing_that_names_other_bytes(hub: HubServer, client: Client, ours: Files) -> None:
+    claim = {"lfs": {"sha256": "0" * 64, "size": 1, "pointerSize": 134}, "size": 1}
+    hub.model("evil/other", ours, claims={"model.safetensors": claim})
+    assert "arrived damaged" in client.refusal("evil/other")
+    assert ours["model.safetensors"] not in client.blobs("evil/other")
+
+
+def test_a_config_that_is_refused(hub: HubServer, client: Client, ours: Files) -> None:
+    """`tests/checkpoints` has the rest."""
+    cases = {"run": ("me", "has an unknown field: run."), "labels": (["x"] * 10_000_000, "is larger than 1 MB.")}
+    for field, (value, sentence) in cases.items():
+        hub.model(f"evil/{field}", ours | {"config.json": json.dumps(json.loads(ours["config.json"]) | {field: value}).encode()})
+        assert client.refusal(f"evil/{field}").endswith(f"config.json of evil/{field} {sentence}")
+
+
+def test_names_that_lead_out_of_the_folder(hub: HubServer, client: Client, ours: Files) -> None:
+    evil = dict.fromkeys(
+        ["../../evil.pth", "/evil.pth", "a/../../evil.pth", "..\\evil.pth", "a//evil.pth", "./evil.pth"], b"evil"
+    )
+    hub.model("evil/names", evil)
+    assert client.refusal("evil/names").startswith("evil/names holds no GoogLeNet")
+    for name in evil:
+        assert client.refusal(f"evil/names:{name}", visitor=True).endswith(
+            "write user/repo, user/repo@revision or user/repo:file."
+        )
+    hub.model("evil/beside", ours | evil)
+    assert client.load("evil/beside")["revision"]
+    assert not list(client.cache.parent.rglob("evil.pth"))

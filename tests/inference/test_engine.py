@@ -102,14 +102,6 @@ def test_two_plans_a_size_serve_all_heads_and_twice_as_many_their_parts() -> Non
     assert len(places) == 1  # all batch sizes and questions read the same memory
 
 
-def test_a_model_without_auxiliary_heads() -> None:
-    engine = Engine(random_model(TORCHVISION).for_inference().double(), SIDE, graphs=True, largest=2)
-    (result,) = engine(pictures(1), [Question(target=3)])
-    assert result["target"] == 3
-    assert result.get("aux2") is None
-    assert [parts.heads for _, parts in engine.plans] == [("main",)]
-
-
 @pytest.mark.parametrize("graphs", [False, True])
 def test_more_pictures_than_one_pass_takes(graphs: bool) -> None:
     engine = padded(largest=4)
@@ -119,12 +111,6 @@ def test_more_pictures_than_one_pass_takes(graphs: bool) -> None:
     assert [int(result["target"]) for result in results] == [q.target for q in questions]
     assert engine.passes == 3
     assert engine([], []) == []
-
-
-def test_warm_up_tells_the_maps_sizes() -> None:
-    sizes = padded(largest=2).warm_up()
-    assert list(sizes) == list(STAGES)
-    assert (sizes["3a"], sizes["4c"], sizes["5b"]) == ((8, 8), (4, 4), (2, 2))
 
 
 @pytest.mark.parametrize("graphs", [False, True])

@@ -150,9 +150,9 @@ def test_equals_captum_on_the_inference_copy(name: str, bfloat16: bool) -> None:
 
 @pytest.fixture(scope="module")
 def in_double() -> tuple[GoogLeNet, Tensor, dict[str, Tensor]]:
-    """A model, a picture (1, 3, 224, 224), and stage → the main head's maps (CLASSES, H, W) of every class, in float64."""
+    """A model, a picture (1, 3, 96, 96), and stage → the main head's maps (CLASSES, H, W) of every class, in float64."""
     model = random_model(classes=CLASSES).double()
-    x = torch.randn(1, 3, 224, 224, dtype=torch.float64)
+    x = torch.randn(1, 3, 96, 96, dtype=torch.float64)
     questions = [Question("main", c) for c in range(CLASSES)]
     found = grad_cam(model.for_inference(), x.repeat(CLASSES, 1, 1, 1), questions).branch_maps
     return model, x, {stage: maps.sum(1) for stage, maps in found.items()}
@@ -177,21 +177,20 @@ def test_equals_torchcam_and_grad_cam(stage: str, in_double: tuple[GoogLeNet, Te
     assert (ours - theirs).abs().max() <= 1e-3
     with GradCAM(wrapped, [model.stage(stage)]) as method:
         reference = method(x, [ClassifierOutputTarget(target)])[0]  # enlarged to the input's size
-    enlarged = torch.nn.functional.interpolate(ours[None, None], (224, 224), mode="bilinear", align_corners=False)[0, 0]
+    enlarged = torch.nn.functional.interpolate(ours[None, None], (96, 96), mode="bilinear", align_corners=False)[0, 0]
     enlarged = (enlarged - enlarged.min()) / (enlarged.max() - enlarged.min())  # it normalises once more after enlarging
     assert np.abs(enlarged.numpy() - reference).max() <= 1e-3
 
 
 @pytest.mark.reference
 @pytest.mark.parametrize("stage", STAGES)
-def test_layer_cam_equals_torchcams_and_grad_cams(stage: str) -> None:
+def test_layer_cam_equals_torchcams_and_grad_cams(stage: str, in_double: tuple[GoogLeNet, Tensor, dict[str, Tensor]]) -> None:
     """torchcam scales by tanh after its normalisation by default, and grad-cam's is that of the other test."""
     from pytorch_grad_cam import LayerCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
     from torchcam.methods import LayerCAM as TorchCAM
 
-    model = random_model(classes=CLASSES).double()
-    x = torch.randn(1, 3, 96, 96, dtype=torch.float64)
+    model, x, _ = in_double
     ours = grad_cam(model.for_inference(), x, [Question("main", 3, method=LAYER_CAM)]).branch_maps[stage].sum(1)[0]
     assert ours.min() >= 0
     ours = (ours - ours.min()) / (ours.max() - ours.min())

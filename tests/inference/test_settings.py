@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import torch
 from googlenet.explanation import Explanation
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
+from googlenet.pictures.images import Preprocess
 from googlenet.probes.trust import examine
 from tests.helpers import ROOT, explainer_of, random_image, random_model
 
@@ -43,35 +45,45 @@ SETTINGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
 
 @pytest.fixture(scope="module")
 def explainer() -> Explainer:
-    return explainer_of(random_model())
+    return explainer_of(random_model(), Preprocess(64, 64, (0.5,) * 3, (0.5,) * 3))
 
 
 def same(a: Explanation, b: Explanation) -> bool:
     return all(np.array_equal(a.branch_grids[stage], b.branch_grids[stage]) for stage in b.branch_grids)
 
 
+@pytest.fixture(scope="module")
+def answer(explainer: Explainer) -> Explanation:
+    """Asked under no setting, with the test of its last map."""
+    asked = explainer.explain(IMAGE, channels=True)
+    return replace(asked, trust=examine(explainer, IMAGE, asked.question).trust)
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_asked_under_a_setting(setting: str, explainer: Explainer) -> None:
-    wanted = explainer.explain(IMAGE, channels=True)
-    tested = examine(explainer, IMAGE, wanted.question).trust
+def test_asked_under_a_setting(setting: str, explainer: Explainer, answer: Explanation) -> None:
     with SETTINGS[setting]():
         found = explainer.explain(IMAGE, channels=True)
         x = explainer.preprocess(IMAGE)
         p = explainer.probabilities(x)["main"][0]
-        trust = examine(explainer, IMAGE, wanted.question).trust
-        maps = grad_cam(explainer.model, x, [wanted.question]).branch_maps
-    assert same(found, wanted)
-    assert p == pytest.approx(wanted.probabilities["main"], rel=1e-5)
-    assert trust["5b"].deletion == tested["5b"].deletion
-    assert np.array_equal(trust["5b"].randomised, tested["5b"].randomised)
-    assert np.array_equal(maps["4c"][0], wanted.branch_grids["4c"])
+        trust = examine(explainer, IMAGE, answer.question).trust
+        maps = grad_cam(explainer.model, x, [answer.question]).branch_maps
+    assert same(found, answer)
+    assert p == pytest.approx(answer.probabilities["main"], rel=1e-5)
+    assert trust["5b"].deletion == answer.trust["5b"].deletion
+    assert np.array_equal(trust["5b"].randomised, answer.trust["5b"].randomised)
+    assert np.array_equal(maps["4c"][0], answer.branch_grids["4c"])
+
+
+@pytest.fixture(scope="module")
+def wanted(tiny: str) -> Explanation:
+    """What weights say that were loaded under no setting."""
+    return Explainer.from_pretrained(tiny, device="cpu", bfloat16=False).explain(IMAGE)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_loaded_under_a_setting(setting: str) -> None:
-    wanted = Explainer.from_pretrained("weights", device="cpu", bfloat16=False).explain(IMAGE)
+def test_loaded_under_a_setting(setting: str, tiny: str, wanted: Explanation) -> None:
     with SETTINGS[setting]():
-        explainer = Explainer.from_pretrained("weights", device="cpu", bfloat16=False)
+        explainer = Explainer.from_pretrained(tiny, device="cpu", bfloat16=False)
     assert same(explainer.explain(IMAGE), wanted)
 
 
@@ -101,23 +113,24 @@ assert answers.get(timeout=100) == target
 """
 
 
+NO_HOME = {"HOME": "/proc/none", "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": "", "MPLCONFIGDIR": ""}
+
+
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code]
     return subprocess.run(command, env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
 
 
-def test_a_forked_child_with_one_thread_answers() -> None:
-    found = python(FORK, OMP_NUM_THREADS="2", PYTHONPATH=str(ROOT))
+def test_a_forked_child_with_one_thread_answers_and_matplotlib_is_quiet_without_a_home() -> None:
+    found = python(FORK, OMP_NUM_THREADS="2", PYTHONPATH=str(ROOT), **NO_HOME)
     assert found.returncode == 0, found.stderr
+    assert "atplotlib" not in found.stderr
 
 
-@pytest.mark.parametrize("temporary", [True, False])
-def test_matplotlib_is_quiet_without_a_home(temporary: bool) -> None:
-    """With a temporary folder it warns, and without one it raises."""
-    code = "import tempfile\n"
-    if not temporary:
-        code += "def mkdtemp(*_, **__): raise OSError('no usable temporary directory')\ntempfile.mkdtemp = mkdtemp\n"
+def test_matplotlib_is_quiet_without_a_temporary_folder() -> None:
+    """It would raise."""
+    code = "import tempfile\ndef mkdtemp(*_, **__): raise OSError('no usable temporary directory')\ntempfile.mkdtemp = mkdtemp\n"
     code += "from googlenet.inference.gradcam import LayerGradientXActivation\nprint(LayerGradientXActivation.__module__)"
-    found = python(code, HOME="/proc/none", XDG_CONFIG_HOME="", XDG_CACHE_HOME="", MPLCONFIGDIR="")
+    found = python(code, **NO_HOME)
     assert (found.stderr, found.returncode) == ("", 0)
     assert found.stdout.startswith("captum.")

@@ -1,4 +1,4 @@
-"""The network against the paper's Table 1, against torchvision, and against the tutorial port's known faults."""
+"""The network against the paper's Table 1 and torchvision, without the tutorial port's known faults; what a cell can see."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
-from googlenet.model.architecture import BERKELEY, HEADS, STAGES, TORCHVISION, Architecture
+from googlenet.model.architecture import BERKELEY, HEADS, STAGES, TORCHVISION, Architecture, receptive_fields
 from googlenet.model.convolution import ConvReLU
 from googlenet.model.network import GoogLeNet
 from tests.helpers import ARCHITECTURES, random_model
@@ -31,18 +31,6 @@ WEIGHTS = {
     "fc": 1_024_000,
 }
 
-SHAPES = {
-    "3a": (256, 28, 28),
-    "3b": (480, 28, 28),
-    "4a": (512, 14, 14),
-    "4b": (512, 14, 14),
-    "4c": (512, 14, 14),
-    "4d": (528, 14, 14),
-    "4e": (832, 14, 14),
-    "5a": (832, 7, 7),
-    "5b": (1024, 7, 7),
-}
-
 BRANCHES = {
     "3a": (64, 128, 32, 32),
     "3b": (128, 192, 96, 64),
@@ -54,18 +42,18 @@ BRANCHES = {
     "5a": (256, 320, 128, 128),
     "5b": (384, 384, 128, 128),
 }
+SIDES = {"3": 28, "4": 14, "5": 7}
+
+
+@pytest.fixture(scope="module")
+def paper() -> GoogLeNet:
+    return GoogLeNet().eval()
 
 
 @pytest.mark.parametrize("row", WEIGHTS)
-def test_weights_of_each_row(row: str) -> None:
-    model = GoogLeNet()
-    found = sum(
-        module.weight.numel()
-        for name in row.split("+")
-        for module in model.get_submodule(name).modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    )
-    assert found == WEIGHTS[row]
+def test_weights_of_each_row(row: str, paper: GoogLeNet) -> None:
+    modules = [module for name in row.split("+") for module in paper.get_submodule(name).modules()]
+    assert sum(module.weight.numel() for module in modules if isinstance(module, nn.Conv2d | nn.Linear)) == WEIGHTS[row]
 
 
 def test_parameters_of_berkeleys_network() -> None:
@@ -74,32 +62,31 @@ def test_parameters_of_berkeleys_network() -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_shapes_at_224(name: str) -> None:
-    model = random_model(ARCHITECTURES[name])
-    shapes = {stage: tuple(x.shape[1:]) for stage, x in model.stages(torch.zeros(1, 3, 224, 224))}
-    assert shapes == SHAPES
+    stages = random_model(ARCHITECTURES[name]).stages(torch.zeros(1, 3, 224, 224))
+    shapes = {stage: (sum(widths), SIDES[stage[0]], SIDES[stage[0]]) for stage, widths in BRANCHES.items()}
+    assert {stage: tuple(x.shape[1:]) for stage, x in stages} == shapes
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_shapes_of_each_branch_at_224(stage: str) -> None:
-    module = GoogLeNet().stage(stage).eval()
-    channels, side = module.branch1.conv.in_channels, SHAPES[stage][1]
-    x = torch.zeros(1, channels, side, side)
+def test_shapes_of_each_branch_at_224(stage: str, paper: GoogLeNet) -> None:
+    module, side = paper.stage(stage), SIDES[stage[0]]
+    x = torch.zeros(1, module.branch1.conv.in_channels, side, side)
     branches = (module.branch1, module.branch2, module.branch3, module.branch4)
     assert tuple(branch(x).shape[1] for branch in branches) == BRANCHES[stage] == module.splits
     assert {branch(x).shape[2:] for branch in branches} == {(side, side)}
 
 
-def test_stem_at_224() -> None:
-    model, shapes = GoogLeNet().eval(), {}
+def test_stem_at_224(paper: GoogLeNet) -> None:
+    shapes = {}
     for name in ("conv1", "conv2", "conv3"):
-        model.get_submodule(name).register_forward_hook(lambda _m, _i, out, n=name: shapes.update({n: tuple(out.shape[1:])}))
-    model(torch.zeros(1, 3, 224, 224))
+        paper.get_submodule(name).register_forward_hook(lambda _m, _i, out, n=name: shapes.update({n: tuple(out.shape[1:])}))
+    paper(torch.zeros(1, 3, 224, 224))
     # the tutorial port's second convolution has stride 2 and no reduction: stage 4 would be 7×7
     assert shapes == {"conv1": (64, 112, 112), "conv2": (64, 56, 56), "conv3": (192, 56, 56)}
 
 
 @pytest.mark.parametrize("name", ["paper", "berkeley"])
-@pytest.mark.parametrize("size", [64, 97, 224, 448])
+@pytest.mark.parametrize("size", [64, 97, 448])
 def test_heads_at_all_sizes(name: str, size: int) -> None:
     heads = random_model(ARCHITECTURES[name]).heads(torch.randn(1, 3, size, size))
     assert [head is not None and head.shape == (1, 10) and bool(head.isfinite().all()) for head in heads] == [True] * 3
@@ -177,3 +164,22 @@ def test_a_twin_shares_the_weights_and_no_hooks() -> None:
     with torch.no_grad():
         model.fc.weight.zero_()
     assert torch.equal(twin(x), model(x))
+
+
+CELLS = {"3a": (3, 14), "3b": (27, 0), "4a": (0, 7), "4b": (7, 13), "4d": (13, 0), "5a": (1, 6), "5b": (6, 0)}
+"""stage → row and column of a cell whose square is not cut on all four sides, where there is one"""
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_cell_sees_the_pixels_that_its_gradients_reach_and_no_others(name: str) -> None:
+    model = random_model(ARCHITECTURES[name]).requires_grad_(False)
+    pictures = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    activations, fields = dict(model.stages(pictures)), receptive_fields(ARCHITECTURES[name])
+    for stage, cell in CELLS.items():
+        score = activations[stage].flatten(2)[:, :, cell[0] * activations[stage].shape[3] + cell[1]].sum()
+        (gradient,) = torch.autograd.grad(score, pictures, retain_graph=True)
+        reached = gradient.ne(0).any(0).any(0)
+        for at, pixels in zip(cell, (reached.any(1), reached.any(0)), strict=True):
+            first = fields[stage].start + at * fields[stage].stride
+            edges = pixels.nonzero().flatten()
+            assert (edges[0], edges[-1] + 1) == (max(0, first), min(224, first + fields[stage].size)), (stage, cell)

@@ -14,7 +14,6 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from gradio.media import get_image
 from PIL import Image, ImageOps, PngImagePlugin
 from torchvision.transforms import InterpolationMode, v2
 
@@ -22,7 +21,7 @@ from googlenet.errors import UserError
 from googlenet.pictures.frame import Box
 from googlenet.pictures.images import Preprocess, open_image
 from googlenet.pictures.pixels import MAX_BYTES
-from tests.helpers import random_image
+from tests.helpers import png, random_image
 
 STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -31,12 +30,6 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_formats(kind: str) -> None:
-    image = open_image(encoded(random_image(60, 40), kind))
-    assert (image.mode, image.size) == ("RGB", (60, 40))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "I;16", "I", "F"])
@@ -55,17 +48,6 @@ def test_modes(mode: str) -> None:
 def test_transparency_is_laid_on_white() -> None:
     image = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
     assert open_image(encoded(image, "PNG")).getpixel((0, 0)) == (255, 255, 255)
-
-
-def test_exif_orientation_is_applied() -> None:
-    image = Image.new("RGB", (40, 20), "black")
-    image.paste("white", (0, 0, 10, 20))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: rotate by 90° clockwise
-    upright = open_image(encoded(image, "JPEG", exif=exif))
-    assert upright.size == (20, 40)
-    assert upright.getpixel((10, 2)) > (200, 200, 200)
-    assert upright.getpixel((10, 38)) < (60, 60, 60)
 
 
 def exif_of(*entries: bytes, extra: bytes = b"") -> bytes:
@@ -172,10 +154,7 @@ def png16(pixels: np.ndarray, transparent: tuple[int, int, int] | None = None) -
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0))]
     chunks += [(b"tRNS", struct.pack(">3H", *transparent))] if transparent else []
-    chunks += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
+    return png(*chunks, (b"IDAT", zlib.compress(rows)))
 
 
 def tiff16(pixels: np.ndarray, order: str, compression: int = 1, planar: int = 1) -> bytes:
@@ -213,7 +192,7 @@ WIDE_FILES = {
 }
 
 
-@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
 @pytest.mark.parametrize("kind", WIDE_FILES)
 def test_16_bit_colours(kind: str, bits: int) -> None:
     """12 bits in a 16-bit file are common. Transparency has a depth of its own."""
@@ -234,20 +213,15 @@ def test_16_bit_grey_with_transparency(bits: int) -> None:
     assert np.abs(np.asarray(got, int) - np.asarray(expected, int)).max() <= 2
 
 
-def test_a_transparent_16_bit_colour_is_white() -> None:
+def test_odd_16_bit_colours() -> None:
     pixels = at_depth(COLOURS[..., :3], 16)
-    got = np.asarray(open_image(png16(pixels, tuple(pixels[3, 4].tolist()))))
+    got = np.asarray(open_image(png16(pixels, tuple(pixels[3, 4].tolist()))))  # one colour is transparent: it becomes white
     assert got[3, 4].tolist() == [255, 255, 255]
     assert np.abs(got[4:].astype(int) - COLOURS[4:, :, :3]).max() <= 1
-
-
-def test_16_bit_colours_apart_keep_their_high_byte() -> None:
-    """Pillow cannot give the low bytes of a TIFF whose bands lie apart."""
+    # bands that lie apart keep their high byte: Pillow cannot give the low bytes
     got = np.asarray(open_image(tiff16(at_depth(COLOURS[..., :3], 12), "<", 8, planar=2)))
     assert np.abs(got.astype(int) - COLOURS[..., :3] // 16).max() <= 1
-
-
-def test_a_hot_pixel_does_not_make_16_bit_colours_dark() -> None:
+    # a hot pixel does not make the rest dark
     tiled = np.tile(COLOURS[..., :3], (6, 5, 1))
     pixels = at_depth(tiled, 12)
     pixels[100, 100] = 65535
@@ -262,11 +236,6 @@ def test_dark_16_bit_colours_that_do_not_fit_into_memory_twice_are_refused(monke
     assert open_image(png16(at_depth(COLOURS[..., :3], 16))).size == (53, 37)
     with pytest.raises(UserError, match="takes too much memory to decode"):
         open_image(png16(at_depth(COLOURS[..., :3], 12)))
-
-
-def test_a_lion_of_12_bits_is_the_lion_of_8_bits() -> None:
-    lion = open_image(get_image("lion.jpg"))
-    assert open_image(png16(at_depth(np.asarray(lion), 12))).tobytes() == lion.tobytes()
 
 
 @pytest.mark.parametrize("pixels", [RAMP, RAMP * 1000])
@@ -314,9 +283,7 @@ def test_a_pil_image_that_cannot_be_loaded_gets_one_sentence() -> None:
 
 def bomb_png(width: int, height: int) -> bytes:
     """A small file that claims to unpack to a huge picture."""
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"\0" * 100))]
-    packed = [struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+    return png((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"\0" * 100)))
 
 
 @pytest.mark.parametrize(
@@ -358,7 +325,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("interpolation", "most"), [("bilinear", 1), ("bicubic", 2)])
-@pytest.mark.parametrize("resize", [256, 224, (256, 256), (224, 300)])
+@pytest.mark.parametrize("resize", [256, (224, 300)])
 @pytest.mark.parametrize("size", [(640, 480), (333, 500), (64, 64), (50, 900)])
 def test_preprocess_is_torchvisions(
     resize: int | tuple[int, int], size: tuple[int, int], interpolation: Literal["bilinear", "bicubic"], most: int

@@ -131,16 +131,16 @@ def test_a_damaged_sheet_is_left_out_and_the_log_says_so(atlas: Path, caplog: py
 
 
 def test_the_command_writes_an_atlas_of_one_stage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def drawing(model: object, preprocess: object, stage: str, channels: range, *, steps: int) -> np.ndarray:
         return np.full((len(channels), TILE, TILE, 3), 128, np.uint8)
 
     monkeypatch.setattr(googlenet.probes.atlas, "visualise", drawing)
-    assert main(["channels", "weights", "--out", str(tmp_path / "out"), "--stage", "4d", "--device", "cpu"]) == 0
+    assert main(["channels", tiny, "--out", str(tmp_path / "out"), "--stage", "4d", "--device", "cpu"]) == 0
     assert read_index(tmp_path / "out").channels == {"4d": 528}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"index.json", "4d.webp"}
     capsys.readouterr()
     (tmp_path / "file").touch()
-    assert main(["channels", "weights", "--out", str(tmp_path / "file"), "--device", "cpu"]) == 1
+    assert main(["channels", tiny, "--out", str(tmp_path / "file"), "--device", "cpu"]) == 1
     assert "cannot be written" in capsys.readouterr().err

@@ -11,14 +11,9 @@ from googlenet.errors import QuestionError
 from googlenet.explanation import Question
 from googlenet.inference.explainer import Explainer
 from googlenet.probes.channel_groups import GROUPS, channel_groups, grouped
-from tests.helpers import explainer_of, random_image, random_model
+from tests.helpers import random_image
 
 IMAGE = random_image(160, 120)
-
-
-@pytest.fixture(scope="module")
-def explainer() -> Explainer:
-    return explainer_of(random_model())
 
 
 @pytest.mark.parametrize("method", ["grad-cam", "layer-cam"])

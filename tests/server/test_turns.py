@@ -200,7 +200,7 @@ async def test_work_that_tells_of_its_progress_ends_with_its_visitor() -> None:
     task = asyncio.ensure_future(queue.run(Visitor("a"), work, 3))
     while (ticket := queue.find("a", 3)) is None or ticket.progress is None:
         await asyncio.sleep(0.001)
-    assert ticket.progress == (0.5, "file")
+    assert ticket.progress == 0.5
     task.cancel()
     await asyncio.to_thread(ended.wait, 10)
     assert ended.is_set()

@@ -12,9 +12,19 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.helpers import ROOT
+from googlenet.checkpoints.config import ModelConfig
+from googlenet.checkpoints.folder import write_folder
+from googlenet.model.architecture import PAPER
+from googlenet.pictures.images import Preprocess
+from googlenet.training.run import MEAN, STD
+from tests.helpers import ROOT, random_model
 
 COLOURS = ("red", "green", "blue")
+
+
+def write_classes(folder: Path, names: tuple[str, ...] = COLOURS) -> None:
+    rows = [{"wnid": f"n0{i + 1}", "name": name} for i, name in enumerate(names)]
+    (folder / "classes.json").write_text(json.dumps(rows), encoding="utf-8")
 
 
 def picture(generator: np.random.Generator, channel: int) -> Image.Image:
@@ -34,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / part / wnid).mkdir(parents=True)
             for serial in range(count):
                 picture(generator, channel).save(folder / part / wnid / f"{wnid}_{serial:06d}.png")
-    (folder / "classes.json").write_text(json.dumps([{"wnid": f"n0{i + 1}", "name": n} for i, n in enumerate(COLOURS)]))
+    write_classes(folder)
     return folder
 
 
@@ -78,3 +88,11 @@ def teachers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def cpu() -> torch.device:
     return torch.device("cpu")
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Weights to start from: random ones for the three colours at 32 pixels."""
+    folder = tmp_path_factory.mktemp("untrained")
+    write_folder(random_model(classes=3), ModelConfig(PAPER, COLOURS, Preprocess(32, 32, MEAN, STD), None, None), folder)
+    return str(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,7 @@ import pytest
 import torch
 
 from googlenet.checkpoints import load
-from googlenet.checkpoints.config import ModelConfig
-from googlenet.checkpoints.folder import write_folder
-from googlenet.model.architecture import HEADS, PAPER
+from googlenet.model.architecture import HEADS
 from googlenet.model.network import HeadLogits
 from googlenet.pictures.images import Preprocess
 from googlenet.training.check import Options
@@ -27,7 +24,7 @@ from googlenet.training.pictures import read_pixels
 from googlenet.training.recipe import Phase, Recipe
 from googlenet.training.run import MEAN, STD, train
 from tests.helpers import random_model
-from tests.training.conftest import COLOURS, pack
+from tests.training.conftest import pack, write_classes
 
 LAST = {"fc.bias", "aux1.fc2.bias", "aux2.fc2.bias"}
 SMALL = Recipe(schedule=(Phase(32, 1),), batch_size=8, learning_rate=0.05)
@@ -112,12 +109,14 @@ def unequal_set(folder: Path) -> Path:
     folder.mkdir()
     pack(folder / "photographs.npz", [0] * 26 + [1] * 3 + [2] * 3, labels=False)
     pack(folder / "val.npz", [0, 1, 2] * 4)
-    rows = [{"wnid": f"n{i}", "name": name} for i, name in enumerate(COLOURS)]
-    (folder / "classes.json").write_text(json.dumps(rows), encoding="utf-8")
+    write_classes(folder)
     return folder
 
 
-def tensors_after_the_loop(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, torch.Tensor]]:
+@pytest.mark.parametrize("recipe", [SMALL, replace(SMALL, balance=0.0), replace(SMALL, prior_in_loss=True)])
+def test_a_distillation_ends_with_balanced_heads(
+    tmp_path: Path, teachers: str, untrained: str, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
     kept: list[dict[str, torch.Tensor]] = []
     plain = Run.train
 
@@ -126,18 +125,8 @@ def tensors_after_the_loop(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, to
         kept.append({name: value.clone() for name, value in run.model.state_dict().items()})
 
     monkeypatch.setattr(Run, "train", and_keep)
-    return kept
-
-
-@pytest.mark.parametrize("recipe", [SMALL, replace(SMALL, balance=0.0), replace(SMALL, prior_in_loss=True)])
-def test_a_distillation_ends_with_balanced_heads(
-    tmp_path: Path, teachers: str, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
-) -> None:
-    kept = tensors_after_the_loop(monkeypatch)
-    start = ModelConfig(PAPER, COLOURS, Preprocess(32, 32, MEAN, STD), None, None)
-    write_folder(random_model(classes=3), start, tmp_path / "start")
     data = unequal_set(tmp_path / "set")
-    options = Options((data,), tmp_path / "out", str(tmp_path / "start"), f"{teachers}:colour")
+    options = Options((data,), tmp_path / "out", untrained, f"{teachers}:colour")
     train(options, recipe, torch.device("cpu"))
     written = load(str(tmp_path / "out")).model.state_dict()
     far = {name for name, value in kept[0].items() if (written[name] - value).abs().max() > 0.05 * value.abs().max() + 1e-3}

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from googlenet.checkpoints import save
 from googlenet.checkpoints.config import dump_config, parse_config
 from googlenet.cli import main
 from googlenet.errors import UserError
@@ -20,14 +19,9 @@ from googlenet.pictures.frame import Box
 from googlenet.pictures.images import Preprocess
 from googlenet.training.data import read_split
 from googlenet.training.maps import Boxed, boxed, groups, interval, measure, report, summary
-from tests.helpers import explainer_of, random_image, random_model
+from tests.helpers import random_image
 
 PREPROCESS = Preprocess(96, 96, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-@pytest.fixture(scope="module")
-def explainer() -> Explainer:
-    return explainer_of(random_model(), PREPROCESS)
 
 
 def test_a_box_around_everything_is_always_hit_and_one_in_a_corner_as_the_map_says(explainer: Explainer) -> None:
@@ -96,16 +90,11 @@ def test_pictures_come_with_their_boxes_in_random_order(tmp_path: Path) -> None:
         boxed(read_split(tmp_path, "val"), PREPROCESS, 10)
 
 
-def test_the_command_prints_the_tables(explainer: Explainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from googlenet.checkpoints import LoadedModel
-    from googlenet.explanation import Provenance
-
-    loaded = LoadedModel(random_model(), explainer.config, Provenance("test", None, "0" * 64, None, False))
-    save(loaded, tmp_path / "weights")
+def test_the_command_prints_the_tables(tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tree(tmp_path / "data")
-    assert main(["evaluate", str(tmp_path / "weights"), str(data), "--maps", "--sample", "2", "--device", "cpu"]) == 0
+    assert main(["evaluate", tiny, str(data), "--maps", "--sample", "1", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
     assert "### Sanity check" in out
     told = json.loads(out.splitlines()[-1])["trust"]
-    assert (told["pictures"], told["dataset"]) == (2, "data")
-    assert told["sha256"] == hashlib.sha256((tmp_path / "weights" / "model.safetensors").read_bytes()).hexdigest()
+    assert (told["pictures"], told["dataset"]) == (1, "data")
+    assert told["sha256"] == hashlib.sha256((Path(tiny) / "model.safetensors").read_bytes()).hexdigest()

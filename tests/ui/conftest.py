@@ -14,12 +14,6 @@ from googlenet.inference.explainer import Explainer
 from googlenet.ui.desk import Desk
 from googlenet.ui.uploads import Pictures
 from googlenet.ui.weights import ExplainerCache
-from tests.helpers import explainer_of, random_model
-
-
-@pytest.fixture(scope="module")
-def explainer() -> Explainer:
-    return explainer_of(random_model())
 
 
 @pytest.fixture

@@ -11,21 +11,15 @@ from googlenet.ui.uploads import MAX_EXAMPLES, SIDE, examples_in
 from tests.helpers import random_image
 
 
-def test_examples_have_the_names_and_the_order_of_their_files(tmp_path: Path) -> None:
-    for name in ("02 zebra.jpg", "01 고양이.png", "03 dog.JPG"):
+def test_examples_have_the_composed_names_and_the_order_of_their_files_and_large_ones_are_reduced(tmp_path: Path) -> None:
+    for name in ("02 zebra.jpg", "01 고양이.png", "03 cafe\u0301.JPG"):
         random_image(40, 30).save(tmp_path / name)
+    random_image(3 * SIDE, 2 * SIDE).save(tmp_path / "04 large.jpg")
     (tmp_path / "notes.txt").write_text("not a picture")
     found = examples_in(tmp_path)
-    assert list(found) == ["01 고양이", "02 zebra", "03 dog"]
-    assert {picture.size for picture in found.values()} == {(40, 30)}
-
-
-def test_a_decomposed_name_is_composed_and_a_large_picture_reduced(tmp_path: Path) -> None:
-    random_image(4 * SIDE, 4 * SIDE).save(tmp_path / "cafe\u0301.jpg")
-    ((name, picture),) = examples_in(tmp_path).items()
-    assert name == "caf\u00e9"
-    assert picture.size == (4 * SIDE, 4 * SIDE)
-    assert picture.image.width < 4 * SIDE
+    assert list(found) == ["01 고양이", "02 zebra", "03 caf\u00e9", "04 large"]
+    assert [picture.size for picture in found.values()] == [(40, 30)] * 3 + [(3 * SIDE, 2 * SIDE)]
+    assert found["04 large"].image.width < 3 * SIDE
 
 
 def test_what_is_no_example_is_said_in_one_sentence(tmp_path: Path) -> None:

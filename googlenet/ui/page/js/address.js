@@ -1,4 +1,3 @@
-// @ts-check
 // The address: a question about an example is a link, and the browser's Back goes to the question before.
 import { ask } from "./asking.js";
 import { call } from "./call.js";
@@ -14,15 +13,13 @@ function query() {
   const { example } = answer.asked;
   if (!example) return null;
   const { head, target, contrast, method } = answer.result.question;
-  const search = others();
   /** A class's label, or its index where two classes share the label. @param {any} c */
-  const name = c => (weights.labels.filter(label => label === c.label).length > 1 ? c.index : c.label);
-  search.set("example", example);
-  search.set("head", head);
-  search.set("class", name(target));
-  if (contrast) search.set("contrast", name(contrast));
-  if (method !== "grad-cam") search.set("method", method);
-  if (weights.chosen) search.set("weights", weights.chosen);
+  const name = c => (weights.labels.filter(label => label === c.label).length > 1 ? `${c.index}` : c.label);
+  const own = [example, head, name(target), contrast && name(contrast), method !== "grad-cam" && method, weights.chosen];
+  const search = others();
+  OWN.forEach((key, i) => {
+    if (own[i]) search.set(key, own[i]);
+  });
   return `?${search}`;
 }
 function others() {
@@ -30,38 +27,26 @@ function others() {
   for (const name of OWN) search.delete(name);
   return search;
 }
-/** @param {any} one @param {any} other */
-function same(one, other) {
-  return ["path", "example", "head", "target", "contrast", "method", "weights"].every(key => one[key] === other[key]);
-}
 /** Put the answer's question into the address and into the browser's history. */
-function keepAddress() {
+subscribe(["answer"], () => {
   const own = others();
   const url = location.pathname + (query() ?? (own.size ? `?${own}` : ""));
   const now = { question: state.answer.asked };
   const before = history.state?.question;
   if (state.back) history.replaceState(now, "");
-  else if (!before || same(before, now.question)) history.replaceState(now, "", url);
+  else if (!before || JSON.stringify(before) === JSON.stringify(now.question)) history.replaceState(now, "", url);
   else history.pushState(now, "", url);
-}
-subscribe(["answer"], keepAddress);
+});
 window.addEventListener("popstate", event => {
   const question = event.state?.question;
   if (question) ask(question, true);
 });
 /** The question of the address; null where it holds none. */
 export function fromAddress() {
-  const search = new URLSearchParams(location.search);
-  const get = (/** @type {string} */ name) => search.get(name);
-  if (!OWN.some(get)) return null;
-  const [target, contrast] = [get("class"), get("contrast")];
-  const question = { example: get("example") || props.examples[0].name, head: get("head") || "main", target };
-  return {
-    ...question,
-    contrast: contrast === target ? null : contrast,
-    method: get("method") ?? "grad-cam",
-    weights: get("weights"),
-  };
+  const asked = Object.fromEntries([...new URLSearchParams(location.search)].filter(([, value]) => value));
+  if (!OWN.some(name => asked[name])) return null;
+  const { example = props.examples[0].name, head = "main", method = "grad-cam", weights = null } = asked;
+  return { example, head, method, weights, target: asked.class ?? null, contrast: asked.contrast ?? null };
 }
 /** The link that opens this question for others; null for a visitor's own picture. In a frame it is the outer page's, where
  * this is known: of the same site, or a Space's page on the Hub. */

@@ -1,22 +1,18 @@
-// @ts-check
-// Painting an answer: the photograph, and everything else anew when the window or a control changes.
+// Words for what an answer holds; its photograph; and painting anew when the window or a control changes.
 import { mark, paintPhoto } from "./drawing.js";
 import { remember } from "./memory.js";
-import { $, $$, rove, still, svg } from "./page.js";
+import { $, $$, on, paintIn, still, svg } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { nameOf, rounded, say, words } from "./words.js";
-
-$(".takes").setAttribute("aria-label", words.take);
-rove($(".takes"));
 
 /** A stage of the answer's JSON. @param {string} name @returns {any} */
 export function summary(name) {
   return state.answer.result.stages.find(each => each.name === name);
 }
-/** What is asked, with what it is rather than. @param {Kept} of */
-export function askedName({ answer, weights } = state) {
-  const { target, contrast } = answer.result.question;
-  return contrast ? `${nameOf(target, weights)} − ${nameOf(contrast, weights)}` : nameOf(target, weights);
+/** What is asked, with what it is rather than. */
+export function askedName() {
+  const { target, contrast } = state.answer.result.question;
+  return contrast ? `${nameOf(target)} − ${nameOf(contrast)}` : nameOf(target);
 }
 /** A position in the picture in per cent. @param {number[]} peak @param {Kept} of */
 export function place(peak, { answer } = state) {
@@ -31,7 +27,7 @@ export function stageAlt(name) {
 }
 
 /** The picture as it came, with what the crop kept. */
-function drawPhoto() {
+$(".picture").paint = () => {
   const { size, result } = state.answer;
   const [width, height] = size;
   const [x0, y0, x1, y1] = result.seen;
@@ -42,41 +38,37 @@ function drawPhoto() {
   const outside = `M0 0H${width}V${height}H0ZM${x0} ${y0}V${y1}H${x1}V${y0}Z`; // the frame's other way round leaves a hole
   if (cropped) $(".photo .marks").prepend(svg`<path class="unseen" d="${outside}"/>`);
   $(".photo").title = cropped ? words.crop : "";
-}
+};
+/** The last pictures of this tab with what was answered, the newest first. @type {Kept[]} */ export let lastPictures = [];
+const KEPT = 12;
 
-/** functions that paint canvases @type {(() => void)[]} */ const painters = [drawPhoto];
-/** Paint with each answer, and again when the page's size or look changes. @param {() => void} act */
-export function painted(act) {
-  painters.push(act);
-}
-function draws() {
-  for (const act of painters) act();
-}
-let frame = 0;
-export function repaint() {
-  cancelAnimationFrame(frame);
-  frame = requestAnimationFrame(() => {
-    if (state.answer) draws();
-  });
-}
 subscribe(["answer"], () => {
-  draws();
+  const { answer, photo, weights } = state;
+  const others = lastPictures.filter(each => each.answer.picture !== answer.picture);
+  lastPictures = [{ answer, photo, weights }, ...others].slice(0, KEPT);
+  speak();
+  paintIn($(".photo"));
   if (still.matches) return;
   $$(".strip .stage, .rows").forEach((node, i) => {
     node.animate([{ opacity: 0 }, { opacity: 1 }], { duration: 220, delay: Math.min(i, 8) * 30, fill: "backwards" });
   });
 });
-for (const control of $$(".looks input")) {
-  spoken(control);
-  control.addEventListener("input", () => {
-    spoken(control);
-    repaint();
-    remember();
+
+let frame = 0;
+export function repaint() {
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(() => {
+    if (state.answer) paintIn($(".page"));
   });
 }
-/** A slider speaks its value in per cent. @param {any} control */
-function spoken(control) {
-  if (control.type === "range") control.setAttribute("aria-valuetext", rounded(control.value));
+/** A slider speaks its value in per cent. */
+function speak() {
+  $(".overlay").setAttribute("aria-valuetext", rounded($(".overlay").value));
 }
+on(".looks", "input", () => {
+  speak();
+  repaint();
+  remember();
+});
 const sizes = new ResizeObserver(repaint);
 for (const selector of [".big", ".photo", ".strip"]) sizes.observe($(selector));

@@ -1,4 +1,3 @@
-// @ts-check
 // One question to Python: a request that stays open until its reply, and a look at its progress each second meanwhile.
 import { tab } from "./memory.js";
 import { pause, server } from "./page.js";
@@ -18,7 +17,7 @@ export class Refusal extends Error {
     this.source = refusal.source ?? "";
   }
 }
-/** @typedef {{place?: number, share?: number, what?: string, slow?: boolean, restarting?: boolean, lost?: boolean}} Progress */
+/** @typedef {{place?: number, share?: number, slow?: boolean, restarting?: boolean, lost?: boolean}} Progress */
 
 /** Ask until Python answers: a connection that breaks and a program that restarts are waited for.
  * @param {string} name of the server's function @param {any} question @param {(progress: Progress) => void} [told]
@@ -54,7 +53,9 @@ export async function call(name, question, told = () => {}, signal) {
     while (true) {
       n = ++count;
       const asked = server[name]({ ...question, n, session: tab }).catch(() => undefined);
-      const reply = await Promise.race([asked, givenUp, connected()]);
+      // what was asked before the browser is connected again may never be answered
+      const online = new Promise(done => window.addEventListener("online", () => done(undefined), { once: true }));
+      const reply = /** @type {any} */ (await Promise.race([asked, givenUp, online]));
       if (reply?.refusal && reply.refusal.kind !== "restarting") throw new Refusal(reply.refusal);
       if (reply && !reply.refusal) return reply;
       if (reply) patience = Number.POSITIVE_INFINITY; // it has said that it comes back
@@ -67,8 +68,4 @@ export async function call(name, question, told = () => {}, signal) {
     clearTimeout(first);
     timer = 0;
   }
-}
-/** Until the browser is connected again: what was asked before may never be answered. @returns {Promise<void>} */
-function connected() {
-  return new Promise(done => window.addEventListener("online", () => done(), { once: true }));
 }

@@ -1,132 +1,74 @@
-// @ts-check
 // The tab "Channels": the enlarged stage's evidence in six groups of channels that speak for the class at the same places and, one
 // press deeper, the channels that speak most for it and against it. Each with what it looks for.
-import { askedName, place } from "./answer.js";
-import { request } from "./asking.js";
-import { paint, scaleOf, unpack } from "./drawing.js";
-import { $, html, rove } from "./page.js";
-import { state, subscribe } from "./store.js";
+import { askedName, lastPictures, place } from "./answer.js";
+import { find, finding, findSoon, request } from "./asking.js";
+import { mapCell, paint } from "./drawing.js";
+import { rowAndColumn } from "./enlarged.js";
+import { $, $$, html, on, paintIn, put, rove } from "./page.js";
+import { state } from "./store.js";
 import { addTab, showTab } from "./tabs.js";
-import { branchName, percent, rounded, say, words } from "./words.js";
+import { branchName, percent, say, words } from "./words.js";
 
 const LAST_PICTURES = 6;
-const SOON = 200; // milliseconds: the walk passes nine stages in three seconds
-/** What Python said of an answer, by what was asked: "asked", "failed" or its reply. @type {WeakMap<Answer, Record<string, any>>} */
-const known = new WeakMap();
-/** what is asked → the timer after which it is asked @type {Record<string, number>} */ const timers = {};
-/** What is being drawn @type {{answer: Answer, key: string, share?: number, place?: number} | null} */ let drawing = null;
 
-/** What is known of the painted answer. */
-function repliesOf() {
-  if (!known.has(state.answer)) known.set(state.answer, {});
-  return /** @type {Record<string, any>} */ (known.get(state.answer));
-}
 /** The touched cell as [row, column]. */
 function touchedCell() {
-  const { w } = state.answer.grids[state.stage];
-  return state.touched === null ? null : [Math.floor(state.touched / w), state.touched % w];
+  return state.touched === null ? null : rowAndColumn(state.touched);
 }
-function channelsKey() {
-  return `${state.stage} ${touchedCell() ?? ""}`;
+/** What is asked about: the stage's groups, or the channels of the stage or of the touched cell. @param {string} name */
+function fieldsOf(name) {
+  return name === "groups" ? { stage: state.stage } : { stage: state.stage, cell: touchedCell() };
 }
-/** Ask once the visitor stays at a stage or cell. @param {string} name of what is asked @param {() => void} act */
-function askSoon(name, act) {
-  const wait = () => {
-    if (state.tab !== "channels") return;
-    const pending = $(".page").classList.contains("busy"); // the painted answer is not the newest question's
-    if (state.playing || pending) timers[name] = setTimeout(wait, 2 * SOON);
-    else act();
-  };
-  clearTimeout(timers[name]);
-  timers[name] = setTimeout(wait, SOON);
-}
-/** @param {any[]} list of channels or groups */
-function unpacked(list) {
-  return list.map(each => ({ ...each, grid: unpack(each.grid) }));
-}
-/** @param {any} reply to a question about channels */
-function channelsOf({ channels }) {
-  return { for: unpacked(channels.for), against: unpacked(channels.against), missing: channels.missing };
-}
-/** Ask for the enlarged stage's groups, again where their pictures have been drawn. */
-async function askGroups() {
-  const [{ stage }, replies] = [state, repliesOf()];
-  if (typeof replies[stage] !== "object") replies[stage] = "asked";
-  const reply = await request("groups", { stage });
-  replies[stage] = reply ? { ...reply.groups, groups: unpacked(reply.groups.groups) } : "failed";
-  showTab("channels");
-}
-/** Ask for the enlarged stage's channels. */
-async function askChannels() {
-  const [key, replies] = [channelsKey(), repliesOf()];
-  if (replies[key] && replies[key] !== "failed") return;
-  replies[key] = "asked";
-  showTab("channels");
-  const reply = await request("channels", { stage: state.stage, cell: touchedCell() });
-  replies[key] = reply ? channelsOf(reply) : "failed";
+function showAll() {
   showTab("channels");
 }
 /** Have the pictures drawn that are missing, which takes seconds. */
 async function drawMissing() {
-  const [key, replies] = [channelsKey(), repliesOf()];
-  const mine = { answer: state.answer, key };
-  drawing = mine;
-  showTab("channels");
-  const reply = await request("draw", { stage: state.stage, cell: touchedCell() }, told => {
-    Object.assign(mine, { place: 0 }, told);
-    showTab("channels");
-  });
-  if (drawing === mine) drawing = null;
-  if (!reply) return showTab("channels");
-  replies[key] = channelsOf(reply);
-  askGroups();
+  const channels = finding("channels", fieldsOf("channels"));
+  const drawn = finding("draw", fieldsOf("channels"));
+  await find("draw", fieldsOf("channels"), showAll, words.channels_drawing);
+  if (!drawn.reply) return;
+  channels.reply = drawn.reply;
+  find("groups", fieldsOf("groups"), showAll);
 }
-/** A button that has the missing pictures drawn, or how far that is. @param {{missing: boolean}} reply */
+/** A button that has the missing pictures drawn, or how far that is. @param {{missing: number}} reply */
 function drawButton({ missing }) {
-  if (drawing?.answer === state.answer && drawing.key === channelsKey()) {
-    const { share = 0, place: number } = drawing;
-    return html`<p role="status">${number ? say("queue", { place: number }) : say("channels_drawing", { share: rounded(share) })}</p>`;
-  }
-  return missing ? html`<button type="button" class="plain draw" ${drawMissing}>${words.channels_draw}</button>` : "";
+  const button = () => html`<button type="button" class="plain" ${drawMissing}>${words.channels_draw}</button>`;
+  return finding("draw", fieldsOf("channels")).meter ?? (missing ? button() : "");
 }
-/** Where a map is strongest, in pixels of the picture. @param {Grid} grid @param {number[]} seen */
-function peakOf({ h, w, top }, seen) {
+/** @param {"groups" | "channels"} name */
+function askAgain(name) {
+  const press = () => find(name, fieldsOf(name), showAll);
+  return html`<button type="button" class="plain" ${press}>${say("channels_start", { stage: state.stage })}</button>`;
+}
+/** Where a map is strongest, in per cent of the picture. @param {Grid} grid @param {Kept} of */
+function peakOf({ h, w, top }, of = state) {
+  const [x0, y0, x1, y1] = of.answer.result.seen;
   const [column, row] = [((top % w) + 0.5) / w, (Math.floor(top / w) + 0.5) / h];
-  return [seen[0] + column * (seen[2] - seen[0]), seen[1] + row * (seen[3] - seen[1])];
+  return place([x0 + column * (x1 - x0), y0 + row * (y1 - y0)], of);
 }
 
 /** A group: where it speaks, how much, and what its three strongest channels look for. @param {any} group @param {number} number */
 function groupTile({ share, grid, channels }, number) {
-  const peak = place(peakOf(grid, state.answer.result.seen));
-  const label = say("group_alt", { number: number + 1, share: percent(share, true), class: askedName(), ...peak });
-  const pictures = channels.map((/** @type {any} */ { channel, picture }) => {
-    const title = say("group_channel", { channel, stage: state.stage });
-    return picture
-      ? html`<img src="${picture}" alt="${title}" title="${title}">`
-      : html`<span class="undrawn" title="${title}"></span>`;
-  });
-  return html`<figure class="group"><span class="cell"><canvas role="img" aria-label="${label}"></canvas></span>
+  const { stage } = state;
+  const about = { number: number + 1, share: percent(share, true), class: askedName(), ...peakOf(grid) };
+  const pictures = channels.map((/** @type {any} */ { channel, picture }) =>
+    lookedFor(picture, say("group_channel", { channel, stage })),
+  );
+  return html`<figure class="group">${mapCell(say("group_alt", about), canvas => paint(canvas, grid))}
     <span class="three">${pictures}</span><figcaption><b>${percent(share)}</b></figcaption></figure>`;
 }
-/** @param {any} root @param {string} stage */
-function showGroups(root, stage) {
-  const reply = repliesOf()[stage];
-  if (!reply) askSoon("groups", () => repliesOf()[state.stage] ?? askGroups());
-  if (!reply || reply === "asked") {
-    const tiles = Array.from({ length: 6 }, () => html`<span class="group undrawn"></span>`);
-    return root.replaceChildren(html`<div class="groups">${tiles}</div>`);
+function showGroups() {
+  const { reply, failed } = findSoon("groups", fieldsOf("groups"), showAll);
+  const root = $(".channel-groups");
+  if (!reply) {
+    const blank = Array.from({ length: 6 }, () => html`<span class="group undrawn"></span>`);
+    return put(root, failed ? askAgain("groups") : html`<div class="groups">${blank}</div>`);
   }
-  if (reply === "failed") return root.replaceChildren(askAgain(stage, askGroups));
-  const about = { stage, class: askedName(), share: percent(1 - reply.rest, true), rest: percent(reply.rest, true) };
-  const tiles = reply.groups.map(groupTile);
-  root.replaceChildren(html`<p>${say("groups_what", about)}</p><div class="groups">${tiles}</div>`, drawButton(reply));
-  reply.groups.forEach((/** @type {any} */ { grid }, /** @type {number} */ i) => {
-    paint(tiles[i].querySelector("canvas"), grid, grid.sum, scaleOf([grid.sum]));
-  });
-}
-/** @param {string} stage @param {() => void} ask */
-function askAgain(stage, ask) {
-  return html`<button type="button" class="plain" ${ask}>${say("channels_start", { stage })}</button>`;
+  const { rest, groups } = reply.groups;
+  const about = { stage: state.stage, class: askedName(), share: percent(1 - rest, true), rest: percent(rest, true) };
+  const what = html`<p>${say("groups_what", about)}</p>`;
+  put(root, what, html`<div class="groups">${groups.map(groupTile)}</div>`, drawButton(reply.groups));
 }
 
 /** What is said of a channel. @param {any} channel */
@@ -134,18 +76,18 @@ function about({ channel, branch, share, peak }) {
   const way = share > 0 ? words.channel_for : words.channel_against;
   return { stage: state.stage, channel, branch: branchName(branch), way, class: askedName(), ...place(peak) };
 }
-/** A channel as a sentence. @param {any} channel */
-function channelText(channel) {
-  return say("channel_alt", { ...about(channel), share: percent(Math.abs(channel.share), true) });
+/** What a channel looks for. @param {string | null} picture null where it is not drawn yet @param {string} title */
+function lookedFor(picture, title = "") {
+  return picture
+    ? html`<img src="${picture}" alt="${title}" title="${title}">`
+    : html`<span class="undrawn" title="${title}"></span>`;
 }
-/** What a channel looks for. @param {any} channel */
-function channelPicture({ picture }) {
-  return picture ? html`<img src="${picture}" alt="">` : html`<span class="undrawn"></span>`;
+/** Where a channel fired: its own map, its strongest place the brightest. @param {any} channel @param {string | null} alt */
+function firedAt({ share, grid }, alt) {
+  return mapCell(alt, canvas => paint(canvas, grid, share < 0 ? grid.sum.map((/** @type {number} */ v) => -v) : grid.sum));
 }
-/** Where it fired: its own map, its strongest place the brightest. @param {any} canvas @param {any} channel */
-function paintChannel(canvas, { share, grid }) {
-  const values = share < 0 ? grid.sum.map((/** @type {number} */ v) => -v) : grid.sum;
-  paint(canvas, grid, values, scaleOf([values]));
+function blankTile() {
+  return html`<span class="channel"><span class="undrawn"></span><span class="undrawn"></span></span>`;
 }
 /** One channel: what it looks for, and where it fired. @param {any} channel */
 function channelTile(channel) {
@@ -154,82 +96,58 @@ function channelTile(channel) {
   const label = say("channel_label", { ...about(channel), name: `${share} ${branch} #${channel.channel}` });
   const press = () => openChannel(channel);
   return html`<button type="button" class="channel" data-channel="${channel.channel}" aria-label="${label}" ${press}>
-    ${channelPicture(channel)}<span class="cell"><canvas aria-hidden="true"></canvas></span>
+    ${lookedFor(channel.picture)}${firedAt(channel, null)}
     <span class="name"><b>${share}</b> ${branch} <span class="soft">#${channel.channel}</span></span></button>`;
 }
-/** @param {any} root @param {string} stage */
-function showChannels(root, stage) {
+function showChannels() {
   const cell = touchedCell();
-  const reply = repliesOf()[channelsKey()];
-  if (!reply) askSoon("channels", askChannels);
-  const at = [...root.querySelectorAll("button")].indexOf(document.activeElement);
-  const parts = [html`<p>${cell ? say("channels_cell", { row: cell[0] + 1, column: cell[1] + 1 }) : words.channels_all}</p>`];
-  /** @type {[any, any][]} each channel and its tile */ const tiles = [];
-  const row = (/** @type {any[]} */ channels, /** @type {string} */ label) => {
-    const nodes = channels.map(channelTile);
-    nodes.forEach((node, i) => {
-      tiles.push([channels[i], node]);
-    });
-    return html`<div class="channels" role="group" aria-label="${label}">${nodes}</div>`;
-  };
-  if (reply === "failed") parts.push(askAgain(stage, askChannels));
-  else if (typeof reply === "object") {
-    parts.push(row(reply.for, words.channels_for));
-    if (reply.against.length) parts.push(html`<h3>${words.channels_against}</h3>`, row(reply.against, words.channels_against));
-    parts.push(drawButton(reply));
-  } else {
-    const blank = () => html`<span class="channel"><span class="undrawn"></span><span class="undrawn"></span></span>`;
-    parts.push(html`<div class="channels">${Array.from({ length: 5 }, blank)}</div>`);
+  const { reply, failed } = findSoon("channels", fieldsOf("channels"), showAll);
+  const about = { stage: state.stage, class: askedName() };
+  const tiles = (/** @type {any[]} */ channels, /** @type {string} */ label) =>
+    html`<div class="channels" role="group" aria-label="${label}">${channels.map(channelTile)}</div>`;
+  let found = failed ? askAgain("channels") : html`<div class="channels">${Array.from({ length: 5 }, blankTile)}</div>`;
+  if (reply) {
+    const { for: pro, against } = reply.channels;
+    found = html`${tiles(pro, words.channels_for)}${against.length ? html`<h3>${words.channels_against}</h3>` : ""}
+      ${against.length ? tiles(against, words.channels_against) : ""}${drawButton(reply.channels)}`;
   }
-  root.replaceChildren(
-    ...parts,
-    html`<p class="soft">${say("channels_what", { stage, class: askedName() })}</p><p class="soft">${words.channels_picture}</p>`,
+  put(
+    $(".single-channels"),
+    html`<p>${cell ? say("channels_cell", { row: cell[0] + 1, column: cell[1] + 1 }) : words.channels_all}</p>${found}
+      <p class="soft">${say("channels_what", about)}</p><p class="soft">${words.channels_picture}</p>`,
   );
-  for (const channels of root.querySelectorAll("div.channels")) rove(channels);
-  for (const [channel, node] of tiles) paintChannel(node.querySelector("canvas"), channel);
-  if (at >= 0) [...root.querySelectorAll("button")].at(at)?.focus();
+  for (const row of $$(".single-channels div.channels")) rove(row);
 }
 
 // A tile, large, with what the same channel does in the last pictures of this tab.
 
-/** @type {Kept[]} */ const lastPictures = []; // of the painted weights, the newest first
 const dialog = $(".large");
-dialog.addEventListener("click", (/** @type {MouseEvent} */ event) => {
-  if (event.target === dialog) dialog.close(); // beside it
-});
-dialog.addEventListener("close", () => {
+on(".large", "click", ({ target }) => target === dialog && dialog.close()); // beside it
+on(".large", "close", () => {
   $(`#tab-channels [data-channel="${dialog.dataset.of}"]`)?.focus(); // the tile may have been drawn anew meanwhile
-});
-
-subscribe(["answer"], () => {
-  const { answer, photo, weights } = state;
-  const others = lastPictures.filter(each => each.weights === weights && each.answer.picture !== answer.picture);
-  lastPictures.splice(0, lastPictures.length, { answer, photo, weights }, ...others.slice(0, LAST_PICTURES - 1));
 });
 
 /** @param {any} channel */
 async function openChannel(channel) {
   const { stage } = state;
-  const text = channelText(channel);
+  const text = say("channel_alt", { ...about(channel), share: percent(Math.abs(channel.share), true) });
   const last = html`<div class="last"></div>`;
+  dialog.dataset.of = channel.channel;
   dialog.replaceChildren(
     html`<h2 id="channel-title">${say("channel_title", about(channel))}</h2><p>${text}.</p>
       <div class="channels">
-        <figure>${channelPicture(channel)}<figcaption>${words.channel_looks}</figcaption></figure>
-        <figure><span class="cell"><canvas role="img" aria-label="${text}"></canvas></span>
-          <figcaption>${say("channel_fired", { name: state.answer.result.image })}</figcaption></figure>
-      </div>
+        <figure>${lookedFor(channel.picture)}<figcaption>${words.channel_looks}</figcaption></figure>
+        <figure>${firedAt(channel, text)}<figcaption>${say("channel_fired", { name: state.answer.result.image })}</figcaption></figure></div>
       ${last}<button type="button" class="plain" ${() => dialog.close()}>${words.close}</button>`,
   );
-  dialog.dataset.of = channel.channel;
   dialog.showModal();
-  paintChannel(dialog.querySelector("canvas"), channel);
-  const pictures = lastPictures.filter(each => each.weights === state.weights);
-  if (pictures.length < 2) return last.replaceChildren(html`<p class="soft">${words.channel_last_none}</p>`);
+  paintIn(dialog);
+  const pictures = lastPictures.filter(each => each.weights === state.weights).slice(0, LAST_PICTURES);
+  if (pictures.length < 2) return put(last, html`<p class="soft">${words.channel_last_none}</p>`);
   const firings = [];
   for (const kept of pictures) {
-    const reply = await request("firing", { stage, channel: channel.channel }, undefined, kept.answer); // one by one: others ask too
-    if (reply) firings.push({ kept, ...reply.firing, grid: unpack(reply.firing.grid) });
+    const reply = await request("firing", { stage, channel: channel.channel }, kept.answer); // one by one: others ask too
+    if (reply) firings.push({ kept, ...reply.firing });
     if (!last.isConnected) return; // another tile is open
   }
   showFirings(last, firings);
@@ -238,26 +156,21 @@ async function openChannel(channel) {
 function showFirings(root, firings) {
   const top = Math.max(1e-12, ...firings.map(each => each.most));
   const figures = firings.map(({ kept, most, grid }) => {
-    const { seen, image } = kept.answer.result;
+    const name = kept.answer.result.image;
     const share = most <= 0 ? "0\u00a0%" : most === top ? "100\u00a0%" : percent(Math.min(most / top, 0.9949));
-    const peak = place(peakOf(grid, seen), kept);
-    const text = most > 0 ? say("channel_last_alt", { name: image, share, ...peak }) : say("channel_silent", { name: image });
-    return html`<figure><span class="cell"><canvas role="img" aria-label="${text}"></canvas></span>
-      <figcaption aria-hidden="true">${share}</figcaption></figure>`;
+    const text = most > 0 ? say("channel_last_alt", { name, share, ...peakOf(grid, kept) }) : say("channel_silent", { name });
+    const cell = mapCell(text, canvas => paint(canvas, grid, grid.sum, top, kept));
+    return html`<figure>${cell}<figcaption aria-hidden="true">${share}</figcaption></figure>`;
   });
-  root.replaceChildren(
+  put(
+    root,
     html`<h3>${words.channel_last}</h3><div class="row-of-last">${figures}</div><p class="soft">${words.channel_last_how}</p>`,
   );
-  firings.forEach(({ kept, grid }, i) => {
-    paint(figures[i].querySelector("canvas"), grid, grid.sum, top, kept);
-  });
 }
-addTab({
-  name: "channels",
-  title: words.tab_channels,
-  show(_, stage) {
-    showGroups($(".channel-groups"), stage);
-    if ($(".single").open) showChannels($(".single-channels"), stage);
-  },
-});
-$(".single").addEventListener("toggle", () => showTab("channels"));
+
+function show() {
+  showGroups();
+  if ($(".single").open) showChannels();
+}
+addTab("channels", { show });
+on(".single", "toggle", () => showTab("channels"));

@@ -1,121 +1,111 @@
-// @ts-check
 // The class search: a combobox with a list box, after the ARIA pattern.
 import { ask } from "./asking.js";
-import { $, html } from "./page.js";
+import { $, html, on } from "./page.js";
 import { state, subscribe } from "./store.js";
-import { bothNames, keyOf, kindsOf, nameOf, percent, say, words } from "./words.js";
+import { bothNames, keyOf, kinds, nameOf, percent, say, words } from "./words.js";
 
-/** A class, a group, or nothing. @typedef {{index: number | null, label: string, note?: string}} Choice */
+/** @typedef {Klass & {note?: string}} Choice a class or a group */
 
 /** A field that finds a class or, by its exact name, a group.
  * @param {any} root holds a label, an input and a list @param {string | null} none what an empty field means, where it may be empty
- * @param {(chosen: Choice | null) => void} choose @param {() => Klass | null} barred what cannot be chosen */
-export function combobox(root, none, choose, barred) {
-  const input = root.querySelector("input");
-  const list = root.querySelector("ul");
-  /** @type {any} */ let current = null;
+ * @param {(chosen: Klass | null) => void} choose @param {() => Klass | null} [barred] what cannot be chosen */
+export function combobox(root, none, choose, barred = () => null) {
+  const [input, list] = [root.querySelector("input"), root.querySelector("ul")];
+  /** @type {Klass | null} */ let current = null;
+  /** @type {(Choice | null)[]} */ let choices = [];
   let at = -1;
-  /** @type {Choice[]} */ let choices = [];
 
-  /** @param {string} text @returns {Choice[]} */
+  /** @param {string} text @returns {(Choice | null)[]} */
   function options(text) {
     const found = text.trim().normalize("NFC").toLowerCase();
-    const { labels, groups } = state.weights;
+    const { labels, groups, everyday } = state.weights;
     const top = state.answer.likeliest.map(p => ({ ...p, note: percent(p.probability) }));
     const known = new Set(top.map(p => p.index));
-    const rest = labels
-      .map((label, index) => ({ index, label }))
-      .filter(c => !known.has(c.index))
-      .sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
+    const rest = labels.map((label, index) => ({ index, label })).filter(c => !known.has(c.index));
+    rest.sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
     const out = barred();
     const all = [...top, ...rest].filter(
-      c => c.index !== out?.index && `${c.label}, ${kindsOf(c.index)}`.toLowerCase().includes(found),
+      c => c.index !== out?.index && `${c.label}, ${kinds[c.index]}`.toLowerCase().includes(found),
     );
-    if (!found) return none ? [{ index: null, label: "" }, ...all] : all;
+    if (!found) return none ? [null, ...all] : all;
     /** How well a class fits: what "car" means before what is called so, before what begins so. @param {Klass & {index: number}} c */
     const fit = c => {
-      const [label, kinds] = [c.label.toLowerCase(), kindsOf(c.index)];
-      const whole = [kinds, label].map(text => +` ${text} `.includes(` ${found} `));
+      const label = c.label.toLowerCase();
+      const whole = [kinds[c.index], label].map(text => +` ${text} `.includes(` ${found} `));
       return whole[0] * 8 + whole[1] * 4 + +[label, nameOf(c)].some(name => name.startsWith(found)) * 2 + +label.includes(found);
     };
     all.sort((a, b) => fit(b) - fit(a));
-    const named = groups.filter(group => [group.label, group.phrase, group.korean].includes(found) && group.label !== out?.label);
-    return [
-      ...named.map(({ label, indices }) => ({ index: null, label, note: say("weights_count", { count: indices.length }) })),
-      ...all,
-    ];
+    const named = groups.filter(
+      ({ label, phrase, korean }) =>
+        label !== out?.label && ([label, phrase, korean].includes(found) || label === everyday[found]),
+    );
+    const count = (/** @type {Group} */ { indices }) => say("weights_count", { count: indices.length });
+    return [...named.map(group => ({ index: null, label: group.label, note: count(group) })), ...all];
   }
   /** @param {string} text */
   function open(text) {
     choices = options(text);
     const nodes = choices.map(
-      (c, i) => html`<li role="option" id="${list.id}-${i}" aria-selected="${same(c, current)}" ${() => pick(i)}>
-        <span>${c.label ? bothNames(c) : none}</span><span class="soft">${c.note}</span></li>`,
+      (c, i) => html`<li role="option" id="${list.id}-${i}" aria-selected="${same(c, current)}" ${() => take(c)}>
+        <span>${c ? bothNames(c) : none}</span><span class="soft">${c?.note}</span></li>`,
     );
     const empty = html`<li class="soft" role="option" aria-disabled="true">${words.no_match}</li>`;
     list.replaceChildren(...(nodes.length ? nodes : [empty]));
     list.classList.toggle("up", innerHeight - input.getBoundingClientRect().bottom < 280);
-    list.hidden = false;
-    input.setAttribute("aria-expanded", true);
+    show(true);
     move(text.trim() && choices.length ? 0 : -1);
   }
-  function shut() {
-    list.hidden = true;
-    input.setAttribute("aria-expanded", false);
-    input.removeAttribute("aria-activedescendant");
+  /** @param {boolean} shown */
+  function show(shown) {
+    list.hidden = !shown;
+    input.setAttribute("aria-expanded", shown);
+    move(-1);
   }
   /** @param {number} to */
   function move(to) {
     at = to;
     for (const [i, node] of [...list.children].entries()) node.classList.toggle("at", i === at);
-    if (at >= 0) {
-      input.setAttribute("aria-activedescendant", `${list.id}-${at}`);
-      list.children[at].scrollIntoView({ block: "nearest" });
-    } else input.removeAttribute("aria-activedescendant");
+    if (at < 0) return input.removeAttribute("aria-activedescendant");
+    input.setAttribute("aria-activedescendant", `${list.id}-${at}`);
+    list.children[at].scrollIntoView({ block: "nearest" });
   }
-  /** @param {number} i */
-  function pick(i) {
-    const chosen = choices[i];
-    shut();
+  /** @param {Klass | null} chosen */
+  function take(chosen) {
+    show(false);
     const changed = !same(chosen, current);
-    set(chosen.label ? chosen : null);
-    if (changed) choose(chosen.label ? chosen : null);
+    set(chosen);
+    if (changed) choose(chosen);
   }
-  /** @param {any} value */
+  /** @param {Klass | null} value */
   function set(value) {
     current = value;
     input.value = value ? nameOf(value) : "";
     input.placeholder = none || "";
   }
   function leave() {
-    const emptied = none && current && !input.value.trim();
-    shut();
-    set(emptied ? null : current);
-    if (emptied) choose(null);
+    take(none && !input.value.trim() ? null : current);
   }
   /** @param {KeyboardEvent} event */
   function key(event) {
-    const last = choices.length - 1;
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    const [last, shown] = [choices.length - 1, !list.hidden];
+    /** @type {Record<string, number>} */
+    const moves = {
+      ArrowDown: at < last ? at + 1 : 0,
+      ArrowUp: at > 0 ? at - 1 : last,
+      ...(shown && { Home: 0, End: last, PageDown: Math.min(last, at + 8), PageUp: Math.max(0, at - 8) }),
+    };
+    if (event.key in moves) {
       event.preventDefault();
-      if (list.hidden) return open("");
-      const step = event.key === "ArrowDown" ? 1 : -1;
-      if (choices.length) move((at + step + choices.length) % choices.length);
-      return;
-    }
-    if (event.key === "Escape" && !list.hidden) {
+      if (!shown) open("");
+      else if (choices.length) move(moves[event.key]);
+    } else if (event.key === "Escape" && shown) {
       event.stopPropagation();
-      shut();
-      set(current);
-    } else if (event.key === "Enter") {
-      event.preventDefault();
-      if (!list.hidden && at >= 0) pick(at);
-      else leave();
-    } else if (event.key === "Tab" && !list.hidden && at >= 0) pick(at);
-    const page = { Home: 0, End: last, PageDown: Math.min(last, at + 8), PageUp: Math.max(0, at - 8) }[event.key];
-    if (page === undefined || list.hidden || !choices.length) return;
-    event.preventDefault();
-    move(page);
+      take(current);
+    } else if (event.key === "Enter" || event.key === "Tab") {
+      if (event.key === "Enter") event.preventDefault();
+      if (shown && at >= 0) take(choices[at]);
+      else if (event.key === "Enter") leave();
+    }
   }
   list.addEventListener("mousedown", (/** @type {Event} */ event) => event.preventDefault()); // its scrollbar keeps the list open
   list.tabIndex = -1;
@@ -126,32 +116,21 @@ export function combobox(root, none, choose, barred) {
   input.addEventListener("keydown", key);
   return { set };
 }
-/** Whether two choices are the same one; nothing chosen is a choice, too. @param {Choice} a @param {Choice | null} b */
+/** Whether two choices are the same one; nothing chosen is a choice, too. @param {Klass | null} a @param {Klass | null} b */
 function same(a, b) {
-  return a.label === (b?.label ?? "") && (a.index ?? null) === (b?.index ?? null);
+  return (a && keyOf(a)) === (b && keyOf(b));
 }
-const target = combobox(
-  $(".combo.target"),
-  null,
-  chosen => {
-    const target = chosen && keyOf(chosen);
-    ask({ ...state.wanted, target, contrast: state.wanted.contrast === target ? null : state.wanted.contrast });
-  },
-  () => null,
-);
+const target = combobox($(".combo.target"), null, chosen => ask({ ...state.wanted, target: chosen && keyOf(chosen) }));
 const contrast = combobox(
   $(".combo.contrast"),
   words.contrast_none,
   chosen => ask({ ...state.wanted, contrast: chosen && keyOf(chosen) }),
   () => state.answer.result.question.target, // a class is not its own contrast
 );
-$("#target").setAttribute("aria-label", words.why_label);
-$("#contrast").setAttribute("aria-label", words.why_not_label);
-$(".question").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
+on(".question", "submit", event => event.preventDefault());
 subscribe(["answer"], () => {
   const { question } = state.answer.result;
   target.set(question.target);
   contrast.set(question.contrast);
   $(".shared-drops").hidden = !question.contrast;
-  $(".shared-drops").textContent = words.shared_drops;
 });

@@ -1,13 +1,19 @@
-// @ts-check
 // Drawing a picture under a map: the same formula as render.Photograph, for the part that the network looked at.
-import { $, BRANCHES, bytes, newCanvas, props, SPOTLIGHT, svg } from "./page.js";
+import { $, BRANCHES, bytes, html, newCanvas, props, SPOTLIGHT, svg } from "./page.js";
 import { state } from "./store.js";
 
 const magma = bytes(props.magma);
 const blues = bytes(props.blues); // for evidence against
 
-/** A grid of handlers.packed_grid. @param {any} packed @returns {Grid} */
-export function unpack(packed) {
+/** A reply with its grids unpacked, wherever they stand. @param {any} reply @returns {any} */
+export function unpacked(reply) {
+  if (Array.isArray(reply)) return reply.map(unpacked);
+  if (!reply || typeof reply !== "object") return reply;
+  if ("factor" in reply) return unpack(reply);
+  return Object.fromEntries(Object.entries(reply).map(([name, value]) => [name, unpacked(value)]));
+}
+/** A grid of `messages.packed_grid`. @param {any} packed @returns {Grid} */
+function unpack(packed) {
   const [, h, w] = packed.shape;
   const whole = new Int16Array(bytes(packed.data).buffer);
   const cells = h * w;
@@ -19,33 +25,25 @@ export function unpack(packed) {
 
 /** What the controls beside the enlarged stage say. */
 export function looks() {
-  return {
-    strength: +$(".looks .overlay").value,
-    smooth: !$(".looks .cells").checked,
-    against: $(".looks .against").checked,
-  };
+  const [overlay, cells, against] = [$(".overlay"), $(".cells"), $(".against")];
+  return { strength: +overlay.value, smooth: !cells.checked, against: against.checked };
 }
 
-/** picture → {"size and part": its pixels}, since nine canvases share one @type {WeakMap<any, Record<string, Uint8ClampedArray>>} */
+/** picture → {"size and part": its pixels}, since nine canvases share one @type {WeakMap<any, Record<string, ImageDataArray>>} */
 const bases = new WeakMap();
-/** The pixels of a part of a picture at a size. @param {any} photo @param {number} width @param {number} height
- * @param {number[]} part in its own pixels */
-function base(photo, width, height, part) {
-  if (!bases.has(photo)) bases.set(photo, {});
-  const kept = /** @type {Record<string, Uint8ClampedArray>} */ (bases.get(photo));
-  const name = `${width}×${height} ${part}`;
+/** The pixels of what an answer's overlays show, at a size. @param {Kept} of @param {number} width @param {number} height */
+function base({ answer, photo }, width, height) {
+  const [x0, y0, x1, y1] = answer.result.seen.map(edge => (edge * photo.width) / answer.size[0]);
+  const kept = bases.get(photo) ?? {};
+  const name = `${width}×${height} ${[x0, y0, x1, y1]}`;
+  bases.set(photo, kept);
   if (!kept[name]) {
     const pen = /** @type {any} */ (new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true }));
-    const [x0, y0, x1, y1] = part;
     pen.imageSmoothingQuality = "high";
     pen.drawImage(photo, x0, y0, x1 - x0, y1 - y0, 0, 0, width, height);
     kept[name] = pen.getImageData(0, 0, width, height).data;
   }
   return kept[name];
-}
-/** What an answer's overlays show, in pixels of the photograph that the browser has. @param {Kept} of */
-function seenOf({ answer, photo }) {
-  return answer.result.seen.map(edge => (edge * photo.width) / answer.size[0]);
 }
 
 /** For each pixel of a line: the two cells that it lies between and the share of the second.
@@ -56,11 +54,7 @@ function axis(pixels, cells, smooth) {
   const part = new Float32Array(pixels);
   for (let i = 0; i < pixels; i++) {
     const at = ((i + 0.5) / pixels) * cells;
-    if (!smooth) {
-      low[i] = high[i] = Math.min(cells - 1, at | 0);
-      continue;
-    }
-    const centre = Math.min(cells - 1, Math.max(0, at - 0.5));
+    const centre = Math.min(cells - 1, Math.max(0, smooth ? at - 0.5 : Math.floor(at)));
     low[i] = centre | 0;
     high[i] = Math.min(cells - 1, low[i] + 1);
     part[i] = centre - low[i];
@@ -69,77 +63,68 @@ function axis(pixels, cells, smooth) {
 }
 
 /** Give a canvas the shape of a part of the picture, as large as the square it stands in. @param {any} canvas @param {number[]} part */
-function fit(canvas, part) {
+function fit(canvas, [x0, y0, x1, y1]) {
   const dpr = Math.min(devicePixelRatio || 1, 2);
   const side = canvas.closest(".cell, .photo, .big").clientWidth * dpr || 112;
-  const [across, down] = [part[2] - part[0], part[3] - part[1]];
-  const shrink = side / Math.max(across, down);
-  const width = Math.max(1, Math.round(across * shrink));
-  const height = Math.max(1, Math.round(down * shrink));
-  if (canvas.width !== width || canvas.height !== height) {
-    canvas.width = width;
-    canvas.height = height;
-  }
-  canvas.style.width = `${width / dpr}px`;
-  canvas.style.height = `${height / dpr}px`;
+  const shrink = side / Math.max(x1 - x0, y1 - y0);
+  const [width, height] = [x1 - x0, y1 - y0].map(edge => Math.max(1, Math.round(edge * shrink)));
+  Object.assign(canvas, { width, height });
+  Object.assign(canvas.style, { width: `${width / dpr}px`, height: `${height / dpr}px` });
 }
 
 /** Draw a picture as it is, whole. @param {any} canvas @param {any} photo */
 export function paintPhoto(canvas, photo) {
-  const whole = [0, 0, photo.width, photo.height];
-  fit(canvas, whole);
-  const image = new ImageData(canvas.width, canvas.height);
-  image.data.set(base(photo, canvas.width, canvas.height, whole));
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  fit(canvas, [0, 0, photo.width, photo.height]);
+  const pen = canvas.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(photo, 0, 0, canvas.width, canvas.height);
 }
 
-/** Draw what the network looked at, a part of it under the mean colour of its surroundings. @param {any} canvas
- * @param {number[]} seen @param {number[] | null} box both in pixels of the picture */
-export function paintPart(canvas, seen, box) {
-  fit(canvas, seen);
+/** Draw what was seen, a part of it under the mean of its surroundings. @param {any} canvas @param {number[] | null} box */
+export function paintPart(canvas, box) {
+  const [x0, y0, x1, y1] = state.answer.result.seen;
+  fit(canvas, state.answer.result.seen);
   const { width, height } = canvas;
-  const image = new ImageData(width, height);
-  image.data.set(base(state.photo, width, height, seenOf(state)));
   const pen = canvas.getContext("2d");
-  pen.putImageData(image, 0, 0);
+  pen.putImageData(new ImageData(base(state, width, height), width), 0, 0);
   if (!box) return;
-  const [across, down] = [width / (seen[2] - seen[0]), height / (seen[3] - seen[1])];
-  const [left, right] = [box[0], box[2]].map(x => Math.round((x - seen[0]) * across));
-  const [top, bottom] = [box[1], box[3]].map(y => Math.round((y - seen[1]) * down));
-  const reach = (right - left) / 2;
+  const [left, right] = [box[0], box[2]].map(x => Math.round(((x - x0) * width) / (x1 - x0)));
+  const [top, bottom] = [box[1], box[3]].map(y => Math.round(((y - y0) * height) / (y1 - y0)));
+  pen.clearRect(left, top, right - left, bottom - top); // what is clear counts nothing
+  const around = pen.getImageData((3 * left - right) / 2, (3 * top - bottom) / 2, 2 * (right - left), 2 * (bottom - top)).data;
   const sums = [0, 0, 0, 0];
-  for (let y = Math.max(0, top - reach) | 0; y < Math.min(height, bottom + reach); y++) {
-    for (let x = Math.max(0, left - reach) | 0; x < Math.min(width, right + reach); x++) {
-      if (x >= left && x < right && y >= top && y < bottom) continue;
-      for (let c = 0; c < 4; c++) sums[c] += image.data[4 * (y * width + x) + c];
-    }
-  }
+  for (let i = 0; i < around.length; i++) sums[i % 4] += around[i];
   pen.fillStyle = `rgb(${sums.slice(0, 3).map(sum => Math.round((255 * sum) / sums[3]))})`;
   pen.fillRect(left, top, right - left, bottom - top);
 }
 
-/** Draw the picture under a map's values, divided by a scale. @param {any} canvas @param {Grid} grid
- * @param {Float32Array} values @param {number} scale @param {Kept} of */
+/** Draw the picture under a map's values, divided by a scale: by default the map's own largest value.
+ * @param {any} canvas @param {Grid} grid @param {Float32Array} [values] @param {number} [scale] @param {Kept} [of] */
 export function paint(canvas, grid, values, scale, of = state) {
   fit(canvas, of.answer.result.seen);
   fill(canvas, grid, values, scale, of);
 }
 /** @param {any} canvas @param {Grid} grid @param {Float32Array} values @param {number} scale @param {Kept} of */
-function fill(canvas, grid, values, scale, of) {
+function fill(canvas, grid, values = grid.sum, scale = scaleOf([values]), of = state) {
   const image = new ImageData(canvas.width, canvas.height);
-  light(image, base(of.photo, canvas.width, canvas.height, seenOf(of)), grid, values, scale);
+  light(image, base(of, canvas.width, canvas.height), grid, values, scale);
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
+/** A square with a map in it, which is painted where it stands. @param {string | null} alt null beside the same in words
+ * @param {(canvas: any) => void} act paints the canvas */
+export function mapCell(alt, act) {
+  const cell = html`<span class="cell"><canvas role="img" aria-label="${alt}" aria-hidden="${alt === null}"></canvas></span>`;
+  cell.firstElementChild.paint = act;
+  return cell;
+}
 
-/** An overlay of a stage at a side in pixels, with the page's controls. @param {string} name @param {number} side
- * @param {Kept} of @param {number} [scale] the value of the brightest colour, the map's own largest unless another is given */
-export function overlay(name, side, of = state, scale) {
-  const [x0, y0, x1, y1] = of.answer.result.seen;
+/** An overlay of a stage at a side in pixels, with the page's controls. @param {string} name @param {number} side */
+export function overlay(name, side) {
+  const [x0, y0, x1, y1] = state.answer.result.seen;
   const shrink = side / Math.max(x1 - x0, y1 - y0);
   const [width, height] = [x1 - x0, y1 - y0].map(edge => Math.max(1, Math.round(edge * shrink)));
   const canvas = newCanvas(width, height);
-  const grid = of.answer.grids[name];
-  fill(canvas, grid, grid.sum, scale ?? scaleOf([grid.sum]), of);
+  fill(canvas, state.answer.grids[name]);
   return canvas;
 }
 
@@ -184,13 +169,6 @@ function light(image, p, grid, values, scale) {
   }
 }
 
-/** magma's colour for evidence v in 0…1, or for evidence against, as CSS. @param {number} v */
-export function colour(v, against = false) {
-  const [from, range] = SPOTLIGHT.tint;
-  const at = (((from + range * v) * 255) | 0) * 3;
-  return `rgb(${(against ? blues : magma).slice(at, at + 3).join(" ")})`;
-}
-
 /** Draw frames over a canvas, in pixels of the picture. @param {any} root an element that holds a canvas and its .marks
  * @param {number[]} part what the canvas shows @param {{box: number[], class: string}[]} frames */
 export function mark(root, part, frames) {
@@ -199,11 +177,10 @@ export function mark(root, part, frames) {
   marks.setAttribute("preserveAspectRatio", "none");
   marks.replaceChildren(
     ...frames.flatMap(({ box: [x0, y0, x1, y1], class: name }) => {
-      const [left, top] = [Math.max(part[0], x0), Math.max(part[1], y0)];
-      const [right, bottom] = [Math.min(part[2], x1), Math.min(part[3], y1)];
-      const at = [left, top, Math.max(0, right - left), Math.max(0, bottom - top)];
+      const [x, y] = [Math.max(part[0], x0), Math.max(part[1], y0)];
+      const [width, height] = [Math.max(0, Math.min(part[2], x1) - x), Math.max(0, Math.min(part[3], y1) - y)];
       return [`halo ${name}`, name].map(
-        each => svg`<rect class="${each}" x="${at[0]}" y="${at[1]}" width="${at[2]}" height="${at[3]}"/>`,
+        each => svg`<rect class="${each}" x="${x}" y="${y}" width="${width}" height="${height}"/>`,
       );
     }),
   );

@@ -1,60 +1,52 @@
-// @ts-check
 // The chosen stage, large: its overlay, its legend, the touched cell and the part of the picture that this cell can see.
-import { painted, stageAlt } from "./answer.js";
+import { stageAlt } from "./answer.js";
 import { ask } from "./asking.js";
-import { colour, looks, mark, paint, scaleOf } from "./drawing.js";
-import { $, still } from "./page.js";
+import { looks, mark, paint } from "./drawing.js";
+import { $, on, paintIn, still } from "./page.js";
 import { set, state, subscribe } from "./store.js";
 import { currentTab, showTab } from "./tabs.js";
 import { say, words } from "./words.js";
 
-$(".big").setAttribute("aria-label", words.big);
-
+const canvas = $(".big canvas");
+canvas.paint = () => {
+  const { against } = looks();
+  paint(canvas, state.answer.grids[state.stage]);
+  canvas.setAttribute("aria-label", stageAlt(state.stage));
+  $(".legend .low").textContent = against ? words.legend_against : words.legend_none;
+  $(".legend .high").textContent = against ? words.legend_for : words.legend_most;
+};
 /** Show the chosen stage large, with the tab that is open. */
-function enlarge() {
+subscribe(["answer", "stage", "tab"], () => {
   if (!state.answer) return;
-  const { stage } = state;
-  const grid = state.answer.grids[stage];
-  const canvas = $(".big canvas");
-  fade(canvas);
-  paint(canvas, grid, grid.sum, scaleOf([grid.sum]));
-  canvas.setAttribute("aria-label", stageAlt(stage));
-  $("#stage-title").textContent = say("stage_title", { stage });
-  legend();
+  fade();
+  $(".method").value = state.answer.result.question.method;
+  $("#stage-title").textContent = say("stage_title", { stage: state.stage });
+  paintIn($(".big"));
   markCell();
   showTab();
-}
-painted(enlarge);
-subscribe(["stage", "tab"], enlarge);
+});
 
-/** What was painted before stays on top and fades. @param {any} canvas */
-function fade(canvas) {
+/** What was painted before stays on top and fades. */
+function fade() {
   const before = $(".big .before");
-  if (still.matches || !canvas.width || before.dataset.stage === state.stage) return;
+  if (still.matches || before.dataset.stage === state.stage) return;
   before.dataset.stage = state.stage;
-  before.width = canvas.width;
-  before.height = canvas.height;
-  before.style.width = canvas.style.width;
-  before.style.height = canvas.style.height;
+  Object.assign(before, { width: canvas.width, height: canvas.height });
+  before.style.cssText = canvas.style.cssText;
   before.getContext("2d").drawImage(canvas, 0, 0);
   before.animate([{ opacity: 1 }, { opacity: 0 }], { duration: 240, easing: "ease-out", fill: "forwards" });
 }
 
-function legend() {
-  const { against } = looks();
-  const stops = [0, 0.2, 0.4, 0.6, 0.8, 1];
-  const warm = stops.map(v => `color-mix(in srgb, ${colour(v)} ${v * 100}%, #2b2b2b)`);
-  const cold = stops.map(v => `color-mix(in srgb, ${colour(v, true)} ${v * 100}%, #2b2b2b)`).reverse();
-  $(".legend i").style.background = `linear-gradient(90deg, ${[...(against ? cold : []), ...warm].join(", ")})`;
-  $(".legend .low").textContent = against ? words.legend_against : words.legend_none;
-  $(".legend .high").textContent = against ? words.legend_for : words.legend_most;
+/** Where a cell of the enlarged stage lies on its grid. @param {number} cell */
+export function rowAndColumn(cell) {
+  const { w } = state.answer.grids[state.stage];
+  return [Math.floor(cell / w), cell % w];
 }
-
 /** A cell's own square and the part of the picture that it can see, in pixels of the picture. @param {number} cell */
 export function cellFrames(cell) {
   const grid = state.answer.grids[state.stage];
   const [x0, y0, x1, y1] = state.answer.result.seen;
-  const [row, column] = [Math.floor(cell / grid.w), cell % grid.w];
+  const [row, column] = rowAndColumn(cell);
   const [wide, high] = [(x1 - x0) / grid.w, (y1 - y0) / grid.h];
   const own = [x0 + column * wide, y0 + row * high, x0 + (column + 1) * wide, y0 + (row + 1) * high];
   const { start, stride, size } = state.weights.fields[state.stage]; // in pixels of the network's input
@@ -83,53 +75,42 @@ function touch(cell) {
   const { stage } = state;
   set({ playing: false }); // which lets another stage stand
   set({ stage, chosen: true, touched: cell });
-  markCell();
-  showTab();
 }
 
 /** The place of a pointer on the enlarged stage, in pixels of the picture. @param {PointerEvent | MouseEvent} event */
-export function pointed(event) {
-  const box = $(".big canvas").getBoundingClientRect();
-  const part = state.answer.result.seen;
-  const share = (/** @type {number} */ at, /** @type {number} */ from, /** @type {number} */ size) =>
-    Math.min(1, Math.max(0, (at - from) / size));
-  return [
-    part[0] + share(event.clientX, box.left, box.width) * (part[2] - part[0]),
-    part[1] + share(event.clientY, box.top, box.height) * (part[3] - part[1]),
-  ];
+export function pointed({ clientX, clientY }) {
+  const { left, top, width, height } = canvas.getBoundingClientRect();
+  const [x0, y0, x1, y1] = state.answer.result.seen;
+  const share = (/** @type {number} */ at, /** @type {number} */ size) => Math.min(1, Math.max(0, at / size));
+  return [x0 + share(clientX - left, width) * (x1 - x0), y0 + share(clientY - top, height) * (y1 - y0)];
 }
 
-$(".big").addEventListener("click", (/** @type {MouseEvent} */ event) => {
+/** @type {Record<string, number[]>} */
+const WAYS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+/** @param {number} at @param {number} count of rows or columns */
+function within(at, count) {
+  return Math.min(count - 1, Math.max(0, Math.floor(at)));
+}
+on(".big", "click", event => {
   if (!state.answer || event.defaultPrevented) return;
-  const grid = state.answer.grids[state.stage];
+  const { h, w } = state.answer.grids[state.stage];
   const [x, y] = pointed(event);
   const [x0, y0, x1, y1] = state.answer.result.seen;
-  const row = Math.min(grid.h - 1, Math.floor(((y - y0) / (y1 - y0)) * grid.h));
-  const column = Math.min(grid.w - 1, Math.floor(((x - x0) / (x1 - x0)) * grid.w));
-  const cell = row * grid.w + column;
+  const cell = within(((y - y0) / (y1 - y0)) * h, h) * w + within(((x - x0) / (x1 - x0)) * w, w);
   touch(cell === state.touched ? null : cell);
 });
-$(".big").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+on(".big", "keydown", event => {
   if (!state.answer) return;
   const { h, w, top } = state.answer.grids[state.stage];
-  const at = state.touched ?? top;
-  const [row, column] = [Math.floor(at / w), at % w];
-  const to = {
-    ArrowUp: [row - 1, column],
-    ArrowDown: [row + 1, column],
-    ArrowLeft: [row, column - 1],
-    ArrowRight: [row, column + 1],
-  }[event.key];
-  if (event.key === "Enter") touch(top);
+  const [row, column] = rowAndColumn(state.touched ?? top);
+  const way = WAYS[event.key];
+  if (way) touch(within(row + way[0], h) * w + within(column + way[1], w));
+  else if (event.key === "Enter") touch(top);
   else if (event.key === "Escape") touch(null);
-  else if (to) touch(Math.min(h - 1, Math.max(0, to[0])) * w + Math.min(w - 1, Math.max(0, to[1])));
   else return;
   event.preventDefault();
 });
 
 // How the maps are made: Grad-CAM or LayerCAM. The choice holds for what is asked from now on.
 
-$(".method").addEventListener("change", () => ask({ ...state.wanted, method: $(".method").value }));
-subscribe(["answer"], () => {
-  $(".method").value = state.answer.result.question.method;
-});
+on(".method", "change", () => ask({ ...state.wanted, method: $(".method").value }));

@@ -1,9 +1,8 @@
-// @ts-check
 // The answer in words: the headline, how far to believe it, what the heads say in one line, and where the evidence lies.
-import { painted, repaint } from "./answer.js";
+import { repaint } from "./answer.js";
 import { ask } from "./asking.js";
 import { helpMark } from "./help.js";
-import { $, HEADS, html, LAST, svg } from "./page.js";
+import { $, HEADS, html, LAST, on, svg } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { suggest } from "./weights.js";
 import { bothNames, keyOf, language, nameOf, percent, prose, rounded, say, words } from "./words.js";
@@ -13,99 +12,90 @@ export function said() {
   const { headline, record, heads, place } = state.answer.words[language];
   return prose([headline.join(""), record, heads, place].filter(Boolean).join(" "));
 }
-/** Say it. */
-export function sentence() {
+/** A text word by word: the walk lets them appear in turn, and the lines stay. @param {string} text */
+function wrapped(text) {
+  const parts = prose(text).split(/(\s+)/);
+  return parts.map(part => (part.trim() ? html`<span class="word">${part}</span>` : part));
+}
+subscribe(["answer"], () => {
   const { headline, record, heads, place } = state.answer.words[language];
-  const parts = headline.map((part, i) => (i % 2 ? html`<b class="asked">${part}</b>` : prose(part)));
-  $(".say .headline").replaceChildren(...parts);
+  const parts = headline.flatMap((part, i) => (i % 2 ? html`<b class="asked">${wrapped(part)}</b>` : wrapped(part)));
+  $(".headline").replaceChildren(...parts);
   for (const [name, text] of Object.entries({ "how-often": record, "by-heads": heads, place })) {
-    const line = $(`.say .${name}`);
-    line.textContent = prose(text ?? "");
-    line.hidden = !text;
+    $(`.say .${name}`).replaceChildren(...wrapped(text ?? ""));
+    $(`.say .${name}`).hidden = !text;
   }
   if (!state.answer.unlikely) return;
-  $(".say .headline").append(" ", helpMark("unlikely"));
-  suggest($(".say .headline"));
-}
-subscribe(["answer"], sentence);
+  $(".headline").append(" ", helpMark("unlikely"));
+  suggest($(".headline"));
+});
 
 // What the three heads say: a card for each, and the classes' probabilities by depth.
 
 for (const head of HEADS) {
   const after = `${head} · ${say("after", { stage: LAST[head] })}`;
-  const node = html`<div class="card" data-head="${head}">
+  $(".cards").append(
+    html`<div class="card" data-head="${head}">
       <h2><button type="button" class="ask"><span>${words[head]}</span><span class="soft">${after}</span></button></h2>
-      <ul class="rows"></ul><p class="statement soft small"></p></div>`;
-  node.addEventListener("click", (/** @type {any} */ event) => press(head, event.target));
-  $(".cards").append(node);
+      <ul class="rows"></ul><p class="statement soft small"></p></div>`,
+  );
 }
 
-/** A press on a card asks its head: about the class or group that was pressed, else about the class that is asked now.
- * @param {string} head @param {Element} node */
-function press(head, node) {
-  const { answer, wanted } = state;
+/** A press on a card asks its head: about the class or group that was pressed, else about the class that is asked now. */
+on(".cards", "click", ({ target: node }) => {
+  const { head } = node.closest(".card")?.dataset ?? {};
+  if (!state.answer?.result.heads[head]) return;
   const name = $(`.card[data-head="${head}"] .ask`);
-  const { klass } = /** @type {any} */ (node.closest("[data-class]")) ?? {};
-  if (!answer?.result.heads[head] || (name.disabled && !klass)) return;
+  const pressed = node.closest("[data-class]:not(.asking [aria-current])");
+  if (name.disabled && !pressed) return;
   if (!name.disabled) name.focus({ preventScroll: true });
-  const target = klass ? keyOf(klass) : wanted.target;
-  ask({ ...wanted, head, target, contrast: wanted.contrast === target ? null : wanted.contrast });
-}
+  ask({ ...state.wanted, head, target: pressed ? JSON.parse(pressed.dataset.class) : state.wanted.target });
+});
 
-/** A head's four or five most probable classes and the asked one. @param {string} head */
+/** Bring a card up to date: a head's four or five most probable classes and the asked one. @param {string} head */
 function card(head) {
   const node = $(`.card[data-head="${head}"]`);
-  const rows = node.querySelector(".rows");
-  const predictions = state.answer.result.heads[head];
-  const { target, head: asking } = state.answer.result.question;
-  node.classList.toggle("asking", asking === head);
+  const { heads, belief, question, statements } = state.answer.result;
+  const predictions = heads[head];
+  const asking = question.head === head;
   const name = node.querySelector(".ask");
   const pressed = name === document.activeElement;
-  name.disabled = asking === head || !predictions;
-  if (!predictions) {
-    rows.replaceChildren(html`<li class="absent soft">${say("absent", { head })}</li>`);
-    return statement(node, head);
-  }
-  const said = state.answer.result.statements?.[head]?.name;
-  const known = predictions.some(p => p.index === target.index) || (target.index === null && target.label === said);
-  const probability = state.answer.result.belief[head];
-  /** @type {(Klass & {probability: number, beyond?: boolean})[]} */
-  const shown = known ? predictions : [...predictions.slice(0, 4), { ...target, probability, beyond: true }];
-  rows.replaceChildren(
-    ...shown.map(p => html`<li class="${p.beyond ? "beyond" : ""}">${row(p, asking === head, keyOf(p) === keyOf(target))}</li>`),
-  );
+  node.classList.toggle("asking", asking);
+  name.disabled = asking || !predictions;
   if (pressed && name.disabled) $(".stage[aria-pressed=true]").focus({ preventScroll: true }); // its maps have come
-  statement(node, head);
+  node.querySelector(".statement").replaceChildren(statement(head));
+  const rows = node.querySelector(".rows");
+  if (!predictions) return rows.replaceChildren(html`<li class="absent soft">${say("absent", { head })}</li>`);
+  const { target } = question;
+  const known =
+    predictions.some(p => p.index === target.index) || (target.index === null && target.label === statements?.[head]?.name);
+  const shown = known ? predictions : [...predictions.slice(0, 4), { ...target, probability: belief[head] }];
+  rows.replaceChildren(...shown.map((p, i) => html`<li class="${known || i < 4 ? "" : "beyond"}">${row(p)}</li>`));
 }
-/** A class and its probability. The pointer presses it; who has none finds the class in the search, the likeliest first.
- * @param {Klass & {probability: number}} p @param {boolean} asking @param {boolean} shown */
-function row(p, asking, shown) {
-  const line = html`<span class="row" data-class="${keyOf(p)}" ${shown ? "aria-current=true" : null}>
+/** Marks what is asked. @param {Klass} each */
+function current(each) {
+  return keyOf(each) === keyOf(state.answer.result.question.target) ? "aria-current=true" : null;
+}
+/** A class and its probability. Who has no pointer finds it in the search. @param {Klass & {probability: number}} p */
+function row(p) {
+  return html`<span class="row" data-class="${JSON.stringify(keyOf(p))}" ${current(p)}>
     <i style="--share:${p.probability}"></i><span>${bothNames(p)}</span><u>${percent(p.probability)}</u></span>`;
-  return Object.assign(line, { klass: asking && shown ? null : p });
 }
 /** What a head can say truthfully, under its card: the most particular group or class that is probably right. A press shows its
- * maps. @param {any} node @param {string} head */
-function statement(node, head) {
+ * maps. @param {string} head @returns {string | Node} */
+function statement(head) {
+  const { heads, statements, question } = state.answer.result;
   const text = state.answer.words[language].cards[head];
-  const said = state.answer.result.statements?.[head];
-  const line = node.querySelector(".statement");
-  if (!text || !said) {
-    line.replaceChildren(state.answer.result.heads[head] && state.answer.result.statements ? words.nothing_sure : "");
-    return;
-  }
-  const [best] = state.answer.result.heads[head] ?? [];
+  const said = statements?.[head];
+  if (!text || !said) return heads[head] && statements ? words.nothing_sure : "";
+  const [best] = heads[head] ?? [];
   const single = said.classes === 1; // the card's first row, whose probability stands there
   const asked = single ? best : { index: null, label: said.name };
-  const { target, head: asking } = state.answer.result.question;
-  const shown = asking === head && keyOf(target) === keyOf(asked);
-  const name = single ? nameOf(best) : prose(text);
-  const saying = html`<span data-class="${keyOf(asked)}" ${shown ? "aria-current=true" : null}>${name}</span>`;
-  line.replaceChildren(Object.assign(saying, { klass: asking === head && shown ? null : asked }));
+  const shown = question.head === head ? current(asked) : null;
+  return html`<span data-class="${JSON.stringify(keyOf(asked))}" ${shown}>${single ? nameOf(best) : prose(text)}</span>`;
 }
 
-/** Move labels apart that would overlap, in place; they keep their order. @param {{y: number}[]} labels @param {number} least
- * @param {number} bottom the lowest place */
+/** Move labels apart, in their order. @param {{y: number}[]} labels @param {number} least @param {number} bottom the lowest */
 function spread(labels, least, bottom) {
   labels.sort((a, b) => a.y - b.y);
   for (let i = 1; i < labels.length; i++) labels[i].y = Math.max(labels[i].y, labels[i - 1].y + least);
@@ -113,18 +103,7 @@ function spread(labels, least, bottom) {
   for (let i = labels.length - 1; i >= 0; i--, limit -= least) labels[i].y = Math.min(labels[i].y, limit);
 }
 
-/** Cut a name in the chart until it fits beside its figure. @param {any} text @param {string} label @param {string} figure
- * @param {number} room in pixels */
-function shorten(text, label, figure, room) {
-  const all = text.getComputedTextLength();
-  if (all <= room) return;
-  let letters = Math.max(3, Math.floor((label.length * room) / all));
-  do text.textContent = `${label.slice(0, --letters).trim()}… ${figure}`;
-  while (letters > 2 && text.getComputedTextLength() > room);
-}
-
-/** The slope chart: the asked class and up to five others over the three depths, so that crossings are seen.
- * @param {number} width @param {number} height */
+/** The slope chart: the asked class and up to five others over the three depths. @param {number} width @param {number} height */
 function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clientHeight || 150) {
   const root = $(".slope");
   const heads = HEADS.filter(head => state.answer.result.heads[head]);
@@ -135,49 +114,47 @@ function slope(width = $(".slope").clientWidth || 400, height = $(".slope").clie
   const column = (width - left) / HEADS.length;
   const x = (/** @type {string} */ head) => left + column * HEADS.indexOf(head);
   const y = (/** @type {number} */ p) => bottom - (bottom - top) * p;
-  const drawing = html`<svg viewBox="0 0 ${width} ${height}" role="img"></svg>`;
-  for (const head of heads) {
-    drawing.append(
-      svg`<line class="depth" x1="${x(head)}" x2="${x(head)}" y1="${top - 6}" y2="${bottom + 4}"/>
-        <text class="head" x="${x(head) - 5}" y="${height - 4}">${words[head]}</text>`,
-    );
-  }
-  for (const p of [0, 0.5, 1]) {
-    drawing.append(
-      svg`<line class="level" x1="${left}" x2="${width}" y1="${y(p)}" y2="${y(p)}"/>
-        <text class="level" x="${left - 8}" y="${y(p) + 4}" text-anchor="end">${rounded(p)}</text>`,
-    );
-  }
   const { target, contrast } = state.answer.result.question;
   const role = (/** @type {Klass} */ c) =>
     keyOf(c) === keyOf(target) ? "asked" : contrast && keyOf(c) === keyOf(contrast) ? "rather" : "";
-  for (const each of [...classes].reverse()) {
-    const points = heads.map(head => `${x(head)},${y(each.belief[head])}`).join(" ");
+  const depths = heads.map(
+    head => svg`<line x1="${x(head)}" x2="${x(head)}" y1="${top - 6}" y2="${bottom + 4}"/>
+      <text class="head" x="${x(head) - 5}" y="${height - 4}">${words[head]}</text>`,
+  );
+  const levels = [0, 0.5, 1].map(
+    p => svg`<line class="level" x1="${left}" x2="${width}" y1="${y(p)}" y2="${y(p)}"/>
+      <text class="level" x="${left - 8}" y="${y(p) + 4}" text-anchor="end">${rounded(p)}</text>`,
+  );
+  const lines = classes.toReversed().map(each => {
     const name = role(each);
-    drawing.append(svg`<polyline class="${name}" points="${points}"/>`);
-    for (const head of heads)
-      drawing.append(svg`<circle class="${name}" cx="${x(head)}" cy="${y(each.belief[head])}" r="${name === "asked" ? 5 : 3}"/>`);
-  }
+    const points = heads.map(head => [x(head), y(each.belief[head])]);
+    const dots = points.map(([cx, cy]) => svg`<circle class="${name}" cx="${cx}" cy="${cy}" r="${name === "asked" ? 5 : 3}"/>`);
+    return svg`<polyline class="${name}" points="${points.join(" ")}"/>${dots}`;
+  });
+  const told = classes.map(c => `${nameOf(c)}: ${heads.map(head => `${head} ${percent(c.belief[head])}`).join(", ")}`);
+  const drawing = html`<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${`${words.by_depth}. ${told.join("; ")}`}">
+    ${depths}${levels}${lines}</svg>`;
   root.replaceChildren(drawing);
   for (const head of heads) {
     const labels = classes.map(c => ({ ...c, p: c.belief[head], y: y(c.belief[head]) + 4 })).filter(c => role(c) || c.p > 0.04);
     spread(labels, size * 1.08, bottom + 4);
     for (const each of labels) {
-      const { p, y: at } = each;
-      const [figure, label] = [percent(p), nameOf(each)];
-      const text = svg`<text class="${role(each)}" x="${x(head) + 10}" y="${at}">${label} ${figure}</text>`;
+      const [figure, label] = [percent(each.p), nameOf(each)];
+      const text = svg`<text class="${role(each)}" x="${x(head) + 10}" y="${each.y}">${label} ${figure}</text>`;
       drawing.append(text);
-      shorten(text, label, figure, column - 16);
+      for (let letters = label.length - 1; letters > 1 && text.getComputedTextLength() > column - 16; letters--)
+        text.textContent = `${label.slice(0, letters).trim()}… ${figure}`;
       text.append(svg`<title>${label} ${figure}</title>`);
       const box = text.getBBox(); // the lines pass behind the names
       text.before(svg`<rect x="${box.x - 2}" y="${box.y}" width="${box.width + 4}" height="${box.height}"/>`);
     }
   }
-  const told = classes.map(c => `${nameOf(c)}: ${heads.map(head => `${head} ${percent(c.belief[head])}`).join(", ")}`);
-  drawing.setAttribute("aria-label", `${words.by_depth}. ${told.join("; ")}`);
 }
 
 window.addEventListener("beforeprint", () => state.answer && slope(420, 300)); // its place on A4; the page still has the window's size
 window.addEventListener("afterprint", repaint);
-painted(() => slope());
-subscribe(["answer"], () => HEADS.forEach(card));
+$(".slope").paint = () => slope();
+subscribe(["answer"], () => {
+  slope();
+  HEADS.forEach(card);
+});

@@ -1,9 +1,8 @@
-// @ts-check
 // The page: its modules in the order in which they build it and draw, and the first answer.
 import { fromAddress } from "./address.js";
-import { ask, askWith, fail, firstQuestion, show } from "./asking.js";
+import { ask, askWith, fail, showFirst } from "./asking.js";
 import { remember, remembered, stored } from "./memory.js";
-import { $, props } from "./page.js";
+import { $, on, props } from "./page.js";
 import { set } from "./store.js";
 import { playOnce } from "./walk.js";
 import { language } from "./words.js";
@@ -13,18 +12,13 @@ import "./right.js";
 import "./evidence.js";
 import "./test.js";
 import "./channels.js";
-import "./pictures.js";
-import "./help.js";
-import "./enlarged.js";
 import "./lesson.js";
 import "./present.js";
-import "./downloads.js";
-import "./combobox.js";
 
 const other = language === "ko" ? "en" : "ko";
 $(".languages").textContent = other === "ko" ? "한국어" : "English";
 $(".languages").lang = other;
-$(".languages").addEventListener("click", () => {
+on(".languages", "click", () => {
   const search = new URLSearchParams(location.search);
   search.delete("language");
   if (!stored("localStorage", "language", other)) search.set("language", other); // the browser keeps nothing
@@ -41,6 +35,6 @@ if (opened) {
   if (opened.weights) askWith(opened, opened.weights);
   else ask(opened, !history.state);
 } else if (answer) {
-  await show(answer, firstQuestion());
+  await showFirst();
   setTimeout(playOnce, 300);
 } else fail(refusal[language]);

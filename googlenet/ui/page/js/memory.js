@@ -1,6 +1,5 @@
-// @ts-check
 // What the browser keeps. A browser may refuse all of it and throw at the mere look at it, so it is read in this module alone.
-import { $, $$ } from "./page.js";
+import { $$ } from "./page.js";
 import { set, state, subscribe } from "./store.js";
 
 /** Read or, with a value, write; undefined where nothing is kept or the browser refuses.
@@ -15,13 +14,13 @@ export function stored(area, key, value) {
   }
 }
 
+const random = crypto.getRandomValues(new Uint32Array(2)).join("-");
 /** A random name of this tab, which a reload keeps. @type {string} */
-export const tab = stored("sessionStorage", "tab") || crypto.getRandomValues(new Uint32Array(2)).join("-");
-stored("sessionStorage", "tab", tab);
+export const tab = stored("sessionStorage", "tab") ?? stored("sessionStorage", "tab", random) ?? random;
 navigator.locks?.request(tab, () => new Promise(() => {})).catch(() => {}); // held until the tab is gone
 
 /** Run one request on the store of pictures. @param {(pictures: IDBObjectStore) => IDBRequest} act @returns {Promise<any>} */
-export function pictures(act) {
+function pictures(act) {
   return new Promise((done, failed) => {
     const opening = indexedDB.open("googlenet", 1);
     opening.onupgradeneeded = () => opening.result.createObjectStore("pictures");
@@ -33,11 +32,6 @@ export function pictures(act) {
     };
   });
 }
-/** The names of the tabs that are open, where the browser tells; else null. @returns {Promise<Set<string | undefined> | null>} */
-async function openTabs() {
-  const { held } = (await navigator.locks?.query()) ?? {};
-  return held ? new Set(held.map(lock => lock.name)) : null;
-}
 
 // What survives a reload of the tab: the question, the stage and the controls in its session, the visitor's own picture in
 // IndexedDB under the tab's name. Pictures of tabs that are gone, or older than an hour, are removed at the next opening.
@@ -47,11 +41,9 @@ const HOUR = 3600e3;
 
 export function remember() {
   if (!state.wanted) return;
-  const controls = Object.fromEntries(
-    $$(".looks input").map(input => [input.className, input.type === "checkbox" ? input.checked : input.value]),
-  );
-  const { wanted: question, stage, chosen } = state;
-  stored("sessionStorage", "walk", { question, stage, chosen, controls, tab: state.tab, search: location.search });
+  const { wanted: question, stage, chosen, tab } = state;
+  const controls = $$(".looks input").map(({ value, checked }) => ({ value, checked }));
+  stored("sessionStorage", "walk", { question, stage, chosen, tab, controls, search: location.search });
 }
 
 /** @returns {Question | null} the question of the tab before it was loaded again; its stage, tab and controls are there, too */
@@ -59,11 +51,9 @@ export function remembered() {
   const kept = stored("sessionStorage", "walk");
   if (!kept || kept.search !== location.search) return null;
   set({ stage: kept.stage, chosen: kept.chosen, tab: kept.tab });
-  for (const [name, value] of Object.entries(kept.controls)) {
-    const input = $(`.looks .${name}`);
-    if (typeof value === "boolean") input.checked = value;
-    else input.value = value;
-  }
+  $$(".looks input").forEach((input, i) => {
+    Object.assign(input, kept.controls[i]);
+  });
   return kept.question;
 }
 
@@ -84,12 +74,12 @@ export function whereabouts(path) {
 }
 
 async function sweep() {
-  const open = await openTabs();
+  const { held } = (await navigator.locks?.query()) ?? {}; // plain http at an address has no locks
   for (const key of await pictures(all => all.getAllKeys())) {
     const { at } = (await pictures(all => all.get(key))) ?? {};
-    if ((open && key !== tab && !open.has(key)) || Date.now() - at > HOUR) await pictures(all => all.delete(key));
+    const gone = held && key !== tab && held.every(lock => lock.name !== key); // its tab
+    if (gone || Date.now() - at > HOUR) await pictures(all => all.delete(key));
   }
 }
 sweep().catch(() => {});
-subscribe(["answer", "wanted", "stage", "tab"], remember);
-subscribe(["playing"], () => state.playing || remember());
+subscribe(["answer", "wanted", "stage", "tab", "playing"], remember);

@@ -1,23 +1,17 @@
-// @ts-check
-// What goes on and what went wrong, said under the examples.
-import { stored } from "./memory.js";
-import { $, element } from "./page.js";
-import { words } from "./words.js";
+// What goes on and what went wrong, said under the examples; and how far something is that takes long.
+import { $, element, html } from "./page.js";
+import { rounded, say, words } from "./words.js";
 
-/** How else a picture can be brought, until one was. */
-function hint() {
-  return stored("sessionStorage", "brought") ? "" : words.hint;
-}
-/** Say what goes on. @param {string} text */
+/** Say what goes on, or else how a picture can be brought. @param {string} text */
 export function notice(text) {
-  $(".notice").textContent = text || hint();
+  $(".notice").textContent = text || words.hint;
   $(".notice").classList.toggle("hint", !text); // there is no dropping on a phone
   $(".mistake").textContent = "";
 }
 /** Say what went wrong, in the same place. @param {string} text */
 export function complain(text) {
   notice("");
-  $(".notice").textContent = text ? "" : hint();
+  if (text) $(".notice").textContent = "";
   $(".mistake").textContent = text;
 }
 /** @param {string} text what the page does, or nothing where it is done */
@@ -32,5 +26,17 @@ export function working(text) {
   if (!$(".page").classList.contains("busy")) return;
   notice(text);
   $(".stop").hidden = false;
+}
+/** Say in an element with the role of a status how far something is, with a way out. @param {any} root @param {string} text
+ * @param {{share?: number, place?: number}} progress @param {() => void} cancel */
+export function meter(root, text, { share = 0, place = 0 }, cancel) {
+  if (!root.firstElementChild)
+    root.replaceChildren(
+      html`<span></span><progress max="1" aria-label="${text}"></progress>
+        <button type="button" class="plain" ${cancel}>${words.cancel}</button>`,
+    );
+  const [line, bar] = root.children;
+  line.textContent = place ? say("queue", { place }) : share ? `${text}, ${rounded(share)}` : text;
+  bar.value = share;
 }
 notice("");

@@ -1,4 +1,3 @@
-// @ts-check
 // The order of reading. It differs between wide screens, narrow ones and phones, and the Tab key goes through the document's order.
 import { $ } from "./page.js";
 

@@ -1,4 +1,3 @@
-// @ts-check
 // What every module uses: the page's elements, how new ones are written, and the names that Python gives.
 import { given } from "./start.js";
 
@@ -12,7 +11,10 @@ export const still = matchMedia("(prefers-reduced-motion: reduce)");
 export const $ = selector => element.querySelector(selector);
 /** All of them. @param {string} selector @returns {any[]} */
 export const $$ = selector => [...element.querySelectorAll(selector)];
-
+/** Do something on events of an element. @param {string} selector @param {string} types @param {(event: any) => void} act */
+export function on(selector, types, act) {
+  for (const type of types.split(" ")) $(selector).addEventListener(type, act);
+}
 /** @param {string} base64 */
 export function bytes(base64) {
   return Uint8Array.from(atob(base64), c => c.charCodeAt(0));
@@ -56,18 +58,41 @@ export function svg(parts, ...values) {
 export function newCanvas(width, height) {
   return Object.assign(document.createElement("canvas"), { width, height });
 }
-/** One tab stop for a row of buttons: arrow keys go from one to the next. @param {any} row @param {any} [first] the one that is reached */
-export function rove(row, first) {
+/** Paint what is drawn to the size of its place: it has a function `paint`. @param {any} root */
+export function paintIn(root) {
+  for (const node of root.querySelectorAll("canvas, .slope")) if (node.paint && node.checkVisibility()) node.paint(node);
+}
+/** Show other nodes; the focus stays, or goes to its like. @param {any} root @param {...(Node | string)} nodes */
+export function put(root, ...nodes) {
+  const focused = /** @type {any} */ (root.contains(document.activeElement) && document.activeElement);
+  const at = [...root.querySelectorAll("button")].indexOf(focused);
+  root.replaceChildren(...nodes);
+  paintIn(root);
+  if (!focused || focused === root) return;
+  const buttons = [...root.querySelectorAll("button")];
+  const next = buttons.find(each => each.textContent === focused.textContent) ?? buttons[at] ?? root.querySelector("[tabindex]");
+  next?.focus({ preventScroll: true });
+}
+/** One tab stop for a row of buttons; keys go through it, and press if it `follows`. @param {any} row @param {boolean} follows */
+export function rove(row, follows = false) {
   const buttons = [...row.querySelectorAll("button:not(:disabled)")];
-  const at = buttons.includes(first) ? first : buttons[0];
-  for (const button of buttons) button.tabIndex = button === at ? 0 : -1;
-  row.onkeydown = (/** @type {KeyboardEvent} */ event) => {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    const next = step && buttons[buttons.indexOf(document.activeElement) + step];
-    if (!step) return;
-    event.preventDefault();
-    if (!next) return;
-    rove(row, next);
-    next.focus();
+  const chosen = [document.activeElement, row.querySelector(":is([aria-pressed=true], [aria-selected=true])"), buttons[0]];
+  const stop = chosen.find(each => buttons.includes(each));
+  for (const button of row.querySelectorAll("button")) button.tabIndex = button === stop ? 0 : -1;
+  row.onkeydown = (/** @type {any} */ event) => {
+    if (step(row, event.target, event.key, follows)) event.preventDefault();
   };
+}
+/** Go from a button of a row to another by a key. @param {any} row @param {any} from @param {string} key @param {boolean} follows
+ * @returns {boolean} whether the key goes somewhere */
+export function step(row, from, key, follows) {
+  const buttons = [...row.querySelectorAll("button:not(:disabled)")];
+  const [at, last] = [buttons.indexOf(from), buttons.length - 1];
+  const [before, after] = [Math.max(0, at - 1), Math.min(last, at + 1)];
+  const to = { ArrowRight: after, ArrowDown: after, ArrowLeft: before, ArrowUp: before, Home: 0, End: last }[key];
+  const next = to === undefined ? null : buttons[to];
+  next?.focus({ preventScroll: follows });
+  if (follows) next?.click();
+  else rove(row);
+  return !!next;
 }

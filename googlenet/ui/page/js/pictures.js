@@ -1,11 +1,12 @@
-// @ts-check
-// Sending a picture to the server's folder of uploads.
+// Bringing a picture: from the examples, from disk, clipboard, drop or camera. A large photograph is reduced here before it is
+// sent, and what this browser opens and the server does not (HEIC in Safari) goes as a JPEG.
+import { lastPictures } from "./answer.js";
 import { ask, begin, fail } from "./asking.js";
 import { SLOW } from "./call.js";
 import { paintPhoto } from "./drawing.js";
-import { keep, stored } from "./memory.js";
+import { keep } from "./memory.js";
 import { complain, notice } from "./notices.js";
-import { $, $$, html, newCanvas, props, rove } from "./page.js";
+import { $, $$, html, on, props, rove } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { say, words } from "./words.js";
 
@@ -17,7 +18,6 @@ export async function deliver(picture, signal) {
   });
   const path = picture.path ?? now;
   keep({ ...picture, path, now });
-  stored("sessionStorage", "brought", true);
   return path;
 }
 
@@ -42,131 +42,106 @@ function post(file, signal) {
   });
 }
 
-// Bringing a picture: from the examples, from disk, clipboard, drop or camera. A large photograph is reduced here before it is
-// sent, and what this browser opens and the server does not (HEIC in Safari) goes as a JPEG.
-
-const MEGABYTES = 1024 * 1024;
-const SENT_WHOLE = 2 * MEGABYTES;
-const LARGEST = 20 * MEGABYTES; // what the server takes
+const SENT_WHOLE = 2 * 2 ** 20; // bytes
+const LARGEST = 20 * 2 ** 20; // what the server takes
 const SIDE = 1600; // longer side in pixels of a reduced copy
 const TYPES = ["jpeg", "png", "webp", "gif", "bmp", "tiff"].map(type => `image/${type}`);
-
-$(".file").accept = "image/*,.tif,.tiff,.heic,.heif";
-for (const { name, thumb, own } of props.examples) {
-  const press = () => ask({ example: name, head: state.wanted?.head });
-  const label = own ? `${name}: ${words[`example_${name}`]}` : name;
-  $(".examples").append(
-    html`<button type="button" data-example="${name}" aria-label="${label}" ${press}><img src="${thumb}" alt="" width="56" height="56"></button>`,
-  );
-}
-
-/** Say what an example shows: the one under the pointer, else the one that is explained; or the name of one's own picture.
- * @param {string} [name] */
-function caption(name) {
-  const shown = name ?? state.answer?.asked.example;
-  const { own } = props.examples.find((/** @type {any} */ each) => each.name === shown) ?? {};
-  $(".role").textContent = own ? words[`example_${shown}`] : (shown ?? state.answer?.result.image ?? "");
-}
-for (const event of ["mouseover", "focusin"]) {
-  $(".examples").addEventListener(event, (/** @type {any} */ { target: node }) =>
-    caption(node.closest("[data-example]")?.dataset.example),
-  );
-}
-for (const event of ["mouseleave", "focusout"]) $(".examples").addEventListener(event, () => caption());
 
 /** Draw a picture upright, as a JPEG of bounded side on white. @param {ImageBitmap} bitmap @param {string} name */
 async function reduced(bitmap, name) {
   const scale = Math.min(1, SIDE / Math.max(bitmap.width, bitmap.height));
-  const size = [bitmap.width, bitmap.height].map(side => Math.max(1, Math.round(side * scale)));
-  const canvas = new OffscreenCanvas(size[0], size[1]);
+  const [width, height] = [bitmap.width, bitmap.height].map(side => Math.max(1, Math.round(side * scale)));
+  const canvas = new OffscreenCanvas(width, height);
   const pen = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
   pen.fillStyle = "white";
-  pen.fillRect(0, 0, size[0], size[1]);
+  pen.fillRect(0, 0, width, height);
   pen.imageSmoothingQuality = "high";
-  pen.drawImage(bitmap, 0, 0, size[0], size[1]);
+  pen.drawImage(bitmap, 0, 0, width, height);
   const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
-  return {
-    file: new File([blob], name.replace(/\.[^.]*$/, ".jpg"), { type: "image/jpeg" }),
-    original: [bitmap.width, bitmap.height],
-  };
+  return new File([blob], name.replace(/\.[^.]*$/, ".jpg"), { type: "image/jpeg" });
 }
 
 /** A picture from disk, clipboard, drop or camera. @param {File | null | undefined} given */
-export async function bring(given) {
+async function bring(given) {
   if (!given) return;
   const name = given.name || "picture.png";
   if (given.type === "image/svg+xml" || /\.svgz?$/i.test(name)) return complain(say("no_svg", { name }));
   const signal = begin(words.uploading);
   const bitmap = await createImageBitmap(given, { imageOrientation: "from-image" }).catch(() => null);
   if (signal.aborted) return;
-  /** @type {{file: File, original: number[] | null}} */
-  let picture = { file: given.name ? given : new File([given], name, { type: given.type }), original: null };
+  let file = given.name ? given : new File([given], name, { type: given.type });
+  /** @type {number[] | null} */ let original = null;
   if (bitmap) {
     paintPhoto($(".picture"), bitmap); // a look at it while it travels
     $(".photo .marks").replaceChildren();
-    if (given.size > SENT_WHOLE || !TYPES.includes(given.type)) picture = await reduced(bitmap, name);
+    if (given.size > SENT_WHOLE || !TYPES.includes(given.type)) {
+      file = await reduced(bitmap, name);
+      original = [bitmap.width, bitmap.height];
+    }
   }
   if (signal.aborted) return;
-  if (picture.file.size > LARGEST) return fail(say("too_large", { name }));
+  if (file.size > LARGEST) return fail(say("too_large", { name }));
   try {
-    const path = await deliver(picture, signal);
-    if (!signal.aborted) ask({ head: state.wanted?.head ?? "main", path, original: picture.original });
+    const path = await deliver({ file, original }, signal);
+    if (!signal.aborted) ask({ head: state.wanted?.head ?? "main", path, original });
   } catch (error) {
     if (!signal.aborted) fail(/** @type {Error} */ (error).message);
   }
 }
-subscribe(["answer"], () => {
-  for (const example of $$("[data-example]"))
-    example.setAttribute("aria-pressed", example.dataset.example === state.wanted.example);
-  caption();
-  rove($(".examples"), $(".examples [aria-pressed=true]"));
-});
-$(".examples").setAttribute("aria-label", words.examples);
 
-$(".choose").addEventListener("click", () => $(".file").click());
-$(".photo").addEventListener("click", () => $(".file").click());
-$(".file").addEventListener("change", (/** @type {any} */ event) => {
-  bring(event.target.files[0]);
-  event.target.value = "";
+on(".choose", "click", () => $(".file").click());
+on(".photo", "click", () => $(".file").click());
+$(".file").accept = "image/*,.tif,.tiff,.heic,.heif";
+on(".file", "change", ({ target }) => {
+  bring(target.files[0]);
+  target.value = "";
 });
 window.addEventListener("paste", event => {
   const data = event.clipboardData;
   const field = /** @type {any} */ (event.target)?.closest?.("input, textarea");
   if (field && data?.types.includes("text/plain")) return; // in a field, text wins over a bitmap of it
-  if (!data?.files.length) return refuseLink(data);
-  event.preventDefault();
-  bring(data.files[0]);
+  if (data?.files.length) event.preventDefault();
+  take(data);
 });
-/** @param {DataTransfer | null} data */
-function refuseLink(data) {
-  if (/^(https?|data|blob|file):/i.test(data?.getData("text/uri-list") || data?.getData("text/plain") || ""))
-    complain(words.no_link);
+/** Take the picture of a paste or a drop. @param {DataTransfer | null} data */
+function take(data) {
+  if (data?.files.length) return bring(data.files[0]);
+  const text = data?.getData("text/uri-list") || data?.getData("text/plain") || "";
+  if (/^(https?|data|blob|file):/i.test(text)) complain(words.no_link);
 }
-const brings = (/** @type {DragEvent} */ event, /** @type {string[]} */ ...types) =>
-  types.some(type => event.dataTransfer?.types.includes(type));
-window.addEventListener("dragover", event => {
-  if (!brings(event, "Files", "text/uri-list")) return;
-  event.preventDefault();
-  $(".drop").hidden = !brings(event, "Files");
-});
-window.addEventListener("dragleave", event => {
-  if (!event.relatedTarget) $(".drop").hidden = true;
-});
-window.addEventListener("drop", event => {
-  $(".drop").hidden = true;
-  if (!brings(event, "Files", "text/uri-list")) return;
-  event.preventDefault();
-  if (brings(event, "Files")) bring(event.dataTransfer?.files[0]);
-  else refuseLink(event.dataTransfer);
-});
+for (const type of /** @type {const} */ (["dragover", "dragleave", "drop"]))
+  window.addEventListener(type, event => {
+    const types = event.dataTransfer?.types ?? [];
+    const taken = type !== "dragleave" && (types.includes("Files") || types.includes("text/uri-list"));
+    if (taken) event.preventDefault();
+    if (type !== "dragleave" || !event.relatedTarget) $(".drop").hidden = type !== "dragover" || !types.includes("Files");
+    if (taken && type === "drop") take(event.dataTransfer);
+  });
+
+// The examples, and what the one shows that is under the pointer, or else is explained.
+
+for (const { name, thumb, own } of props.examples) {
+  const label = own ? `${name}: ${words[`example_${name}`]}` : name;
+  $(".examples").append(
+    html`<button type="button" data-example="${name}" aria-label="${label}"><img src="${thumb}" alt="" width="56" height="56"></button>`,
+  );
+}
+/** @param {string} [name] of an example */
+function caption(name = state.answer?.asked.example ?? undefined) {
+  const { own } = props.examples.find((/** @type {any} */ each) => each.name === name) ?? {};
+  $(".role").textContent = own ? words[`example_${name}`] : (name ?? state.answer?.result.image ?? "");
+}
+const exampleOf = (/** @type {Event} */ { target }) => /** @type {any} */ (target).closest("[data-example]")?.dataset.example;
+on(".examples", "click", event => exampleOf(event) && ask({ example: exampleOf(event), head: state.wanted?.head }));
+on(".examples", "mouseover focusin", event => caption(exampleOf(event)));
+on(".examples", "mouseleave focusout", () => caption());
 
 // A picture from the camera.
 
-const shoot = $(".shoot");
-const video = $(".shoot video");
+const [shoot, video] = [$(".shoot"), $(".shoot video")];
 let opening = false; // whether the browser is being asked for the camera
 
-$(".camera").addEventListener("click", async () => {
+on(".camera", "click", async () => {
   if (opening || shoot.open) return;
   opening = true;
   try {
@@ -178,51 +153,32 @@ $(".camera").addEventListener("click", async () => {
   }
   opening = false;
 });
-shoot.addEventListener("close", () => {
+on(".shoot", "close", () => {
   for (const track of video.srcObject?.getTracks() ?? []) track.stop();
   video.srcObject = null;
 });
-$(".leave").addEventListener("click", () => shoot.close());
-$(".shot").addEventListener("click", () => {
+on(".leave", "click", () => shoot.close());
+on(".shot", "click", async () => {
   if (!video.videoWidth) return; // no picture has come yet
-  const canvas = newCanvas(video.videoWidth, video.videoHeight);
-  canvas.getContext("2d")?.drawImage(video, 0, 0);
-  canvas.toBlob(
-    blob => {
-      shoot.close();
-      if (blob) bring(new File([blob], "camera.jpg", { type: "image/jpeg" }));
-    },
-    "image/jpeg",
-    0.92,
-  );
+  const file = await reduced(await createImageBitmap(video), "camera.jpg");
+  shoot.close();
+  bring(file);
 });
 
 // The visitor's last pictures, in this tab's memory alone.
 
-/** @type {{key: string, question: Question, thumb: any}[]} */ const recent = [];
 const RECENT = 6;
-
-/** Keep the visitor's own picture among the last ones. */
-function keepRecent() {
-  const { answer, photo } = state;
-  if (!answer.asked.path) return;
-  const at = recent.findIndex(each => each.key === answer.picture);
-  if (at >= 0) recent.splice(at, 1);
-  const thumb = newCanvas(96, 96);
-  const edge = Math.min(photo.width, photo.height);
-  const [x, y] = [(photo.width - edge) / 2, (photo.height - edge) / 2];
-  thumb.getContext("2d")?.drawImage(photo, x, y, edge, edge, 0, 0, 96, 96);
-  recent.unshift({ key: answer.picture, question: answer.asked, thumb });
-  recent.splice(RECENT);
+subscribe(["answer"], () => {
+  for (const each of $$("[data-example]")) each.setAttribute("aria-pressed", each.dataset.example === state.wanted.example);
+  caption();
+  rove($(".examples"));
+  const recent = lastPictures.filter(each => each.answer.asked.path).slice(0, RECENT);
+  $(".recent").hidden = !recent.length;
   $(".recent").replaceChildren(
-    ...recent.map(each => {
-      const name = each.key.split("/").pop() ?? "";
-      const label = say("recent_alt", { name });
-      return html`<button type="button" aria-label="${label}" title="${name}" ${() => ask(each.question)}>${each.thumb}</button>`;
+    ...recent.map(({ answer: { result, asked }, photo }) => {
+      const label = say("recent_alt", { name: result.image });
+      return html`<button type="button" aria-label="${label}" title="${result.image}" ${() => ask(asked)}><img src="${photo.src}" alt=""></button>`;
     }),
   );
-  $(".recent").hidden = !recent.length;
   rove($(".recent"));
-}
-$(".recent").setAttribute("aria-label", words.recent);
-subscribe(["answer"], keepRecent);
+});

@@ -1,59 +1,55 @@
-// @ts-check
 // Presenting: the full screen, large type, without what nobody reads from the back row. Keys walk and play from anywhere.
 import { repaint } from "./answer.js";
 import { stored } from "./memory.js";
-import { $, $$ } from "./page.js";
+import { $, $$, on, step } from "./page.js";
 import { set, state, subscribe } from "./store.js";
-import { playOrStop, step } from "./walk.js";
+import { playOrStop } from "./walk.js";
 import { words } from "./words.js";
 
-const presents = () => $(".page").classList.contains("presenting");
-
-/** @param {boolean} on */
-function presenting(on) {
-  $(".page").classList.toggle("presenting", on);
-  $(".present").setAttribute("aria-pressed", on);
-  $(".present").textContent = on ? words.present_leave : words.present;
+/** @param {boolean} large */
+function presenting(large) {
+  $(".page").classList.toggle("presenting", large);
+  $(".present").setAttribute("aria-pressed", large);
+  $(".present").textContent = large ? words.present_leave : words.present;
   repaint();
 }
-$(".present").addEventListener("click", () => {
-  const on = !presents();
-  if (on)
+on(".present", "click", () => {
+  const large = !$(".presenting");
+  if (large)
     document.documentElement.requestFullscreen?.().catch(() => {}); // a frame may forbid it; the view is large all the same
   else if (document.fullscreenElement) document.exitFullscreen();
-  presenting(on);
+  presenting(large);
 });
 document.addEventListener("fullscreenchange", () => {
   if (!document.fullscreenElement) presenting(false);
 });
 document.addEventListener("keydown", event => {
-  if (!presents() || !state.answer || event.defaultPrevented) return;
-  const field = /** @type {any} */ (event.target)?.closest?.("input, .big, [role=tab]");
-  if (field) return;
-  if (event.key === " ") playOrStop();
-  else if (!step(event.key)) return;
+  const { key, target } = /** @type {any} */ (event);
+  if (!$(".presenting") || !state.answer || event.defaultPrevented || target.closest("input, .big, [role=tab]")) return;
+  if (key === " ") playOrStop();
+  else if (!step($(".strip"), $(".stage[aria-pressed=true]"), key, true)) return;
   event.preventDefault();
 });
 
 // Predict, then reveal: of each new picture, names and numbers stay hidden until whoever watches has guessed.
 
-let on = stored("sessionStorage", "predict") === true;
+let predicts = stored("sessionStorage", "predict") === true;
 let revealed = ""; // the picture whose answer was seen
 
 function hide() {
-  if (state.answer) set({ guessing: on && state.answer.picture !== revealed });
+  if (state.answer) set({ guessing: predicts && state.answer.picture !== revealed });
 }
 for (const control of $$(".predict input")) {
-  control.checked = on;
+  control.checked = predicts;
   control.addEventListener("change", () => {
-    on = control.checked;
-    stored("sessionStorage", "predict", on);
-    for (const other of $$(".predict input")) other.checked = on;
+    predicts = control.checked;
+    stored("sessionStorage", "predict", predicts);
+    for (const other of $$(".predict input")) other.checked = predicts;
     revealed = "";
     hide();
   });
 }
-$(".reveal").addEventListener("click", () => {
+on(".reveal", "click", () => {
   revealed = state.answer.picture;
   hide();
   $(".headline").focus();

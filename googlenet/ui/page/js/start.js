@@ -1,4 +1,3 @@
-// @ts-check
 // The way in: Gradio's script of the component imports this module and calls `start`. Whoever imports `given` waits for that.
 
 /** @type {(gradio: Given) => void} */ let give = () => {};

@@ -1,4 +1,3 @@
-// @ts-check
 // The state that modules share. One sets it, and all who have subscribed to what was set draw anew.
 /**
  * @typedef {object} State
@@ -16,21 +15,9 @@
  * @property {boolean} playing
  * @property {{source: string | null, share?: number, place?: number, error?: string} | null} load the weights that are being loaded
  */
+const opening = { answer: null, photo: null, weights: null, wanted: null, back: true, stage: "", chosen: false, touched: null };
 /** @type {State} */
-export const state = {
-  .../** @type {any} */ ({ answer: null, photo: null, weights: null, wanted: null }),
-  ...{
-    back: true,
-    stage: "",
-    chosen: false,
-    touched: null,
-    truth: undefined,
-    guessing: false,
-    tab: "evidence",
-    playing: false,
-    load: null,
-  },
-};
+export const state = /** @type {any} */ ({ ...opening, guessing: false, tab: "evidence", playing: false, load: null });
 /** @type {{keys: string[], act: () => void}[]} */ const subscribers = [];
 
 /** @param {Partial<State>} change */

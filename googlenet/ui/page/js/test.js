@@ -1,19 +1,15 @@
-// @ts-check
 // The tab "Test": whether the answer hangs on the places that the map shows bright. A part of the picture is covered, and the
 // network is asked again; or the whole map is tested, which takes seconds.
 import { askedName } from "./answer.js";
-import { request } from "./asking.js";
-import { paint, scaleOf, unpack } from "./drawing.js";
+import { find, finding, request } from "./asking.js";
+import { mapCell, paint } from "./drawing.js";
 import { cellFrames, markCell, pointed } from "./enlarged.js";
-import { knownTrust } from "./evidence.js";
 import { helpMark } from "./help.js";
-import { $, HEADS, html } from "./page.js";
+import { $, HEADS, html, on, put } from "./page.js";
 import { set, state, subscribe } from "./store.js";
 import { addTab, showTab } from "./tabs.js";
-import { percent, proseOf, rounded, say, words } from "./words.js";
+import { percent, proseOf, say, words } from "./words.js";
 
-/** @typedef {{box: number[], answer: Answer, stage: string, reply: any}} Cover what is covered, and what Python said of it */
-/** @type {Cover | null} */ let newest = null;
 /** @type {number[] | null} */ let from = null; // where a drag began
 let dragged = false; // whether the pointer that went up last had drawn a box
 
@@ -29,76 +25,59 @@ function around(cell) {
 
 /** The covered part of the painted answer and the enlarged stage. */
 function covered() {
-  return newest?.answer === state.answer && newest?.stage === state.stage ? newest : null;
+  return finding("cover", { stage: state.stage });
 }
 /** @param {number[]} box */
 async function cover(box) {
-  const mine = mark(box);
+  mark(box);
   showTab();
-  const reply = await request("cover", { box, stage: mine.stage });
-  if (newest !== mine) return;
-  if (reply) mine.reply = reply.cover;
-  else newest = null;
+  const part = covered();
+  const reply = await request("cover", { box, stage: state.stage });
+  if (part.box !== box) return;
+  Object.assign(part, { box: reply ? box : null, reply });
   markCell();
   showTab("test");
 }
-/** Show a box. @param {number[]} box in pixels of the picture @returns {Cover} */
+/** Show a box. @param {number[]} box in pixels of the picture */
 function mark(box) {
-  newest = { box, answer: state.answer, stage: state.stage, reply: null };
+  Object.assign(covered(), { box, reply: null });
   markCell();
-  return newest;
 }
 
-/** A head's probability before and after. @param {string} head @param {any} reply */
-function coverRow(head, { before, after, control_after: random }) {
-  const bars = [before, after, random].map(
-    (p, i) => html`<td><span class="bar"><i style="width:${(p[head] ?? 0) * 100}%" class="${i === 1 ? "asked" : ""}"></i></span>
-      ${head in p ? percent(p[head]) : null}</td>`,
+/** The heads' probabilities before and after. @param {any} reply */
+function coverTable({ before, after, control_after: random, controls }) {
+  const titles = [words.cover_before, words.cover_after, say("cover_random", { count: controls.length })];
+  const bar = (/** @type {number | undefined} */ p, /** @type {number} */ i) =>
+    html`<td><span class="bar"><i style="width:${(p ?? 0) * 100}%" class="${i === 1 ? "asked" : ""}"></i></span>
+      ${p === undefined ? null : percent(p)}</td>`;
+  const rows = HEADS.filter(head => head in before).map(
+    head => html`<tr><th scope="row">${words[head]}</th>${[before, after, random].map(p => p[head]).map(bar)}</tr>`,
   );
-  return html`<tr><th scope="row">${words[head]}</th>${bars}</tr>`;
+  return html`<table><thead><tr><td></td>${titles.map(text => html`<th scope="col">${text}</th>`)}</tr></thead><tbody>${rows}</tbody></table>`;
 }
 
-/** On a narrow screen the tab lies far below the picture: what to do and what came of it stand under the picture. */
-function near() {
-  const part = covered();
-  const text = part?.reply ? proseOf(part.reply.say) : part ? words.working : words.cover_how;
-  $(".near").textContent = state.tab === "test" ? text : "";
-}
-
-/** @param {any} root */
-function showCover(root) {
-  const { touched } = state;
+function showCover() {
+  const { box, reply } = covered();
   const offer = (/** @type {string} */ text, /** @type {number} */ cell) =>
     html`<button type="button" class="plain" ${() => cover(around(cell))}>${text}</button>`;
   const buttons = [offer(words.cover_brightest, state.answer.grids[state.stage].top)];
-  if (touched !== null) buttons.push(offer(words.cover_touched, touched));
-  const at = [...root.querySelectorAll("button.plain")].indexOf(document.activeElement);
-  const part = covered();
-  near();
-  root.replaceChildren(
-    html`<p class="soft cover-how">${words.cover_how} ${helpMark("cover")}</p><div class="together">${buttons}</div>`,
+  if (state.touched !== null) buttons.push(offer(words.cover_touched, state.touched));
+  const told = reply ? proseOf(reply.cover.say) : box ? words.working : "";
+  $(".near").textContent = told || words.cover_how; // on a narrow screen the tab lies far below the picture
+  put(
+    $("#tab-cover"),
+    html`<p class="soft cover-how">${words.cover_how} ${helpMark("cover")}</p><div class="together">${buttons}</div>
+      ${told && html`<p class="${reply ? "cover-say" : ""}" role="status">${told}</p>`}${reply && coverTable(reply.cover)}`,
   );
-  if (part && !part.reply) root.append(html`<p role="status">${words.working}</p>`);
-  if (part?.reply) {
-    const { before, controls, say: sentence } = part.reply;
-    const titles = [words.cover_before, words.cover_after, say("cover_random", { count: controls.length })];
-    const rows = HEADS.filter(head => head in before).map(head => coverRow(head, part.reply));
-    root.append(
-      html`<p class="cover-say" role="status">${proseOf(sentence)}</p>
-        <table><thead><tr><td></td>${titles.map(text => html`<th scope="col">${text}</th>`)}</tr></thead><tbody>${rows}</tbody></table>`,
-    );
-  }
-  buttons[at]?.focus();
 }
 
-const big = $(".big");
-big.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
+on(".big", "pointerdown", event => {
   dragged = false;
   if (state.tab !== "test" || !state.answer || event.button) return;
   from = pointed(event);
-  big.setPointerCapture(event.pointerId);
+  $(".big").setPointerCapture(event.pointerId);
 });
-big.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
+on(".big", "pointermove", event => {
   if (!from) return;
   const to = pointed(event);
   const least = (state.answer.result.seen[2] - state.answer.result.seen[0]) * 0.03;
@@ -106,50 +85,18 @@ big.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
   dragged = true;
   mark([Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1])]);
 });
-big.addEventListener("pointerup", () => {
-  const part = covered();
-  if (from && dragged && part) cover(part.box);
-  from = null;
-});
-big.addEventListener("pointercancel", () => {
+on(".big", "pointerup pointercancel", ({ type }) => {
+  const { box } = covered();
+  if (type === "pointerup" && from && dragged && box) cover(box);
   from = null;
 });
 // a drag ends with a click, which touches no cell
-big.addEventListener("click", (/** @type {MouseEvent} */ event) => dragged && event.preventDefault(), true);
+$(".big").addEventListener("click", (/** @type {MouseEvent} */ event) => dragged && event.preventDefault(), true);
 
-/** What it draws on the enlarged stage. @returns {Cell[]} */
-function coverFrames() {
-  const part = covered();
-  if (!part) return [];
-  const controls = (part.reply?.controls ?? []).map((/** @type {number[]} */ box) => ({ box, class: "other" }));
-  return [{ box: part.box, class: "covered" }, ...controls];
-}
 subscribe(["tab"], () => {
   $(".page").classList.toggle("covering", state.tab === "test"); // a finger then draws, and does not scroll
   if (state.tab !== "test") $(".near").textContent = "";
 });
-
-/** What was measured of an answer, by stage. @type {WeakMap<Answer, Record<string, any>>} */ const measured = new WeakMap();
-/** What is being measured @type {{answer: Answer, stage: string, share: number, place: number} | null} */ let measuring = null;
-
-async function measureTrust() {
-  set({ playing: false });
-  const { answer, stage } = state;
-  const mine = { answer, stage, share: 0, place: 0 };
-  measuring = mine;
-  showTab();
-  const reply = await request("trust", { stage }, told => {
-    if (measuring !== mine) return;
-    Object.assign(mine, { place: 0 }, told);
-    showTab("test");
-  });
-  if (measuring === mine) measuring = null;
-  if (reply) {
-    const { trust } = reply;
-    measured.set(answer, { ...measured.get(answer), [trust.stage]: { ...trust, grid: unpack(trust.randomised) } });
-  }
-  showTab("test");
-}
 
 /** The area under a curve over evenly spaced steps. @param {number[]} curve */
 function area(curve) {
@@ -169,67 +116,51 @@ function trustChart(title, across, own, random, top) {
     <div class="axis soft small" aria-hidden="true"><span>0 %</span><span>${across}</span><span>100 %</span></div></figure>`;
 }
 
-/** A map over its name. @param {string} name */
-function trustMap(name) {
-  return html`<figure><span class="cell"><canvas role="img" aria-label="${name}"></canvas></span><figcaption>${name}</figcaption></figure>`;
+/** A map over its name. @param {string} name @param {Grid} grid */
+function trustMap(name, grid) {
+  return html`<figure>${mapCell(name, canvas => paint(canvas, grid))}<figcaption>${name}</figcaption></figure>`;
 }
 
-/** What is being measured, and how far it is. */
-function runningText() {
-  const { place, share, stage } = measuring ?? { place: 0, share: 0, stage: "" };
-  return place ? say("queue", { place }) : say("trust_running", { stage, share: rounded(share) });
-}
-
-/** Show what was measured of the enlarged stage on this picture. @param {any} root @param {any} test */
-function showTest(root, test) {
+/** What was measured of the enlarged stage on this picture. @param {any} test */
+function trustFound({ deletion, insertion, random_deletion, random_insertion, randomised, say: sentence }) {
   const { stage } = state;
-  const { deletion, insertion, random_deletion, random_insertion } = test;
   const top = Math.max(0.01, ...deletion, ...insertion, ...random_deletion, ...random_insertion);
-  const charts = [
-    trustChart(words.trust_deletion, words.trust_hidden, deletion, random_deletion, top),
-    trustChart(words.trust_insertion, words.trust_shown, insertion, random_insertion, top),
+  return [
+    html`<p class="trust-say" role="status" tabindex="-1">${proseOf(sentence)}</p>`,
+    html`<div class="trust-found">${trustChart(words.trust_deletion, words.trust_hidden, deletion, random_deletion, top)}
+      ${trustChart(words.trust_insertion, words.trust_shown, insertion, random_insertion, top)}
+      ${trustMap(say("trust_own", { stage }), state.answer.grids[stage])}${trustMap(words.trust_randomised, randomised)}</div>`,
+    html`<p class="key soft small"><span>${say("trust_axis", { class: askedName(), top: percent(top, true) })}</span>
+      <span><i class="own"></i>${words.trust_order_own}</span><span><i class="random"></i>${words.trust_order_random}</span></p>`,
   ];
-  const maps = [say("trust_own", { stage }), words.trust_randomised].map(trustMap);
-  root.append(
-    html`<p class="trust-say" role="status" tabindex="-1">${proseOf(test.say)}</p><div class="trust-found">${charts}${maps}</div>
-      <p class="key soft small"><span>${say("trust_axis", { class: askedName(), top: percent(top, true) })}</span>
-        <span><i class="own"></i>${words.trust_order_own}</span><span><i class="random"></i>${words.trust_order_random}</span></p>`,
+}
+
+/** What was measured once for these weights, of the enlarged stage and the asked head; and on this picture. */
+function showTrust() {
+  const { answer, stage, weights } = state;
+  const { head, method } = answer.result.question;
+  const known = weights.trust[method]?.[head]?.[stage];
+  const { reply, meter } = finding("trust", { stage });
+  const measure = () => {
+    set({ playing: false });
+    find("trust", { stage: state.stage }, () => showTab("test"), say("trust_running", { stage: state.stage }));
+  };
+  const start = () => html`<button type="button" class="plain" ${measure}>${say("trust_start", { stage })}</button>`;
+  put(
+    $("#tab-trust"),
+    html`<p class="trust-known">${known ? proseOf(known) : words.trust_unknown} ${helpMark("centre")}</p>`,
+    ...(reply ? trustFound(reply.trust) : [html`<p class="soft">${words.trust_how}</p>`, meter ?? start()]),
   );
-  [state.answer.grids[stage], test.grid].forEach((grid, i) => {
-    paint(maps[i].querySelector("canvas"), grid, grid.sum, scaleOf([grid.sum]));
-  });
 }
 
-/** @param {any} root @param {string} stage */
-function showTrust(root, stage) {
-  if (measuring?.answer !== state.answer) measuring = null;
-  const running = root.querySelector("progress");
-  if (measuring && running?.dataset.of === stage) {
-    running.value = measuring.share;
-    running.previousElementSibling.textContent = runningText();
-    return;
-  }
-  const focused = root.contains(document.activeElement);
-  const test = measured.get(state.answer)?.[stage];
-  root.replaceChildren(html`<p class="trust-known">${knownTrust()} ${helpMark("centre")}</p>`);
-  if (test) showTest(root, test);
-  else root.append(html`<p class="soft">${words.trust_how}</p>`);
-  if (measuring)
-    root.append(
-      html`<p role="status" tabindex="-1">${runningText()}</p><progress max="1" value="${measuring.share}" data-of="${stage}"
-        aria-label="${words.trust_progress}"></progress>`,
-    );
-  else if (!test)
-    root.append(html`<button type="button" class="plain" ${measureTrust}>${say("trust_start", { stage })}</button>`);
-  if (focused) root.querySelector(".plain, [tabindex]").focus();
-}
-
-addTab({
-  name: "test",
-  title: words.tab_test,
-  show(_, stage) {
-    showCover($("#tab-cover"));
-    showTrust($("#tab-trust"), stage);
+addTab("test", {
+  show() {
+    showCover();
+    showTrust();
   },
-  frames: coverFrames,
+  frames() {
+    const { box, reply } = covered();
+    const controls = (reply?.cover.controls ?? []).map((/** @type {number[]} */ other) => ({ box: other, class: "other" }));
+    return box ? [{ box, class: "covered" }, ...controls] : [];
+  },
 });

@@ -1,10 +1,10 @@
-// @ts-check
 // Loading weights. One source at a time: the newest that was chosen ends the one before.
 import { choose } from "./asking.js";
 import { call } from "./call.js";
-import { $, $$, HEADS, html, props } from "./page.js";
+import { meter } from "./notices.js";
+import { $, $$, html, on, props } from "./page.js";
 import { set, state, subscribe } from "./store.js";
-import { rounded, say, words } from "./words.js";
+import { classCount, say, words } from "./words.js";
 
 let newest = new AbortController();
 
@@ -36,16 +36,15 @@ export function cancelLoad() {
 /** A question as other weights can answer it: with the head and the classes that they know.
  * @param {Question} question @param {Weights} before which it was asked of @returns {Question} */
 export function carried(question, before) {
+  const { labels, groups, aux } = state.weights;
   /** @param {number | string | null} asked an index, or a label of the address */
-  const index = asked => {
+  const known = asked => {
     const label = typeof asked === "number" ? before.labels[asked] : asked;
-    const found = label === null ? -1 : state.weights.labels.indexOf(label);
-    if (found < 0 && state.weights.groups.some(group => group.label === label)) return label;
-    return found >= 0 && found === state.weights.labels.lastIndexOf(/** @type {string} */ (label)) ? found : null;
+    const classes = labels.filter(each => each === label).length;
+    return classes === 1 || (!classes && groups.some(group => group.label === label)) ? label : null;
   };
-  const target = index(question.target);
-  const contrast = target === null ? null : index(question.contrast);
-  return { ...question, head: state.weights.aux ? question.head : "main", target, contrast };
+  const target = known(question.target);
+  return { ...question, head: aux ? question.head : "main", target, contrast: target && known(question.contrast) };
 }
 
 // The panel of weights: what answers now, and what else may be chosen.
@@ -53,73 +52,49 @@ export function carried(question, before) {
 function showWeights() {
   const next = state.weights;
   const source = next.dataset || sourceName(next.source);
-  const count = say("weights_count", { count: next.labels.length.toLocaleString("en") });
-  $(".chip").replaceChildren(html`${source.split(",")[0]}<span>, ${count}</span>`);
-  const right = next.top1.main;
-  $(".tagline").textContent = `${words.tagline} ${right ? say("tagline_right", { share: Math.round(right * 100) }) : ""}`;
-  const shares = HEADS.filter(head => next.top1[head])
-    .map(head => `${head}\u00a0${(next.top1[head] * 100).toFixed(1)}\u00a0%`)
-    .join(", ");
-  /** @type {Record<string, string>} */
+  $(".chip").replaceChildren(html`${source.split(",")[0]}<span>, ${say("weights_count", { count: classCount() })}</span>`);
+  const share = (/** @type {number} */ top1) => `${(top1 * 100).toFixed(1)}\u00a0%`;
+  const { main } = next.top1;
+  const accuracies = Object.entries(next.top1).map(([head, top1]) => `${head}\u00a0${share(top1)}`);
+  $(".tagline").textContent = `${words.tagline} ${main ? say("tagline_right", { share: Math.round(main * 100) }) : ""}`;
   const facts = {
     source: sourceName(next.source),
-    revision: next.revision?.slice(0, 12),
+    ...(next.revision && { revision: next.revision.slice(0, 12) }), // a folder has none
     file: next.sha256.slice(0, 12),
     trained_on: next.dataset,
-    accuracy: shares,
+    accuracy: accuracies.join(", "),
     licence: next.license,
+    ...(next.assumed && { normalised: next.assumed === "half" ? words.assumed_half : words.assumed_imagenet }),
   };
-  if (!facts.revision) delete facts.revision; // a folder has none
-  if (next.assumed === "half") facts.normalised = words.assumed_half;
-  if (next.assumed === "imagenet") facts.normalised = words.assumed_imagenet;
   $(".facts").replaceChildren(
     ...Object.entries(facts).map(([key, value]) => html`<dt class="soft">${words[key]}</dt><dd>${value || words.unknown}</dd>`),
   );
   $(".offline").hidden = !next.offline;
-  const back = next.chosen ? [{ source: null, title: words.built_in, note: "" }] : [];
-  const known = props.sources.map((/** @type {any} */ each) => ({
-    source: each.source,
-    title: sourceName(each.source),
-    note: say("known_note", { heads: each.heads.join(", "), top1: `${(each.top1 * 100).toFixed(1)}\u00a0%` }),
-  }));
-  $(".sources").replaceChildren(
-    ...[...back, ...known].map(({ source, title, note }) => {
-      return html`<li><button type="button" ${() => choose(source)}><b>${title}</b><span class="soft">${note}</span></button></li>`;
-    }),
+  const choice = (/** @type {string | null} */ source, /** @type {string} */ title, note = "") =>
+    html`<li><button type="button" ${() => choose(source)}><b>${title}</b><span class="soft">${note}</span></button></li>`;
+  const known = props.sources.map((/** @type {any} */ { source, heads, top1 }) =>
+    choice(source, sourceName(source), say("known_note", { heads: heads.join(", "), top1: share(top1) })),
   );
-  $(".others").hidden = !props.sources.length; // a Space with a lent GPU runs its own weights alone
+  $(".sources").replaceChildren(...(next.chosen ? [choice(null, words.built_in)] : []), ...known);
 }
 
 /** Offer the network that Berkeley trained, where no class looks likely. @param {any} root */
 export function suggest(root) {
-  const known = props.sources[0];
-  if (!known || state.weights.chosen === known.source) return;
+  const { source } = props.sources[0];
+  if (state.weights.chosen === source) return;
   root.append(
-    " ",
-    html`<button type="button" class="suggest" ${() => choose(known.source)}>${words.suggest}</button>`,
-    html`<span class="load small" role="status" data-source="${known.source}"></span>`,
+    html` <button type="button" class="suggest" ${() => choose(source)}>${words.suggest}</button>
+      <span class="load small" role="status" data-source="${source}"></span>`,
   );
   showLoad();
 }
 
-/** How far a load is, with a way out, or why it failed: in the panel and where its button is. */
+/** How far a load is, or why it failed: in the panel and where its button is. */
 function showLoad() {
   for (const root of $$(".load")) {
     const load = [undefined, state.load?.source].includes(root.dataset.source) ? state.load : null;
-    if (!load || load.error) {
-      root.replaceChildren(load?.error ?? "");
-      continue;
-    }
-    const { source, share = 0, place } = load;
-    const loading = say("loading", { source: sourceName(source) });
-    if (!root.firstElementChild)
-      root.replaceChildren(
-        html`<span></span><progress max="1" aria-label="${loading}"></progress>
-          <button type="button" class="plain" ${cancelLoad}>${words.cancel}</button>`,
-      );
-    const [text, bar] = root.children;
-    text.textContent = place ? say("queue", { place }) : share ? `${loading}, ${rounded(share)}` : loading;
-    bar.value = share;
+    if (load && !load.error) meter(root, say("loading", { source: sourceName(load.source) }), load, cancelLoad);
+    else root.replaceChildren(load?.error ?? "");
   }
 }
 subscribe(["load"], showLoad);
@@ -127,7 +102,7 @@ subscribe(["weights"], () => {
   showWeights();
   $(".weights").open = false;
 });
-$(".repository").addEventListener("submit", (/** @type {Event} */ event) => {
+on(".repository", "submit", event => {
   event.preventDefault();
   const source = $("#repository").value.trim();
   if (source) choose(source);

@@ -1,8 +1,7 @@
-// @ts-check
 // The page's texts in the visitor's language.
 import { stored } from "./memory.js";
 import { $$, element, html, props } from "./page.js";
-import { state } from "./store.js";
+import { state, subscribe } from "./store.js";
 
 /** The address names a language where the browser keeps none. @type {"en" | "ko"} */
 export const language =
@@ -12,16 +11,13 @@ export const language =
 export const words = Object.fromEntries(Object.entries(props.words[language]).map(([key, text]) => [key, joined(text)]));
 
 for (const node of $$("[data-w]")) node.textContent = words[node.dataset.w];
+for (const node of $$("[data-label]")) node.setAttribute("aria-label", words[node.dataset.label]);
 element.closest(".gradio-container")?.setAttribute("lang", language);
 document.documentElement.lang = language;
 
-/** Fill the {names} of a text. @param {string} text @param {Record<string, any>} values */
-function fill(text, values = {}) {
-  return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
-}
-/** A text of the page in the visitor's language. @param {string} key @param {Record<string, any>} [values] */
+/** A text of the page in the visitor's language. @param {string} key @param {Record<string, any>} values for its {names} */
 export function say(key, values) {
-  return joined(fill(words[key], values));
+  return joined(words[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? ""));
 }
 /** A text in which no Korean ending begins a line: it stays with the percentage or the bracket before it. @param {string} text */
 function joined(text) {
@@ -31,9 +27,9 @@ function joined(text) {
 export function prose(sentence) {
   return joined(sentence.replaceAll(" %", "\u00a0%"));
 }
-/** A sentence that Python made. @param {Record<string, string>} sentence in each language */
+/** A sentence that Python made. @param {Record<string, string | null>} sentence in each language */
 export function proseOf(sentence) {
-  return prose(sentence[language]);
+  return prose(sentence[language] ?? "");
 }
 const PER_CENT = language === "ko" ? "%" : "\u00a0%";
 /** A probability that rounding does not make untrue, as texts.percent. @param {number} p @param {boolean} prose */
@@ -48,6 +44,10 @@ export function percent(p, prose = false) {
 export function rounded(share) {
   return Math.round(share * 100) + PER_CENT;
 }
+/** How many classes the weights know. */
+export function classCount() {
+  return state.weights.labels.length.toLocaleString("en");
+}
 /** @param {string} branch */
 export function branchName(branch) {
   return branch.replace("x", "×");
@@ -55,11 +55,12 @@ export function branchName(branch) {
 
 // What classes and groups are called in the visitor's language, and by which words the search finds them.
 
-/** What a class or a group is called; a group with its article. @param {Klass} asked @param {Weights} weights */
-export function nameOf({ index, label }, weights = state.weights) {
-  const group = index === null && weights.groups.find(each => each.label === label);
+/** What a class or a group is called; a group with its article. @param {Klass} asked */
+export function nameOf({ index, label }) {
+  const { groups, korean } = state.weights;
+  const group = index === null && groups.find(each => each.label === label);
   if (group) return language === "ko" ? group.korean : group.phrase;
-  return (language === "ko" && index !== null && weights.korean[index]) || label;
+  return (language === "ko" && index !== null && korean[index]) || label;
 }
 /** The same and, where it is not the label, the label in brackets. @param {Klass} asked @returns {(string | Node)[]} */
 export function bothNames(asked) {
@@ -72,16 +73,14 @@ export function keyOf({ index, label }) {
   return index ?? label;
 }
 
-/** weights → class → its kinds @type {WeakMap<Weights, string[]>} */ const kinds = new WeakMap();
-/** A class's Korean name and its groups, by which the search finds it, too: "dog" and "개" find "beagle". @param {number} index */
-export function kindsOf(index) {
-  const { weights } = state;
-  let all = kinds.get(weights);
-  if (!all) {
-    const lists = weights.korean.map(name => [name]);
-    for (const { label, korean, indices } of weights.groups) for (const i of indices) lists[i].push(label, korean);
-    all = lists.map(each => each.join(" , ").toLowerCase());
-    kinds.set(weights, all);
-  }
-  return all[index];
-}
+/** class → its Korean name, its groups and everyday words, by which the search finds it, too: "dog", "puppy" and "개" find "beagle"
+ * @type {string[]} */
+export let kinds = [];
+subscribe(["weights"], () => {
+  const lists = state.weights.korean.map(name => [name]);
+  const { labels, groups, everyday } = state.weights;
+  for (const { label, korean, indices } of groups) for (const i of indices) lists[i].push(label, korean);
+  for (const [word, name] of Object.entries(everyday))
+    for (const i of groups.find(group => group.label === name)?.indices ?? [labels.indexOf(name)]) lists[i]?.push(word);
+  kinds = lists.map(each => each.join(" , ").toLowerCase());
+});

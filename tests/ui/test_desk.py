@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,17 +14,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from googlenet.explanation import Question
+from googlenet.explanation import Question, likeliest
+from googlenet.explanation.groups import Group, groups_of
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.frame import Box
 from googlenet.pictures.images import open_image
 from googlenet.probes.cover import cover
-from googlenet.ui import page, questions
-from googlenet.ui.desk import Desk
+from googlenet.probes.tipping import tipping
+from googlenet.ui import desk as desk_room
+from googlenet.ui import page
+from googlenet.ui.desk import Desk, by_depth
 from googlenet.ui.messages import MAX_SIDE, REPLIES, PageQuery, Reply, data_url, packed_grid
 from googlenet.ui.page import PAGE
-from googlenet.ui.uploads import EXAMPLES, SIDE
+from googlenet.ui.sentences import class_name
+from googlenet.ui.texts import LANGUAGES
+from googlenet.ui.uploads import EXAMPLES, SIDE, example
 from googlenet.ui.weights import ExplainerCache, described
 from tests.helpers import random_image
 from tests.ui.conftest import Ask
@@ -40,33 +46,29 @@ def test_the_browsers_question_is_checked() -> None:
     assert PageQuery.from_browser(sent) == known
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("n", True),
-        ("n", 2**60),
-        ("target", True),
-        ("target", 2**64),
-        ("contrast", -(2**64)),
-        ("stage", "6a"),
-        ("cell", [1]),
-        ("cell", [-1, 0]),
-        ("cell", [1.5, 2]),
-        ("cell", [True, False]),
-        ("original", [0, 100]),
-        ("original", [10**9, 100]),
-        ("original", {"0": 1, "1": 2}),
-        ("box", [0, 0, float("nan"), 5]),
-        ("box", [0, 0, float("inf"), 5]),
-        ("box", [5, 0, 5, 5]),
-        ("box", [-1, 0, 5, 5]),
-        ("box", [0, 0, 10**400, 5]),
-        ("box", ["0", 0, 5, 5]),
-        ("box", "0055"),
+WRONG: dict[str, list[object]] = {
+    "n": [True, 2**60],
+    "target": [True, 2**64],
+    "contrast": [-(2**64)],
+    "stage": ["6a"],
+    "cell": [[1], [-1, 0], [1.5, 2], [True, False]],
+    "original": [[0, 100], [10**9, 100], {"0": 1, "1": 2}],
+    "box": [
+        [0, 0, float("nan"), 5],
+        [0, 0, float("inf"), 5],
+        [5, 0, 5, 5],
+        [-1, 0, 5, 5],
+        [0, 0, 10**400, 5],
+        ["0", 0, 5, 5],
+        "0055",
     ],
-)
-def test_what_is_not_of_its_type_or_bounds_counts_as_not_sent(field: str, value: object) -> None:
-    assert PageQuery.from_browser({field: value}) == PageQuery()
+}
+
+
+@pytest.mark.parametrize("field", WRONG)
+def test_what_is_not_of_its_type_or_bounds_counts_as_not_sent(field: str) -> None:
+    for value in WRONG[field]:
+        assert PageQuery.from_browser({field: value}) == PageQuery(), value
 
 
 ANYTHING = st.recursive(
@@ -77,7 +79,7 @@ ANYTHING = st.recursive(
 FIELDS = ("n", "session", "example", "upload", "known", "head", "target", "weights", "original", "stage", "cell", "box")
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=8) | ANYTHING)
 def test_whatever_a_browser_sends_becomes_a_question_within_bounds(sent: object) -> None:
     ask = PageQuery.from_browser(sent)
@@ -138,11 +140,51 @@ def test_covering_is_answered_in_pixels_of_the_original(explainer: Explainer, as
     image = open_image(EXAMPLES["lion"])
     wanted = cover(explainer, image, Question("main", 3), Box(200, 100, 400, 300), "4c")
     found = ask("cover", box=[200, 100, 400, 300], **LION)["cover"]
-    assert found["box"] == pytest.approx(wanted.box)
+    assert found["controls"] == [pytest.approx(list(part)) for part in wanted.controls]
     assert found["after"] == pytest.approx(wanted.after)
+    assert found["control_after"]["main"] == pytest.approx(wanted.median)
+    assert found["say"].keys() == set(LANGUAGES)
     for odd in ({"box": None}, {"box": [90_000, 0, 90_001, 1]}, {"box": [0, 0, 9, 9], "head": "aux1", "stage": "5a"}):
         refusal = ask("cover", **{**LION, **odd})["refusal"]
         assert refusal["en"] != refusal["ko"]
+
+
+def test_what_tipped_an_answer_is_told_in_pixels_of_the_original(explainer: Explainer, desk: Desk, ask: Ask) -> None:
+    picture = example("lion")
+    wanted = tipping(explainer, picture.image, explainer.question("main", 3, 5), "4c")
+    found = ask("tip", truth=5, **LION)["tip"]
+    json.dumps(found)
+    assert wanted.box is not None
+    assert found["box"] == pytest.approx(wanted.box)
+    assert len(found["maps"]) == 3
+    assert found["say"]["en"] != found["say"]["ko"]
+    assert found["why"].keys() == set(LANGUAGES)
+    desk.examples = {"lion": replace(picture, size=(3 * picture.size[0], 3 * picture.size[1]))}
+    assert ask("tip", truth=5, **LION)["tip"]["box"] == pytest.approx([3 * edge for edge in wanted.box])
+    for odd in ({"truth": None}, {"truth": 5, "target": None}, {"truth": 3}):
+        refusal = ask("tip", **{**LION, **odd})["refusal"]
+        assert refusal["en"] != refusal["ko"]
+
+
+def test_the_table_by_depth_begins_with_what_is_asked(explainer: Explainer) -> None:
+    group = Group("pair", "a", "쌍", (2, 4), None)
+    e = explainer.explain(example("lion").image, target=3, contrast=5)
+    assert [row["index"] for row in by_depth(e)[:2]] == [3, 5]
+    p = e.probabilities["main"]
+    assert p is not None
+    (row, *_) = by_depth(replace(e, question=replace(e.question, target=group, contrast=None)))
+    assert (row["index"], row["label"]) == (None, "pair")
+    assert row["belief"]["main"] == pytest.approx(float(p[2] + p[4]))
+    assert [each.index for each in likeliest(p, e.labels, 10)] == np.argsort(-p, kind="stable")[:10].tolist()
+
+
+def test_the_search_knows_korean_names_and_groups(explainer: Explainer) -> None:
+    ours = described(explainer, None)
+    assert ours["korean"] == list(explainer.labels)  # classes of ours have no Korean name and no group
+    assert (ours["groups"], ours["trust"]) == ([], {})  # and nobody measured these weights
+    assert [class_name(label, "ko") for label in ("beagle", "kimono")] == ["비글", "기모노"]
+    dog = next(group for group in groups_of(("beagle", "kimono")) if group.name == "dog")
+    assert (dog.korean, dog.indices) == ("개", (0,))
 
 
 def test_trust_gives_the_curves_and_says_what_stops_it(ask: Ask) -> None:
@@ -192,21 +234,21 @@ def test_the_grids_survive_the_way_to_the_browser() -> None:
 
 
 def test_an_answer_is_small_and_whole(ask: Ask) -> None:
-    reply = ask("explain", example="cheetah", head="aux1")
+    """An equal second question has a reply of its own."""
+    reply, second = (ask("explain", n=n, example="cheetah", head="aux1", method="layer-cam") for n in (8, 9))
+    assert (reply.pop("n"), second.pop("n")) == (8, 9)
+    assert reply == second
     answer = reply["answer"]
-    assert reply["n"] == 9
     assert answer.pop("picture").startswith("data:image/jpeg;base64,")
     assert len(json.dumps(answer)) < 300_000
     assert set(answer["grids"]) == set(STAGES_BEFORE["aux1"])
+    assert answer["standing"] in answer["grids"]
     assert answer["result"]["image"] == "cheetah"
+    assert answer["result"]["question"]["method"] == "layer-cam"
+    assert "".join(answer["words"]["en"]["headline"]) != "".join(answer["words"]["ko"]["headline"])
     assert ask("explain", example="cheetah", known=True)["answer"]["picture"] is None
     assert len(data_url(Image.new("RGB", (3000, 1500)), SIDE)) < 100_000
-
-
-def test_an_equal_second_question_has_a_reply_of_its_own(ask: Ask) -> None:
-    first, second = (ask("maps", n=n, example="lion") for n in (1, 2))
-    assert (first["n"], second["n"]) == (1, 2)
-    assert first["npz"] == second["npz"]
+    assert ask("progress") == ask("leave") == {"n": 9}  # nobody asked it, or it is answered
 
 
 def test_our_own_mistake_is_loud_in_the_log_and_one_sentence_on_the_page(
@@ -215,20 +257,11 @@ def test_our_own_mistake_is_loud_in_the_log_and_one_sentence_on_the_page(
     def mistake(*_: object) -> None:
         raise ZeroDivisionError("one over zero")
 
-    monkeypatch.setattr(questions, "packed", mistake)
+    monkeypatch.setattr(desk_room, "packed", mistake)
     refusal = ask("explain", **LION)["refusal"]
-    assert refusal["kind"] == "ours"
+    assert refusal["kind"] == ""
     assert refusal["en"].startswith("This went wrong on our side")
     assert "ZeroDivisionError: one over zero" in caplog.text
-
-
-def test_a_question_that_nobody_asked_has_no_progress_and_can_be_left(ask: Ask) -> None:
-    assert ask("progress") == {"n": 9}
-    assert ask("leave") == {"n": 9}
-
-
-def test_of_weights_that_nobody_measured_nothing_is_known(explainer: Explainer) -> None:
-    assert described(explainer, None)["trust"] == {}
 
 
 def test_a_link_shows_the_page_under_the_address_that_the_operator_says(monkeypatch: pytest.MonkeyPatch) -> None:
