@@ -8,7 +8,8 @@ python3 -m venv .venv
 bin=.venv/bin
 # The versions that were tested together; some of them do not exist for Python 3.10.
 tested=$("$bin/python" -c 'import sys; print("tests/constraints.txt" if sys.version_info >= (3, 11) else "/dev/null")')
-"$bin/python" -m pip install --quiet --constraint "$tested" --editable ".[app,parquet,distil,ray,mcp,test]"
+# Python compiles what it imports; pip would compile everything.
+"$bin/python" -m pip install --quiet --no-compile --constraint "$tested" --editable ".[app,parquet,distil,ray,mcp,test]"
 
 if ! command -v chromium-headless-shell >/dev/null && ! command -v chromium >/dev/null; then
   # Playwright's own build where it can be had, else the distribution's; without a window it needs half of the work
