@@ -167,7 +167,7 @@ def preview(title: str, url: str) -> str:
 def opening(title: str, languages: str) -> bytes:
     """The title and what this is, drawn before the scripts and the answer have come. `languages`: the header Accept-Language."""
     words = texts.PAGE["ko" if languages.startswith("ko") else "en"]
-    drawn = f"<h1>{escape(title)}</h1><p>{escape(words['tagline'])}</p>"
+    drawn = f"<p><b>{escape(title)}</b></p><p>{escape(words['tagline'])}</p>"
     return f'<div class="opening"><style>{OPENING}</style>{drawn}</div>'.encode()
 
 
@@ -175,7 +175,7 @@ CONFIG = b"<script>window.gradio_config"
 """How the largest part of Gradio's document begins. Where a later Gradio writes another, nothing is drawn before its script."""
 OPENING = """
 .opening { position: absolute; padding: 0 2em; font: 14px/1.45 system-ui, sans-serif }
-.opening h1 { font-size: 1.64em; font-weight: 600 }
+.opening b { font-size: 1.64em; font-weight: 600 }
 body:has(.page) .opening { display: none }
 """
 

@@ -138,6 +138,7 @@ function follow() {
   const [own, right] = [answered(), truth()];
   $(".tipping").hidden = !right;
   $(".side").classList.toggle("tipped", !!right);
+  $(".tipping").ariaBusy = "false";
   if (!right) return;
   const { head } = state.answer.result.question;
   const asked = { head, target: own.index, contrast: null, truth: right.index, stage: state.stage };
