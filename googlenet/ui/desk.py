@@ -47,7 +47,7 @@ from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, SIDE, PictureGoneErro
 from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
 
 ON_GPU = 16
-"""How many questions are in work at once on a GPU. On a CPU four for each worker: some are prepared while others run."""
+"""How many questions are in work at once on a GPU. On a CPU two for each worker: one is prepared while another runs."""
 QR_CHARACTERS = 500
 """The longest link that is drawn as a QR code: 81 modules each way."""
 
@@ -60,7 +60,7 @@ class Desk:
         self.explainers, self.pictures, self.channel_pictures = explainers, pictures, ChannelPictures()
         self.examples = examples or {name: example(name) for name in EXAMPLES}
         cpu = explainers.own.device.type == "cpu"
-        self.questions = Turns(4 * worker_count() if cpu else ON_GPU)
+        self.questions = Turns(2 * worker_count() if cpu else ON_GPU)
         self.decoding = Turns(1, per_session=8)  # a picture that takes long keeps nobody waiting who asks about another
         self.long = Turns(1, waiting=16, per_session=1)  # what takes seconds
         self.drawings, self.loads = Turns(1, waiting=16, per_session=2), Turns(1, waiting=16, per_session=1)
