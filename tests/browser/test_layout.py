@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from itertools import pairwise
 
 import pytest
 from gradio.media import get_image
@@ -26,6 +27,9 @@ def test_strip_heads_and_enlarged_stage_are_seen_together(visit: Visit) -> None:
             place = box(page, selector)
             assert place["y"] >= 0
             assert place["y"] + place["height"] <= height, (selector, height)
+        parts = ("h2", ".walk", ".legend > :visible >> nth=0", ".legend i", ".looks")
+        row = [box(page, f".caption {part}") for part in parts]
+        assert all(left["x"] + left["width"] <= right["x"] or left == right for left, right in pairwise(row)), (width, height)
         right = box(page, ".right")
         assert right["x"] + right["width"] > 0.95 * width  # fluid up to a projector
 
