@@ -25,10 +25,10 @@ from torch import Tensor
 
 from googlenet.errors import UserError
 from googlenet.explanation import Question
+from googlenet.inference.device import own_settings
 from googlenet.inference.gradcam import Asked, GradCamResult, Parts, one_pass
 from googlenet.model.architecture import HEADS, STAGES
 from googlenet.model.network import GoogLeNet
-from googlenet.model.settings import own_settings
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """The batch sizes of a GPU's graphs. A batch between two sizes is padded."""
@@ -123,7 +123,7 @@ class Engine:
 
         Args:
             x: (N, 3, S, S) float32, prepared pictures on the host.
-            questions: one for each picture, checked (`googlenet.inference.questions`).
+            questions: one for each picture, checked (`Explainer.check`).
 
         Returns:
             list[PictureResult]: in the order of the pictures.

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from googlenet.explanation import LAYER_CAM, METHODS, Question, classes_of
 from googlenet.inference.attribution import LayerGradientXActivation
+from googlenet.inference.device import own_settings
 from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet, HeadLogits
-from googlenet.model.settings import own_settings
 
 FOR, AGAINST = 5, 3
 """How many channels of a stage are named: with the most evidence for the class, and with the most against it."""

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from googlenet.concurrency.threads import in_order, threads
 from googlenet.explanation import Explanation, Group, Question
 from googlenet.explanation.trust import Trust
+from googlenet.inference.device import own_settings
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
 from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet
-from googlenet.model.settings import own_settings
 from googlenet.pictures.images import ImageSource, open_image
 from googlenet.probes.cover import fill, light, probability
 
