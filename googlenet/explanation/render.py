@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 from googlenet.explanation import LAYER_CAM, Explanation
+from googlenet.explanation.statements import percent
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.pictures.frame import Box, enlarge
 from googlenet.pictures.levels import tiles
@@ -261,15 +262,6 @@ def data_url(picture: Image.Image) -> str:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def percent(p: float) -> str:
-    """A share in per cent. Rounding never gives "100 %" or "0 %"."""
-    if p >= 0.995:
-        return "> 99 %"
-    if p < 0.001:
-        return "< 0.1 %"
-    return f"{p * 100:.0f} %" if p >= 0.0995 else f"{p * 100:.1f} %"
 
 
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.explanation.classes import korean_name
-from googlenet.explanation.groups import find_group, imagenet_groups
+from googlenet.explanation.classes import find_group, imagenet_groups, korean_name
 from googlenet.explanation.statements import percent
 
 CLEAR = 0.05

@@ -19,7 +19,7 @@ from googlenet.checkpoints.source import Repository, parse_source
 from googlenet.concurrency.threads import in_order, threads
 from googlenet.errors import QuestionError, WeightsError
 from googlenet.explanation import GRAD_CAM, LAYER_CAM, METHODS, Cell, Channel, Explanation, Group, Question, classes_of
-from googlenet.explanation.labels import Labels
+from googlenet.explanation.classes import Labels
 from googlenet.explanation.statements import Record, Speaker, bin_of
 from googlenet.inference.device import half_precision, lanes, own_settings, pick_device
 from googlenet.inference.engine import Engine, PictureResult

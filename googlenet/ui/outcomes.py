@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from googlenet.explanation import classes_of
-from googlenet.explanation.groups import groups_of
+from googlenet.explanation.classes import groups_of
 from googlenet.explanation.statements import percent
 from googlenet.model.architecture import HEADS
 from googlenet.pictures.frame import Box, peak_of

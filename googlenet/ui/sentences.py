@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from googlenet.checkpoints.config import MapTrust
 from googlenet.explanation import Explanation, Statement, likeliest
-from googlenet.explanation.classes import korean_name
-from googlenet.explanation.groups import Group, find_group, imagenet_groups
+from googlenet.explanation.classes import Group, find_group, imagenet_groups, korean_name
 from googlenet.explanation.statements import percent
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.ui.texts import SENTENCES, say

@@ -12,16 +12,14 @@ import pytest
 from torchvision.models import GoogLeNet_Weights
 
 from googlenet.errors import QuestionError
-from googlenet.explanation import groups as module
-from googlenet.explanation.classes import imagenet_classes
-from googlenet.explanation.groups import Group, everyday_words, find_group, groups_of, imagenet_groups
-from googlenet.explanation.labels import Labels
+from googlenet.explanation import classes as module
+from googlenet.explanation.classes import Group, Labels, everyday_words, find_group, groups_of, imagenet_classes, imagenet_groups
 
 CLASSES = imagenet_classes()
 PLACE = {each.name: index for index, each in enumerate(CLASSES)}
 GROUPS = imagenet_groups()
 BY_NAME = {group.name: group for group in GROUPS}
-ROWS = {row["name"]: row for row in json.loads(Path(module.__file__).with_suffix(".json").read_text("utf-8"))["groups"]}
+ROWS = {row["name"]: row for row in json.loads(Path(module.__file__).with_name("groups.json").read_text("utf-8"))["groups"]}
 PARENTS = json.loads((Path(__file__).parent / "wordnet.json").read_text("utf-8"))["parents"]
 """Facts from WordNet 3.0: each synset at and above ImageNet's classes → the synsets directly above it."""
 

@@ -7,8 +7,7 @@ import difflib
 import pytest
 
 from googlenet.errors import LONGEST, QuestionError
-from googlenet.explanation.groups import Group
-from googlenet.explanation.labels import COMPARED, Labels
+from googlenet.explanation.classes import COMPARED, Group, Labels
 
 THINGS = Labels(tuple(f"thing {i}" for i in range(10)))
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from googlenet.explanation import Question, likeliest
-from googlenet.explanation.groups import Group, groups_of
+from googlenet.explanation.classes import Group, groups_of
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.frame import Box

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from googlenet.explanation import Prediction, Question
-from googlenet.explanation.groups import Group, imagenet_groups
+from googlenet.explanation.classes import Group, imagenet_groups
 from googlenet.explanation.statements import percent
 from googlenet.pictures.frame import Box
 from googlenet.probes.cover import Change, Cover
@@ -92,12 +92,12 @@ def test_the_sentence_never_contradicts_its_numbers(before: float, after: float,
     english, korean = (cover_sentence(cover, IMAGENET, language) for language in LANGUAGES)
     assert ("falls" in english) <= (after < before)
     assert ("rises" in english) <= (after > before)
-    assert ("stays" in english) == (percent(before) == percent(after)) == ("그대로" in korean)
+    assert ("stays" in english) == (percent(before, "en") == percent(after, "en")) == ("그대로" in korean)
     little = abs(after - before) < LITTLE
     as_much = sum(p <= after if after <= before else p >= after for p in controls)
     if controls:
         assert ("That is little" in english) == little == ("거의 달라지지" in korean)
-        assert percent(float(np.median(controls))) in english
+        assert percent(float(np.median(controls)), "en") in english
         assert percent(float(np.median(controls)), "ko") in korean
     for words, marks in (("speaks against", english), ("반대하는", korean)):
         assert (words in marks) == (bool(controls) and not little and after > before)

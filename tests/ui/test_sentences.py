@@ -9,8 +9,7 @@ import pytest
 
 from googlenet.checkpoints.config import MapTrust, Pointing
 from googlenet.explanation import Explanation, Provenance, Question, Record
-from googlenet.explanation.classes import imagenet_classes
-from googlenet.explanation.groups import find_group, imagenet_groups
+from googlenet.explanation.classes import find_group, imagenet_classes, imagenet_groups
 from googlenet.explanation.statements import Speaker, percent
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.pictures.frame import Box
@@ -187,7 +186,7 @@ def test_no_sentence_goes_beyond_its_numbers(language: str) -> None:
 
 def test_percent_is_never_rounded_into_untruth() -> None:
     shares = (1.0, 0.9996, 0.994, 0.5, 0.0996, 0.0994, 0.01, 0.0004, 0.0)
-    assert [percent(p) for p in shares] == [
+    assert [percent(p, "en") for p in shares] == [
         "over 99 %", "over 99 %", "99 %", "50 %", "10 %", "9.9 %", "1.0 %", "under 0.1 %", "under 0.1 %",
     ]  # fmt: skip
     assert [percent(p, "ko") for p in shares[:3]] == ["99% 이상", "99% 이상", "99%"]
