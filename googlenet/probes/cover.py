@@ -90,23 +90,10 @@ class Cover:
 def fill(x: Tensor, hidden: Tensor) -> Tensor:
     """Hide parts of prepared pictures under the mean of their surroundings.
 
-    Each hidden pixel becomes the mean of all visible pixels, with Gaussian weights of their distance. `SURROUNDINGS` is the
-    Gaussian's standard deviation. A picture that is hidden as a whole becomes 0, which is the normalised mean colour.
+    Each hidden pixel becomes the mean of all visible pixels, with Gaussian weights of their distance. A picture that is hidden as
+    a whole becomes 0, which is the normalised mean colour.
 
-    Args:
-        x: (N, 3, S, S) or (1, 3, S, S) float32, normalised.
-        hidden: (N, S, S) bool.
-
-    Returns:
-        (N, 3, S, S) float32.
-
-    Example:
-        >>> import torch
-        >>> x = torch.ones(1, 3, 64, 64)
-        >>> hidden = torch.zeros(1, 64, 64, dtype=torch.bool)
-        >>> hidden[:, 20:30, 20:30] = True
-        >>> torch.allclose(fill(x, hidden), x)
-        True
+    x (N, 3, S, S) or (1, 3, S, S) float32, normalised, and `hidden` (N, S, S) bool → (N, 3, S, S) float32.
     """
     at = torch.arange(x.shape[-1], device=x.device)
     near = (-((at[:, None] - at) ** 2) / (2 * (SURROUNDINGS * len(at)) ** 2)).exp()
@@ -121,26 +108,14 @@ def cover(
     """Cover a part of the picture, ask again, and compare with random parts of the same size. No pass computes maps.
 
     Args:
-        explainer: answers the questions.
         image: an RGB picture.
         question: head and class; without a class, the head's top class.
         box: the part to cover, in pixels of the picture.
         stage: the stage on whose map the part was chosen.
         size: (width, height) of the picture where `image` is a smaller copy of it; by default the image's.
 
-    Returns:
-        Cover: the parts and the probabilities without and with each covered.
-
     Raises:
         QuestionError: the head does not see the stage, or the crop left the whole box out.
-
-    Example:
-        >>> from PIL import Image
-        >>> from googlenet import Explainer, Question
-        >>> explainer = Explainer.from_pretrained("weights", device="cpu")
-        >>> found = cover(explainer, Image.new("RGB", (320, 240)), Question(), Box(100, 60, 180, 140), "5b")
-        >>> sorted(found.after), len(found.controls)
-        (['aux1', 'aux2', 'main'], 6)
     """
     explainer.check_stage(question.head, stage)
     explainer.check(question)

@@ -49,31 +49,19 @@ def tipping(
     It takes one pass for the three maps and one without a backward pass for the covered picture.
 
     Args:
-        explainer: answers the questions.
         image: an RGB picture.
         question: head, answered class, and the true one as its contrast.
         stage: whose maps are compared.
         size: (width, height) of the picture where `image` is a smaller copy of it; by default the image's.
 
-    Returns:
-        Tipping: maps, the covered square and the probabilities before and after.
-
     Raises:
         QuestionError: the head does not see the stage, or the two classes are the same.
 
     Source: Zhang et al., "Finer-CAM", 2025, for the third map.
-
-    Example:
-        >>> from PIL import Image
-        >>> from googlenet import Explainer
-        >>> explainer = Explainer.from_pretrained("weights", device="cpu")
-        >>> found = tipping(explainer, Image.new("RGB", (320, 240)), explainer.question("main", "redbone", "beagle"), "4e")
-        >>> found.maps.shape
-        (3, 14, 14)
     """
     target, truth = question.target, question.contrast
-    if target is None or truth is None:
-        raise ValueError("The question names an answered class and the true one.")
+    assert target is not None
+    assert truth is not None
     explainer.check_stage(question.head, stage)
     x = explainer.preprocess(image)
     questions = [replace(question, contrast=None), replace(question, target=truth, contrast=None), question]

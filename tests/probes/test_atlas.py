@@ -32,7 +32,7 @@ def model() -> GoogLeNet:
 def test_an_atlas_goes_on_where_it_stopped(model: GoogLeNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
 
-    def drawing(model: object, preprocess: object, stage: str, channels: range, *, steps: int) -> np.ndarray:
+    def drawing(model: object, preprocess: object, stage: str, channels: range) -> np.ndarray:
         if len(drawn) == 4:
             drawn.append(-1)
             raise KeyboardInterrupt
@@ -133,7 +133,7 @@ def test_a_damaged_sheet_is_left_out_and_the_log_says_so(atlas: Path, caplog: py
 def test_the_command_writes_an_atlas_of_one_stage(
     tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def drawing(model: object, preprocess: object, stage: str, channels: range, *, steps: int) -> np.ndarray:
+    def drawing(model: object, preprocess: object, stage: str, channels: range) -> np.ndarray:
         return np.full((len(channels), TILE, TILE, 3), 128, np.uint8)
 
     monkeypatch.setattr(googlenet.probes.atlas, "visualise", drawing)
