@@ -354,21 +354,15 @@ def stage_json(name: str, stage: Stage | None) -> dict[str, Any]:
 def channels_json(channels: Mapping[str, tuple[Channel, ...]], cell: Cell | None) -> dict[str, Any]:
     """stage → its strongest channels for and against the class; `cell` is [row, column] of the asked cell, else null."""
 
-    def some(stage: str, sign: int) -> list[dict[str, Any]]:
-        return [
-            {"channel": c.channel, "branch": c.branch, "share": c.share, "peak": list(c.peak)}
-            for c in channels[stage]
-            if c.share * sign > 0
-        ]
-
-    return {
-        stage: {
+    result = {}
+    for stage, found in channels.items():
+        rows = [(c.share, {"channel": c.channel, "branch": c.branch, "share": c.share, "peak": list(c.peak)}) for c in found]
+        result[stage] = {
             "cell": [cell.row, cell.column] if cell and cell.stage == stage else None,
-            "for": some(stage, 1),
-            "against": some(stage, -1),
+            "for": [row for share, row in rows if share > 0],
+            "against": [row for share, row in rows if share < 0],
         }
-        for stage in channels
-    }
+    return result
 
 
 class Maps(Mapping[str, NDArray[np.float32]]):

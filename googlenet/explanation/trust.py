@@ -1,7 +1,4 @@
-"""The result of testing a map on one picture, as numbers and as a sentence in English or Korean. NumPy alone, no torch.
-
-`googlenet.probes.trust` runs the test.
-"""
+"""The result of `googlenet.probes.trust`'s test of a map, as numbers and as a sentence in English or Korean. No torch here."""
 
 from __future__ import annotations
 

@@ -76,17 +76,13 @@ def without_waiting(path: str, flags: int) -> int:
 
 
 def decode(data: bytes, name: str, least: int | None = None) -> Picture:
-    """Decode a picture in this process.
+    """Decode a whole file in this process. Errors call it `name`.
 
-    Args:
-        data: the whole file.
-        name: what to call it in an error.
-        least: a length in pixels. A picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by
-            2, 4 or 8); its shorter side stays at least this long. None for the whole picture.
+    `least`: a length in pixels. A picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by 2,
+    4 or 8); its shorter side stays at least this long. None for the whole picture.
 
-    Raises:
-        PictureError: not a picture of `FORMATS`, more than 20 MB, more than 50 megapixels, more memory than `MAX_MEMORY`, or
-            damaged.
+    Raises PictureError where it is no picture of `FORMATS`, is damaged, or has more than 20 MB or 50 megapixels, or takes more
+    memory than `MAX_MEMORY`.
     """
     image = opened(data, name)
     size = image.size
@@ -194,15 +190,9 @@ def is_rgb(image: Image.Image) -> bool:
 
 
 def rgb_pixels(image: Image.Image, orientation: int, factor: int) -> NDArray[np.uint8]:
-    """A loaded picture of any mode → RGB.
+    """A loaded picture of any mode, stored with this EXIF orientation → RGB (height, width, 3) of the upright picture.
 
-    Args:
-        image: of any mode. More than 8 bits a channel are converted by `levels`; transparency is laid on white.
-        orientation: the EXIF orientation, 1 to 8, of the stored picture.
-        factor: factor × factor pixels become one.
-
-    Returns:
-        (height, width, 3) of the upright picture.
+    More than 8 bits a channel are converted by `levels`; transparency is laid on white; factor × factor pixels become one.
     """
     to_bytes = levels(image)
     width, height = -(-image.width // factor), -(-image.height // factor)

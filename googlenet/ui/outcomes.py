@@ -14,8 +14,7 @@ from googlenet.explanation.classes import groups_of
 from googlenet.explanation.statements import percent
 from googlenet.model.architecture import HEADS
 from googlenet.pictures.frame import Box, peak_of
-from googlenet.probes.cover import Change, Cover
-from googlenet.probes.tipping import Tipping
+from googlenet.probes.cover import Change, Cover, Tipping
 from googlenet.ui.messages import Covered, Tipped, packed_map
 from googlenet.ui.sentences import asked_name, capitalised, class_name
 from googlenet.ui.texts import LANGUAGES, say

@@ -20,8 +20,7 @@ from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.frame import Box
 from googlenet.pictures.images import open_image
-from googlenet.probes.cover import cover
-from googlenet.probes.tipping import tipping
+from googlenet.probes.cover import cover, tipping
 from googlenet.ui import desk as desk_room
 from googlenet.ui import page
 from googlenet.ui.desk import Desk, by_depth

@@ -14,8 +14,7 @@ from googlenet.explanation import Prediction, Question
 from googlenet.explanation.classes import Group, imagenet_groups
 from googlenet.explanation.statements import percent
 from googlenet.pictures.frame import Box
-from googlenet.probes.cover import Change, Cover
-from googlenet.probes.tipping import Tipping
+from googlenet.probes.cover import Change, Cover, Tipping
 from googlenet.ui.outcomes import EVEN, LITTLE, cover_sentence, diagnosis, tipping_sentence
 from googlenet.ui.texts import LANGUAGES
 from tests.ui.test_sentences import BEAGLE, BUS, IMAGENET, PARTICLE, REDBONE, made, spread
