@@ -64,12 +64,7 @@ def _read(name: str) -> Any:
 
 @functools.cache
 def imagenet_classes() -> tuple[ImageNetClass, ...]:
-    """The 1,000 classes in ImageNet's order, which is the order of the logits.
-
-    Example:
-        >>> imagenet_classes()[291]
-        ImageNetClass(wnid='n02129165', name='lion', korean='사자')
-    """
+    """The 1,000 classes in ImageNet's order, which is the order of the logits."""
     return tuple(ImageNetClass(**row) for row in _read("classes.json"))
 
 
@@ -85,12 +80,7 @@ def korean_name(label: str) -> str | None:
 
 @functools.cache
 def imagenet_groups() -> tuple[Group, ...]:
-    """All groups over ImageNet's 1,000 classes, each after its parent.
-
-    Example:
-        >>> [(group.phrase, len(group.indices)) for group in imagenet_groups()[:3]]
-        [('an animal', 398), ('a mammal', 218), ('a dog', 118)]
-    """
+    """All groups over ImageNet's 1,000 classes, each after its parent."""
     rows = _read("groups.json")["groups"]
     return tuple(
         Group(row["name"], row["article"], row["korean"], tuple(_indices(row["classes"])), row["parent"]) for row in rows

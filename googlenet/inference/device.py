@@ -57,15 +57,7 @@ def lanes(device: torch.device) -> int:
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Within the block, or in the decorated function, torch works as in a new thread: no inference mode, for instance.
-
-    Example:
-        >>> import torch
-        >>> with torch.inference_mode(), torch.device("meta"), own_settings():
-        ...     x = torch.zeros(1, requires_grad=True)
-        >>> x.device.type, x.is_inference()
-        ('cpu', False)
-    """
+    """Within the block, or in the decorated function, torch works as in a new thread: no inference mode, for instance."""
     with ExitStack() as stack:
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))

@@ -25,10 +25,8 @@ from googlenet.model.convolution import ConvReLU
 from googlenet.model.network import FusedInception, GoogLeNet
 from googlenet.pictures.images import Preprocess
 
-SIDE = 112
-"""Side in pixels of the picture that is optimised."""
-TILE = 56
-"""Side in pixels of the picture that is kept."""
+SIDE, TILE = 112, 56
+"""Side in pixels of the picture that is optimised, and of the one that is kept."""
 STEPS = 40
 RATE = 0.02
 """The largest learning rate of Adam on the Fourier coefficients. The rate rises over `WARM_UP` steps, then falls to 0."""
