@@ -32,13 +32,10 @@ from googlenet.model.network import GoogLeNet
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """The batch sizes of a GPU's graphs. A batch between two sizes is padded."""
-
 FIRST = (8, 1)
 """The batch sizes that are captured at the start, for one visitor and for a few. The others are captured at their first use."""
-
 ROUNDING = 1e-2
 """The relative difference by which a graph's first replay may differ from the pass: TF32 keeps 10 bits, about 1e-3 in a layer."""
-
 LARGEST_ON_CPU = 8
 """The most pictures of one pass on a CPU. Larger passes delay every request in them; smaller ones cost more a picture."""
 

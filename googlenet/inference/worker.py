@@ -32,17 +32,13 @@ from googlenet.model.network import GoogLeNet
 
 MOST = 4
 """The most workers, each with its share of the cores. Each loads torch, which takes most of its memory."""
-
 PICTURES = 4
 """The most pictures of one pass. Eight would take little less time a picture and more memory, and the next question would wait
 twice as long."""
-
 QUIET = 600
 """Seconds without a question that had to wait, after which the workers end and their memory is free again."""
-
 WALL_SECONDS = 60.0
 """Seconds after which a worker that does not reply is killed. Starting takes 10 on a busy machine, a pass less than one."""
-
 PAUSE = 10
 """Seconds before workers start anew where they could not start or one was killed, for instance for want of memory."""
 

@@ -22,20 +22,16 @@ from googlenet.pictures.frame import Box, enlarge
 
 SURROUNDINGS = 1 / 8
 """Standard deviation of the Gaussian weights of a hidden pixel's surroundings, as a share of the picture's side."""
-
 CONTROLS = 6
 """How many other parts are covered for comparison: with the part itself and the whole picture, one batch on a CPU. Of a part like
 any other, none of them changes the answer as much with a probability of 1 in 7."""
-
 OVERLAP = 1 / 4
 """The largest share of the covered part that a control may cover too."""
-
 SQUARE = 2 / 7
 """Side of the square that `tipping` covers, as a share of the network's input: two cells of 5a, four of 4e."""
 
 Part = tuple[slice, slice]
 """Rows and columns of the network's input."""
-
 NOTHING: Part = slice(0), slice(0)
 
 
