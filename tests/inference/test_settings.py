@@ -26,21 +26,22 @@ IMAGE = random_image(100, 80)
 
 
 @contextmanager
-def default_device() -> Iterator[None]:
+def other_settings() -> Iterator[None]:
+    with torch.inference_mode(), torch.device("meta"), torch.autocast("cpu"):
+        yield
+
+
+@contextmanager
+def default_settings() -> Iterator[None]:
     torch.set_default_device("meta")
     try:
-        yield
+        with torch.no_grad():
+            yield
     finally:
         torch.set_default_device(None)
 
 
-SETTINGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
-    "inference mode": torch.inference_mode,
-    "no gradients": torch.no_grad,
-    "a device for the block": lambda: torch.device("meta"),
-    "a default device": default_device,
-    "autocast": lambda: torch.autocast("cpu"),
-}
+SETTINGS = pytest.mark.parametrize("settings", [other_settings, default_settings])
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +60,11 @@ def answer(explainer: Explainer) -> Explanation:
     return replace(asked, trust=examine(explainer, IMAGE, asked.question).trust)
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_asked_under_a_setting(setting: str, explainer: Explainer, answer: Explanation) -> None:
-    with SETTINGS[setting]():
+@SETTINGS
+def test_asked_under_settings(
+    settings: Callable[[], AbstractContextManager[None]], explainer: Explainer, answer: Explanation
+) -> None:
+    with settings():
         found = explainer.explain(IMAGE, channels=True)
         x = explainer.preprocess(IMAGE)
         p = explainer.probabilities(x)["main"][0]
@@ -74,15 +77,10 @@ def test_asked_under_a_setting(setting: str, explainer: Explainer, answer: Expla
     assert np.array_equal(maps["4c"][0], answer.branch_grids["4c"])
 
 
-@pytest.fixture(scope="module")
-def wanted(tiny: str) -> Explanation:
-    """What weights say that were loaded under no setting."""
-    return Explainer.from_pretrained(tiny, device="cpu", bfloat16=False).explain(IMAGE)
-
-
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_loaded_under_a_setting(setting: str, tiny: str, wanted: Explanation) -> None:
-    with SETTINGS[setting]():
+@SETTINGS
+def test_loaded_under_settings(settings: Callable[[], AbstractContextManager[None]], tiny: str) -> None:
+    wanted = Explainer.from_pretrained(tiny, device="cpu", bfloat16=False).explain(IMAGE)
+    with settings():
         explainer = Explainer.from_pretrained(tiny, device="cpu", bfloat16=False)
     assert same(explainer.explain(IMAGE), wanted)
 

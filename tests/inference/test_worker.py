@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,6 @@ from googlenet.model.network import GoogLeNet
 from tests.helpers import ROOT, explainer_of, is_running, random_image, random_model, until
 
 SIDE = 64
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    made = Worker(model(), SIDE, threads=1)
-    yield made
-    made.end()
 
 
 def model() -> GoogLeNet:
@@ -52,19 +44,16 @@ def check(worker: Worker) -> None:
         assert (found.get("4a shares") is None) == (wanted.get("4a shares") is None), question
 
 
-def test_a_worker_answers_as_the_engine_does_and_goes_on_after_an_error(worker: Worker) -> None:
-    check(worker)
+def test_a_worker_answers_as_the_engine_does_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on after an error. One that does not reply is killed: else its questions would wait for ever."""
+    monkeypatch.setattr(worker_room, "WALL_SECONDS", 20.0)  # enough for the start; the watch looks each twentieth of it
+    worker = Worker(model(), SIDE, threads=1)
     before = worker.child.process.pid
+    check(worker)
     with pytest.raises((RuntimeError, IndexError)):
         worker(torch.zeros(1, 5, SIDE, SIDE), [Question()])
     check(worker)
     assert worker.child.process.pid == before
-
-
-def test_a_worker_that_does_not_reply_is_killed_and_one_that_has_ended_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else its questions would wait for ever, and their places in the queue with them."""
-    monkeypatch.setattr(worker_room, "WALL_SECONDS", 20.0)  # enough for the start; the watch looks each twentieth of it
-    worker = Worker(model(), SIDE, threads=1)
     worker.child.seconds = 0.2
     os.kill(worker.child.process.pid, signal.SIGSTOP)
     for _ in range(2):
