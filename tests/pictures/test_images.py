@@ -156,14 +156,13 @@ def tiff16(pixels: np.ndarray, order: str, compression: int = 1, planar: int = 1
     planes = [pixels] if planar == 1 else np.moveaxis(pixels, -1, 0)
     strips = [plane.astype(order + "u2").tobytes() for plane in planes]
     strips = strips if compression == 1 else [zlib.compress(strip) for strip in strips]
-    sizes = [len(strip) for strip in strips]
-    prefix, end = {"<": b"II", ">": b"MM"}[order], 8 + sum(sizes)
+    sizes, prefix = [len(strip) for strip in strips], {"<": b"II", ">": b"MM"}[order]
     tags = ImageFileDirectory_v2(prefix=prefix)
     values = {256: width, 257: height, 258: (16,) * channels, 259: compression, 262: 2, 277: channels, 278: height, 284: planar}
-    values |= {273: tuple(8 + sum(sizes[:i]) for i in range(len(sizes))), 279: tuple(sizes)} | ({338: 2} if channels == 4 else {})
+    values |= {273: tuple(sum(sizes[:i]) for i in range(len(sizes))), 279: tuple(sizes)} | ({338: 2} if channels == 4 else {})
     for tag, value in values.items():
         tags[tag] = value
-    return prefix + struct.pack(order + "HI", 42, end) + b"".join(strips) + tags.tobytes(end)
+    return prefix + struct.pack(order + "HI", 42, 8) + tags.tobytes(8) + b"".join(strips)  # it adds its own end to tag 273
 
 
 WIDE_FILES = {
