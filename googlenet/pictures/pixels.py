@@ -34,17 +34,9 @@ BYTES_DECODED_TWICE = 9
 
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_BYTES  # a long text or colour profile is no damage
 
-TURNS = {
-    1: (False, 1, 1),
-    2: (False, 1, -1),
-    3: (False, -1, -1),
-    4: (False, -1, 1),
-    5: (True, 1, 1),
-    6: (True, 1, -1),
-    7: (True, -1, -1),
-    8: (True, -1, 1),
-}
-"""EXIF orientation → (swap rows and columns, then step of the rows, step of the columns) that bring the picture upright"""
+TURNS = (1, 1), (1, -1), (-1, -1), (-1, 1)
+"""The steps of the rows and of the columns that bring a picture upright, for EXIF's orientations 1 to 4. The orientations 5 to 8
+are the same after rows and columns are swapped."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +166,7 @@ def orientation_of(image: Image.Image) -> int:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # for broken data, Pillow raises nearly every kind
         return 1
-    return orientation if orientation in TURNS else 1
+    return orientation if orientation in range(1, 9) else 1
 
 
 def damaged(name: str) -> PictureError:
@@ -196,7 +188,7 @@ def rgb_pixels(image: Image.Image, orientation: int, factor: int) -> NDArray[np.
     """
     to_bytes = levels(image)
     width, height = -(-image.width // factor), -(-image.height // factor)
-    swap, down, across = TURNS[orientation]
+    swap, (down, across) = orientation > 4, TURNS[(orientation - 1) % 4]
     pixels = np.empty((width, height, 3) if swap else (height, width, 3), np.uint8)
     stored = pixels[::down, ::across].swapaxes(0, 1) if swap else pixels[::down, ::across]
     for box in tiles(image.size, TILE // factor * factor or factor):

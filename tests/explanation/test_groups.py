@@ -45,18 +45,18 @@ def chains(label: str) -> list[str]:
     return [group.name for group in GROUPS if PLACE[label] in group.indices]
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
-def test_classes_are_those_below_the_synsets_but_for_the_listed_exceptions(group: Group) -> None:
-    row = ROWS[group.name]
-    without, more = ({PLACE[name] for name in row.get(key, ())} for key in ("except", "also"))
-    from_wordnet = below(row["synsets"])
-    of_children = {index for child in GROUPS if child.parent == group.name for index in child.indices}
-    assert set(group.indices) == (from_wordnet - without) | more | of_children
-    assert without <= from_wordnet
-    assert not more & from_wordnet
-    assert not without & set(group.indices)
-    assert bool(row.get("comment")) == bool(without | more)
-    assert not set(row["synsets"]) - PARENTS.keys()
+def test_classes_are_those_below_the_synsets_but_for_the_listed_exceptions() -> None:
+    for group in GROUPS:
+        row = ROWS[group.name]
+        without, more = ({PLACE[name] for name in row.get(key, ())} for key in ("except", "also"))
+        from_wordnet = below(row["synsets"])
+        of_children = {index for child in GROUPS if child.parent == group.name for index in child.indices}
+        assert set(group.indices) == (from_wordnet - without) | more | of_children, group.name
+        assert without <= from_wordnet, group.name
+        assert not more & from_wordnet, group.name
+        assert not without & set(group.indices), group.name
+        assert bool(row.get("comment")) == bool(without | more), group.name
+        assert not set(row["synsets"]) - PARENTS.keys(), group.name
 
 
 def test_the_tree() -> None:
@@ -92,11 +92,7 @@ def test_articles() -> None:
     [
         ("redbone", ["animal", "mammal", "dog", "hound", "scent hound"]),
         ("tabby", ["animal", "mammal", "feline", "cat"]),
-        ("ambulance", ["man-made thing", "vehicle", "motor vehicle", "car", "van"]),
-        ("burrito", ["food", "dish", "fast food"]),
-        ("seashore", ["landscape", "place at the water"]),
         ("violin", ["man-made thing", "music equipment", "musical instrument", "stringed instrument", "bowed instrument"]),
-        ("laptop", ["man-made thing", "electronic device", "computer", "portable computer"]),
     ],
 )
 def test_a_class_lies_in_ever_narrower_groups(label: str, names: list[str]) -> None:
@@ -108,11 +104,7 @@ def test_a_class_lies_in_ever_narrower_groups(label: str, names: list[str]) -> N
     [
         ("dog", 118, "Cardigan", "cardigan"),
         ("animal", 398, "puffer", "abacus"),
-        ("bird", 59, "crane bird", "crane"),
-        ("snake", 17, "sidewinder", "Komodo dragon"),
-        ("car", 10, "cab", "passenger car"),
         ("aircraft", 5, "warplane", "plane"),
-        ("musical instrument", 26, "upright", "pick"),
         ("fruit", 10, "Granny Smith", "hip"),
     ],
 )

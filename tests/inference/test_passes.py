@@ -113,12 +113,6 @@ def test_a_pass_whose_runner_ends_is_run_by_an_engine() -> None:
     assert queue.free == [engine]
 
 
-def test_a_picture_alone_is_no_crowd() -> None:
-    queue = PassQueue(engines(1))
-    queue.run(picture(), [Question()])
-    assert not queue.crowded.is_set()
-
-
 def test_as_many_passes_as_torchs_threads_leave_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "cores", lambda: 6)
     for threads, count in ((1, 6), (2, 3), (4, 1), (6, 1), (12, 1)):
