@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import torch
 from googlenet.concurrency.child import ChildEndedError
 from googlenet.explanation import Question
 from googlenet.inference import worker as worker_room
-from googlenet.inference.engine import Engine
+from googlenet.inference.engine import Engine, PictureResult
 from googlenet.inference.worker import PICTURES, Worker
 from googlenet.model.network import GoogLeNet
 from tests.helpers import ROOT, explainer_of, is_running, random_image, random_model, until
@@ -96,37 +97,50 @@ def test_a_worker_ends_with_its_program(tmp_path: Path) -> None:
     until(lambda: not is_running(pid))
 
 
+class Elsewhere:
+    """Stands for a worker: runs the passes on a network of its own until it is lost or ended."""
+
+    largest = PICTURES
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.lost, self.ended = engine, False, False
+
+    def __call__(self, x: torch.Tensor, questions: Sequence[Question]) -> list[PictureResult]:
+        if self.lost:
+            raise ChildEndedError(-signal.SIGKILL)
+        return self.engine(x, questions)
+
+    def end(self) -> None:
+        self.ended = True
+
+
 def test_workers_take_over_while_questions_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A killed one is replaced, and they end when nobody has to wait any more."""
-    monkeypatch.setattr(worker_room, "worker_count", lambda: 1)
+    """A lost one is replaced, and they end when nobody has to wait any more."""
+    explainer, workers = explainer_of(random_model()), list[Elsewhere]()
+
+    def start(model: GoogLeNet, size: int) -> list[Elsewhere]:
+        workers.append(Elsewhere(Engine(model, size)))
+        return workers[-1:]
+
     monkeypatch.setattr(worker_room, "PAUSE", 0)
-    made, start = list[Worker](), worker_room.start_workers
-
-    def start_and_note(model: GoogLeNet, size: int) -> list[Worker]:
-        workers = start(model, size)
-        made.extend(workers)
-        return workers
-
-    monkeypatch.setattr(worker_room, "start_workers", start_and_note)
-    explainer = explainer_of(random_model())
+    monkeypatch.setattr(worker_room, "start_workers", start)
     passes, image = explainer.passes, random_image(100, 100)
-    alone = explainer.explain(image)
+    alone = explainer.explain(image).grids["4c"]
 
     explainer.answer_in_workers()
     explainer.explain(image)
-    assert not passes.others  # one question at a time starts none
+    assert not workers  # one question at a time starts none
     passes.crowded.set()
     until(lambda: passes.others)
     before = sum(engine.passes for engine in passes.engines)
-    assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
+    assert explainer.explain(image).grids["4c"] == pytest.approx(alone, abs=1e-4)
     assert sum(engine.passes for engine in passes.engines) == before
     assert explainer.probabilities(explainer.preprocess(image))["main"].shape == (1, 10)  # still here
-    (first,) = passes.others
-    assert isinstance(first, Worker)
-    os.kill(first.child.process.pid, signal.SIGKILL)
     monkeypatch.setattr(worker_room, "QUIET", 0.2)
-    assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
+    workers[0].lost = True
+    assert explainer.explain(image).grids["4c"] == pytest.approx(alone, abs=1e-4)
     passes.crowded.set()
-    until(lambda: len(made) == 2 and made[1].child.process.poll() is not None)
+    until(lambda: len(workers) == 2 and workers[1].ended)
+    assert workers[0].ended
     assert not passes.others
-    assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
+    assert explainer.explain(image).grids["4c"] == pytest.approx(alone, abs=1e-4)

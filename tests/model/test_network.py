@@ -80,7 +80,7 @@ def test_branches_and_stem_at_224(paper: GoogLeNet) -> None:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-@pytest.mark.parametrize("size", [64, 97, 448])
+@pytest.mark.parametrize("size", [64, 97, 320])
 def test_heads_at_all_sizes(name: str, size: int) -> None:
     model = random_model(ARCHITECTURES[name])
     heads = [head for head in model.heads(torch.randn(1, 3, size, size)) if head is not None]
