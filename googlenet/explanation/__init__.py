@@ -270,10 +270,22 @@ class Explanation:
         return sheet(self.photograph(), self)
 
     def overlay(self, stage: str, side: int | None = 512) -> Image.Image:
-        """The map of a stage that the asked head sees, drawn over the photograph.
+        """A stage's map over the photograph.
 
-        `side`: the longer side of the result in pixels at most; None keeps the photograph's size. Raises PictureError where the
-        photograph's file cannot be read any more, ValueError where the explanation has no picture.
+        Args:
+            stage: a stage that the asked head sees.
+            side: the longer side of the result in pixels at most; None keeps the photograph's size.
+
+        Raises:
+            PictureError: the photograph's file cannot be read any more.
+            ValueError: the explanation has no picture.
+
+        Example:
+            >>> from PIL import Image
+            >>> from googlenet import Explainer
+            >>> explanation = Explainer.from_pretrained("weights", device="cpu").explain(Image.new("RGB", (1024, 768)))
+            >>> explanation.overlay("4d").size
+            (512, 384)
         """
         from googlenet.explanation.render import overlay
 

@@ -133,9 +133,22 @@ class Explainer:
         return self.config.labels
 
     def preprocess(self, image: ImageSource) -> Tensor:
-        """Resize, crop and normalise a picture, as for `explain`, to the network's input (1, 3, S, S) float32.
+        """Resize, crop and normalise a picture as the weights require.
 
-        S is `config.preprocess.crop`, in pixels. Raises PictureError where the picture cannot be read.
+        Args:
+            image: as for `explain`.
+
+        Returns:
+            Tensor: the network's input (1, 3, S, S) float32. S is `config.preprocess.crop`, in pixels.
+
+        Raises:
+            PictureError: the picture cannot be read.
+
+        Example:
+            >>> from PIL import Image
+            >>> from googlenet import Explainer
+            >>> Explainer.from_pretrained("weights", device="cpu").preprocess(Image.new("RGB", (320, 240))).shape
+            torch.Size([1, 3, 224, 224])
         """
         return self.config.preprocess(open_image(image))
 
