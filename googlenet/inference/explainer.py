@@ -320,9 +320,9 @@ class Explainer:
         for question in questions:
             self.check(question)
         results = self.passes.run(x, questions)
-        return [self.explanation(*each) for each in zip(results, sizes, questions, strict=True)]
+        return [self._explanation(*each) for each in zip(results, sizes, questions, strict=True)]
 
-    def explanation(self, result: PictureResult, size: tuple[int, int], question: Question) -> Explanation:
+    def _explanation(self, result: PictureResult, size: tuple[int, int], question: Question) -> Explanation:
         """The Explanation of one picture of (width, height) pixels. A question without a class is about the head's top class."""
         config = self.config
         result = result.copy()  # else one picture would keep its whole batch in memory
@@ -343,13 +343,13 @@ class Explainer:
             branch_grids={stage: result[stage] for stage in stages},
             weights=self.provenance,
             unlikely=threshold is not None and float(probabilities["main"].max()) < threshold,  # type: ignore[union-attr]
-            channels={stage: self.channels(stage, result, seen) for stage in stages} if question.channels else None,
+            channels={stage: self._channels(stage, result, seen) for stage in stages} if question.channels else None,
             against_grids={stage: result[f"{stage} against"] for stage in stages} if layer_cam else None,
             statements=self.speaker.statements(probabilities),
-            record={head: None if p is None else self.record(head, float(p.max())) for head, p in probabilities.items()},
+            record={head: None if p is None else self._record(head, float(p.max())) for head, p in probabilities.items()},
         )
 
-    def record(self, head: str, probability: float) -> Record | None:
+    def _record(self, head: str, probability: float) -> Record | None:
         """How many answers with about this probability were right; None where it was not measured, or no answer had it."""
         metrics = self.config.metrics
         if metrics is None or metrics.records is None:
@@ -357,7 +357,7 @@ class Explainer:
         measured, number = metrics.records[head], bin_of(probability)
         return Record(measured.right[number], measured.of[number]) if measured.of[number] else None
 
-    def channels(self, stage: str, result: PictureResult, seen: Box) -> tuple[Channel, ...]:
+    def _channels(self, stage: str, result: PictureResult, seen: Box) -> tuple[Channel, ...]:
         """The strongest channels of a stage: first those for the class, then those against it."""
         ends = np.cumsum(self.model.stage(stage).splits)
         strongest = []
