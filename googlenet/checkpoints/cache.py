@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import constants
+
 from googlenet.checkpoints.source import COMMIT, Repository
 
 
@@ -88,11 +90,9 @@ class Cache:
             write_whole(path, data)
 
 
-_HOME = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")).expanduser()
-"""As huggingface_hub documents it."""
-OPERATOR = Cache(Path(os.environ.get("HF_HUB_CACHE") or _HOME / "hub").expanduser())
+OPERATOR = Cache(Path(constants.HF_HUB_CACHE))
 """What the person who runs the program pulled."""
-VISITORS = Cache(_HOME / "googlenet-visitors", quota=1 << 30)
+VISITORS = Cache(Path(constants.HF_HOME) / "googlenet-visitors", quota=1 << 30)
 """What visitors of the page pulled, without the operator's token. Nothing is read from one cache for the other."""
 
 

@@ -19,10 +19,9 @@ import pytest
 from huggingface_hub import close_session, constants
 
 from googlenet.checkpoints import parse_repository
-from googlenet.checkpoints.answers import HubAwayError
 from googlenet.checkpoints.cache import Cache, size_of
 from googlenet.checkpoints.checkpoint import MAX_BYTES
-from googlenet.checkpoints.hub import DownloadProgress, fetch_listing, pull
+from googlenet.checkpoints.hub import DownloadProgress, HubAwayError, fetch_listing, pull
 from googlenet.errors import UserError
 from tests.checkpoints.files import CLASSES, berkeley_pth
 from tests.hub.conftest import Client, Files, Start, variables

@@ -13,31 +13,29 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from googlenet.checkpoints.checkpoint import MAX_BYTES
+from googlenet.checkpoints.checkpoint import FLOATS, MAX_BYTES, MAX_CLASSES, is_plain
 from googlenet.checkpoints.labels import as_labels
 from googlenet.checkpoints.readers.layouts import (
     BERKELEY_PREPROCESS,
     CAFFE_LAYERS,
-    FLOATS,
+    CLASSIFIERS,
     IMAGENET_MEAN,
     IMAGENET_STD,
-    MAX_CLASSES,
     TORCHVISION_PREPROCESS,
+    Difference,
     RawWeights,
     berkeley,
-    differs,
-    is_plain,
     with_counters,
 )
-from googlenet.errors import DamagedWeightsError, Reason, WeightsError
+from googlenet.errors import DamagedWeightsError, WeightsError
 from googlenet.errors.korean import in_locale
 from googlenet.model.architecture import BERKELEY, PAPER, TORCHVISION
 from googlenet.pictures.images import Preprocess
@@ -62,7 +60,6 @@ DEPTH = 3
 """How deep in a training program's checkpoint a network is looked for."""
 CLASS_NAMES = ("classes", "class_names", "class_to_idx")
 """Keys under which training programs keep the names of the classes."""
-CLASSIFIERS = ("fc", "aux1.fc2", "aux2.fc2")
 _LOG = logging.getLogger(__name__)
 
 
@@ -84,8 +81,7 @@ class DictStub:
         return {}
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(NamedTuple):
     """A mapping of a checkpoint that holds a network's tensors by name."""
 
     key: str
@@ -104,19 +100,13 @@ def read_torch(name: str, data: bytes, key: str | None) -> RawWeights:
             "{name} holds something other than tensors by name; save the model's state_dict() and give that.", name=name
         )
     raw = from_checkpoint(name, loaded, key, hashlib.sha256(data).hexdigest().startswith(PUBLISHED))
-    parameters = loaded.get("hyper_parameters")
-    places = [loaded, *([parameters] if isinstance(parameters, Mapping) else [])]
+    places = [place for place in (loaded, loaded.get("hyper_parameters")) if isinstance(place, Mapping)]
     labels = (as_labels(place[names]) for place in places for names in CLASS_NAMES if names in place)
     return replace(raw, labels=next(filter(None, labels), None))
 
 
-def read_safetensors(name: str, data: bytes, key: str | None) -> RawWeights:
-    """A safetensors file without a `config.json` of this program beside it."""
-    return from_checkpoint(name, load_safetensors(name, data), key)
-
-
 def from_checkpoint(name: str, loaded: Mapping[Any, object], key: str | None, published: bool = False) -> RawWeights:
-    """The only network in a checkpoint, or the one that `key` names."""
+    """The only network in a checkpoint, or the one that `key` names. `published`: whether the file is torchvision's."""
     networks = list(find_networks(loaded, set()))
     chosen = [network for network in networks if key in (None, network.key)]
     if len(chosen) != 1 and len(networks) > 1:
@@ -130,7 +120,7 @@ def from_checkpoint(name: str, loaded: Mapping[Any, object], key: str | None, pu
         )
     if not chosen:
         ours, theirs = MARKS
-        differs(name, Reason("it has neither {ours} (torchvision's name) nor {theirs} (Caffe's)", ours=ours, theirs=theirs))
+        raise Difference("it has neither {ours} (torchvision's name) nor {theirs} (Caffe's)", ours=ours, theirs=theirs)
     network = chosen[0]
     tensors: dict[str, Tensor] = {}
     for full, tensor in network.tensors.items():
@@ -163,25 +153,23 @@ def unwrapped(key: str) -> str:
 def from_torchvision(name: str, tensors: dict[str, Tensor], published: bool) -> RawWeights:
     """torchvision's names, which are the package's own."""
     tensors = with_linear_classifiers(tensors)
-    kernel = tensors.get("inception3a.branch3.1.conv.weight")
-    paper = kernel is not None and kernel.shape[-1:] == (5,)
     aux_heads = not published and heads_were_trained(name, tensors)
     if not aux_heads:
         tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(("aux1.", "aux2."))}
     if "conv1.conv.bias" in tensors:  # no BatchNorm: Berkeley's network as this program writes it
         return RawWeights(tensors, replace(BERKELEY, aux_heads=aux_heads), BERKELEY_PREPROCESS)
     tensors = with_counters(tensors)
-    if paper:  # the paper's network, as this program trains it
-        return RawWeights(
-            tensors, replace(PAPER, aux_heads=aux_heads), Preprocess(224, 224, IMAGENET_MEAN, IMAGENET_STD), "imagenet"
-        )
+    kernel = tensors.get("inception3a.branch3.1.conv.weight")
+    if kernel is not None and kernel.shape[-1:] == (5,):  # the paper's network, as this program trains it
+        preprocess = Preprocess(224, 224, IMAGENET_MEAN, IMAGENET_STD)
+        return RawWeights(tensors, replace(PAPER, aux_heads=aux_heads), preprocess, "imagenet")
     return RawWeights(tensors, replace(TORCHVISION, aux_heads=aux_heads), TORCHVISION_PREPROCESS, None if published else "half")
 
 
 def with_linear_classifiers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """A classifier as `Sequential(Dropout, Linear)` under the name of the layer in whose place it stands, and with a bias."""
     tensors = dict(tensors)
-    for classifier in CLASSIFIERS:
+    for classifier in CLASSIFIERS.values():
         layers = [key for key in tensors if re.fullmatch(rf"{re.escape(classifier)}\.\d+\.weight", key)]
         if len(layers) == 1:
             place = layers[0].removesuffix(".weight")
@@ -231,14 +219,14 @@ def from_caffe(name: str, tensors: dict[str, Tensor]) -> RawWeights:
         layers.setdefault(layer, {})[kind] = tensor
     for layer, parts in layers.items():
         if parts.keys() != {"weight", "bias"}:
-            differs(name, Reason("layer {layer} does not have one weight and one bias", layer=layer))
+            raise Difference("layer {layer} does not have one weight and one bias", layer=layer)
     return berkeley(name, ((theirs.get(layer, layer), parts["weight"], parts["bias"]) for layer, parts in layers.items()))
 
 
 def load_safetensors(name: str, data: bytes) -> dict[str, Tensor]:
     """The tensors of a safetensors file; their list is bounded before it is read."""
     if len(data) >= 8 and MAX_HEADER < struct.unpack("<Q", data[:8])[0] <= len(data):
-        differs(name, Reason("it lists more tensors than a GoogLeNet has"))
+        raise Difference("it lists more tensors than a GoogLeNet has")
     try:
         return safetensors.torch.load(data)
     except KeyError:
@@ -252,7 +240,7 @@ def load_pickle(name: str, data: bytes) -> object:
     pickled = pickle_of_archive(name, data) if data.startswith(b"PK") else data
     steps, named = survey(pickled)
     if steps > MAX_STEPS:
-        differs(name, Reason("it lists more tensors than a GoogLeNet has"))
+        raise Difference("it lists more tensors than a GoogLeNet has")
     if MAKES_MEMORY.search(pickled):
         raise more_than_tensors(name)
     stubs: list[Any] = [(DictStub if each.lower().endswith("dict") else Stub, each) for each in named]
@@ -290,7 +278,7 @@ def survey(data: bytes) -> tuple[int, set[str]]:
 def pickle_of_archive(name: str, data: bytes) -> bytes:
     """The pickle in an archive of `torch.save`, which stores and never compresses, so that a bomb shows in the directory."""
     if data.count(b"PK\x01\x02") > MAX_PARTS:
-        differs(name, Reason("it lists more tensors than a GoogLeNet has"))
+        raise Difference("it lists more tensors than a GoogLeNet has")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()

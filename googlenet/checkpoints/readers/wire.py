@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from googlenet.errors import Reason
 
 MAX_FIELDS = 100_000
 """Fields that are read of one file: a GoogLeNet's has a few thousand."""
-
-Field = tuple[int, "int | memoryview"]
 
 
 class Wire:
@@ -18,7 +17,7 @@ class Wire:
     def __init__(self) -> None:
         self.left = MAX_FIELDS
 
-    def fields(self, view: memoryview) -> Iterator[Field]:
+    def fields(self, view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         """A message's fields, (number, value): an int for a varint, the bytes (not copied) for everything else."""
         at = 0
         while at < len(view):
@@ -36,12 +35,22 @@ class Wire:
             length = 8 if wire == 1 else 4
             if wire == 2:
                 length, at = varint(view, at)
-            if length > len(view) - at:
-                raise Reason(
-                    "field {number} claims {length} bytes where {left} remain", number=number, length=length, left=len(view) - at
-                )
+            left = len(view) - at
+            if length > left:
+                raise Reason("field {number} claims {length} bytes where {left} remain", number=number, length=length, left=left)
             yield number, view[at : at + length]
             at += length
+
+    def parts(self, view: memoryview) -> tuple[defaultdict[int, list[int]], defaultdict[int, list[memoryview]]]:
+        """A message's fields by number: the integers, and the others."""
+        integers: defaultdict[int, list[int]] = defaultdict(list)
+        others: defaultdict[int, list[memoryview]] = defaultdict(list)
+        for number, value in self.fields(view):
+            if isinstance(value, int):
+                integers[number].append(value)
+            else:
+                others[number].append(value)
+        return integers, others
 
 
 def varint(view: memoryview, at: int) -> tuple[int, int]:
