@@ -39,10 +39,10 @@ class Cache:
 
     def find(self, repository: Repository) -> tuple[str, list[str]] | None:
         """(commit, cached files) of a repository at its revision; None where nothing of it is cached."""
-        commit = repository.revision or ""
+        commit = repository.revision or "main"
         if not COMMIT.fullmatch(commit):
             try:
-                commit = (self.folder(repository) / "refs" / (repository.revision or "main")).read_text("ascii").strip()
+                commit = (self.folder(repository) / "refs" / commit).read_text("ascii").strip()
             except (OSError, ValueError):
                 return None
         folder = self.snapshot(repository, commit)
@@ -68,9 +68,8 @@ class Cache:
         """
         if self.quota is None or not self.root.is_dir():
             return
-        others = [path for kind in ("models", "channels") for path in self.root.glob(f"{kind}--*") if path != keep]
-        oldest = sorted(others, key=lambda path: path.stat().st_mtime)
-        used = {path: size_of(path) for path in (*oldest, keep)}
+        others = [path for path in self.root.glob("*--*") if path != keep]
+        used = {path: size_of(path) for path in (*sorted(others, key=lambda path: path.stat().st_mtime), keep)}
         for path in used:
             if sum(used.values()) + size <= self.quota:
                 return

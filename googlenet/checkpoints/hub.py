@@ -5,7 +5,6 @@ Listings and errors are read whole into memory. Whoever answers in the Hub's pla
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,17 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
 from httpx2 import HTTPError, InvalidURL, Response, SyncByteStream, UnsupportedProtocol
-from huggingface_hub import HfApi, ModelInfo, constants, get_token, hf_hub_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import HfApi, ModelInfo, constants, errors, get_token, hf_hub_download
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import get_session, tqdm
 
@@ -35,6 +24,7 @@ from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_F
 from googlenet.checkpoints.folder import read_folder
 from googlenet.checkpoints.source import COMMIT, Repository, choose, stays_inside
 from googlenet.errors import (
+    REASONS,
     DamagedWeightsError,
     GatedWeightsError,
     MissingWeightsError,
@@ -49,9 +39,6 @@ __all__ = ["DownloadProgress", "HubAwayError", "bounded_answers", "fetch_listing
 MAX_ANSWER = 4 << 20
 """Bytes; the listing of a repository has about 300 for each file."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EFBIG, errno.EEXIST)
-"""Errors of the cache's folder, not of the network."""
-
 is_listing = ContextVar("is_listing", default=False)
 
 
@@ -137,7 +124,6 @@ def pull(cache: Cache, repository: Repository, token: str | bool | None = None, 
     Where the Hub gives no usable answer, the cached copy is loaded. Every file is compared with the digest that the Hub states;
     a file that differs is removed from the cache. A cache with a quota keeps no files that turn out not to be weights.
     """
-    meter = DownloadProgress(progress)
     source = str(repository)
     try:
         info = fetch_listing(repository, token)
@@ -154,7 +140,7 @@ def pull(cache: Cache, repository: Repository, token: str | bool | None = None, 
     for name in names:
         if (files[name].size or 0) > MAX_BYTES:
             raise WeightsError("{file} of {source} is larger than 200 MB, the most that is read.", file=name, source=source)
-    meter.total = sum(files[name].size or 0 for name in names)
+    meter = DownloadProgress(progress, sum(files[name].size or 0 for name in names))
     cache.make_room(cache.folder(repository), meter.total)
     try:
         for name in names:
@@ -187,26 +173,26 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
                 timeout=float(os.environ.get("HF_HUB_ETAG_TIMEOUT", 10)),
                 token=token,
             )
-    except OfflineModeIsEnabled:
+    except errors.OfflineModeIsEnabled:
         raise HubAwayError("offline mode is set") from None
-    except RevisionNotFoundError:
+    except errors.RevisionNotFoundError:
         raise MissingWeightsError(
             "{source} has no revision {revision}; check it, or leave it out for the newest.", source=source, revision=revision
         ) from None
-    except GatedRepoError:
+    except errors.GatedRepoError:
         raise gated(source) from None
-    except RepositoryNotFoundError:
-        raise missing(source) from None
-    except HfHubHTTPError as error:
+    except errors.HfHubHTTPError as error:
         status = error.response.status_code
         if "credentials" in (error.server_message or ""):
             raise WeightsError("The Hub does not accept the token; check HF_TOKEN, or unset it for public weights.") from None
         if status in (401, 403, 404):  # the Hub gives the same status for a private and a missing repository
-            raise missing(source) from None
+            raise MissingWeightsError(
+                "There is no repository {source} on the Hub, or it is private; check the name, or set HF_TOKEN.", source=source
+            ) from None
         if status in (408, 429) or status >= 500:
             raise HubAwayError("the Hub answers with error {status}", status=status) from None
         raise WeightsError("The Hub refuses {source} with error {status}.", source=source, status=status) from None
-    except HFValidationError:
+    except errors.HFValidationError:
         raise WeightsError("{source} is not the name of a repository on the Hub.", source=source) from None
     except (HTTPError, OSError) as error:
         raise (settings_reason(error) or HubAwayError("the Hub cannot be reached")) from None
@@ -219,12 +205,6 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
     return info
 
 
-def missing(source: str) -> WeightsError:
-    return MissingWeightsError(
-        "There is no repository {source} on the Hub, or it is private; check the name, or set HF_TOKEN.", source=source
-    )
-
-
 def gated(source: str) -> WeightsError:
     return GatedWeightsError("{source} is gated: accept its terms on the Hub, then set HF_TOKEN and try again.", source=source)
 
@@ -232,9 +212,10 @@ def gated(source: str) -> WeightsError:
 class DownloadProgress:
     """Counts the bytes that arrive, reports the progress, and ends a download that exceeds `MAX_BYTES`."""
 
-    def __init__(self, progress: Progress | None) -> None:
-        self.progress = progress
-        self.total = self.received = self.arrived = self.finished = 0
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        """`total`: bytes of all files."""
+        self.progress, self.total = progress, total
+        self.received = self.arrived = self.finished = 0
 
     def bar(self, name: str) -> type[tqdm]:
         """huggingface_hub's progress bar, which also counts here what arrives."""
@@ -268,13 +249,13 @@ def download(
     try:
         with bounded_answers():
             path = hf_hub_download(source, name, revision=commit, token=token, cache_dir=cache.root, tqdm_class=meter.bar(name))
-    except GatedRepoError:
+    except errors.GatedRepoError:
         raise gated(source) from None
-    except RemoteEntryNotFoundError:
+    except errors.RemoteEntryNotFoundError:
         raise MissingWeightsError("{source} holds no file {file}.", source=source, file=name) from None
     except (HTTPError, OSError, ValueError) as error:
-        cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error  # the library wraps what happened
-        if isinstance(cause, OSError) and cause.errno in _DISK:
+        cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else error  # the library wraps what happened
+        if isinstance(cause, OSError) and cause.errno in REASONS:
             raise WeightsError(
                 "The cache {folder} cannot be written: {why}; set HF_HOME to a folder that can be.",
                 folder=cache.root,
@@ -294,13 +275,13 @@ def download(
 
 def short_reason(error: BaseException | None) -> Reason:
     """An error of the network or the disk in a few words, without URLs and request numbers."""
-    if isinstance(error, HfHubHTTPError):
+    if isinstance(error, errors.HfHubHTTPError):
         return Reason("the Hub answers with error {status}", status=error.response.status_code)
     if why := settings_reason(error):
         return why
     if isinstance(error, HTTPError):
         return Reason("the connection broke or is too slow")
-    if isinstance(error, OfflineModeIsEnabled):
+    if isinstance(error, errors.OfflineModeIsEnabled):
         return Reason("offline mode is set")
     if isinstance(error, OSError) and error.errno:
         return reason(error)

@@ -55,16 +55,12 @@ def read_labels(path: str, classes: int) -> tuple[str, ...]:
         ('cat', 'dog')
     """
     try:
-        found = _folders(path) if os.path.isdir(path) else _content(Path(path))
-    except OSError as error:
-        raise WeightsError("The labels {file} cannot be read: {why}.", file=path, why=reason(error)) from None
-    labels = as_labels(found)
-    if labels is None:
-        raise WeightsError(
-            "The labels {file} cannot be read: {why}.",
-            file=path,
-            why=Reason("it is neither a line for each class nor a JSON list"),
-        )
+        labels = as_labels(_folders(path) if os.path.isdir(path) else _content(Path(path)))
+        if labels is None:
+            raise Reason("it is neither a line for each class nor a JSON list")
+    except (OSError, Reason) as error:
+        why = reason(error) if isinstance(error, OSError) else error
+        raise WeightsError("The labels {file} cannot be read: {why}.", file=path, why=why) from None
     if len(labels) != classes:
         raise WeightsError(
             "{file} names {count} classes, and the weights tell {classes} apart; give one label for each.",

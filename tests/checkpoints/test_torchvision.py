@@ -10,7 +10,8 @@ import torch
 import torchvision
 from torchvision.models import GoogLeNet_Weights
 
-from googlenet.checkpoints import load, load_for_visitor, parse_for_visitor
+from googlenet.checkpoints import load, load_for_visitor
+from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import DamagedWeightsError, OfflineWeightsError, UserError
 from googlenet.model.architecture import TORCHVISION
 from googlenet.ui import texts

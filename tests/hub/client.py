@@ -18,7 +18,8 @@ from typing import Any
 
 from huggingface_hub import file_download
 
-from googlenet.checkpoints import load, load_for_visitor, parse_for_visitor
+from googlenet.checkpoints import load, load_for_visitor
+from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import UserError
 from googlenet.ui.deploy import deploy
 from googlenet.ui.weights import LOAD_SECONDS, ended_after

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import close_session, constants
 
-from googlenet.checkpoints import parse_repository
 from googlenet.checkpoints.cache import Cache, size_of
 from googlenet.checkpoints.checkpoint import MAX_BYTES
 from googlenet.checkpoints.hub import DownloadProgress, HubAwayError, fetch_listing, pull
+from googlenet.checkpoints.source import parse_repository
 from googlenet.errors import UserError
 from tests.checkpoints.files import CLASSES, berkeley_pth
 from tests.hub.conftest import Client, Files, Start, variables
@@ -257,8 +257,7 @@ def test_the_command_line_switches_xet_off() -> None:
 
 def test_the_meter_counts_a_file_that_begins_anew_once() -> None:
     shares: list[float] = []
-    meter = DownloadProgress(lambda share, _: shares.append(share))
-    meter.total = 100
+    meter = DownloadProgress(lambda share, _: shares.append(share), 100)
     for step in (40, -40, 60, 40):
         meter.count("a", step)
     meter.finish("a", 100)

@@ -18,6 +18,7 @@ HALF = (0.5, 0.5, 0.5)
 NORMALISATIONS = {"imagenet": (IMAGENET_MEAN, IMAGENET_STD), "half": (HALF, HALF)}
 """Mean and standard deviation of the two normalisations in which torchvision trains GoogLeNets: ImageNet's, which
 `transform_input=False` keeps, and what `transform_input=True` makes of it."""
+PAPER_PREPROCESS = Preprocess(224, 224, IMAGENET_MEAN, IMAGENET_STD)
 TORCHVISION_PREPROCESS = Preprocess(resize=256, crop=224, mean=HALF, std=HALF)
 """ImageNet's normalisation followed by torchvision's `transform_input` is exactly this, on the picture itself."""
 BERKELEY_PREPROCESS = Preprocess(

@@ -13,17 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from googlenet.checkpoints.readers.layouts import (
-    BATCH_NORM_EPSILON,
-    BERKELEY_PREPROCESS,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    TORCHVISION_PREPROCESS,
-    Difference,
-    RawWeights,
-    rgb,
-    with_counters,
-)
+from googlenet.checkpoints.readers import layouts
+from googlenet.checkpoints.readers.layouts import Difference, RawWeights
 from googlenet.checkpoints.readers.wire import Wire
 from googlenet.errors import Reason, WeightsError, missing_extra
 from googlenet.model.architecture import BERKELEY, STAGES, TORCHVISION
@@ -208,11 +199,13 @@ def read_onnx(name: str, data: bytes) -> RawWeights:
     if graph.norms_responses:
         if at != graph.input:
             raise Difference("something stands between the input and the first convolution")
-        return RawWeights(rgb(graph.tensors), architecture, sized(BERKELEY_PREPROCESS, graph.side))
+        return RawWeights(layouts.rgb(graph.tensors), architecture, sized(layouts.BERKELEY_PREPROCESS, graph.side))
     # With transform nodes the input is normalised with ImageNet's statistics, and the nodes make it mean 0.5 and std 0.5 on
     # the picture. Without them the file does not say which of the two its input is.
     assumed = None if transform(graph, at) else "half"
-    return RawWeights(with_counters(graph.tensors), architecture, sized(TORCHVISION_PREPROCESS, graph.side), assumed)
+    return RawWeights(
+        layouts.with_counters(graph.tensors), architecture, sized(layouts.TORCHVISION_PREPROCESS, graph.side), assumed
+    )
 
 
 def read_graph(name: str, data: bytes) -> Graph:
@@ -273,7 +266,7 @@ def block(graph: Graph, tensor: str, prefix: str, stride: int = 1) -> str:
     node = graph.step(graph.step(tensor, "Relu").input(), "Conv", "BatchNormalization")
     statistics = None
     if node.op == "BatchNormalization":
-        node.require(epsilon=BATCH_NORM_EPSILON, training_mode=0)
+        node.require(epsilon=layouts.BATCH_NORM_EPSILON, training_mode=0)
         statistics = [graph.constant(node, position) for position in (1, 2, 3, 4)]
         node = graph.step(node.input(), "Conv")
     weight = graph.constant(node, 1)
@@ -285,7 +278,7 @@ def block(graph: Graph, tensor: str, prefix: str, stride: int = 1) -> str:
         graph.tensors[f"{prefix}.conv.bias"] = bias
         return node.input()
     if statistics is None:  # the square root that BatchNorm divides by is 1
-        statistics = [torch.ones(outputs), bias, torch.zeros(outputs), torch.full(outputs, 1 - BATCH_NORM_EPSILON)]
+        statistics = [torch.ones(outputs), bias, torch.zeros(outputs), torch.full(outputs, 1 - layouts.BATCH_NORM_EPSILON)]
     elif statistics[2].shape == bias.shape:
         statistics[2] = statistics[2] - bias
     names = ("weight", "bias", "running_mean", "running_var")
@@ -372,9 +365,9 @@ def transform(graph: Graph, tensor: str) -> bool:
         return False
     for channel, end in enumerate(join(graph, tensor, 3).inputs):
         shift = graph.step(end, "Add")
-        scalar(graph, shift, (IMAGENET_MEAN[channel] - 0.5) / 0.5)
+        scalar(graph, shift, (layouts.IMAGENET_MEAN[channel] - 0.5) / 0.5)
         scale = graph.step(shift.input(), "Mul")
-        scalar(graph, scale, IMAGENET_STD[channel] / 0.5)
+        scalar(graph, scale, layouts.IMAGENET_STD[channel] / 0.5)
         pick = graph.step(graph.skip(scale.input(), "Unsqueeze"), "Gather", axis=1)
         channels = graph.constant(pick, 1).flatten()[:3].tolist()
         if channels != [channel] or pick.input() != graph.input:

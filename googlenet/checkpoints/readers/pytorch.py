@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import logging
 import pickle
 import pickletools
@@ -23,22 +24,11 @@ from torch import Tensor
 
 from googlenet.checkpoints.checkpoint import FLOATS, MAX_BYTES, MAX_CLASSES, is_plain
 from googlenet.checkpoints.labels import as_labels
-from googlenet.checkpoints.readers.layouts import (
-    BERKELEY_PREPROCESS,
-    CAFFE_LAYERS,
-    CLASSIFIERS,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    TORCHVISION_PREPROCESS,
-    Difference,
-    RawWeights,
-    berkeley,
-    with_counters,
-)
+from googlenet.checkpoints.readers import layouts
+from googlenet.checkpoints.readers.layouts import Difference, RawWeights, berkeley
 from googlenet.errors import DamagedWeightsError, WeightsError
 from googlenet.errors.korean import in_locale
 from googlenet.model.architecture import BERKELEY, PAPER, TORCHVISION
-from googlenet.pictures.images import Preprocess
 
 PUBLISHED = "1378be20"
 """How the SHA-256 of torchvision's published file begins. Its auxiliary heads were never trained."""
@@ -156,20 +146,21 @@ def from_torchvision(name: str, tensors: dict[str, Tensor], published: bool) -> 
     aux_heads = not published and heads_were_trained(name, tensors)
     if not aux_heads:
         tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(("aux1.", "aux2."))}
-    if "conv1.conv.bias" in tensors:  # no BatchNorm: Berkeley's network as this program writes it
-        return RawWeights(tensors, replace(BERKELEY, aux_heads=aux_heads), BERKELEY_PREPROCESS)
-    tensors = with_counters(tensors)
     kernel = tensors.get("inception3a.branch3.1.conv.weight")
-    if kernel is not None and kernel.shape[-1:] == (5,):  # the paper's network, as this program trains it
-        preprocess = Preprocess(224, 224, IMAGENET_MEAN, IMAGENET_STD)
-        return RawWeights(tensors, replace(PAPER, aux_heads=aux_heads), preprocess, "imagenet")
-    return RawWeights(tensors, replace(TORCHVISION, aux_heads=aux_heads), TORCHVISION_PREPROCESS, None if published else "half")
+    assumed: str | None
+    if "conv1.conv.bias" in tensors:  # no BatchNorm: Berkeley's network as this program writes it
+        network, preprocess, assumed = BERKELEY, layouts.BERKELEY_PREPROCESS, None
+    elif kernel is not None and kernel.shape[-1:] == (5,):  # the paper's network, as this program trains it
+        network, preprocess, assumed = PAPER, layouts.PAPER_PREPROCESS, "imagenet"
+    else:
+        network, preprocess, assumed = TORCHVISION, layouts.TORCHVISION_PREPROCESS, None if published else "half"
+    return RawWeights(layouts.with_counters(tensors), replace(network, aux_heads=aux_heads), preprocess, assumed)
 
 
 def with_linear_classifiers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """A classifier as `Sequential(Dropout, Linear)` under the name of the layer in whose place it stands, and with a bias."""
     tensors = dict(tensors)
-    for classifier in CLASSIFIERS.values():
+    for classifier in layouts.CLASSIFIERS.values():
         layers = [key for key in tensors if re.fullmatch(rf"{re.escape(classifier)}\.\d+\.weight", key)]
         if len(layers) == 1:
             place = layers[0].removesuffix(".weight")
@@ -188,30 +179,30 @@ def heads_were_trained(name: str, tensors: Mapping[str, Tensor]) -> bool:
     A BatchNorm that was trained has weights other than 1 or biases other than 0. Its running statistics prove nothing: they move
     in each forward pass.
     """
-    heads = ("aux1", "aux2")
-    shapes = [tensors[key].shape[:1] for key in (f"{head}.fc2.weight" for head in heads) if key in tensors]
-    if len(shapes) < len(heads) or not all(was_trained(tensors, f"{head}.conv.bn") for head in heads):
-        return False
-    if "fc.weight" in tensors and any(shape != tensors["fc.weight"].shape[:1] for shape in shapes):
+    main = tensors.get("fc.weight")
+    same = True
+    for head in ("aux1", "aux2"):
+        last = tensors.get(f"{head}.fc2.weight")
+        affine = [(tensors.get(f"{head}.conv.bn.{kind}"), fresh) for kind, fresh in (("weight", 1.0), ("bias", 0.0))]
+        if last is None or all(is_fresh(tensor, fresh) for tensor, fresh in affine):
+            return False
+        same = same and (main is None or last.shape[:1] == main.shape[:1])
+    if not same:
         left_out = WeightsError("The auxiliary heads of {name} tell other classes apart than the main head; left out.", name=name)
         _LOG.warning("googlenet: %s", in_locale(left_out))
+    return same
+
+
+def is_fresh(tensor: Tensor | None, value: float) -> bool:
+    """Whether a head's BatchNorm has this value alone. False for a tensor that is absent or that the check of tensors refuses."""
+    if tensor is None or tensor.shape != (128,) or tensor.dtype not in FLOATS or not is_plain(tensor):
         return False
-    return True
-
-
-def was_trained(tensors: Mapping[str, Tensor], norm: str) -> bool:
-    for kind, fresh in (("weight", 1.0), ("bias", 0.0)):
-        found = tensors.get(f"{norm}.{kind}")
-        if found is None or found.shape != (128,) or found.dtype not in FLOATS or not is_plain(found):
-            return True  # no BatchNorm, or one that the check of tensors refuses
-        if bool((found != fresh).any()):
-            return True
-    return False
+    return bool((tensor == value).all())
 
 
 def from_caffe(name: str, tensors: dict[str, Tensor]) -> RawWeights:
     """Caffe's layers as a state dict; linear layers carry `_1`."""
-    theirs = {layer.replace("/", "_"): layer for layer in CAFFE_LAYERS}
+    theirs = {layer.replace("/", "_"): layer for layer in layouts.CAFFE_LAYERS}
     theirs |= {f"{key}_1": layer for key, layer in theirs.items() if layer.startswith("loss")}
     layers: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
@@ -265,13 +256,11 @@ def survey(data: bytes) -> tuple[int, set[str]]:
     and the names that they look up."""
     stream, steps, named = io.BytesIO(data), 0, set()
     with contextlib.suppress(Exception):  # what is no pickle ends the count; torch.load is to judge it
-        while stream.tell() < len(data):
-            for code, argument, _ in pickletools.genops(stream):
+        while stream.tell() < len(data) and steps <= MAX_STEPS:
+            for code, argument, _ in itertools.islice(pickletools.genops(stream), MAX_STEPS + 1 - steps):
                 steps += 1
                 if code.name == "GLOBAL":
                     named.add(str(argument).replace(" ", ".").replace("__builtin__.", "builtins.", 1))  # Python 2's name
-                if steps > MAX_STEPS:
-                    return steps, named
     return steps, named
 
 
