@@ -17,14 +17,14 @@ import onnx
 import pytest
 import safetensors.torch
 import torch
-import torchvision
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor
+from torch import Tensor, nn
 
 from googlenet.checkpoints import load, readers
 from googlenet.checkpoints.checkpoint import MAX_BYTES
 from googlenet.checkpoints.readers import SUFFIXES
 from googlenet.checkpoints.readers import onnx as reader
+from googlenet.checkpoints.readers.pytorch import MAX_PARTS
 from googlenet.checkpoints.readers.wire import MAX_FIELDS
 from googlenet.errors import Reason, UserError
 from googlenet.model.architecture import TORCHVISION
@@ -41,7 +41,6 @@ from tests.checkpoints.files import (
     torchvision_state,
     varint,
 )
-from tests.helpers import random_model
 
 
 @pytest.mark.parametrize(
@@ -65,12 +64,13 @@ def test_parameters_of_nodes_are_compared(
     assert f"({op})" in sentence
 
 
-def test_resnet_is_refused_as_onnx_and_as_state_dict(tmp_path: Path) -> None:
-    model = torchvision.models.resnet18(weights=None)
-    (tmp_path / "resnet.onnx").write_bytes(export(model.eval()))
-    assert "is a Relu where a Concat belongs" in refusal(tmp_path / "resnet.onnx")
-    torch.save(model.state_dict(), tmp_path / "resnet.pth")
-    assert "conv1.conv.weight" in refusal(tmp_path / "resnet.pth")
+def test_another_network_is_refused_as_onnx_and_as_state_dict(tmp_path: Path) -> None:
+    layers = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+    model = nn.Sequential(*layers).eval()
+    (tmp_path / "other.onnx").write_bytes(export(model))
+    assert "is a Relu where a Concat belongs" in refusal(tmp_path / "other.onnx")
+    torch.save(model.state_dict(), tmp_path / "other.pth")
+    assert "conv1.conv.weight" in refusal(tmp_path / "other.pth")
 
 
 STATISTICS = {  # of an auxiliary head, as which they would tell whether it was trained
@@ -133,22 +133,17 @@ def test_a_pickle_that_would_run_code_does_not(tmp_path: Path, form: str) -> Non
 
 
 def test_what_torch_saves_beside_state_dicts_is_told_apart(tmp_path: Path) -> None:
-    """No whole file is called damaged."""
+    """No whole file is called damaged, and nothing is unpacked."""
     path = tmp_path / "net.pt"
-    model = random_model(TORCHVISION, 2)
     with zipfile.ZipFile(path, "w") as archive:  # as torch.jit.save lays it out
         for part in ("data.pkl", "constants.pkl", "code/__torch__.py", "version"):
             archive.writestr(f"net/{part}", b"")
     assert "is a TorchScript program; save the model's state_dict()" in refusal(path)
-    torch.save(model.state_dict(), path)
-    path.write_bytes(path.read_bytes()[:-1000])
+    torch.save({"conv1.conv.weight": torch.zeros(9, 99)}, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1000])
     assert "is damaged or cut short" in refusal(path)
-
-
-def test_a_compressed_zip_is_refused(tmp_path: Path) -> None:
-    torch.save(torchvision_state(), buffer := io.BytesIO())
-    path = tmp_path / "bomb.pth"
-    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+    with zipfile.ZipFile(io.BytesIO(whole)) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
         for entry in source.namelist():
             target.writestr(entry, source.read(entry))
     assert "is compressed, as torch.save never does" in refusal(path)
@@ -251,7 +246,7 @@ def test_a_file_too_large_and_none(tmp_path: Path) -> None:
 
 def many_safetensors() -> bytes:
     entry = b'"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
-    text = b"{" + b",".join(entry % i for i in range(1_000_000)) + b"}"
+    text = b"{" + b",".join(entry % i for i in range(250_000)) + b"}"
     return struct.pack("<Q", len(text)) + text
 
 
@@ -260,7 +255,7 @@ def many_in_a_zip() -> bytes:
     with zipfile.ZipFile(buffer) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     name = next(name for name in parts if name.endswith("data.pkl"))
-    parts[name] = pickle.dumps(dict.fromkeys(range(1_000_000), 0), 2)
+    parts[name] = pickle.dumps(dict.fromkeys(range(250_000), 0), 2)
     with zipfile.ZipFile(out := io.BytesIO(), "w") as archive:
         for part, data in parts.items():
             archive.writestr(part, data)
@@ -272,12 +267,12 @@ def many_in_an_old_pickle() -> bytes:
     data, at = buffer.getvalue(), io.BytesIO(buffer.getvalue())
     for _ in range(3):
         pickle.load(at)
-    return data[: at.tell()] + pickle.dumps(dict.fromkeys(range(1_000_000), 0), 2)
+    return data[: at.tell()] + pickle.dumps(dict.fromkeys(range(250_000), 0), 2)
 
 
 def many_parts() -> bytes:
     with zipfile.ZipFile(out := io.BytesIO(), "w") as archive:
-        for i in range(30_000):
+        for i in range(MAX_PARTS + 1):
             archive.writestr(f"archive/data/{i}", b"")
     return out.getvalue()
 
@@ -287,22 +282,22 @@ MANY: dict[str, Callable[[], bytes]] = {
     "zip": many_in_a_zip,
     "old pickle": many_in_an_old_pickle,
     "parts of a zip": many_parts,
-    "ONNX initialisers": lambda: field(7, field(5, b"") * 1_000_000),
-    "ONNX nodes": lambda: field(7, field(1, field(4, b"Relu")) * 1_000_000),
+    "ONNX initialisers": lambda: field(7, field(5, b"") * (MAX_FIELDS + 1)),
+    "ONNX nodes": lambda: field(7, field(1, field(4, b"Relu")) * (MAX_FIELDS + 1)),
     "ONNX attributes": lambda: field(
-        7, field(1, field(5, b"") * 1_000_000) + field(11, field(1, b"x")) + field(12, field(1, b"y"))
+        7, field(1, field(5, b"") * (MAX_FIELDS + 1)) + field(11, field(1, b"x")) + field(12, field(1, b"y"))
     ),
-    "ONNX dimensions": lambda: field(7, field(5, b"\x08\x01" * 1_000_000)),
-    "ONNX functions": lambda: field(7, b"") + field(25, b"") * 1_000_000,
-    "Caffe layers": lambda: field(100, b"") * 1_000_000,
-    "Caffe fields": lambda: field(100, field(3, 0) * 1_000_000),
-    "Caffe dimensions": lambda: field(100, 2 * field(7, field(7, field(1, 1) * 1_000_000))),
+    "ONNX dimensions": lambda: field(7, field(5, b"\x08\x01" * (MAX_FIELDS + 1))),
+    "ONNX functions": lambda: field(7, b"") + field(25, b"") * (MAX_FIELDS + 1),
+    "Caffe layers": lambda: field(100, b"") * (MAX_FIELDS + 1),
+    "Caffe fields": lambda: field(100, field(3, 0) * (MAX_FIELDS + 1)),
+    "Caffe dimensions": lambda: field(100, 2 * field(7, field(7, field(1, 1) * (MAX_FIELDS + 1)))),
 }
 
 
 @pytest.mark.parametrize("kind", MANY)
-def test_a_million_of_something(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused by the count: neither torch nor safetensors is asked to make a million things."""
+def test_too_many_of_something(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused by the count: neither torch nor safetensors is asked to make so many things."""
     path = tmp_path / "net.bin"
     path.write_bytes(MANY[kind]())
     monkeypatch.setattr(torch, "load", None)
@@ -329,8 +324,8 @@ def test_a_pickle_that_asks_for_memory_gets_none(tmp_path: Path, what: bytes, mo
     assert "holds more than tensors" in refusal(path)
 
 
-LIST = bytes(2_000_000)
-"""Two million numbers of one byte."""
+LIST = bytes(1_000_000)
+"""A million numbers of one byte."""
 LONG_LISTS: dict[str, Callable[[], bytes]] = {
     "ONNX attribute": lambda: onnx_graph(field(1, field(1, b"x") + field(2, b"y") + field(5, field(8, LIST)))),
     "ONNX shape": lambda: onnx_graph(field(5, field(1, LIST) + field(8, b"w"))),
@@ -353,15 +348,7 @@ def test_a_long_list_of_numbers_takes_little_memory(kind: str) -> None:
         readers.read("net.bin", data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 40_000_000
-
-
-def test_numbers_that_every_node_takes_are_not_copied_for_each() -> None:
-    stored = numpy_helper.from_array(np.zeros(100, np.float32), "w")
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
-    nodes = [helper.make_node("Conv", ["x", "w"], [f"y{i}"]) for i in range(2)]
-    graph = reader.Graph("net.onnx", helper.make_graph(nodes, "net", [value], [value], [stored]))
-    assert graph.constant(graph.nodes["y0"], 1) is graph.constant(graph.nodes["y1"], 1)
+    assert peak < 20_000_000
 
 
 def test_an_onnx_file_is_bounded_by_its_size_before_it_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

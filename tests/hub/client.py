@@ -1,19 +1,15 @@
 """The program in a process of its own, since huggingface_hub reads its variables once: a JSON line in, a JSON line out.
 
-In: {"source": …, "token": null, false or text, "visitor": whether a visitor of the page names it, "limit": its seconds}, or
-{"deploy": the options of a deployment}.
-Out: what was loaded or said, or {"error": sentence, "kind": class}, or {"crash": traceback}.
+In: {"source": …, "token": null, false or text, "visitor": whether a visitor of the page names it, "limit": its seconds}.
+Out: what was loaded, or {"error": sentence, "kind": class}, or {"crash": traceback}.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import sys
 import time
 import traceback
-from pathlib import Path
 from typing import Any
 
 from huggingface_hub import file_download
@@ -21,7 +17,6 @@ from huggingface_hub import file_download
 from googlenet.checkpoints import load, load_for_visitor
 from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import UserError
-from googlenet.ui.deploy import deploy
 from googlenet.ui.weights import LOAD_SECONDS, ended_after
 
 
@@ -32,7 +27,7 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = deployed(**request["deploy"]) if "deploy" in request else loaded(**request)
+            answer = loaded(**request)
         except UserError as error:
             answer = {"error": str(error), "kind": type(error).__name__}
         except BaseException:
@@ -56,12 +51,6 @@ def loaded(source: str, token: str | bool | None, visitor: bool, limit: float = 
         "weight": float(found.model.fc.weight[0, 0]),
         "shares": shares,
     }
-
-
-def deployed(package: str, examples: str | None = None, **options: Any) -> dict[str, Any]:
-    with contextlib.redirect_stdout(io.StringIO()) as said:
-        address = deploy(package=Path(package), examples=Path(examples) if examples else None, **options)
-    return {"address": address, "said": said.getvalue()}
 
 
 if __name__ == "__main__":

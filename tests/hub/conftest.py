@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
 from googlenet.checkpoints.config import ModelConfig
 from googlenet.checkpoints.folder import write_folder
@@ -53,32 +54,29 @@ def hub(server: HubServer) -> HubServer:
     return server
 
 
-def variables(home: Path, endpoint: str, **more: str) -> dict[str, str]:
-    """The environment of a client: none of this machine's own settings of the Hub or of a proxy."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_") and "PROXY" not in name.upper()}
-    return kept | {
-        "HF_HOME": str(home),
-        "HF_ENDPOINT": endpoint,
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_XET": "1",  # as the command line sets it
-        "HF_HUB_ETAG_TIMEOUT": "1",
-        "HF_HUB_DOWNLOAD_TIMEOUT": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT),
-        **more,
-    }
-
-
 class Client:
-    """The program in a process of its own; a load is one line there and one back."""
+    """The program in a process of its own, with a token; a load is one line there and one back."""
 
-    def __init__(self, home: Path, endpoint: str, **more: str) -> None:
+    def __init__(self, home: Path, endpoint: str) -> None:
         self.cache, self.errors = home / "hub", home / "stderr.txt"
+        # none of this machine's own settings of the Hub or of a proxy
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_") and "PROXY" not in name.upper()}
+        own = {
+            "HF_HOME": str(home),
+            "HF_TOKEN": TOKEN,
+            "HF_ENDPOINT": endpoint,
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_XET": "1",  # as the command line sets it
+            "HF_HUB_ETAG_TIMEOUT": "1",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "1",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT),
+        }
         with self.errors.open("a") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.hub.client"],
                 cwd=ROOT,
-                env=variables(home, endpoint, **more),
+                env=kept | own,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -125,29 +123,19 @@ class Client:
         self.process.communicate()
 
 
-Start = Callable[..., Client]
-
-
 @pytest.fixture(scope="package")
-def start(server: HubServer) -> Iterator[Start]:
-    """Start clients; they end with the tests."""
-    clients = []
-
-    def start(home: Path, endpoint: str = server.url, **more: str) -> Client:
-        clients.append(Client(home, endpoint, **more))
-        return clients[-1]
-
-    yield start
-    for client in clients:
-        client.close()
+def client(server: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """The client of most tests; a test uses repositories of its own names, so that the cache is new to it."""
+    client = Client(tmp_path_factory.mktemp("home"), server.url)
+    yield client
+    client.close()
 
 
-@pytest.fixture(scope="package")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="package")
-def client(start: Start, home: Path) -> Client:
-    """The client of most tests, with a token; a test uses repositories of its own names, so that the cache is new to it."""
-    return start(home, HF_TOKEN=TOKEN)
+@pytest.fixture
+def endpoint(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """This process talks to the Hub's stand-in."""
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + template[template.index("/{repo_id}") :])
+    return hub.url
