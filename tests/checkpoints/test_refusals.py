@@ -166,11 +166,11 @@ def test_caffe_lengths_that_lie(tmp_path: Path) -> None:
 
 def test_caffe_truncated_extra_and_not_a_number(tmp_path: Path) -> None:
     path, tensors = tmp_path / "net.caffemodel", berkeley_tensors()
-    whole = caffemodel(tensors, old=True)
+    one = {layer: tensors[layer] for layer in ("conv1/7x7_s2", "loss3/classifier")}
     weight, bias = tensors["loss2/fc"]
     for data, sentence in (
-        (whole[: len(whole) // 2], "remain"),
-        (whole + caffemodel({"extra": tensors["loss1/conv"]}, old=True), "layer extra, which GoogLeNet does not have"),
+        (caffemodel(one, old=True)[:-1000], "remain"),
+        (caffemodel(one | {"extra": tensors["loss1/conv"]}, old=True), "layer extra, which GoogLeNet does not have"),
         (caffemodel({k: v for k, v in tensors.items() if k != "loss1/fc"}, old=False), "lack the tensor aux1.fc1.weight"),
         (caffemodel(tensors | {"loss2/fc": (weight, bias * np.float32("inf"))}, old=False), "aux2.fc1.bias"),
     ):
@@ -232,13 +232,11 @@ def test_a_file_that_is_no_network(tmp_path: Path, suffix: str, data: bytes) -> 
     refusal(path)
 
 
-def test_a_file_too_large_and_none(tmp_path: Path) -> None:
+def test_a_file_too_large(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     with path.open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     assert "200 MB" in refusal(path)
-    with pytest.raises(UserError, match="There is no folder or file"):
-        load(str(tmp_path / "absent.onnx"))
 
 
 # Too many of something: refused by a count, before work
@@ -391,17 +389,6 @@ def test_a_pipe_or_a_device_beside_the_weights(tmp_path: Path, special: str) -> 
             with pytest.raises(UserError, match=r"config\.json of .* cannot be read: it is not a regular file"):
                 load(str(tmp_path))
         (tmp_path / special).unlink()
-
-
-def test_names_that_a_sentence_quotes_are_bounded_and_escaped(tmp_path: Path) -> None:
-    """`refusal` checks the rest; `test_errors.py` has the rule."""
-    path = tmp_path / "net.caffemodel"
-    path.write_bytes(caffemodel({"a\nb" * 300_000: berkeley_tensors()["loss1/conv"]}, old=False))
-    assert r"a\nb" in refusal(path)
-    path = tmp_path / "a\nb.onnx"
-    path.write_bytes(b"x")
-    with pytest.raises(UserError, match=r"a\\nb\.onnx has a layout"):
-        load(str(path))
 
 
 # What ONNX files hold that no GoogLeNet is made of

@@ -14,7 +14,7 @@ import socket
 import struct
 import sys
 import threading
-import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -146,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault.do.isdigit():
             self.json({"error": "so the tests want it"}, int(fault.do))
         elif fault.do == "slow":
-            time.sleep(WAIT)
+            threading.Event().wait(WAIT)
             self.close_connection = True
         elif fault.do == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -172,7 +172,8 @@ class Handler(BaseHTTPRequestHandler):
             data = gzip.compress(data)
             headers |= {"Content-Length": str(len(data)), "Content-Encoding": "gzip"}
         elif do == "bomb":
-            data = gzip.compress(bytes(200 << 20), 1)
+            pack = zlib.compressobj(wbits=31)
+            data = b"".join(pack.compress(bytes(1 << 20)) for _ in range(100)) + pack.flush()
             headers |= {"Content-Length": str(len(data)), "Content-Encoding": "gzip"}
         elif do in ("endless", "endless 500"):
             status = 500 if do == "endless 500" else status
@@ -197,7 +198,7 @@ class Handler(BaseHTTPRequestHandler):
         elif do == "trickle":  # never slow enough for a timeout of the client's
             for start in range(0, len(data), 1000):
                 self.wfile.write(data[start : start + 1000])
-                time.sleep(0.1)
+                threading.Event().wait(0.1)
             return
         self.wfile.write(data)
 
