@@ -166,13 +166,8 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
         raise WeightsError("There is no token on this machine; set HF_TOKEN.")
     try:
         with bounded_answers(listing=True):
-            info = HfApi(headers={"Accept-Encoding": "identity"}).model_info(
-                source,
-                revision=revision,
-                files_metadata=True,
-                timeout=float(os.environ.get("HF_HUB_ETAG_TIMEOUT", 10)),
-                token=token,
-            )
+            api = HfApi(token=token, headers={"Accept-Encoding": "identity"})
+            info = api.model_info(source, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     except errors.OfflineModeIsEnabled:
         raise HubAwayError("offline mode is set") from None
     except errors.RevisionNotFoundError:

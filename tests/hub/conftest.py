@@ -111,7 +111,6 @@ def endpoint(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> str:
     }
     for name, value in settings.items():
         monkeypatch.setattr(constants, name, value)
-    monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "1")
     monkeypatch.setattr(file_download, "_ETAG_RETRY_TIMEOUT", 1)
     monkeypatch.setattr(time, "sleep", lambda _: None)  # the client's waits between its own attempts
     return hub.url
