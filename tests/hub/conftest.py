@@ -71,7 +71,7 @@ class Client:
             loaded = load_for_visitor(parse_for_visitor(source), lambda share, _: shares.append(share))
         else:
             loaded = load(source, token=token, progress=lambda share, _: shares.append(share))
-        labels, weight = list(loaded.config.labels), float(loaded.model.fc.weight[0, 0])
+        labels, weight = list(loaded.config.labels), loaded.model.fc.weight[0, 0].item()
         return {**asdict(loaded.provenance), "labels": labels, "weight": weight, "shares": shares}
 
     def refusal(

@@ -145,25 +145,25 @@ def test_without_the_hub_the_cached_copy_serves(
     for name in ours:
         hf_hub_download("user/preloaded", name, cache_dir=cache.root, token=False)
     hub.log.clear()
-    for constant, value, why in (
-        ("ENDPOINT", NOWHERE, "the Hub cannot be reached"),
-        ("HF_HUB_OFFLINE", True, "offline mode is set"),
-    ):
-        monkeypatch.setattr(constants, constant, value)
-        served = {"user/kept": new, f"user/kept@{old}": old, "user/kept@v2": new, "user/preloaded": preloaded}
-        for source, commit in served.items():
-            found = pulled(cache, source)
-            assert (found.provenance.revision, found.provenance.offline) == (commit, True)
-            assert found.provenance.sha256 == first.provenance.sha256
-        assert pulled(cache, "own/secret", TOKEN).provenance.offline
-        assert pulled(visitors, "user/visited").provenance.offline
-        absent = ("user/never", "user/visited", "user/kept@v3", "user/kept@" + "0" * 40, "user/kept:other.pth")
-        # nothing of the operator's cache is a visitor's
-        lacking = [*((cache, source) for source in absent), *((visitors, source) for source in ("own/secret", "user/kept"))]
-        for place, source in lacking:
-            with pytest.raises(OfflineWeightsError) as caught:
-                pulled(place, source)
-            assert str(caught.value) == AWAY.format(source, why)
+    monkeypatch.setattr(constants, "ENDPOINT", NOWHERE)
+    served = {"user/kept": new, f"user/kept@{old}": old, "user/kept@v2": new, "user/preloaded": preloaded}
+    for source, commit in served.items():
+        found = pulled(cache, source)
+        assert (found.provenance.revision, found.provenance.offline) == (commit, True)
+        assert found.provenance.sha256 == first.provenance.sha256
+    assert pulled(cache, "own/secret", TOKEN).provenance.offline
+    assert pulled(visitors, "user/visited").provenance.offline
+    absent = ("user/never", "user/visited", "user/kept@v3", "user/kept@" + "0" * 40, "user/kept:other.pth")
+    # nothing of the operator's cache is a visitor's
+    lacking = [*((cache, source) for source in absent), *((visitors, source) for source in ("own/secret", "user/kept"))]
+    for place, source in lacking:
+        with pytest.raises(OfflineWeightsError) as caught:
+            pulled(place, source)
+        assert str(caught.value) == AWAY.format(source, "the Hub cannot be reached")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert pulled(cache, "user/kept").provenance.offline
+    with pytest.raises(OfflineWeightsError, match="user/never is not on this machine yet and offline mode is set"):
+        pulled(cache, "user/never")
     assert hub.log == []
 
 
