@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,7 +54,8 @@ def read_labels(path: str, classes: int) -> tuple[str, ...]:
         ('cat', 'dog')
     """
     try:
-        labels = as_labels(_folders(path) if os.path.isdir(path) else _content(Path(path)))
+        given = Path(path)
+        labels = as_labels(sorted(each.name for each in given.iterdir() if each.is_dir()) if given.is_dir() else _content(given))
         if labels is None:
             raise Reason("it is neither a line for each class nor a JSON list")
     except (OSError, Reason) as error:
@@ -69,11 +69,6 @@ def read_labels(path: str, classes: int) -> tuple[str, ...]:
             classes=classes,
         )
     return labels
-
-
-def _folders(path: str) -> list[str]:
-    with os.scandir(path) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir())
 
 
 def _content(path: Path) -> object:

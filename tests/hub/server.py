@@ -6,7 +6,6 @@ another host.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import re
@@ -65,8 +64,7 @@ class Fault:
 
     on: str
     do: str
-    """a status such as `500`, or slow, stuck, cut, reset, short, long, bytes, html, endless, endless 500, trickle, gzip, bomb,
-    whole"""
+    """a status such as `500`, or slow, stuck, cut, reset, short, long, bytes, html, endless, endless 500, trickle, bomb"""
     times: int = 1
 
 
@@ -168,9 +166,6 @@ class Handler(BaseHTTPRequestHandler):
         elif do == "long":
             data += b"x" * 1000
             headers["Content-Length"] = str(len(data))
-        elif do == "gzip":
-            data = gzip.compress(data)
-            headers |= {"Content-Length": str(len(data)), "Content-Encoding": "gzip"}
         elif do == "bomb":
             pack = zlib.compressobj(wbits=31)
             data = b"".join(pack.compress(bytes(1 << 20)) for _ in range(100)) + pack.flush()
@@ -271,7 +266,7 @@ class Handler(BaseHTTPRequestHandler):
     def cdn(self, digest: str) -> None:
         data = self.server.large[digest]
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        if asked and not (self.bad and self.bad.do == "whole"):
+        if asked:
             start = int(asked[1])
             self.send(206, data[start:], {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"})
         else:

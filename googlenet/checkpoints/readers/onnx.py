@@ -36,7 +36,7 @@ SEEN_THROUGH = ("Identity", "Dropout", "Cast")
 """Nodes that hand on what they get, in use."""
 RESHAPES = ("Reshape", "Flatten", "Squeeze")
 QUANTISED = ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger")
-STATED_SIDE = 224
+SIDE = 224
 """The input's side where a file leaves it open: the paper's."""
 DEFAULTS: dict[tuple[str, str], object] = {
     **{(op, "strides"): [1, 1] for op in ("Conv", "MaxPool")},
@@ -240,21 +240,19 @@ def attributes_of(node: NodeProto) -> dict[str, Any]:
     return {key: list(value[:DEPTH]) if hasattr(value, "append") else value for key, value in values.items()}
 
 
-def stated_side(shape: list[int]) -> int | None:
-    """The side of a square input (N, 3, S, S); None where the file leaves it open."""
+def stated_side(shape: list[int]) -> int:
+    """The side of a square input (N, 3, S, S)."""
     if len(shape) != 4 or 0 in shape[2:]:
-        return None
+        return SIDE
     height, width = shape[2:]
     if height != width or not 64 <= height <= 1024:
         raise Difference("its input is {height}×{width} where a square of 64 to 1024 belongs", height=height, width=width)
     return height
 
 
-def sized(preprocess: Preprocess, side: int | None) -> Preprocess:
+def sized(preprocess: Preprocess, side: int) -> Preprocess:
     """The published preprocessing for the side that a file states."""
-    if side is None or side == preprocess.crop:
-        return preprocess
-    resize = round(256 * side / 224)
+    resize = round(256 * side / SIDE)
     return replace(preprocess, resize=(resize, resize) if isinstance(preprocess.resize, tuple) else resize, crop=side)
 
 
@@ -293,7 +291,7 @@ def max_pool(graph: Graph, tensor: str, *kernels: int) -> Node:
     node.require(kernel_shape=[kernel, kernel])
     # ONNX before opset 10 has no ceil_mode, and exporters pad the far edges instead: on maps of even sides one cell or two
     # (the model zoo's file) give the sizes and the values of rounding up
-    even = all(side % 2 == 0 for side in sides(graph.side or STATED_SIDE, kernel)[:-1])
+    even = all(side % 2 == 0 for side in sides(graph.side, kernel)[:-1])
     padded = even and node.attributes.get("pads") in ([0, 0, 1, 1], [0, 0, kernel - 1, kernel - 1])
     if not padded or node.attributes.get("ceil_mode", 0) != 0:
         node.require(pads=[0] * 4, ceil_mode=1)
@@ -350,7 +348,7 @@ def head(graph: Graph) -> str:
     graph.tensors |= {"fc.weight": weight.t() if turned and weight.ndim == 2 else weight, "fc.bias": bias}
     node = graph.step(graph.skip(node.input(), *RESHAPES), "GlobalAveragePool", "AveragePool", "ReduceMean")
     if node.op == "AveragePool":  # of the whole map
-        side = sides(graph.side or STATED_SIDE, 3)[-1]
+        side = sides(graph.side, 3)[-1]
         node.require(kernel_shape=[side, side], pads=[0] * 4, ceil_mode=0, **UNPADDED)
     if node.op == "ReduceMean":
         axes = graph.constant(node, 1).flatten()[:DEPTH].tolist() if node.input(1) else node.attributes.get("axes")
