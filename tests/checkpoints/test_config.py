@@ -212,7 +212,7 @@ PATHS = [(name,) for name in as_dict()] + [
 ]
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(deadline=None, derandomize=True, max_examples=25)
 @given(path=st.sampled_from(PATHS), value=JSON, extra=st.dictionaries(st.text(max_size=8), JSON, max_size=1))
 def test_any_json_is_read_or_refused_in_a_sentence(path: tuple[str, ...], value: Any, extra: dict[str, Any]) -> None:
     config = as_dict() | extra

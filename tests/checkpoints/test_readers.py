@@ -42,16 +42,18 @@ from tests.helpers import random_model
 
 
 @pytest.mark.reference
-@pytest.mark.parametrize(("fold", "transform_input"), [(True, True), (False, False)])
-def test_torchvision_onnx(tmp_path: Path, fold: bool, transform_input: bool) -> None:
-    path = torchvision_onnx(tmp_path / "net.onnx", transform_input, fold)
+@pytest.mark.parametrize(("fold", "transform_input", "side"), [(True, True, 224), (False, False, 171)])
+def test_torchvision_onnx(tmp_path: Path, fold: bool, transform_input: bool, side: int) -> None:
+    """BatchNorm folded or as nodes, with the transform or without it, and the size that the file states."""
+    path = torchvision_onnx(tmp_path / "net.onnx", transform_input, fold, side)
     ops = {node.op_type for node in onnx.load(path).graph.node}
     assert ("BatchNormalization" in ops) is not fold
     assert ("Gather" in ops) is transform_input
     loaded = load(str(path))
     assert loaded.config.architecture == TORCHVISION
     assert len(loaded.config.labels) == CLASSES
-    rgb = picture()
+    assert (loaded.config.preprocess.crop, loaded.config.preprocess.resize) == (side, round(256 * side / 224))
+    rgb = picture(side)
     x = IMAGENET(rgb) if transform_input else (rgb - 0.5) / 0.5
     close(logits(loaded, rgb).main, run_onnx(path, x))
 
@@ -155,7 +157,6 @@ def test_state_dict_with_caffe_names(tmp_path: Path, suffix: str, plain_caffe: L
 NAMES = {"loss1/classifier": "flowers_a", "loss2/classifier": "b", "loss3/classifier": "fc8"}
 RENAMED: dict[str, Callable[[str], str]] = {
     "as Caffe teaches": lambda layer: layer.replace("classifier", "classifier_ft"),
-    "the main head alone": lambda layer: layer.replace("loss3/classifier", "loss3/classifier_flowers"),
     "freely": lambda layer: NAMES.get(layer, layer),
 }
 
@@ -267,16 +268,6 @@ def test_onnx_stores_numbers_in_several_ways(tmp_path: Path) -> None:
     found = load(str(tmp_path / "net.onnx")).model.state_dict()
     for key, tensor in load(str(tmp_path / "plain.onnx")).model.state_dict().items():
         torch.testing.assert_close(found[key], tensor, rtol=1e-2, atol=1e-2)  # bfloat16's precision
-
-
-@pytest.mark.reference
-def test_the_size_that_an_onnx_file_states(tmp_path: Path) -> None:
-    side = 171
-    path = torchvision_onnx(tmp_path / "net.onnx", False, side=side)
-    loaded = load(str(path))
-    assert (loaded.config.preprocess.crop, loaded.config.preprocess.resize) == (side, round(256 * side / 224))
-    rgb = picture(side)
-    close(logits(loaded, rgb).main, run_onnx(path, (rgb - 0.5) / 0.5))
 
 
 def test_a_size_that_an_onnx_file_leaves_open_is_the_papers(tmp_path: Path) -> None:
