@@ -24,8 +24,8 @@ from googlenet.checkpoints import load, readers
 from googlenet.checkpoints.checkpoint import MAX_BYTES
 from googlenet.checkpoints.readers import SUFFIXES
 from googlenet.checkpoints.readers import onnx as reader
+from googlenet.checkpoints.readers.protobuf import MAX_FIELDS
 from googlenet.checkpoints.readers.pytorch import MAX_PARTS
-from googlenet.checkpoints.readers.wire import MAX_FIELDS
 from googlenet.errors import Reason, UserError
 from googlenet.model.architecture import TORCHVISION
 from googlenet.model.network import GoogLeNet
@@ -324,6 +324,14 @@ def test_a_long_list_of_numbers_takes_little_memory(kind: str) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000_000
+
+
+def test_numbers_that_every_node_takes_are_not_copied_for_each() -> None:
+    stored = numpy_helper.from_array(np.zeros(100, np.float32), "w")
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    nodes = [helper.make_node("Conv", ["x", "w"], [f"y{i}"]) for i in range(2)]
+    graph = reader.Graph("net.onnx", helper.make_graph(nodes, "net", [value], [value], [stored]))
+    assert graph.constant(graph.nodes["y0"], 1) is graph.constant(graph.nodes["y1"], 1)
 
 
 def test_an_onnx_file_is_bounded_by_its_size_before_it_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,10 @@ import contextlib
 import struct
 from collections.abc import Iterator
 
-from googlenet.checkpoints.readers.caffe import read_layers
 from googlenet.checkpoints.readers.layouts import Difference, RawWeights, berkeley
 from googlenet.checkpoints.readers.onnx import read_onnx
+from googlenet.checkpoints.readers.protobuf import field_kinds, read_caffe_layers
 from googlenet.checkpoints.readers.pytorch import from_checkpoint, load_safetensors, read_torch
-from googlenet.checkpoints.readers.wire import Wire
 from googlenet.errors import Reason, WeightsError
 
 __all__ = ["SUFFIXES", "RawWeights", "load_safetensors", "named", "read"]
@@ -43,11 +42,11 @@ def read(name: str, data: bytes, key: str | None = None) -> RawWeights:
             return from_checkpoint(name, load_safetensors(name, data), key)
         if key is not None:
             raise WeightsError("{name} holds one network; leave out :{key}.", name=name, key=key)
-        fields = _protobuf_fields(data)
+        fields = field_kinds(data)
         if (7, False) in fields:  # ModelProto.graph; NetParameter's field 7 is a number
             return read_onnx(name, data)
         if not fields.isdisjoint({(100, False), (2, False)}):  # LayerParameter, V1LayerParameter
-            return berkeley(name, read_layers(data))
+            return berkeley(name, read_caffe_layers(data))
     raise WeightsError(
         "{name} has a layout that this program cannot read; give safetensors, a PyTorch state dict, ONNX or a .caffemodel.",
         name=name,
@@ -63,15 +62,3 @@ def named(name: str) -> Iterator[None]:
         raise WeightsError("{name} is not a GoogLeNet: {difference}.", name=name, difference=difference) from None
     except Reason as why:
         raise WeightsError("{name} cannot be read: {why}; fetch or export it anew.", name=name, why=why) from None
-
-
-def _protobuf_fields(data: bytes) -> set[tuple[int, bool]]:
-    """The numbers of a protobuf message's fields and whether each is an integer, as far as the bytes are such a message."""
-    found = set()
-    try:
-        for number, value in Wire().fields(memoryview(data)):
-            found.add((number, isinstance(value, int)))
-    except Reason as why:
-        if isinstance(cut := why.values.get("number"), int):  # a file that was cut short is still told by its kind
-            found.add((cut, False))
-    return found

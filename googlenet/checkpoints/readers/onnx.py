@@ -15,7 +15,7 @@ from torch import Tensor
 
 from googlenet.checkpoints.readers import layouts
 from googlenet.checkpoints.readers.layouts import Difference, RawWeights
-from googlenet.checkpoints.readers.wire import Wire
+from googlenet.checkpoints.readers.protobuf import Wire
 from googlenet.errors import Reason, WeightsError, missing_extra
 from googlenet.model.architecture import BERKELEY, STAGES, TORCHVISION
 from googlenet.pictures.images import Preprocess
