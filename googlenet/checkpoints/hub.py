@@ -40,82 +40,11 @@ MAX_ANSWER = 4 << 20
 """Bytes; the listing of a repository has about 300 for each file."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 is_listing = ContextVar("is_listing", default=False)
+"""Whether this thread asks for a listing."""
 
 
 class HubAwayError(Reason):
     """Why the Hub gives no usable answer: there is no network, a variable is wrong, or the Hub has an error."""
-
-
-class Bounded(SyncByteStream):
-    """The body of a response, of at most `MAX_ANSWER` bytes. Beyond them, reading it raises ValueError."""
-
-    def __init__(self, stream: SyncByteStream) -> None:
-        self.stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        size = 0
-        for part in self.stream:
-            size += len(part)
-            if size > MAX_ANSWER:
-                raise ValueError("the answer is too long")
-            yield part
-
-    def close(self) -> None:
-        self.stream.close()
-
-
-def bound(response: Response) -> None:
-    """What the client calls before it reads a response. A compressed one could unpack to any size: none is asked for."""
-    if isinstance(response.stream, SyncByteStream) and (is_listing.get() or response.status_code >= 400):
-        response.stream = Bounded(response.stream)
-        response.headers.pop("Content-Encoding", None)
-
-
-@contextmanager
-def bounded_answers(listing: bool = False) -> Iterator[None]:
-    """While huggingface_hub asks the Hub in this thread: errors are bounded, and with `listing` every answer.
-
-    Raises HubAwayError where this machine's settings allow no client: of a proxy or of certificates.
-    """
-    try:
-        hooks = get_session().event_hooks["response"]
-    except OSError:
-        raise HubAwayError("the certificates in SSL_CERT_FILE cannot be read") from None
-    except (ImportError, InvalidURL, ValueError):
-        raise HubAwayError("the proxy in {variables} cannot be used", variables=proxies()) from None
-    if bound not in hooks:
-        hooks.append(bound)
-    token = is_listing.set(listing)
-    try:
-        yield
-    finally:
-        is_listing.reset(token)
-
-
-def proxies() -> str:
-    """The names of those environment variables that are set and name a proxy."""
-    return ", ".join(sorted(name for name, value in os.environ.items() if value and name.lower() in PROXIES))
-
-
-def settings_reason(error: BaseException | None) -> HubAwayError | None:
-    """Why a request failed, where this machine's settings are the cause; else None."""
-    host = urlsplit(constants.ENDPOINT).hostname or ""
-    causes: list[BaseException] = []
-    while error and error not in causes:
-        causes.append(error)
-        error = error.__cause__ or error.__context__
-    for cause in causes:
-        if isinstance(cause, UnicodeEncodeError):
-            return HubAwayError("HF_TOKEN holds a character that no token has")
-        if isinstance(cause, UnsupportedProtocol):
-            return HubAwayError("HF_ENDPOINT does not begin with https://")
-        if isinstance(cause, SSLCertVerificationError):
-            return HubAwayError(
-                "the certificate of {address} is not trusted here: SSL_CERT_FILE names those that are", address=host
-            )
-    if proxies() and any(isinstance(cause, HTTPError) for cause in causes) and not proxy_bypass(host):
-        return HubAwayError("the Hub cannot be reached through the proxy in {variables}", variables=proxies())
-    return None
 
 
 def pull(cache: Cache, repository: Repository, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
@@ -303,3 +232,75 @@ def find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str,
                 "The copy of {source} on this machine is damaged, and {why}; connect and try again.", source=source, why=why
             )
     return commit, file
+
+
+class Bounded(SyncByteStream):
+    """The body of a response, of at most `MAX_ANSWER` bytes. Beyond them, reading it raises ValueError."""
+
+    def __init__(self, stream: SyncByteStream) -> None:
+        self.stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for part in self.stream:
+            size += len(part)
+            if size > MAX_ANSWER:
+                raise ValueError("the answer is too long")
+            yield part
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+def bound(response: Response) -> None:
+    """What the client calls before it reads a response. A compressed one could unpack to any size: none is asked for."""
+    if isinstance(response.stream, SyncByteStream) and (is_listing.get() or response.status_code >= 400):
+        response.stream = Bounded(response.stream)
+        response.headers.pop("Content-Encoding", None)
+
+
+@contextmanager
+def bounded_answers(listing: bool = False) -> Iterator[None]:
+    """While huggingface_hub asks the Hub in this thread: errors are bounded, and with `listing` every answer.
+
+    Raises HubAwayError where this machine's settings allow no client: of a proxy or of certificates.
+    """
+    try:
+        hooks = get_session().event_hooks["response"]
+    except OSError:
+        raise HubAwayError("the certificates in SSL_CERT_FILE cannot be read") from None
+    except (ImportError, InvalidURL, ValueError):
+        raise HubAwayError("the proxy in {variables} cannot be used", variables=proxies()) from None
+    if bound not in hooks:
+        hooks.append(bound)
+    token = is_listing.set(listing)
+    try:
+        yield
+    finally:
+        is_listing.reset(token)
+
+
+def proxies() -> str:
+    """The names of those environment variables that are set and name a proxy."""
+    return ", ".join(sorted(name for name, value in os.environ.items() if value and name.lower() in PROXIES))
+
+
+def settings_reason(error: BaseException | None) -> HubAwayError | None:
+    """Why a request failed, where this machine's settings are the cause; else None."""
+    host = urlsplit(constants.ENDPOINT).hostname or ""
+    causes: list[BaseException] = []
+    while error and error not in causes:
+        causes.append(error)
+        error = error.__cause__ or error.__context__
+    for cause in causes:
+        if isinstance(cause, UnicodeEncodeError):
+            return HubAwayError("HF_TOKEN holds a character that no token has")
+        if isinstance(cause, UnsupportedProtocol):
+            return HubAwayError("HF_ENDPOINT does not begin with https://")
+        if isinstance(cause, SSLCertVerificationError):
+            return HubAwayError(
+                "the certificate of {address} is not trusted here: SSL_CERT_FILE names those that are", address=host
+            )
+    if proxies() and any(isinstance(cause, HTTPError) for cause in causes) and not proxy_bypass(host):
+        return HubAwayError("the Hub cannot be reached through the proxy in {variables}", variables=proxies())
+    return None
