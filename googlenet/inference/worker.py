@@ -18,9 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import IO, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from googlenet.concurrency.child import Child, ChildEndedError
@@ -134,15 +132,14 @@ def main() -> None:
         engine(torch.zeros(PICTURES, 3, size, size), [Question()] * PICTURES)  # takes now the memory that it will need
         reply(engine.largest)
         while True:
-            reply(answer(engine, *pickle.load(source)))
+            x, questions = pickle.load(source)
+            try:
+                results = engine(torch.from_numpy(x), questions)
+            except Exception as error:
+                reply(error)
+            else:
+                reply(results)
     os._exit(0)  # the reply that nobody reads is not flushed
-
-
-def answer(engine: Engine, x: NDArray[np.float32], questions: Sequence[Question]) -> list[PictureResult] | Exception:
-    try:
-        return engine(torch.from_numpy(x), questions)
-    except Exception as error:
-        return error
 
 
 if __name__ == "__main__":
