@@ -74,11 +74,8 @@ def deploy(
 ) -> str:
     """Create or update a Space with the program, wait until it runs, and print its address, which is returned.
 
-    Weights on this machine are uploaded. For weights on the Hub, the Space's variable `GOOGLENET_WEIGHTS` names them, and the
-    Space fetches them when it is built. `googlenet deploy --help` tells of the options. `package`: the folder of the program's
-    modules, in a checkout or installed.
-
-    Raises UserError where the name, the token or the weights are wrong, the Hub refuses, or the Space does not build or start.
+    Weights on this machine are uploaded. Those on the Hub the Space fetches when it is built. `package`: the folder of the
+    program's modules, in a checkout or installed. Raises UserError.
     """
     try:
         validate_repo_id(repo_id)
@@ -100,18 +97,15 @@ def deploy(
             commit = upload(api, repo_id, plan, hardware, private)
             print(f"{repo_id} has the files (commit {commit}); waiting until it runs.")
             wait(api, repo_id, commit)
-    except HubAwayError as away:
-        raise UserError("{space} could not be brought up to date: {error}; try again.", space=repo_id, error=away.why) from None
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
             raise UserError("The token may not write to {space}; set HF_TOKEN to one that may.", space=repo_id) from None
         said = error.server_message.rstrip(".") if error.server_message else short_reason(error)
         raise UserError("The Hub refuses to make {space}: {error}.", space=repo_id, error=said) from None
-    except (HTTPError, OSError, ValueError, RuntimeError) as error:
+    except (HubAwayError, HTTPError, OSError, ValueError, RuntimeError) as error:
         cause = error.__cause__ if isinstance(error, RuntimeError) else error  # the library's, around a file that failed
-        raise UserError(
-            "{space} could not be brought up to date: {error}; try again.", space=repo_id, error=short_reason(cause)
-        ) from None
+        why = error.why if isinstance(error, HubAwayError) else short_reason(cause)
+        raise UserError("{space} could not be brought up to date: {error}; try again.", space=repo_id, error=why) from None
     print(f"Inside GoogLeNet is at {address}")
     return address
 
@@ -119,10 +113,11 @@ def deploy(
 def make_plan(weights: str, title: str | None, examples: Path | None, package: Path) -> Plan:
     """The files that the Space needs, and its variables. Raises UserError where a file is missing or a folder has no pictures."""
     files: dict[str, Path | bytes] = {name: path for name in TOP_LEVEL if (path := shipped(name, package)).is_file()}
-    for path in sorted(path for pattern in CONTENTS for path in package.glob(pattern)):
-        parts = path.relative_to(package).parts
+    root = package.resolve()
+    for path in sorted(path for pattern in CONTENTS for path in root.glob(pattern)):
+        parts = path.relative_to(root).parts
         # an installed package holds the Space's own files inside; they are added above
-        if parts[0] != "space" and not any(map(is_hidden, parts)) and not is_link(path, package):
+        if parts[0] != "space" and not any(map(is_hidden, parts)) and path.resolve() == path:  # no link
             files["/".join(("googlenet", *parts))] = path
     for name in (*TOP_LEVEL, "googlenet/cli.py"):
         if name not in files:
@@ -158,11 +153,6 @@ def example_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def is_link(path: Path, folder: Path) -> bool:
-    """Whether a file in a folder, or a folder on the way to it, is a link."""
-    return path.resolve() != folder.resolve() / path.relative_to(folder)
-
-
 def require(repository: Repository) -> None:
     """Raises UserError where the Hub lacks the weights that the Space is to fetch."""
     try:
@@ -187,10 +177,7 @@ def weights_files(path: Path) -> dict[str, Path]:
 
 
 def readme(path: Path, title: str | None, repository: Repository | None) -> bytes:
-    """README.md with its YAML header for Spaces.
-
-    The header names the Space and the weights to fetch while it is built. It states no licence: the user chooses one.
-    """
+    """README.md, whose header names the Space and the weights to fetch. It states no licence: the user chooses one."""
     text = path.read_text("utf-8")
     if not text.startswith("---\n"):
         raise UserError("{file} does not begin with the header of a Space.", file=path)

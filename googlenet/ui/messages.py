@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
+    PlainValidator,
     Strict,
     TypeAdapter,
     ValidationError,
@@ -31,7 +31,7 @@ from googlenet.model.architecture import STAGES
 from googlenet.pictures.frame import Box
 
 Said = dict[str, str]
-"""A text in each language, by `texts.LANGUAGES`."""
+"""A text in each language, by `sentences.LANGUAGES`."""
 
 MAX_SIDE = 100_000
 """Largest side in pixels, and so the largest position, that a browser may name."""
@@ -43,12 +43,6 @@ def within_bounds(text: str) -> str:
     return text[:500].encode(errors="replace").decode()
 
 
-def not_empty(box: Box) -> Box:
-    if box.x0 >= box.x1 or box.y0 >= box.y1:
-        raise ValueError("the box holds nothing")
-    return box
-
-
 Text = Annotated[str, Strict(), AfterValidator(within_bounds)]
 Whole = Annotated[int, Strict(), Field(gt=-(2**53), lt=2**53)]
 """A whole number that JavaScript holds exactly; True and False are none."""
@@ -56,6 +50,13 @@ Place = Annotated[Whole, Field(ge=0, le=MAX_SIDE)]
 Side = Annotated[Whole, Field(ge=1, le=MAX_SIDE)]
 Position = Annotated[float, Strict(), Field(ge=0, le=MAX_SIDE)]
 Edges = TypeAdapter(tuple[Position, Position, Position, Position])
+
+
+def box_of(sent: object) -> Box:
+    box = Box(*Edges.validate_python(sent))
+    if box.x0 >= box.x1 or box.y0 >= box.y1:
+        raise ValueError("the box holds nothing")
+    return box
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class PageQuery:
     """to the page, to be drawn as a QR code"""
     channel: Place | None = None
     """index among the stage's channels, where one alone is asked about"""
-    box: Annotated[Box, BeforeValidator(Edges.validate_python), AfterValidator(not_empty)] | None = None
+    box: Annotated[Box, PlainValidator(box_of)] | None = None
     """a part to cover, in pixels of the original picture"""
 
     @field_validator("*", mode="wrap")

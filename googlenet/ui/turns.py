@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -53,11 +53,6 @@ Progress = Callable[..., None]
 Work = Callable[[Progress], Any]
 
 
-async def stays() -> bool:
-    """A visitor of whom nobody knows whether the connection is still open."""
-    return False
-
-
 @dataclass(frozen=True)
 class Visitor:
     """Who asks, as far as a server can tell."""
@@ -66,7 +61,8 @@ class Visitor:
     """one opened page, or one call of the API"""
     address: str | None = None
     """None where it tells nobody apart (`own_address`)"""
-    has_left: Callable[[], Awaitable[bool]] = field(default=stays, compare=False)
+    has_left: Callable[[], Awaitable[bool]] | None = None
+    """None where nobody knows whether the connection is still open"""
 
 
 @dataclass(eq=False)
@@ -90,12 +86,7 @@ class Turns:
     """Runs `running` pieces of work at a time, each in a thread; the rest wait. Belongs to the server's event loop."""
 
     def __init__(self, running: int, waiting: int = 256, per_session: int = 4) -> None:
-        """
-        Args:
-            running: how many pieces of work run at a time.
-            waiting: how many may wait, in all; those of one address may be half of them.
-            per_session: how many of one session may wait; half as many run at a time.
-        """
+        """`waiting`: how many may wait in all, half of them of one address; `per_session`: of one session, half of it may run."""
         self.places, self.most_waiting, self.per_session = running, waiting, per_session
         self.waiting: list[Ticket] = []
         self.running: set[Ticket] = set()
@@ -112,7 +103,7 @@ class Turns:
         ticket = self.join(visitor, work, number, seconds)
         try:
             while not (await asyncio.wait([ticket.result], timeout=LOOK))[0]:
-                if await visitor.has_left():
+                if visitor.has_left and await visitor.has_left():
                     raise VisitorLeftError
             return ticket.result.result()
         except BusyError:
@@ -164,32 +155,24 @@ class Turns:
             self.start(ticket)
 
     def start(self, ticket: Ticket) -> None:
-        loop, begun = asyncio.get_running_loop(), time.monotonic()
+        begun = time.monotonic()
 
         def tell(share: float = 0.0, *_: object) -> None:
             if ticket.left:
                 raise VisitorLeftError
             ticket.progress = share
 
-        def work() -> None:
-            try:
-                result, error = ticket.work(tell), None
-            except BaseException as raised:
-                result, error = None, raised
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the program ends
-                loop.call_soon_threadsafe(self.finish, ticket, time.monotonic() - begun, result, error)
+        def finish(done: asyncio.Future[Any]) -> None:
+            """The work has ended, and another may begin. The session pays for the time that it took."""
+            self.running.discard(ticket)
+            self.pay(ticket, self.cost(time.monotonic() - begun) - ticket.cost)
+            if error := done.exception():
+                fail(ticket, error)
+            elif not ticket.result.done():
+                ticket.result.set_result(done.result())
+            self.admit()
 
-        self.threads.submit(work)
-
-    def finish(self, ticket: Ticket, seconds: float, result: Any, error: BaseException | None) -> None:
-        """The work has ended, and another may begin. The session pays for the time that it took."""
-        self.running.discard(ticket)
-        self.pay(ticket, self.cost(seconds) - ticket.cost)
-        if error is not None:
-            fail(ticket, error)
-        elif not ticket.result.done():
-            ticket.result.set_result(result)
-        self.admit()
+        asyncio.get_running_loop().run_in_executor(self.threads, ticket.work, tell).add_done_callback(finish)
 
     def cost(self, seconds: float) -> float:
         return seconds / self.places / SHARE

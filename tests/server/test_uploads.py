@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from googlenet.ui import uploads
-from googlenet.ui.uploads import KEPT_SECONDS, UNFINISHED_SECONDS, UploadFolder
-from tests.helpers import ROOT
+from googlenet.ui.uploads import KEPT_SECONDS, LOCK, PREFIX, UNFINISHED_SECONDS, sweep, upload_folder
 
 NOW = time.time()
 
@@ -31,79 +29,64 @@ def names(folder: Path) -> set[str]:
 
 
 def test_the_folder_is_its_owners_alone_and_goes_at_the_end(tmp_path: Path) -> None:
-    with UploadFolder(tmp_path) as folder:
-        assert stat.S_IMODE(folder.root.stat().st_mode) == 0o700
-        put(folder.path, "hash/a.jpg", 0)
+    with upload_folder(tmp_path) as folder:
+        assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+        put(folder, "hash/a.jpg", 0)
     assert not list(tmp_path.iterdir())
 
 
 def test_old_pictures_go_and_leftovers_of_broken_uploads_sooner(tmp_path: Path) -> None:
-    folder = UploadFolder(tmp_path)
-    put(folder.path, "hash/kept.jpg", KEPT_SECONDS - 1)
-    put(folder.path, "hash/old.jpg", KEPT_SECONDS + 1)
-    put(folder.path, "tmpkept", UNFINISHED_SECONDS - 1)
-    put(folder.path, "tmpold", UNFINISHED_SECONDS + 1)
-    folder.sweep(NOW)
-    assert names(folder.path) == {"hash/kept.jpg", "tmpkept"}
+    put(tmp_path, "hash/kept.jpg", KEPT_SECONDS - 1)
+    put(tmp_path, "hash/old.jpg", KEPT_SECONDS + 1)
+    put(tmp_path, "tmpkept", UNFINISHED_SECONDS - 1)
+    put(tmp_path, "tmpold", UNFINISHED_SECONDS + 1)
+    sweep(tmp_path, NOW)
+    assert names(tmp_path) == {"hash/kept.jpg", "tmpkept"}
 
 
 def test_beyond_the_quota_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = UploadFolder(tmp_path)
     for age in range(6):
-        put(folder.path, f"{age}/a.jpg", age, size=100)
+        put(tmp_path, f"{age}/a.jpg", age, size=100)
     monkeypatch.setattr(uploads, "MAX_BYTES", 450)
-    folder.sweep(NOW)
-    assert names(folder.path) == {f"{age}/a.jpg" for age in range(4)}
+    sweep(tmp_path, NOW)
+    assert names(tmp_path) == {f"{age}/a.jpg" for age in range(4)}
     monkeypatch.setattr(uploads, "MAX_FILES", 2)
-    folder.sweep(NOW)
-    assert names(folder.path) == {"0/a.jpg", "1/a.jpg"}
+    sweep(tmp_path, NOW)
+    assert names(tmp_path) == {"0/a.jpg", "1/a.jpg"}
 
 
 def test_a_picture_goes_within_the_hour_where_the_clock_was_set_back(tmp_path: Path) -> None:
-    folder = UploadFolder(tmp_path)
-    put(folder.path, "hash/a.jpg", -24 * 3600)
-    folder.sweep(NOW)
-    assert names(folder.path) == {"hash/a.jpg"}
-    folder.sweep(NOW + KEPT_SECONDS + 1)
-    assert not names(folder.path)
+    put(tmp_path, "hash/a.jpg", -24 * 3600)
+    sweep(tmp_path, NOW)
+    assert names(tmp_path) == {"hash/a.jpg"}
+    sweep(tmp_path, NOW + KEPT_SECONDS + 1)
+    assert not names(tmp_path)
 
 
 def test_an_empty_folder_goes_in_time(tmp_path: Path) -> None:
-    folder = UploadFolder(tmp_path)
     for name, age in (("left", UNFINISHED_SECONDS + 1), ("new", 0)):
-        (folder.path / name).mkdir()
-        os.utime(folder.path / name, (NOW - age,) * 2)
-    folder.sweep(NOW)
-    assert [path.name for path in folder.path.iterdir()] == ["new"]
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (NOW - age,) * 2)
+    sweep(tmp_path, NOW)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 def test_a_link_is_removed_and_not_followed(tmp_path: Path) -> None:
-    outside = put(tmp_path, "outside.jpg", 0)
-    folder = UploadFolder(tmp_path)
-    (folder.path / "hash").mkdir()
-    (folder.path / "hash/a.jpg").symlink_to(outside)
-    os.utime(folder.path / "hash/a.jpg", (NOW - KEPT_SECONDS - 1,) * 2, follow_symlinks=False)
-    folder.sweep(NOW)
+    outside, folder = put(tmp_path, "outside.jpg", 0), tmp_path / "pictures"
+    (folder / "hash").mkdir(parents=True)
+    (folder / "hash/a.jpg").symlink_to(outside)
+    os.utime(folder / "hash/a.jpg", (NOW - KEPT_SECONDS - 1,) * 2, follow_symlinks=False)
+    sweep(folder, NOW)
     assert outside.exists()
-    assert not names(folder.path)
+    assert not names(folder)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
 def test_a_start_removes_what_a_killed_program_left_and_nothing_of_a_running_one(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path; from googlenet.ui.uploads import UploadFolder\n"
-        "folder = UploadFolder(Path(sys.argv[1])); print(folder.root.name, flush=True); time.sleep(60)"
-    )
-
-    def run() -> tuple[subprocess.Popen[str], str]:
-        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert process.stdout
-        return process, process.stdout.readline().strip()
-
-    (killed, dead), (running, alive) = run(), run()
-    killed.kill()
-    killed.wait()
-    third = UploadFolder(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {alive, third.root.name} - {dead}
-    running.kill()
-    running.wait()
+    """A program that is killed lets go of its lock. One that starts may not have it yet."""
+    dead, starting = tmp_path / f"{PREFIX}dead", tmp_path / f"{PREFIX}starting"
+    for root in (dead, starting):
+        root.mkdir()
+    (dead / LOCK).touch()
+    with upload_folder(tmp_path) as running, upload_folder(tmp_path) as last:
+        assert set(tmp_path.iterdir()) == {starting, running.parent, last.parent}

@@ -6,7 +6,6 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -137,23 +136,6 @@ def test_a_shipped_atlas_comes_first_and_the_rest_is_drawn(
         assert len(drawn) == 1
     finally:
         explainer.folder = None
-
-
-def test_one_drawing_runs_at_a_time(explainer: Explainer, pictures: ChannelPictures, monkeypatch: pytest.MonkeyPatch) -> None:
-    running, together = threading.Semaphore(1), threading.Event()
-
-    def drawing(model: object, preprocess: object, stage: str, asked: list[int], progress: object) -> Any:
-        if not running.acquire(blocking=False):
-            together.set()
-        together.wait(0.05)
-        running.release()
-        return np.zeros((len(asked), TILE, TILE, 3), np.uint8)
-
-    monkeypatch.setattr(channels, "visualise", drawing)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda channel: pictures.draw(explainer, "4c", [channel], lambda share: None), range(4)))
-    assert not together.is_set()
-    assert len(pictures.known(explainer, "4c", range(4))) == 4
 
 
 def test_where_a_channel_fires_is_its_activation(explainer: Explainer, ask: Ask) -> None:

@@ -27,8 +27,7 @@ from googlenet.ui import page
 from googlenet.ui.desk import Desk, by_depth
 from googlenet.ui.messages import MAX_SIDE, REPLIES, PageQuery, Reply, data_url, packed_grid
 from googlenet.ui.page import PAGE
-from googlenet.ui.sentences import class_name
-from googlenet.ui.texts import LANGUAGES
+from googlenet.ui.sentences import LANGUAGES, class_name
 from googlenet.ui.uploads import EXAMPLES, SIDE, example
 from googlenet.ui.weights import ExplainerCache, described
 from tests.helpers import random_image

@@ -16,8 +16,7 @@ from googlenet.explanation.statements import percent
 from googlenet.pictures.frame import Box
 from googlenet.probes.cover import Change, Cover
 from googlenet.probes.tipping import Tipping
-from googlenet.ui.outcomes import EVEN, LITTLE, cover_sentence, diagnosis, tipping_sentence
-from googlenet.ui.texts import LANGUAGES
+from googlenet.ui.sentences import EVEN, LANGUAGES, LITTLE, cover_sentence, diagnosis, tipping_sentence
 from tests.ui.test_sentences import BEAGLE, BUS, IMAGENET, PARTICLE, REDBONE, made, spread
 
 BOX = Box(0, 0, 100, 100)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from googlenet.errors import UserError
 from googlenet.model.architecture import HEADS
-from googlenet.ui import texts
+from googlenet.ui import sentences
 from googlenet.ui.page import PAGE
 from googlenet.ui.uploads import EXAMPLES
 
-PACKAGE = Path(texts.__file__).parent.parent
+PACKAGE = Path(sentences.__file__).parent.parent
 
 
 def names(template: str) -> set[str | None]:
@@ -20,12 +20,12 @@ def names(template: str) -> set[str | None]:
 
 
 def test_an_error_is_said_in_both_languages() -> None:
-    said = texts.error(UserError("{name} cannot be opened: {error}.", name="a.jpg", error="gone"))
+    said = sentences.error(UserError("{name} cannot be opened: {error}.", name="a.jpg", error="gone"))
     assert said == {"en": "a.jpg cannot be opened: gone.", "ko": "a.jpg 파일을 열 수 없습니다: gone."}
 
 
 def test_the_pages_words_are_the_same_in_both_languages_and_all_used() -> None:
-    english, korean = texts.PAGE["en"], texts.PAGE["ko"]
+    english, korean = sentences.PAGE["en"], sentences.PAGE["ko"]
     assert english.keys() == korean.keys()
     for key in english:
         assert names(english[key]) == names(korean[key]), key

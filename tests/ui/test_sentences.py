@@ -14,8 +14,8 @@ from googlenet.explanation.groups import find_group, imagenet_groups
 from googlenet.explanation.statements import Speaker, percent
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.pictures.frame import Box
-from googlenet.ui import texts
-from googlenet.ui.sentences import SURE, pointing_sentence, standing_stage, words
+from googlenet.ui import sentences
+from googlenet.ui.sentences import SURE, Words, pointing_sentence, standing_stage, words
 
 IMAGENET = tuple(each.name for each in imagenet_classes())
 REDBONE, BEAGLE, BUS = IMAGENET.index("redbone"), IMAGENET.index("beagle"), IMAGENET.index("school bus")
@@ -69,6 +69,11 @@ def trust(best: str = "4e", low: float = 0.1) -> MapTrust:
     return MapTrust("Tiny ImageNet", 376, 0.43, heads)
 
 
+def text_of(said: Words) -> str:
+    """All sentences but the cards'."""
+    return " ".join(filter(None, ("".join(said.headline), said.record, said.heads, said.place)))
+
+
 def test_an_answer_in_words() -> None:
     e = made(HOUND, (ANIMAL, DOG), record={"main": Record(18, 39)}, peak=(0, 2))
     found = words(e, trust(), "en")
@@ -112,27 +117,27 @@ def test_the_headline_says_what_is_sure_and_what_is_a_guess(p: np.ndarray, quest
     assert "".join(words(e, None, "en").headline) == expected
     korean = words(e, None, "ko")
     assert len(korean.headline) == len(words(e, None, "en").headline)
-    assert ("추측" in korean.text) == ("guess" in expected)
+    assert ("추측" in text_of(korean)) == ("guess" in expected)
 
 
 def test_what_is_unlikely_has_no_second_sentence() -> None:
     unlikely = {"unlikely": True, "record": {"main": Record(1, 9)}}
     e = made(spread({REDBONE: 0.07}), (ANIMAL, DOG), **unlikely)
-    assert words(e, trust(), "en").text == "The network does not recognise this; its best guess has 7.0 %."
-    assert words(e, trust(), "ko").text == (
+    assert text_of(words(e, trust(), "en")) == "The network does not recognise this; its best guess has 7.0 %."
+    assert text_of(words(e, trust(), "ko")) == (
         "신경망이 이 사진을 알아보지 못했습니다. 1,000개 클래스 가운데 가장 높은 확률이 7.0%뿐입니다."
     )
-    assert words(made(ANIMAL, **unlikely), None, "en").text.startswith("The network does not recognise this;")
+    assert text_of(words(made(ANIMAL, **unlikely), None, "en")).startswith("The network does not recognise this;")
     e = made(spread(dict.fromkeys(range(398), 0.96 / 398)), **unlikely)
-    assert words(e, trust(), "en").text == "Surely an animal; the network does not recognise which: its best guess has 0.2 %."
-    assert words(e, trust(), "ko").text.startswith("거의 확실히 ‘동물’에 속하지만")
+    assert text_of(words(e, trust(), "en")) == "Surely an animal; the network does not recognise which: its best guess has 0.2 %."
+    assert text_of(words(e, trust(), "ko")).startswith("거의 확실히 ‘동물’에 속하지만")
 
 
 def test_classes_without_groups_are_named_themselves() -> None:
     labels = ("lion", "cougar", "a toy of mine")
     lion, toy = (np.array(p, np.float32) for p in ((0.6, 0.3, 0.1), (0.1, 0.2, 0.7)))
     e = made(lion, (toy, lion), labels=labels)
-    assert words(e, None, "en").text == (
+    assert text_of(words(e, None, "en")) == (
         "lion, 60 %. First guess: a toy of mine, 70 % → second guess: lion, 60 % → final answer: lion, 60 %."
     )
     assert words(made(lion, labels=labels), None, "en").heads is None  # one head has no order
@@ -155,7 +160,7 @@ def test_a_place_is_named_from_the_best_stage_and_only_where_it_beats_the_centre
     assert words(made(HOUND, peak=None), trust(), "en").place == "Stage 4e holds no evidence for redbone."
 
 
-@pytest.mark.parametrize("language", texts.LANGUAGES)
+@pytest.mark.parametrize("language", sentences.LANGUAGES)
 def test_no_sentence_goes_beyond_its_numbers(language: str) -> None:
     """Random beliefs: every figure is one of the explanation's, "surely" needs a sure statement, no particle follows a name."""
     random = np.random.default_rng(0)
@@ -174,13 +179,13 @@ def test_no_sentence_goes_beyond_its_numbers(language: str) -> None:
             *(s.probability for s in statements),
             *(float(p) for p in (e.belief["main"], e.probabilities["main"].max()) if p),
         ]
-        for text in (said.text, *said.cards.values()):
+        for text in (text_of(said), *said.cards.values()):
             figures = re.findall(r"(?:over |under )?[\d.]+ ?%(?: 이상| 미만)?", text)
             assert set(figures) <= {percent(p, language) for p in known}, text
             assert not re.search(rf"[a-z]’?\)?{PARTICLE}(?![가-힣])", text), text
             assert not re.search(r"(?:이상|미만)(?:가|로|는|를)(?![가-힣])", text), text
         sure = e.statements is not None and (own := e.statements["main"]) is not None and own.probability >= SURE
-        assert sure or not re.search("[Ss]urely|거의 확실", said.text)
+        assert sure or not re.search("[Ss]urely|거의 확실", text_of(said))
         if e.unlikely:
             assert (said.record, said.heads, said.place) == (None, None, None)
 
