@@ -79,7 +79,6 @@ class Ticket:
     """when its turn is, on the monotonic clock"""
     result: asyncio.Future[Any]
     progress: float | None = None
-    left: bool = False
 
 
 class Turns:
@@ -158,7 +157,7 @@ class Turns:
         begun = time.monotonic()
 
         def tell(share: float = 0.0, *_: object) -> None:
-            if ticket.left:
+            if ticket.result.done():  # with an error: nobody waits any more
                 raise VisitorLeftError
             ticket.progress = share
 
@@ -187,7 +186,6 @@ class Turns:
 
     def leave(self, ticket: Ticket) -> None:
         """The visitor wants no answer any more. Work that runs keeps its place until it ends or tells of its progress."""
-        ticket.left = True
         if ticket in self.waiting:
             self.waiting.remove(ticket)
             self.pay(ticket, -ticket.cost)

@@ -99,13 +99,30 @@ def stop(program: Program) -> None:
 @pytest.fixture(scope="package")
 def small(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The arguments for weights that start and answer quickly: three classes, no auxiliary heads."""
-    write_model(folder := tmp_path_factory.mktemp("small"))
+    write_model(folder := tmp_path_factory.mktemp("small"), ("a", "b", "c"))
     return ["--weights", str(folder), "--device", "cpu"]
+
+
+PROXIES = {
+    "GRADIO_DEBUG": "1",
+    "http_proxy": "http://127.0.0.1:9",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "all_proxy": "socks://127.0.0.1:9",
+}
+"""Proxies that answer nothing, and two of a kind that Gradio cannot use."""
 
 
 @pytest.fixture(scope="package")
 def program(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    program = start(small, tmp_path_factory.mktemp("temporary"))
+    """Behind proxies, with labels, a title and examples of its own."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    (examples := temporary / "pets").mkdir()
+    for seed, name in enumerate(("lion.jpg", "cheetah.jpg")):
+        (examples / name).write_bytes(jpeg(seed))
+    (names := temporary / "names.txt").write_text("lion\ncougar\ncat\n")
+    options = [*small, "--labels", str(names), "--title", "Our <pets>"]
+    program = start(options, temporary, GOOGLENET_EXAMPLES=str(examples), **PROXIES)
     yield program
     stop(program)
 

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from googlenet.ui import limits
 from googlenet.ui.limits import GRADIOS, MEGABYTE, QUESTION, Limits
+from googlenet.ui.server import own_names
 from tests.server.conftest import FILE, Program, jpeg
 
 
@@ -81,6 +82,13 @@ def test_a_foreign_page_gets_nothing_of_a_server_of_this_machine_alone(program: 
     for host in ("localhost:1", "127.0.0.1", "[::1]:80"):
         assert program.get("config", headers={"Host": host}).status_code == 200
     assert "default-src 'self'" in program.get("").headers["content-security-policy"]
+
+
+def test_a_server_of_this_machine_alone_knows_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert own_names("::1") == {"localhost", "::1"}
+    assert own_names("::") is None
+    monkeypatch.setenv("GRADIO_ROOT_PATH", "https://example.org/net")
+    assert own_names("127.0.0.1") == {"localhost", "127.0.0.1", "example.org"}
 
 
 async def read(request: Request) -> PlainTextResponse:

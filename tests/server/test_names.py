@@ -6,7 +6,6 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import gradio as gr
 import pytest
@@ -14,7 +13,8 @@ import pytest
 from googlenet.ui.limits import GRADIOS
 from tests.helpers import ROOT
 
-SOURCES = [ROOT / "app.py", *sorted((ROOT / "googlenet").rglob("*.py"))]
+SOURCES = {path: path.read_text("utf-8") for path in (ROOT / "app.py", *(ROOT / "googlenet").rglob("*.py"))}
+TREES = {path: ast.parse(text) for path, text in SOURCES.items()}
 DOCUMENTED = {
     "gr.Blocks": "Docs: Blocks",
     "gr.Button": "Docs: Button",
@@ -86,17 +86,15 @@ def options(tree: ast.AST) -> Iterator[tuple[str, str]]:
             yield from ((called, keyword.arg) for keyword in node.keywords if keyword.arg)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_every_name_is_documented(path: Path) -> None:
-    text = path.read_text("utf-8")
-    tree = ast.parse(text)
-    modules = [each for each in imports(tree) if each.split()[1].split(".")[0] in LIBRARIES]
-    assert set(modules) <= {"import gradio as gr"}
-    if modules:
-        assert {each for each in chains(tree) if each not in DOCUMENTED} == set()
-    assert set(re.findall(r"\bGRADIO_[A-Z_]+\b", text)) <= set(DOCUMENTED)
-    if path.name != "limits.py":
-        assert {each for each in re.findall(r"/gradio_api/\w+[=/]?", text) if each not in DOCUMENTED} == set()
+def test_every_name_is_documented() -> None:
+    for path, tree in TREES.items():
+        modules = [each for each in imports(tree) if each.split()[1].split(".")[0] in LIBRARIES]
+        assert set(modules) <= {"import gradio as gr"}, path
+        if modules:
+            assert {each for each in chains(tree) if each not in DOCUMENTED} == set(), path
+        assert set(re.findall(r"\bGRADIO_[A-Z_]+\b", SOURCES[path])) <= set(DOCUMENTED), path
+        if path.name != "limits.py":
+            assert {each for each in re.findall(r"/gradio_api/\w+[=/]?", SOURCES[path]) if each not in DOCUMENTED} == set(), path
 
 
 @pytest.mark.parametrize(
@@ -111,7 +109,7 @@ def test_every_name_is_documented(path: Path) -> None:
 )
 def test_every_option_is_documented(called: str, described: object) -> None:
     """Gradio's documentation of a parameter is its line in the docstring."""
-    used = {name for path in SOURCES for function, name in options(ast.parse(path.read_text("utf-8"))) if function == called}
+    used = {name for tree in TREES.values() for function, name in options(tree) if function == called}
     props = {"modules", "words", "shared", "space", "magma", "blues", "title", "examples", "sources"}
     own = props if called == "gr.HTML" else set()
     assert used

@@ -1,4 +1,4 @@
-"""The folder of the visitors' pictures: whose it is, how long a picture stays, how much fits, what is left at the end."""
+"""The folder of the visitors' pictures: whose it is, what stays how long, what is left at the end; a teacher's own examples."""
 
 from __future__ import annotations
 
@@ -10,8 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from googlenet.errors import UserError
 from googlenet.ui import uploads
-from googlenet.ui.uploads import KEPT_SECONDS, LOCK, PREFIX, UNFINISHED_SECONDS, sweep, upload_folder
+from googlenet.ui.uploads import (
+    KEPT_SECONDS,
+    LOCK,
+    MAX_EXAMPLES,
+    PREFIX,
+    SIDE,
+    UNFINISHED_SECONDS,
+    examples_in,
+    sweep,
+    upload_folder,
+)
+from tests.helpers import random_image
 
 NOW = time.time()
 
@@ -90,3 +102,27 @@ def test_a_start_removes_what_a_killed_program_left_and_nothing_of_a_running_one
     (dead / LOCK).touch()
     with upload_folder(tmp_path) as running, upload_folder(tmp_path) as last:
         assert set(tmp_path.iterdir()) == {starting, running.parent, last.parent}
+
+
+def test_examples_have_the_composed_names_and_the_order_of_their_files_and_large_ones_are_reduced(tmp_path: Path) -> None:
+    for name in ("02 zebra.jpg", "01 고양이.png", "03 cafe\u0301.JPG"):
+        random_image(40, 30).save(tmp_path / name)
+    random_image(3 * SIDE, 2 * SIDE).save(tmp_path / "04 large.jpg")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    found = examples_in(tmp_path)
+    assert list(found) == ["01 고양이", "02 zebra", "03 caf\u00e9", "04 large"]
+    assert [picture.size for picture in found.values()] == [(40, 30)] * 3 + [(3 * SIDE, 2 * SIDE)]
+    assert found["04 large"].image.width < 3 * SIDE
+
+
+def test_what_is_no_example_is_said_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no pictures"):
+        examples_in(tmp_path / "gone")
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"broken\.jpg"):
+        examples_in(tmp_path)
+    (tmp_path / "broken.jpg").unlink()
+    for number in range(MAX_EXAMPLES + 1):
+        random_image(8, 8).save(tmp_path / f"{number}.png")
+    with pytest.raises(UserError, match=f"at most {MAX_EXAMPLES}"):
+        examples_in(tmp_path)
