@@ -77,7 +77,12 @@ def build(
             blues=colours(BLUES),
             title=title,
             examples=[
-                {"name": name, "thumb": thumb(picture), "own": not examples, "truth": truths.get(name)}
+                {
+                    "name": name,
+                    "thumb": data_url(ImageOps.fit(picture.image, (112, 112)), 112),
+                    "own": not examples,
+                    "truth": truths.get(name),
+                }
                 for name, picture in desk.examples.items()
             ],
             sources=[vars(known) for known in KNOWN_SOURCES],
@@ -192,8 +197,3 @@ def space_page() -> str | None:
     """The page of the Space that this program runs in, which shows it in a frame; None anywhere else."""
     space = os.environ.get("SPACE_ID")
     return space and f"{huggingface_hub.constants.ENDPOINT}/spaces/{space}"
-
-
-def thumb(picture: Picture) -> str:
-    """The middle of a picture, small and square."""
-    return data_url(ImageOps.fit(picture.image, (112, 112)), 112)

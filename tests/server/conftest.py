@@ -113,6 +113,12 @@ def stop(program: Program) -> None:
 
 
 @pytest.fixture(scope="package")
+def anyio_backend() -> str:
+    """What runs the tests that are coroutines (`pytest.mark.anyio`)."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="package")
 def small(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The arguments for weights that start and answer quickly: three classes, no auxiliary heads."""
     write_model(folder := tmp_path_factory.mktemp("small"), ("a", "b", "c"))
@@ -143,7 +149,7 @@ def program(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Itera
         (examples / name).write_bytes(jpeg(seed))
     (names := temporary / "names.txt").write_text("lion\ncougar\ncat\n")
     options = [*small, "--labels", str(names), "--title", "Our <pets>"]
-    program = start(options, temporary, "[::1]", GOOGLENET_EXAMPLES=str(examples), **SETTINGS)
+    program = start(options, temporary, "[::1]", 0, GOOGLENET_EXAMPLES=str(examples), **SETTINGS)
     yield program
     workers = program.workers()
     try:

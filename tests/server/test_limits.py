@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -97,57 +95,51 @@ def client(tmp_path: Path, routes: list[Route], **options: Any) -> httpx.AsyncCl
 ALL = [Route(path.replace("x.js", "{x}").replace("=x", "={x}"), read, methods=[method]) for method, path in GRADIOS]
 
 
-def test_our_own_mistake_is_500(tmp_path: Path) -> None:
-    async def run() -> int:
-        async with client(tmp_path, [*ALL, Route("/", mistake)]) as http:
-            return (await http.get("/")).status_code
-
-    assert asyncio.run(run()) == 500
+@pytest.mark.anyio
+async def test_our_own_mistake_is_500(tmp_path: Path) -> None:
+    async with client(tmp_path, [*ALL, Route("/", mistake)]) as http:
+        assert (await http.get("/")).status_code == 500
 
 
-def test_a_foreign_pages_request_that_a_proxy_knows_by_a_cookie_is_refused(tmp_path: Path) -> None:
-    async def run() -> list[int]:
-        foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
-        async with client(tmp_path, ALL) as http:
-            sent = (foreign, foreign | {"Cookie": "a=b"}, {"Cookie": "a=b"}, foreign | {"Authorization": "Basic x"})
-            return [(await http.get("/config", headers=headers)).status_code for headers in sent]
-
-    assert asyncio.run(run()) == [200, 403, 200, 403]
+@pytest.mark.anyio
+async def test_a_foreign_pages_request_that_a_proxy_knows_by_a_cookie_is_refused(tmp_path: Path) -> None:
+    foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    sent = (foreign, foreign | {"Cookie": "a=b"}, {"Cookie": "a=b"}, foreign | {"Authorization": "Basic x"})
+    async with client(tmp_path, ALL) as http:
+        assert [(await http.get("/config", headers=headers)).status_code for headers in sent] == [200, 403, 200, 403]
 
 
-def test_bodies_in_memory_have_a_limit_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.anyio
+async def test_bodies_in_memory_have_a_limit_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "HELD", QUESTION // 2)
-
-    async def run() -> list[int]:
-        async with client(tmp_path, ALL) as http:
-            bodies = [b'"' + b"x" * size + b'"' for size in (QUESTION // 2, QUESTION // 3, QUESTION // 3)]
-            return [(await http.post("/gradio_api/queue/join", content=body)).status_code for body in bodies]
-
-    assert asyncio.run(run()) == [503, 200, 200]
+    bodies = [b'"' + b"x" * size + b'"' for size in (QUESTION // 2, QUESTION // 3, QUESTION // 3)]
+    async with client(tmp_path, ALL) as http:
+        statuses = [(await http.post("/gradio_api/queue/join", content=body)).status_code for body in bodies]
+    assert statuses == [503, 200, 200]
 
 
-def test_where_gradio_has_other_routes_all_are_open_and_the_log_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def run() -> list[int]:
-        async with client(tmp_path, [*ALL[1:], Route("/new", read)]) as http:
-            return [(await http.get(path)).status_code for path in ("/new", "/none")]
-
-    with caplog.at_level(logging.WARNING):
-        assert asyncio.run(run()) == [200, 404]
+@pytest.mark.anyio
+async def test_where_gradio_has_other_routes_all_are_open_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client(tmp_path, [*ALL[1:], Route("/new", read)]) as http:
+        assert [(await http.get(path)).status_code for path in ("/new", "/none")] == [200, 404]
     assert "every route is open" in caplog.text
 
 
-def test_a_foreign_page_gets_nothing_of_a_server_of_this_machine_alone(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with client(tmp_path, ALL, hosts=frozenset({"localhost"})) as http:
-            for name in ("evil.example", "]"):
-                assert (await http.get("/config", headers={"Host": name})).status_code == 403
-            for origin in ("http://evil.example", "null"):
-                answer = await http.get("/config", headers={"Host": "localhost", "Origin": origin})
-                assert answer.status_code == 403
-                assert "access-control-allow-origin" not in answer.headers
-            for name in ("localhost:1", "127.0.0.1", "[::1]:80"):
-                answer = await http.get("/config", headers={"Host": name})
-                assert answer.status_code == 200
+@pytest.mark.anyio
+async def test_a_foreign_page_gets_nothing_of_a_server_of_this_machine_alone(tmp_path: Path) -> None:
+    async with client(tmp_path, ALL, hosts=frozenset({"localhost"})) as http:
+        for host, origin, status in (
+            ("evil.example", None, 403),
+            ("]", None, 403),
+            ("localhost", "http://evil.example", 403),
+            ("localhost", "null", 403),
+            ("localhost:1", None, 200),
+            ("127.0.0.1", "http://127.0.0.1:2", 200),
+            ("[::1]:80", None, 200),
+        ):
+            answer = await http.get("/config", headers={"Host": host} | ({"Origin": origin} if origin else {}))
+            assert answer.status_code == status
+            assert "access-control-allow-origin" not in answer.headers
             assert "default-src 'self'" in answer.headers["content-security-policy"]
-
-    asyncio.run(run())

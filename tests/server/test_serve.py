@@ -97,53 +97,47 @@ def test_trust_tests_the_map_of_one_stage(program: Program) -> None:
     assert -1 <= found["randomised_correlation"] <= 1
 
 
-def test_one_visitors_many_questions_keep_nobody_waiting(program: Program) -> None:
+@pytest.mark.anyio
+async def test_one_visitors_many_questions_keep_nobody_waiting(program: Program) -> None:
     """Of one session, a few run or wait, and the rest is refused; who comes then is served, each with an own answer."""
     paths = [program.upload(jpeg(i), f"{i}.jpg").json()[0] for i in range(8)]
-
-    async def run() -> tuple[list[Any], list[Any]]:
-        async with program.client() as client:
-            asked = (program.ask_with(client, "explain", n=i, session="greedy", example="lion") for i in range(20))
-            greedy = asyncio.gather(*asked)
-            await asyncio.sleep(0.05)
-            each = (program.ask_with(client, "explain", n=i, session=f"{i}", upload=path) for i, path in enumerate(paths))
-            return await asyncio.gather(*each), await greedy
-
-    honest, replies = asyncio.run(run())
+    async with program.client() as client:
+        asked = (program.ask_with(client, "explain", n=i, session="greedy", example="lion") for i in range(20))
+        greedy = asyncio.gather(*asked)
+        await asyncio.sleep(0.05)
+        each = (program.ask_with(client, "explain", n=i, session=f"{i}", upload=path) for i, path in enumerate(paths))
+        honest = await asyncio.gather(*each)
+        refusals = [reply["refusal"] for reply in await greedy if "refusal" in reply]
     assert [(reply["n"], reply["answer"]["result"]["image"]) for reply in honest] == [(i, f"{i}.jpg") for i in range(8)]
-    refusals = [reply["refusal"] for reply in replies if "refusal" in reply]
     assert refusals
     assert all(refusal["kind"] == "" and "questions are waiting already" in refusal["en"] for refusal in refusals)
 
 
-def test_a_waiting_question_tells_its_place_and_can_be_given_up(program: Program) -> None:
+@pytest.mark.anyio
+async def test_a_waiting_question_tells_its_place_and_can_be_given_up(program: Program) -> None:
     """Trust takes long and is asked one at a time: the others wait. One gives up, another hangs up."""
-
-    async def run() -> None:
-        async with program.client() as client:
-            first = asyncio.ensure_future(program.ask_with(client, "trust", n=1, session="first", example="lion"))
-            while "share" not in (told := await program.ask_with(client, "progress", n=1, session="first")):
-                assert not first.done()
-            assert 0 <= told["share"] <= 1
-            second = asyncio.ensure_future(program.ask_with(client, "trust", n=2, session="second", example="lion"))
-            place: dict[str, Any] = {}
-            while "place" not in place and not first.done():
-                place = await program.ask_with(client, "progress", n=2, session="second")
-            if not first.done():
-                assert place == {"n": 2, "place": 1}
-                await program.ask_with(client, "leave", n=2, session="second")
-                assert await second == {"n": 2}
-            with contextlib.suppress(httpx.TimeoutException):
-                body = program.body("trust", {"n": 3, "session": "third", "example": "lion"})
-                await client.post("component_server/", json=body, timeout=0.3)
-            end = time.monotonic() + PATIENCE
-            while "place" in await program.ask_with(client, "progress", n=3, session="third"):
-                assert time.monotonic() < end
-                await asyncio.sleep(0.1)
-            assert "trust" in await first
-            await second
-
-    asyncio.run(run())
+    async with program.client() as client:
+        first = asyncio.ensure_future(program.ask_with(client, "trust", n=1, session="first", example="lion"))
+        while "share" not in (told := await program.ask_with(client, "progress", n=1, session="first")):
+            assert not first.done()
+        assert 0 <= told["share"] <= 1
+        second = asyncio.ensure_future(program.ask_with(client, "trust", n=2, session="second", example="lion"))
+        place: dict[str, Any] = {}
+        while "place" not in place and not first.done():
+            place = await program.ask_with(client, "progress", n=2, session="second")
+        if not first.done():
+            assert place == {"n": 2, "place": 1}
+            await program.ask_with(client, "leave", n=2, session="second")
+            assert await second == {"n": 2}
+        with contextlib.suppress(httpx.TimeoutException):
+            body = program.body("trust", {"n": 3, "session": "third", "example": "lion"})
+            await client.post("component_server/", json=body, timeout=0.3)
+        end = time.monotonic() + PATIENCE
+        while "place" in await program.ask_with(client, "progress", n=3, session="third"):
+            assert time.monotonic() < end
+            await asyncio.sleep(0.1)
+        assert "trust" in await first
+        await second
 
 
 @pytest.fixture
@@ -201,7 +195,8 @@ def has_answered(worker: int) -> bool:
     return int(written) > 300_000
 
 
-def test_a_crowd_gets_workers_and_nobody_notices_when_one_is_killed(program: Program) -> None:
+@pytest.mark.anyio
+async def test_a_crowd_gets_workers_and_nobody_notices_when_one_is_killed(program: Program) -> None:
     async def crowd() -> dict[str, Any]:
         async with program.client() as client:
             names = [(name, f"{name} {i}") for i in range(12) for name in ("lion", "cheetah")]
@@ -209,13 +204,13 @@ def test_a_crowd_gets_workers_and_nobody_notices_when_one_is_killed(program: Pro
             results = [reply["answer"]["result"] for reply in await asyncio.gather(*asked)]
         return {result["image"]: result["heads"]["main"][0]["index"] for result in results}
 
-    alone = asyncio.run(crowd())
+    alone = await crowd()
     latest = time.monotonic() + PATIENCE
     while not any(map(has_answered, program.workers())):
-        assert asyncio.run(crowd()) == alone
+        assert await crowd() == alone
         assert time.monotonic() < latest
-        time.sleep(0.3)  # for the workers, which start
+        await asyncio.sleep(0.3)  # for the workers, which start
     started = program.workers()
     assert len(started) == worker_count()
     os.kill(started[0], signal.SIGKILL)
-    assert asyncio.run(crowd()) == alone
+    assert await crowd() == alone

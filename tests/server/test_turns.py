@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
-from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +11,8 @@ import pytest
 
 from googlenet.ui import turns
 from googlenet.ui.turns import BusyError, Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
+
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
@@ -45,22 +45,11 @@ class Stage:
         return self.begun
 
 
-def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """pytest runs no coroutines by itself."""
-
-    @functools.wraps(test)
-    def run(**fixtures: Any) -> None:
-        asyncio.run(asyncio.wait_for(test(**fixtures), 60))
-
-    return run
-
-
 async def settle() -> None:
     for _ in range(20):
         await asyncio.sleep(0.001)
 
 
-@in_a_loop
 async def test_work_is_done_and_its_error_raised() -> None:
     def wrong(tell: Progress) -> None:
         raise KeyError("a")
@@ -72,7 +61,6 @@ async def test_work_is_done_and_its_error_raised() -> None:
     assert not queue.running
 
 
-@in_a_loop
 async def test_one_sessions_many_questions_come_after_anothers_one() -> None:
     stage = Stage(Turns(1))
     await stage.ask("first")
@@ -84,7 +72,6 @@ async def test_one_sessions_many_questions_come_after_anothers_one() -> None:
     assert await stage.end() == ["first", "flood 0", "honest", "other", "flood 1", "flood 2", "flood 3"]
 
 
-@in_a_loop
 async def test_a_session_pays_for_the_time_that_its_work_took(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture that takes two seconds to decode counts as forty others."""
     clock = [100.0]
@@ -101,7 +88,6 @@ async def test_a_session_pays_for_the_time_that_its_work_took(monkeypatch: pytes
     assert (await stage.end())[-1] == "slow again"
 
 
-@in_a_loop
 async def test_what_will_take_long_waits_for_what_will_not() -> None:
     stage = Stage(Turns(1))
     await stage.ask("running")
@@ -110,7 +96,6 @@ async def test_what_will_take_long_waits_for_what_will_not() -> None:
     assert await stage.end() == ["running", "small", "large"]
 
 
-@in_a_loop
 async def test_a_session_has_so_many_places_and_half_of_them_run() -> None:
     stage = Stage(Turns(8, per_session=4))
     for i in range(6):
@@ -121,7 +106,6 @@ async def test_a_session_has_so_many_places_and_half_of_them_run() -> None:
     assert len(await stage.end()) == 6
 
 
-@in_a_loop
 async def test_in_a_full_queue_the_one_that_is_due_last_is_refused() -> None:
     stage = Stage(Turns(1, waiting=4))
     await stage.ask("running")
@@ -133,7 +117,6 @@ async def test_in_a_full_queue_the_one_that_is_due_last_is_refused() -> None:
     assert await stage.end() == ["running", "flood 0", "honest", "flood 1", "flood 2"]
 
 
-@in_a_loop
 async def test_one_address_has_half_of_the_queue() -> None:
     stage = Stage(Turns(1, waiting=4))
     await stage.ask("running")
@@ -146,7 +129,6 @@ async def test_one_address_has_half_of_the_queue() -> None:
     assert await stage.end() == ["running", "near 0", "near 1", "far", "nowhere"]
 
 
-@in_a_loop
 async def test_who_leaves_gives_the_place_up() -> None:
     stage, gone = Stage(Turns(1)), asyncio.Event()
 
@@ -167,7 +149,6 @@ async def test_who_leaves_gives_the_place_up() -> None:
     assert await stage.end() == ["running"]
 
 
-@in_a_loop
 async def test_work_that_tells_of_its_progress_ends_with_its_visitor() -> None:
     queue, ended = Turns(1), threading.Event()
 
@@ -188,7 +169,6 @@ async def test_work_that_tells_of_its_progress_ends_with_its_visitor() -> None:
     assert await queue.run(Visitor("b"), lambda tell: 1) == 1
 
 
-@in_a_loop
 async def test_at_the_end_all_hear_that_the_program_restarts() -> None:
     stage = Stage(Turns(1))
     await stage.ask("running")
