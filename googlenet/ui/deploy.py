@@ -11,27 +11,16 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from googlenet.batch.files import SUFFIXES, is_hidden
-from googlenet.checkpoints import load
+from googlenet.checkpoints import load, source
 from googlenet.checkpoints.answers import HubAwayError, bounded_answers
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.hub import fetch_listing, short_reason
-from googlenet.checkpoints.source import (
-    PACKAGE,
-    TORCHVISION,
-    File,
-    Folder,
-    Repository,
-    Torchvision,
-    choose,
-    parse_source,
-    shipped,
-)
 from googlenet.errors import PictureError, UserError, reason
 
 WEIGHTS, TITLE, EXAMPLES = VARIABLES = ("GOOGLENET_WEIGHTS", "GOOGLENET_TITLE", "GOOGLENET_EXAMPLES")
 """What `googlenet serve` reads where its options are not given."""
 TOP_LEVEL = ("app.py", "requirements.txt", "LICENSE")
-CONTENTS = (
+CONTENTS = [
     "py.typed",
     "**/*.py",
     "errors/*.json",
@@ -44,7 +33,7 @@ CONTENTS = (
     "ui/page/*.css",
     "ui/page/*.json",
     "ui/page/js/*.js",
-)
+]
 """Files of the package. Nothing else in its folder is uploaded: it may be an editor's, or a secret."""
 BUILD_TIME = 30 * 60.0
 """Seconds that a Space may take to build and start. Most of it is the installation of PyTorch."""
@@ -57,7 +46,7 @@ class Plan:
     files: dict[str, Path | bytes]
     """path in the Space → the content, or the file that holds it"""
     variables: dict[str, str]
-    repository: Repository | None
+    repository: source.Repository | None
     """that the Space fetches its weights from"""
 
 
@@ -70,7 +59,7 @@ def deploy(
     dry_run: bool,
     title: str | None = None,
     examples: Path | None = None,
-    package: Path = PACKAGE,
+    package: Path = source.PACKAGE,
 ) -> str:
     """Create or update a Space with the program, wait until it runs, and print its address, which is returned.
 
@@ -112,7 +101,7 @@ def deploy(
 
 def make_plan(weights: str, title: str | None, examples: Path | None, package: Path) -> Plan:
     """The files that the Space needs, and its variables. Raises UserError where a file is missing or a folder has no pictures."""
-    files: dict[str, Path | bytes] = {name: path for name in TOP_LEVEL if (path := shipped(name, package)).is_file()}
+    files: dict[str, Path | bytes] = {name: path for name in TOP_LEVEL if (path := source.shipped(name, package)).is_file()}
     root = package.resolve()
     for path in sorted(path for pattern in CONTENTS for path in root.glob(pattern)):
         parts = path.relative_to(root).parts
@@ -126,18 +115,18 @@ def make_plan(weights: str, title: str | None, examples: Path | None, package: P
     if examples:
         files |= example_files(examples)
         variables[EXAMPLES] = "examples"
-    repository: Repository | None = None
-    match parse_source(weights):
-        case Folder(path) | File(path) as local:
+    repository: source.Repository | None = None
+    match source.parse_source(weights):
+        case source.Folder(path) | source.File(path) as local:
             load(local)  # raises here what the Space would raise later
             files |= {f"weights/{name}": file for name, file in weights_files(path).items()}
-            if isinstance(local, File) and local.key:
+            if isinstance(local, source.File) and local.key:
                 variables[WEIGHTS] = f"weights/{path.name}:{local.key}"
-        case Repository() as remote:
+        case source.Repository() as remote:
             repository, variables[WEIGHTS] = remote, str(remote)
-        case Torchvision():
-            variables[WEIGHTS] = TORCHVISION
-    return Plan(files | {"README.md": readme(shipped("README.md", package), title, repository)}, variables, repository)
+        case source.Torchvision():
+            variables[WEIGHTS] = source.TORCHVISION
+    return Plan(files | {"README.md": readme(source.shipped("README.md", package), title, repository)}, variables, repository)
 
 
 def example_files(folder: Path) -> dict[str, Path]:
@@ -153,7 +142,7 @@ def example_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def require(repository: Repository) -> None:
+def require(repository: source.Repository) -> None:
     """Raises UserError where the Hub lacks the weights that the Space is to fetch."""
     try:
         names = [file.rfilename for file in fetch_listing(repository, None).siblings or []]
@@ -162,7 +151,7 @@ def require(repository: Repository) -> None:
             "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=away.why
         ) from None
     if repository.file is None:
-        choose(names, repository.id)
+        source.choose(names, repository.id)
     elif repository.file not in names:
         raise UserError("{source} holds no file {file}.", source=repository.id, file=repository.file)
 
@@ -170,13 +159,13 @@ def require(repository: Repository) -> None:
 def weights_files(path: Path) -> dict[str, Path]:
     """The files that a SOURCE on this machine consists of, by their names in its folder."""
     folder, name = (
-        (path, choose([file.name for file in path.iterdir()], str(path))) if path.is_dir() else (path.parent, path.name)
+        (path, source.choose([file.name for file in path.iterdir()], str(path))) if path.is_dir() else (path.parent, path.name)
     )
     beside = (CONFIG_FILE, CARD_FILE, *CHANNELS_FILES) if name.lower().endswith(".safetensors") else ()
     return {file: folder / file for file in (*beside, name) if (folder / file).is_file()}
 
 
-def readme(path: Path, title: str | None, repository: Repository | None) -> bytes:
+def readme(path: Path, title: str | None, repository: source.Repository | None) -> bytes:
     """README.md, whose header names the Space and the weights to fetch. It states no licence: the user chooses one."""
     text = path.read_text("utf-8")
     if not text.startswith("---\n"):
@@ -192,7 +181,7 @@ def readme(path: Path, title: str | None, repository: Repository | None) -> byte
     return str(card).encode()
 
 
-def preload(repository: Repository) -> str:
+def preload(repository: source.Repository) -> str:
     """`repository file,… [commit]`, the header's syntax for a download. Without files the Space downloads everything."""
     if repository.file:
         names = repository.file

@@ -24,23 +24,9 @@ from googlenet.probes.channel_groups import channel_groups
 from googlenet.probes.cover import cover, probability
 from googlenet.probes.tipping import tipping
 from googlenet.probes.trust import examine_prepared
-from googlenet.ui import channels, sentences
+from googlenet.ui import channels, messages, sentences
 from googlenet.ui.channels import ChannelPictures
-from googlenet.ui.messages import (
-    REPLIES,
-    Answer,
-    ChannelGroups,
-    Channels,
-    Covered,
-    Firing,
-    PageQuery,
-    Refusal,
-    Reply,
-    Tipped,
-    data_url,
-    packed_grid,
-    packed_map,
-)
+from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url, packed_grid, packed_map
 from googlenet.ui.sentences import LANGUAGES
 from googlenet.ui.turns import Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
 from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, SIDE, PictureGoneError, Pictures, example
@@ -79,7 +65,7 @@ class Desk:
             elif name == "leave":
                 self.leave(ask)
             else:
-                reply[REPLIES[name]] = await self.answer(name, ask, request)  # type: ignore[literal-required]
+                reply[REPLIES[name]] = await self.answer(name, ask, request)
         except VisitorLeftError:
             pass
         except Exception as error:
@@ -163,14 +149,14 @@ class Inquiry:
     def explanation(self) -> Explanation:
         return explain(self.explainer, self.picture, self.question())
 
-    def explain(self) -> Answer:
+    def explain(self) -> messages.Answer:
         explanation, trust = self.explanation(), trust_in(self.explainer, self.ask.method)
         return packed(explanation, trust, self.ask, None if self.ask.known else data_url(self.image, SIDE))
 
     def maps(self) -> str:
         return base64.b64encode(self.explanation().npz()).decode()
 
-    def cover(self) -> Covered:
+    def cover(self) -> messages.Covered:
         if self.ask.box is None:
             raise UserError("There is no box to cover; draw one on the enlarged picture.")
         found = cover(self.explainer, self.image, self.question(), self.ask.box, self.stage, self.picture.size)
@@ -182,7 +168,7 @@ class Inquiry:
             "say": {each: sentences.cover_sentence(found, self.explainer.labels, each) for each in LANGUAGES},
         }
 
-    def tip(self) -> Tipped:
+    def tip(self) -> messages.Tipped:
         ask = self.ask
         if ask.target is None or ask.truth is None:
             raise UserError("Name the class that was answered, and the one that is right.")
@@ -196,25 +182,25 @@ class Inquiry:
             "why": {language: sentences.diagnosis(found, language) for language in LANGUAGES},
         }
 
-    def channels(self) -> Channels:
+    def channels(self) -> messages.Channels:
         question = self.question(cell=self.ask.cell and (self.stage, *self.ask.cell), channels=True)
         self.explainer.check_stage(question.head, self.stage)
         explanation = explain(self.explainer, self.picture, question)
         assert explanation.channels is not None
         return channels.strongest(self.explainer, self.stage, explanation.channels[self.stage], self.pictures)
 
-    def groups(self) -> ChannelGroups:
+    def groups(self) -> messages.ChannelGroups:
         found = channel_groups(self.explainer, self.image, self.question(), self.stage)
         return channels.grouped(self.explainer, self.stage, found, self.pictures)
 
-    def draw(self) -> Channels:
+    def draw(self) -> messages.Channels:
         strongest, groups = self.channels(), self.groups()["groups"]
         grouped = [each for group in groups for each in group["channels"]]
         wanted = dict.fromkeys(each["channel"] for each in (*strongest["for"], *strongest["against"], *grouped))
         self.pictures.draw(self.explainer, self.stage, list(wanted), self.tell)
         return self.channels()
 
-    def firing(self) -> Firing:
+    def firing(self) -> messages.Firing:
         count = sum(self.explainer.model.stage(self.stage).splits)
         if self.ask.channel is None or self.ask.channel >= count:
             raise UserError("Stage {stage} has the channels 0 to {last}.", stage=self.stage, last=count - 1)
@@ -230,14 +216,17 @@ class Inquiry:
         return {**vars(found), "randomised": packed_grid(found.randomised), "say": say}
 
 
-def refusal(error: Exception) -> Refusal:
-    """What the script is told of an error: a sentence in each language, and what it can do about it by itself."""
+def refusal(error: Exception) -> dict[str, str | None]:
+    """What the script is told of an error: a sentence in each language, and what it can do about it by itself.
+
+    `kind`: "" (as it says), restarting, gone (the picture), not_loaded (the weights `source`).
+    """
     if not isinstance(error, UserError):  # our mistake: loud in the log, and one sentence for the visitor, whose page goes on
         logging.error("A question failed", exc_info=error)
         error = UserError("This went wrong on our side; try another picture.")
     kinds: dict[type[Exception], str] = {NotLoadedError: "not_loaded", PictureGoneError: "gone", RestartingError: "restarting"}
     source = str(error.values["source"]) if isinstance(error, NotLoadedError) else None
-    return {**sentences.error(error), "kind": kinds.get(type(error), ""), "source": source}  # type: ignore[typeddict-item]
+    return {**sentences.error(error), "kind": kinds.get(type(error), ""), "source": source}
 
 
 def in_original(picture: Picture, original: tuple[int, int]) -> Picture:
@@ -252,7 +241,7 @@ def in_original(picture: Picture, original: tuple[int, int]) -> Picture:
     return Picture(picture.image, original)
 
 
-def packed(explanation: Explanation, trust: MapTrust | None, ask: PageQuery, picture: str | None) -> Answer:
+def packed(explanation: Explanation, trust: MapTrust | None, ask: PageQuery, picture: str | None) -> messages.Answer:
     """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, what it says in words, the picture."""
     probabilities = explanation.probabilities[explanation.question.head]
     assert probabilities is not None

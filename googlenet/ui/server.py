@@ -56,7 +56,7 @@ def serve(
     """Load the weights and serve the page until SIGTERM or Ctrl-C, which end the process. Raises UserError."""
     host = (host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1").strip("[]")
     port = find_port(host, port)
-    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # unwinds the main thread
     with upload_folder() as uploads:
         set_environment(uploads, host)
         bound_arenas()
@@ -87,11 +87,6 @@ def serve(
         ending.start()
         sys.exit(status)
     os._exit(status)
-
-
-def end(*_: object) -> NoReturn:
-    """SIGTERM: unwind the main thread."""
-    raise SystemExit
 
 
 def find_port(host: str, port: int | None) -> int:
