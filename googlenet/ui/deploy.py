@@ -228,12 +228,13 @@ def wait(api: HfApi, repo_id: str, commit: str) -> None:
     """Return when the Space runs this commit. Raises UserError with the last line of its log when it does not."""
     deadline = time.monotonic() + BUILD_TIME
     try:
-        runtime = api.wait_for_space(repo_id, timeout=BUILD_TIME, poll_interval=2)
-        while runtime.stage == "RUNNING" and runtime.raw.get("sha", commit) != commit:  # the previous commit still runs
-            if time.monotonic() > deadline:
+        while True:
+            runtime = api.wait_for_space(repo_id, timeout=max(0.0, deadline - time.monotonic()), poll_interval=2)
+            if runtime.stage != "RUNNING" or runtime.raw.get("sha", commit) == commit:
+                break
+            if time.monotonic() > deadline:  # the previous commit still runs
                 raise TimeoutError
             time.sleep(2)
-            runtime = api.wait_for_space(repo_id, timeout=max(0.0, deadline - time.monotonic()), poll_interval=2)
     except TimeoutError:
         raise UserError("{space} is still not running after half an hour; look at its log.", space=repo_id) from None
     if runtime.stage == "RUNNING":
