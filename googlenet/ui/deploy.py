@@ -12,9 +12,8 @@ from huggingface_hub.utils import validate_repo_id
 
 from googlenet.batch.files import SUFFIXES, is_hidden
 from googlenet.checkpoints import load, source
-from googlenet.checkpoints.answers import HubAwayError, bounded_answers
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, WEIGHTS_FILE
-from googlenet.checkpoints.hub import fetch_listing, short_reason
+from googlenet.checkpoints.hub import HubAwayError, bounded_answers, fetch_listing, short_reason
 from googlenet.errors import PictureError, UserError, reason
 
 WEIGHTS, TITLE, EXAMPLES = VARIABLES = ("GOOGLENET_WEIGHTS", "GOOGLENET_TITLE", "GOOGLENET_EXAMPLES")
@@ -93,7 +92,7 @@ def deploy(
         raise UserError("The Hub refuses to make {space}: {error}.", space=repo_id, error=said) from None
     except (HubAwayError, HTTPError, OSError, ValueError, RuntimeError) as error:
         cause = error.__cause__ if isinstance(error, RuntimeError) else error  # the library's, around a file that failed
-        why = error.why if isinstance(error, HubAwayError) else short_reason(cause)
+        why = error if isinstance(error, HubAwayError) else short_reason(cause)
         raise UserError("{space} could not be brought up to date: {error}; try again.", space=repo_id, error=why) from None
     print(f"Inside GoogLeNet is at {address}")
     return address
@@ -148,7 +147,7 @@ def require(repository: source.Repository) -> None:
         names = [file.rfilename for file in fetch_listing(repository, None).siblings or []]
     except HubAwayError as away:
         raise UserError(
-            "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=away.why
+            "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=away
         ) from None
     if repository.file is None:
         source.choose(names, repository.id)
