@@ -19,19 +19,8 @@ from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.pictures.frame import Box
 from googlenet.probes.cover import Change, Cover
 from googlenet.probes.tipping import Tipping
-from googlenet.ui.sentences import (
-    EVEN,
-    LANGUAGES,
-    LITTLE,
-    SURE,
-    Words,
-    cover_sentence,
-    diagnosis,
-    pointing_sentence,
-    standing_stage,
-    tipping_sentence,
-    words,
-)
+from googlenet.ui import sentences
+from googlenet.ui.sentences import EVEN, LANGUAGES, LITTLE, SURE, Words, standing_stage, words
 
 IMAGENET = tuple(each.name for each in imagenet_classes())
 REDBONE, BEAGLE, BUS = IMAGENET.index("redbone"), IMAGENET.index("beagle"), IMAGENET.index("school bus")
@@ -208,9 +197,8 @@ def test_no_sentence_goes_beyond_its_numbers(language: str) -> None:
 
 def test_percent_is_never_rounded_into_untruth() -> None:
     shares = (1.0, 0.9996, 0.994, 0.5, 0.0996, 0.0994, 0.01, 0.0004, 0.0)
-    assert [percent(p) for p in shares] == [
-        "over 99 %", "over 99 %", "99 %", "50 %", "10 %", "9.9 %", "1.0 %", "under 0.1 %", "under 0.1 %",
-    ]  # fmt: skip
+    said = "over 99 %, over 99 %, 99 %, 50 %, 10 %, 9.9 %, 1.0 %, under 0.1 %, under 0.1 %"
+    assert ", ".join(percent(p) for p in shares) == said
     assert [percent(p, "ko") for p in shares[:3]] == ["99% 이상", "99% 이상", "99%"]
     assert percent(0, "ko") == "0.1% 미만"
 
@@ -244,8 +232,8 @@ COMPARED = [
 @pytest.mark.parametrize(("pointing", "english", "korean"), COMPARED)
 def test_a_stage_is_compared_with_the_centre(pointing: Pointing, english: str, korean: str) -> None:
     measured = MapTrust("Tiny ImageNet", 376, 0.4309, {"aux2": {"4d": pointing}})
-    assert pointing_sentence(measured, "aux2", "4d").endswith(f"of them; the picture’s centre does in 43 %. {english}")
-    said = pointing_sentence(measured, "aux2", "4d", "ko")
+    assert sentences.pointing_sentence(measured, "aux2", "4d").endswith(f"of them; the picture’s centre does in 43 %. {english}")
+    said = sentences.pointing_sentence(measured, "aux2", "4d", "ko")
     assert "비율은 43%입니다. " in said
     assert said.endswith(korean)
 
@@ -268,9 +256,8 @@ def covering(before: float, after: float, controls: list[float], new: int = REDB
 
 def tipped(own: tuple[float, float], truth: tuple[float, float], new: int = REDBONE, box: Box | None = BOX) -> Tipping:
     changes = Change(REDBONE, *own), Change(BEAGLE, *truth)
-    return Tipping(
-        made(spread({REDBONE: own[0]})), "4e", np.zeros((3, 14, 14), np.float32), box, *changes, top(REDBONE), top(new)
-    )
+    explanation, maps = made(spread({REDBONE: own[0]})), np.zeros((3, 14, 14), np.float32)
+    return Tipping(explanation, "4e", maps, box, *changes, top(REDBONE), top(new))
 
 
 COVERED = [
@@ -311,15 +298,15 @@ COVERED = [
 
 @pytest.mark.parametrize(("cover", "english", "korean"), COVERED)
 def test_covering_in_words(cover: Cover, english: str, korean: str) -> None:
-    assert cover_sentence(cover, IMAGENET, "en") == english
-    assert korean in cover_sentence(cover, IMAGENET, "ko")
+    assert sentences.cover_sentence(cover, IMAGENET, "en") == english
+    assert korean in sentences.cover_sentence(cover, IMAGENET, "ko")
 
 
 @settings(max_examples=50, deadline=None)
 @given(SHARES, SHARES, st.lists(SHARES, max_size=15), st.booleans())
 def test_the_sentence_never_contradicts_its_numbers(before: float, after: float, controls: list[float], turns: bool) -> None:
     cover = covering(before, after, controls, BEAGLE if turns else REDBONE)
-    english, korean = (cover_sentence(cover, IMAGENET, language) for language in LANGUAGES)
+    english, korean = (sentences.cover_sentence(cover, IMAGENET, language) for language in LANGUAGES)
     assert ("falls" in english) <= (after < before)
     assert ("rises" in english) <= (after > before)
     assert ("stays" in english) == (percent(before) == percent(after)) == ("그대로" in korean)
@@ -380,14 +367,14 @@ TIPPED = [
 
 @pytest.mark.parametrize(("tipping", "english", "korean"), TIPPED)
 def test_what_tipped_it_in_words(tipping: Tipping, english: str, korean: str) -> None:
-    assert tipping_sentence(tipping, "en") == english
-    assert tipping_sentence(tipping, "ko").endswith(korean)
+    assert sentences.tipping_sentence(tipping, "en") == english
+    assert sentences.tipping_sentence(tipping, "ko").endswith(korean)
 
 
 @settings(max_examples=50, deadline=None)
 @given(SHARES, SHARES, SHARES, SHARES, st.sampled_from([REDBONE, BEAGLE, TENCH]))
 def test_what_tipped_it_never_contradicts_its_numbers(a: float, b: float, c: float, d: float, new: int) -> None:
-    said = tipping_sentence(tipped((a, b), (c, d), new), "en")
+    said = sentences.tipping_sentence(tipped((a, b), (c, d), new), "en")
     first, second = said.split(" and beagle ")[:2]
     for text, before, after in ((first, a, b), (second, c, d)):
         assert ("falls" in text) <= (after < before)
@@ -429,7 +416,7 @@ REASONS = [
 
 @pytest.mark.parametrize(("tipping", "expected"), REASONS)
 def test_a_diagnosis_is_given_where_the_numbers_support_it(tipping: Tipping, expected: str | None) -> None:
-    assert diagnosis(tipping, "en") == expected
-    korean = diagnosis(tipping, "ko")
+    assert sentences.diagnosis(tipping, "en") == expected
+    korean = sentences.diagnosis(tipping, "ko")
     assert (korean is None) == (expected is None)
     assert not re.search(rf"[a-z]’?{PARTICLE}(?![가-힣])", korean or ""), korean
