@@ -1,4 +1,4 @@
-"""The tab Channels: the strongest channels of the enlarged stage, and a picture of what each looks for."""
+"""Channels of a stage: where one responds in a picture, and a picture of what each looks for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,41 +15,10 @@ from PIL import Image
 from googlenet.checkpoints.cache import VISITORS, Cache
 from googlenet.checkpoints.checkpoint import read_beginning
 from googlenet.errors import Reason
-from googlenet.explanation import Channel
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES
 from googlenet.probes.atlas import Atlas, read_atlas, webp
-from googlenet.probes.channel_groups import ChannelGroup, ChannelGroups
 from googlenet.probes.visualise import visualise
-from googlenet.ui import messages
-from googlenet.ui.messages import Channels, packed_map
-
-
-def strongest(explainer: Explainer, stage: str, channels: Sequence[Channel], pictures: ChannelPictures) -> Channels:
-    """The strongest channels of a stage as the script draws them, with the pictures that are known."""
-    known = pictures.known(explainer, stage, [each.channel for each in channels])
-
-    def drawn(each: Channel) -> dict[str, Any]:
-        return {**vars(each), "picture": known.get(each.channel), "grid": packed_map(each.grid)}
-
-    return {
-        "missing": len(channels) - len(known),
-        "for": [drawn(each) for each in channels if each.share > 0],
-        "against": [drawn(each) for each in channels if each.share <= 0],
-    }
-
-
-def grouped(explainer: Explainer, stage: str, found: ChannelGroups, pictures: ChannelPictures) -> messages.ChannelGroups:
-    """Groups of a stage's channels as the script draws them, with the pictures that are known."""
-    channels = [channel for group in found.groups for channel in group.channels]
-    known = pictures.known(explainer, stage, channels)
-
-    def drawn(group: ChannelGroup) -> dict[str, Any]:
-        pictures = [{"channel": channel, "picture": known.get(channel)} for channel in group.channels]
-        return {"share": group.share, "grid": packed_map(group.grid), "channels": pictures}
-
-    rest = 1 - sum(group.share for group in found.groups)
-    return {"missing": len(channels) - len(known), "groups": [drawn(group) for group in found.groups], "rest": rest}
 
 
 def activation(explainer: Explainer, image: Image.Image, stage: str, channel: int) -> NDArray[np.float32]:

@@ -15,17 +15,17 @@ import segno
 
 from googlenet.checkpoints.config import MapTrust
 from googlenet.errors import UserError
-from googlenet.explanation import Explanation, Question, likeliest
+from googlenet.explanation import Channel, Explanation, Question, likeliest
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.worker import worker_count
 from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
-from googlenet.probes.channel_groups import channel_groups
+from googlenet.probes.channel_groups import ChannelGroup, channel_groups
 from googlenet.probes.cover import cover, probability
 from googlenet.probes.tipping import tipping
 from googlenet.probes.trust import examine_prepared
-from googlenet.ui import channels, messages, sentences
-from googlenet.ui.channels import ChannelPictures
+from googlenet.ui import messages, sentences
+from googlenet.ui.channels import ChannelPictures, activation
 from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url, packed_grid, packed_map
 from googlenet.ui.sentences import LANGUAGES
 from googlenet.ui.turns import Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
@@ -187,11 +187,29 @@ class Inquiry:
         self.explainer.check_stage(question.head, self.stage)
         explanation = explain(self.explainer, self.picture, question)
         assert explanation.channels is not None
-        return channels.strongest(self.explainer, self.stage, explanation.channels[self.stage], self.pictures)
+        strongest = explanation.channels[self.stage]
+        known = self.pictures.known(self.explainer, self.stage, [each.channel for each in strongest])
+
+        def drawn(each: Channel) -> dict[str, Any]:
+            return {**vars(each), "picture": known.get(each.channel), "grid": packed_map(each.grid)}
+
+        return {
+            "missing": len(strongest) - len(known),
+            "for": [drawn(each) for each in strongest if each.share > 0],
+            "against": [drawn(each) for each in strongest if each.share <= 0],
+        }
 
     def groups(self) -> messages.ChannelGroups:
-        found = channel_groups(self.explainer, self.image, self.question(), self.stage)
-        return channels.grouped(self.explainer, self.stage, found, self.pictures)
+        groups = channel_groups(self.explainer, self.image, self.question(), self.stage).groups
+        wanted = [channel for group in groups for channel in group.channels]
+        known = self.pictures.known(self.explainer, self.stage, wanted)
+
+        def drawn(group: ChannelGroup) -> dict[str, Any]:
+            channels = [{"channel": channel, "picture": known.get(channel)} for channel in group.channels]
+            return {"share": group.share, "grid": packed_map(group.grid), "channels": channels}
+
+        rest = 1 - sum(group.share for group in groups)
+        return {"missing": len(wanted) - len(known), "groups": [drawn(group) for group in groups], "rest": rest}
 
     def draw(self) -> messages.Channels:
         strongest, groups = self.channels(), self.groups()["groups"]
@@ -204,7 +222,7 @@ class Inquiry:
         count = sum(self.explainer.model.stage(self.stage).splits)
         if self.ask.channel is None or self.ask.channel >= count:
             raise UserError("Stage {stage} has the channels 0 to {last}.", stage=self.stage, last=count - 1)
-        grid = channels.activation(self.explainer, self.image, self.stage, self.ask.channel)
+        grid = activation(self.explainer, self.image, self.stage, self.ask.channel)
         return {"grid": packed_map(grid), "most": float(grid.max())}
 
     def trust(self) -> dict[str, Any]:
