@@ -34,12 +34,8 @@ if TYPE_CHECKING:
 TITLE = "Inside GoogLeNet"
 FIRST_PORT, PORTS = 7860, 100
 """Where no port is named, the first free one of these."""
-M_ARENA_MAX = -8
-"""malloc.h"""
 GOODBYE, QUIET = 3.0, 0.5
 """Seconds at the end: those that the last replies may take, and those for their way to the browsers."""
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def serve(
@@ -133,11 +129,11 @@ def set_environment(pictures: Path, host: str) -> None:
     for name in ("GRADIO_DEBUG", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE"):
         os.environ.pop(name, None)  # those that `serve` has read, and those with which `launch` would do other than it is told
     for name, value in list(os.environ.items()):  # Gradio fails at its import where one of these cannot be used
-        if name.lower() in PROXIES and value and not is_proxy(value):
+        if name.lower() in ("http_proxy", "https_proxy", "all_proxy") and value and not is_proxy(value):
             problem = UserError(
                 "{name} is {value}, a proxy that this program cannot use; it goes on without.", name=name, value=value
             )
-        elif name in CERTIFICATES and value and not os.path.exists(value):
+        elif name in ("SSL_CERT_FILE", "SSL_CERT_DIR") and value and not os.path.exists(value):
             problem = UserError("{name} is {value}, which does not exist; it goes on without.", name=name, value=value)
         else:
             continue
@@ -161,7 +157,7 @@ def bound_arenas() -> None:
     of its own: the program grew from 1 to 3 GB under 32 visitors."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
+            ctypes.CDLL("libc.so.6").mallopt(-8, 2)  # M_ARENA_MAX of malloc.h
 
 
 def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, title: str) -> None:

@@ -218,11 +218,10 @@ def fail(ticket: Ticket, error: BaseException) -> None:
 def own_address(request: gr.Request) -> str | None:
     """The visitor's own address; of IPv6, the first of its network's, of which one visitor has all.
 
-    None where it tells nobody apart: on this machine, behind a proxy with a classroom behind it, on a Space. uvicorn gives a
-    visitor who comes through a proxy that it trusts ($FORWARDED_ALLOW_IPS) the port 0.
+    None where it tells nobody apart: on this machine, behind a proxy with a classroom behind it, on a Space.
     """
     client = request.client
-    if client is None or client.port == 0 or "SPACE_ID" in os.environ:
+    if client is None or client.port == 0 or "SPACE_ID" in os.environ:  # 0 comes through a proxy ($FORWARDED_ALLOW_IPS)
         return None
     try:
         address = ipaddress.ip_address(client.host)
