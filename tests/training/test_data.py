@@ -218,15 +218,13 @@ def test_packed_sets(tmp_path: Path) -> None:
     split = read_split(tmp_path, "train")
     assert split.labels == (0, 1, 2, 2, 1)
     assert names(split.classes) == COLOURS
-    assert split.boxes is not None
-    assert split.boxes[0] == Box(0, 0, 8, 16)  # inclusive in the file, exclusive here
-    assert split.boxes[4] == Box(5, 5, 10, 10)
+    assert split.examples[0].box == Box(0, 0, 8, 16)  # inclusive in the file, exclusive here
     assert str(split.pictures[4]) == f"{tmp_path / 'train-1-of-2.npz'}[1]"
     assert read_split(tmp_path, "val").labels == (1,)
     assert read_split(tmp_path / "train-1-of-2.npz", "val").labels == (2, 1)
     blue, _ = decode(split.pictures[3], 16)
     assert blue[..., 2].mean() > 150 > blue[..., 0].mean()
-    assert split.subset([4, 0]).boxes == (Box(5, 5, 10, 10), Box(0, 0, 8, 16))
+    assert [each.box for each in split.subset([4, 0]).examples] == [Box(5, 5, 10, 10), Box(0, 0, 8, 16)]
 
 
 def test_sets_without_names_or_labels(tmp_path: Path, data: Path) -> None:
@@ -247,10 +245,7 @@ def test_sets_without_names_or_labels(tmp_path: Path, data: Path) -> None:
 
 def test_boxes_of_a_tree(copied: Path) -> None:
     (copied / "val" / "boxes.csv").write_text("path,x_min,y_min,x_max,y_max\nn01/n01_000001.png,2,3,4,9\n")
-    split = read_split(copied, "val")
-    assert split.boxes is not None
-    assert split.boxes[1] == Box(2, 3, 5, 10)
-    assert split.boxes[0] is None
+    assert [each.box for each in read_split(copied, "val").examples[:2]] == [None, Box(2, 3, 5, 10)]
     (copied / "val" / "boxes.csv").write_text("path,left\nn01/n01_000001.png,2\n")
     with pytest.raises(UserError, match="must have the columns"):
         read_split(copied, "val")

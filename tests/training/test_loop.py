@@ -17,8 +17,7 @@ from googlenet.pictures.images import Preprocess
 from googlenet.training.data import hold_out, read_split
 from googlenet.training.last_layers import fit_last_layers
 from googlenet.training.loop import PARTS, Run, learning_rate_at, loss_of
-from googlenet.training.material import Material, Source
-from googlenet.training.pictures import read_pixels
+from googlenet.training.pictures import Material, Source, read_pixels
 from googlenet.training.recipe import Phase, Recipe, parse_schedule
 from googlenet.training.run import MEAN, STD
 from googlenet.training.teachers import load_teacher
@@ -65,12 +64,12 @@ def test_schedules() -> None:
 
 
 def test_what_cannot_work_is_named() -> None:
-    assert SMALL.mistakes() == []
+    assert list(SMALL.mistakes()) == []
     bad = Recipe(parse_schedule("64:0,16:1,2048:1"), minutes=0, batch_size=0, learning_rate=-1)
     said = " ".join(map(str, bad.mistakes()))
     for each in ("64:0", "16:1", "2048:1", "--minutes 0", "--batch-size 0", "--learning-rate -1"):
         assert each in said
-    assert len(Recipe((Phase(64, 1),), learning_rate=float("nan")).mistakes()) == 1
+    assert len(list(Recipe((Phase(64, 1),), learning_rate=float("nan")).mistakes())) == 1
 
 
 def test_an_epoch_shows_every_picture_once(run_of: Callable[..., Run]) -> None:

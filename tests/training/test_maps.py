@@ -28,7 +28,7 @@ def test_a_box_around_everything_is_always_hit_and_one_in_a_corner_as_the_map_sa
     image = random_image(96, 96)
     explanation = explainer.explain(image, target=3)
     whole, corner = Box(0, 0, 96, 96), Box(0, 0, 32, 48)
-    found = measure(explainer, [Boxed(image, 3, whole), Boxed(image, 3, corner)], curved=1, sane=1)
+    found = measure(explainer, [Boxed(image, 3, whole), Boxed(image, 3, corner)])
     assert found["box",] == pytest.approx([1, 1 / 6])
     assert found["centre",] == [1, 0]
     assert found["centred",][0] == pytest.approx(1)
@@ -53,7 +53,7 @@ def test_a_box_around_everything_is_always_hit_and_one_in_a_corner_as_the_map_sa
 
 
 def test_weights_drawn_anew_are_compared_with_the_map_itself(explainer: Explainer) -> None:
-    found = measure(explainer, [Boxed(random_image(96, 96), 3, Box(0, 0, 50, 50))], curved=0, sane=1)
+    found = measure(explainer, [Boxed(random_image(96, 96), 3, Box(0, 0, 50, 50))])
     assert -1 <= found["randomised", "main", "3a", "heads"][0] <= 1
     assert found["randomised", "main", "5b", "5b"] != found["randomised", "main", "5b", "heads"]
     assert found["randomised", "aux1", "3a", "heads"] == found["randomised", "aux1", "3a", "5b"]  # 5b is behind aux1

@@ -25,11 +25,12 @@ from googlenet.cli import main
 from googlenet.errors import UserError
 from googlenet.model.architecture import HEADS
 from googlenet.pictures.images import Preprocess
+from googlenet.training import evaluate
 from googlenet.training import run as runs
-from googlenet.training.check import Options, check
+from googlenet.training.check import check
 from googlenet.training.data import ClassName, read_split
 from googlenet.training.loop import Run
-from googlenet.training.recipe import Phase, Recipe
+from googlenet.training.recipe import Options, Phase, Recipe
 from googlenet.training.run import MEAN, STD, begin, brought_to, train
 from tests.helpers import ROOT, until
 from tests.training.conftest import COLOURS, pack, write_classes
@@ -280,7 +281,7 @@ def test_a_run_that_ends_badly_keeps_its_checkpoint(data: Path, tmp_path: Path, 
     def far_too_hot(*_arguments: object) -> float:
         return 1.5e7
 
-    monkeypatch.setattr(runs, "choose_temperature", far_too_hot)
+    monkeypatch.setattr(evaluate, "choose_temperature", far_too_hot)
     options = Options((data,), tmp_path / "out")
     with pytest.raises(UserError, match=r"temperatures.* must be at most 100"):
         train(options, QUICK, torch.device("cpu"))
@@ -313,8 +314,7 @@ def test_a_killed_run_that_is_resumed_gives_the_weights_of_an_unbroken_one(data:
         "import torch\n"
         "from pathlib import PosixPath, WindowsPath\n"
         "from googlenet.training import loop\n"
-        "from googlenet.training.check import Options\n"
-        "from googlenet.training.recipe import Phase, Recipe\n"
+        "from googlenet.training.recipe import Options, Phase, Recipe\n"
         "from googlenet.training.run import train\n"
         f"torch.set_num_threads({torch.get_num_threads()})\n"
         "loop.CHECKPOINT_EVERY = 0\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from googlenet.training import views
+from googlenet.training import pictures as views
 
 SIDE = 32
 
