@@ -42,7 +42,7 @@ class Exam(NamedTuple):
 
     @property
     def title(self) -> str:
-        return f"{self.data.resolve().name}, {len(self.measure.pictures):,} {self.kind}"
+        return f"{self.data.resolve().name}, {len(self.measure.examples):,} {self.kind}"
 
     def __str__(self) -> str:
         """What the run says about them before it starts."""
@@ -51,7 +51,7 @@ class Exam(NamedTuple):
         each = f"{low}" if low == high else f"{low} to {high}"
         lines = [f"Measured on {self.title} of {len(counts):,} of {len(self.measure.classes):,} classes, {each} of each."]
         if self.fit is not self.measure:
-            lines.append(f"{len(self.fit.pictures):,} other pictures are held out to choose the temperatures.")
+            lines.append(f"{len(self.fit.examples):,} other pictures are held out to choose the temperatures.")
         if low < FEW:
             lines.append(f"So few mean little: one picture of {low} is {1 / low:.0%} of its class.")
         return " ".join(lines)
@@ -120,7 +120,7 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Plan:
             validation, _ = read(measured, "val", options.split)
     refuse(wrong)
     classes = choose_classes(splits, start, teacher)
-    if measured is None or not validation.pictures:
+    if measured is None or not validation.examples:
         raise UserError("There are no labelled pictures to measure on: one data set needs val/<class>/<picture> or val.npz.")
     relabelled: list[Split] = []
     for split in (*splits, validation):
@@ -174,16 +174,16 @@ def choose_exam(splits: list[Split], own: int, data: Path, validation: Split) ->
     if not has_part(data, "val"):
         return Exam(validation, validation, data, "held-out training pictures")
     if not splits[own].labelled:
-        rows = range(len(validation.pictures))
+        rows = range(len(validation.examples))
         even, odd = (validation.subset(rows[ROWS[kind]]) for kind in ("even", "odd"))
         return Exam(even, odd, data, "validation pictures (odd rows)")
     splits[own], fit = hold_out(splits[own], FITTED)
-    return Exam(fit if fit.pictures else validation, validation, data, "validation pictures")
+    return Exam(fit if fit.examples else validation, validation, data, "validation pictures")
 
 
 def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_size: int) -> list[int]:
     """How many pictures of each data set are in a batch."""
-    weights = shares or [len(split.pictures) for split in splits]
+    weights = shares or [len(split.examples) for split in splits]
     per_batch = [round(weight / sum(weights) * batch_size) for weight in weights]
     if min(per_batch) < 1:
         raise UserError(

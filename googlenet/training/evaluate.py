@@ -81,7 +81,7 @@ def prepare(split: Split, config: ModelConfig, rows: Rows = "all", *, workers: i
 
     Raises UserError where the weights lack some of the classes, and where a file is no picture that may not be left out.
     """
-    split = split.relabelled(weights_classes(config.labels)).subset(range(len(split.pictures))[ROWS[rows]])
+    split = split.relabelled(weights_classes(config.labels)).subset(range(len(split.examples))[ROWS[rows]])
     return check_pictures(split, workers, skip_broken)[0]
 
 
@@ -91,7 +91,7 @@ def predict(model: GoogLeNet, preprocess: Preprocess, split: Split, device: torc
     network = model.for_inference().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     inputs = in_threads(lambda picture: preprocess(opened(picture)), split.pictures, workers)
     logits: dict[str, list[Tensor]] = defaultdict(list)
-    for batch in batched(tqdm(inputs, "evaluate", len(split.pictures), unit="img", mininterval=2), BATCH):
+    for batch in batched(tqdm(inputs, "evaluate", len(split.examples), unit="img", mininterval=2), BATCH):
         heads = network.heads(torch.cat(batch).to(device, memory_format=torch.channels_last))
         for head, its_logits in zip(HEADS, heads, strict=True):
             if its_logits is not None:

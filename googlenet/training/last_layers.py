@@ -43,9 +43,9 @@ def fit_last_layers(run: Run) -> None:
     batches = first_epoch(run, FITTED)
     for step in tqdm(range(batches), desc="ridge regression", mininterval=2):
         torch.manual_seed(run.recipe.seed * 1_000_003 + step)
-        batch = run.material.batch(step, size, run.recipe.crops[0], False, run.recipe, run.teacher)
-        run.heads(batch.views)
-        logits = run.temperature * batch.target.clamp(min=1e-8).log()
+        views, target = run.material.batch(step, size, run.recipe.crops[0], False, run.recipe, run.teacher)
+        run.heads(views)
+        logits = run.temperature * target.clamp(min=1e-8).log()
         logits -= logits.mean(dim=1, keepdim=True)  # a constant does not change the softmax
         for layer in layers:
             features = nn.functional.pad(seen[layer].float(), (0, 1), value=1.0)

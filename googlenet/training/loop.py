@@ -76,9 +76,8 @@ class Run:
         self.mean, self.std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (preprocess.mean, preprocess.std))
         self.model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.model.dropout.p, aux_dropout = recipe.dropout
-        for head in (model.aux1, model.aux2):
-            if head is not None:
-                head.dropout.p = aux_dropout
+        for head in filter(None, (model.aux1, model.aux2)):
+            head.dropout.p = aux_dropout
         decayed = [p for p in model.parameters() if p.ndim > 1]
         plain = [p for p in model.parameters() if p.ndim == 1]
         groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -160,8 +159,8 @@ class Run:
         first, last = recipe.crops
         least_area = first + (last - first) * self.progress
         mixed = self.progress < 0.5 and torch.rand(()).item() < recipe.mixed
-        batch = self.material.batch(self.step, size, least_area, mixed, recipe, self.teacher)
-        loss = loss_of(self.heads(batch.views), batch.target, self.temperature)
+        views, target = self.material.batch(self.step, size, least_area, mixed, recipe, self.teacher)
+        loss = loss_of(self.heads(views), target, self.temperature)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)

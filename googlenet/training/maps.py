@@ -94,13 +94,7 @@ def boxed(split: Split, preprocess: Preprocess, sample: int) -> list[Boxed]:
 
 
 def measure(explainer: Explainer, pictures: Sequence[Boxed], method: str = GRAD_CAM) -> Measures:
-    """Measure the maps of every head on every picture. `CURVED` and `SANE` of them, from the first, get the slow measures too.
-
-    Args:
-        explainer: with the weights to measure.
-        pictures: whose boxes lie at least partly in what the network sees.
-        method: one of `googlenet.explanation.METHODS`.
-    """
+    """Measure the maps of every head on every picture. `CURVED` and `SANE` of them, from the first, get the slow measures too."""
     measures: Measures = defaultdict(list)
     rng = np.random.default_rng(0)
     heads = HEADS if explainer.config.architecture.aux_heads else HEADS[-1:]
@@ -305,8 +299,8 @@ def curve_table(measures: Measures, chosen: NDArray[np.bool_]) -> str:
 def branch_table(measures: Measures) -> str:
     rows = []
     for head, stage in maps_of(measures):
-        shares = (np.mean(measures["branch", head, stage, branch]) for branch in BRANCHES)
-        rows.append((head, stage, *map(per_cent, map(float, shares))))
+        shares = (float(np.mean(measures["branch", head, stage, branch])) for branch in BRANCHES)
+        rows.append((head, stage, *map(per_cent, shares)))
     title = f"### Which filters carry the evidence\n\n{len(measures['box',])} pictures, each asked about its true class.\n\n"
     return title + markdown(["head", "stage", *(branch.replace("x", "×") for branch in BRANCHES)], rows)
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ def read_all(read: Callable[[int], T], split: Split, workers: int, skip_broken: 
         except UserError as error:
             return error
 
-    count = len(split.pictures)
+    count = len(split.examples)
     results = list(tqdm(in_threads(attempt, range(count), workers), title, count, unit="img", mininterval=2))
     wrong = [each for each in results if isinstance(each, UserError)]
     if wrong and not skip_broken:
@@ -113,24 +113,15 @@ def decode(picture: Picture, side: int) -> tuple[NDArray[np.uint8], float]:
     return np.asarray(image), whole.size[0] / whole.size[1]
 
 
-class Pixels(NamedTuple):
-    """The decoded pictures of a data set, on the training device where they fit there, else on the CPU."""
-
-    pixels: Tensor
-    """(N, side, side, 3) uint8"""
-    aspects: Tensor
-    """(N,) float32, width / height"""
-
-
 def read_pixels(
     split: Split, side: int, device: torch.device, workers: int, skip_broken: bool, folder: Path
-) -> tuple[Split, Pixels]:
-    """Decode the pictures of a training set to squares of `side` pixels.
+) -> tuple[Split, Tensor, Tensor]:
+    """Decode the pictures of a training set to squares. A file in `folder` holds what would take more than half of the memory.
 
-    A temporary file in `folder` holds pixels that would take more than half of the memory. Returns the split without the pictures
-    left out, and its pixels. Raises UserError where pictures cannot be read, and where there is no room for the pixels.
+    Returns the split without the pictures left out, (N, side, side, 3) uint8, and (N,) float32, each picture's width / height: on
+    the device where they fit there, else on the CPU. Raises UserError where pictures cannot be read, and where there is no room.
     """
-    pixels = room_for(len(split.pictures), side, folder)
+    pixels = room_for(len(split.examples), side, folder)
 
     def keep(row: int) -> float:
         pixels[row], aspect = decode(split.pictures[row], side)
@@ -142,7 +133,7 @@ def read_pixels(
             pixels[place] = pixels[row]
         split, pixels = split.subset(rows), pixels[: len(rows)]
     home = device if pixels.nbytes <= SHARE_OF_MEMORY * free_memory(device) else torch.device("cpu")
-    return split, Pixels(torch.from_numpy(pixels).to(home), torch.tensor(aspects, device=home))
+    return split, torch.from_numpy(pixels).to(home), torch.tensor(aspects, device=home)
 
 
 def room_for(count: int, side: int, folder: Path) -> NDArray[np.uint8]:
@@ -263,13 +254,15 @@ class Source:
     pictures shows each class equally often.
     """
 
-    def __init__(self, split: Split, pixels: Pixels, per_batch: int, seed: Sequence[int], balanced: bool = False) -> None:
-        self.pixels, self.per_batch, self.seed = pixels, per_batch, list(seed)
-        self.count = len(split.pictures)
+    def __init__(
+        self, split: Split, pixels: Tensor, aspects: Tensor, per_batch: int, seed: Sequence[int], balanced: bool = False
+    ) -> None:
+        self.pixels, self.aspects, self.per_batch, self.seed = pixels, aspects, per_batch, list(seed)
+        self.count = len(split.examples)
         counts = Counter(split.labels).values()
         self.unequal = split.labelled and max(counts) > UNEQUAL * min(counts)
         self.drawn_labels = np.array(split.labels) if balanced and self.unequal else None
-        self.labels = torch.tensor(split.labels, device=pixels.pixels.device)
+        self.labels = torch.tensor(split.labels, device=pixels.device)
         self.order = lru_cache(maxsize=2)(self.new_order)
         """The rows of an epoch in their order, on the device that holds the pixels."""
 
@@ -291,7 +284,7 @@ class Source:
     def batch(self, step: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """A step's pixels (n, side, side, 3) uint8, aspects (n,) float32 and labels (n,) int64, on the device."""
         rows = self.rows(step)
-        pixels, aspects, labels = (send(each[rows], device) for each in (*self.pixels, self.labels))
+        pixels, aspects, labels = (send(each[rows], device) for each in (self.pixels, self.aspects, self.labels))
         return pixels, aspects, labels
 
 
@@ -312,15 +305,6 @@ def draw_evenly(labels: NDArray[np.int64], generator: np.random.Generator) -> ND
     return generator.permutation(np.concatenate([np.resize(c, each + one) for c, one in zip(classes, more, strict=True)]))
 
 
-class Batch(NamedTuple):
-    """One step's input and target."""
-
-    views: Tensor
-    """(N, 3, S, S) float32 in 0…1"""
-    target: Tensor
-    """(N, classes) float32: target probabilities"""
-
-
 class Material:
     """The data sets of a run."""
 
@@ -330,8 +314,10 @@ class Material:
         self.steps_per_epoch = max(1, pictures // sum(source.per_batch for source in sources))
 
     @torch.no_grad()
-    def batch(self, step: int, size: int, least_area: float, mixed: bool, recipe: Recipe, teacher: Teacher | None) -> Batch:
-        """The views of `size` pixels of a step, counted from 0, and their target probabilities.
+    def batch(
+        self, step: int, size: int, least_area: float, mixed: bool, recipe: Recipe, teacher: Teacher | None
+    ) -> tuple[Tensor, Tensor]:
+        """The views (N, 3, size, size) float32 in 0…1 of a step, counted from 0, and their target probabilities (N, classes).
 
         `least_area`: the smallest crop's share of the picture; `mixed`: whether pairs of pictures are mixed. The teacher gets the
         same crops, mixed in the same way, at its own size and without changes of light.
@@ -351,11 +337,10 @@ class Material:
             views, truth = mix.views(views), mix.labels(truth)
         if teacher is None:
             smoothing = recipe.label_smoothing
-            return Batch(relight(views), truth * (1 - smoothing) + smoothing / self.classes)
+            return relight(views), truth * (1 - smoothing) + smoothing / self.classes
         shown = torch.cat(teacher_views)
         logits = teacher.answer(mix.views(shown) if mix is not None else shown)
-        target = F.softmax((logits + recipe.label_boost * truth) / recipe.teacher_temperature, dim=1)
-        return Batch(relight(views), target)
+        return relight(views), F.softmax((logits + recipe.label_boost * truth) / recipe.teacher_temperature, dim=1)
 
     def middle_views(self, step: int, size: int) -> list[Tensor]:
         """The middle squares (n, 3, size, size) of a step's pictures, in 0…1, one tensor for each data set."""

@@ -33,11 +33,6 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def train(options: Options, recipe: Recipe, device: torch.device) -> None:
     """Learn from data sets, measure, and write `options.out` in this program's layout.
 
-    Args:
-        options: the data sets, the start, the teacher, the output folder.
-        recipe: the schedule and the hyperparameters.
-        device: where the network learns.
-
     Raises:
         UserError: something is wrong with the input; all mistakes are named before the first step. At most a checkpoint is then
             in the folder.
@@ -100,8 +95,8 @@ def read_material(plan: Plan, options: Options, recipe: Recipe, device: torch.de
     """Decode the data sets, with each set's number of pictures in a batch."""
     sources = []
     for number, (split, side) in enumerate(zip(plan.splits, plan.sides, strict=True)):
-        kept, pixels = read_pixels(split, side, device, options.workers, options.skip_broken, options.out)
-        sources.append(Source(kept, pixels, plan.per_batch[number], (recipe.seed, number), recipe.balance > 0))
+        decoded = read_pixels(split, side, device, options.workers, options.skip_broken, options.out)
+        sources.append(Source(*decoded, plan.per_batch[number], (recipe.seed, number), recipe.balance > 0))
     return Material(sources, len(plan.classes), device)
 
 

@@ -6,16 +6,12 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
 
 from googlenet.errors import UserError
 from googlenet.pictures.frame import Box
-from googlenet.training import pictures
 from googlenet.training.data import (
     UNKNOWN,
     ClassName,
@@ -26,13 +22,8 @@ from googlenet.training.data import (
     read_split,
     weights_classes,
 )
-from googlenet.training.pictures import check_pictures, decode, read_pixels
+from googlenet.training.pictures import check_pictures, decode
 from tests.training.conftest import COLOURS, pack, write_classes
-
-
-@pytest.fixture
-def copied(data: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(data, tmp_path / "data")
 
 
 def names(split_classes: tuple[ClassName, ...]) -> tuple[str, ...]:
@@ -139,75 +130,6 @@ def test_a_broken_classes_file_is_one_sentence(copied: Path, text: str) -> None:
     write_classes(copied, ("red", "red", "blue"))
     with pytest.raises(UserError, match="names red more than once"):
         read_split(copied, "train")
-
-
-def test_broken_pictures_are_all_named_or_skipped(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    split = read_split(copied, "train")
-    for row, junk in ((3, b""), (30, b"<html>not a picture</html>"), (60, b"\x89PNG\r\n\x1a\n")):
-        Path(str(split.pictures[row])).write_bytes(junk)
-    with pytest.raises(UserError) as caught:
-        check_pictures(split, workers=2, skip_broken=False)
-    for row in (3, 30, 60):
-        assert str(split.pictures[row]) in str(caught.value)
-    assert "--skip-broken" in str(caught.value)
-    kept, _ = check_pictures(split, workers=0, skip_broken=True)
-    assert len(kept.pictures) == len(kept.labels) == 69
-    assert "Left out 3 of 72 pictures" in capsys.readouterr().err
-
-
-def test_a_truncated_picture_is_found_while_decoding(copied: Path, cpu: torch.device) -> None:
-    split = read_split(copied, "train")
-    cut = Path(str(split.pictures[5]))
-    cut.write_bytes(cut.read_bytes()[:200])
-    assert check_pictures(split, workers=0, skip_broken=False)[0] == split  # its header is whole
-    with pytest.raises(UserError, match=cut.name):
-        read_pixels(split, 16, cpu, 2, False, copied)
-    kept, (pixels, aspects) = read_pixels(split, 16, cpu, 2, True, copied)
-    assert len(kept.pictures) == len(pixels) == len(aspects) == 71
-    for row in (4, 5, 70):
-        assert np.array_equal(pixels[row], decode(kept.pictures[row], 16)[0])
-
-
-@pytest.mark.parametrize("workers", [0, 3])
-def test_pixels_are_in_the_order_of_the_pictures(data: Path, cpu: torch.device, workers: int) -> None:
-    split = read_split(data, "train")
-    _, (pixels, _) = read_pixels(split, 16, cpu, workers, False, data)
-    for row in (0, 40, 71):
-        assert np.array_equal(pixels[row], decode(split.pictures[row], 16)[0])
-
-
-def test_pixels_that_do_not_fit_into_memory_lie_in_a_temporary_file(
-    copied: Path, cpu: torch.device, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    split = read_split(copied, "train")
-    cut = Path(str(split.pictures[5]))
-    cut.write_bytes(cut.read_bytes()[:200])
-    in_memory = read_pixels(split, 16, cpu, 0, True, copied)
-    before = set(copied.iterdir())
-    monkeypatch.setattr(pictures, "free_memory", lambda device: 1000)
-    assert isinstance(pictures.room_for(10, 16, copied), np.memmap)
-    in_file = read_pixels(split, 16, cpu, 2, True, copied)
-    assert in_file[0] == in_memory[0]
-    assert all(torch.equal(a, b) for a, b in zip(in_file[1], in_memory[1], strict=True))
-    assert set(copied.iterdir()) == before
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10_000))
-    with pytest.raises(UserError, match=r"The pixels of 72 pictures take 0 GB and do not fit on the disk of .*data;"):
-        read_pixels(split, 16, cpu, 2, True, copied)
-
-
-def test_pictures_are_seen_as_open_image_gives_them(tmp_path: Path) -> None:
-    """Upright by EXIF, transparent pixels on white, 16 bits brought to 8: as the page shows them."""
-    image = Image.new("RGB", (40, 20), "white")
-    image.paste("black", (0, 0, 20, 20))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90°
-    image.save(tmp_path / "turned.png", exif=exif)
-    turned, aspect = decode(tmp_path / "turned.png", 20)
-    assert aspect == 0.5
-    assert turned[2].max() == 0
-    assert turned[-2].min() == 255
-    Image.new("RGBA", (20, 20), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert decode(tmp_path / "clear.png", 20)[0].min() == 255
 
 
 def test_packed_sets(tmp_path: Path) -> None:
