@@ -19,7 +19,7 @@ from googlenet.model.architecture import HEADS
 from googlenet.model.network import HeadLogits
 from googlenet.pictures.images import Preprocess
 from googlenet.training.data import read_split
-from googlenet.training.last_layers import balance, fit_last_layers, prior
+from googlenet.training.last_layers import balance, fit_last_layers
 from googlenet.training.loop import PARTS, Run, learning_rate_at, loss_of
 from googlenet.training.pictures import Material, Source, read_pixels
 from googlenet.training.recipe import Options, Phase, Recipe, parse_schedule
@@ -237,22 +237,6 @@ def test_the_balance_changes_the_biases_of_the_last_layers_alone() -> None:
         change = after[name] - before[name]
         assert change.mean().item() == pytest.approx(0, abs=1e-6)
         assert (change[0] - change[1]).item() == pytest.approx(-0.5 * math.log(0.7 / 0.2), abs=1e-5)
-
-
-def test_balanced_answers_are_right_more_often_on_classes_in_equal_numbers() -> None:
-    """Two classes that overlap, 9 to 1 in what was learnt: the best answers there are not the best where both are as frequent."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(4000) % 2
-    evidence = torch.randn(4000, generator=generator) + labels * 2 - 1
-    logits = torch.stack([torch.full((4000,), math.log(0.9)), 2 * evidence + math.log(0.1)], dim=1)  # Bayes' rule
-    learnt_from = torch.rand(4000, generator=generator) < torch.where(labels == 0, 0.9, 0.1)
-    found = prior([{"main": part} for part in logits[learnt_from].split(100)])["main"]
-    assert found[1].item() == pytest.approx(0.1, abs=0.02)
-
-    def right(answers: torch.Tensor) -> float:
-        return (answers.argmax(dim=1) == labels).double().mean().item()
-
-    assert right(logits - found.log()) > right(logits) + 0.1
 
 
 def test_a_distillation_ends_with_balanced_heads(

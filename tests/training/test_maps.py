@@ -14,7 +14,7 @@ from googlenet.checkpoints.config import dump_config, parse_config
 from googlenet.cli import main
 from googlenet.errors import UserError
 from googlenet.inference.explainer import Explainer
-from googlenet.model.architecture import STAGES_BEFORE
+from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.pictures.frame import Box
 from googlenet.pictures.images import Preprocess
 from googlenet.training import maps
@@ -25,10 +25,14 @@ from tests.helpers import random_image
 PREPROCESS = Preprocess(96, 96, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-def test_a_box_around_everything_is_always_hit_and_one_in_a_corner_as_the_map_says(
-    explainer: Explainer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short curves, and weights drawn anew down to 5a alone."""
     monkeypatch.setattr(maps, "STEPS", 2)
+    monkeypatch.setattr(maps, "STAGES", STAGES[-2:])
+
+
+def test_a_box_around_everything_is_always_hit_and_one_in_a_corner_as_the_map_says(explainer: Explainer) -> None:
     image = random_image(96, 96)
     explanation = explainer.explain(image, target=3)
     whole, corner = Box(0, 0, 96, 96), Box(0, 0, 32, 48)
@@ -90,10 +94,7 @@ def test_pictures_come_with_their_boxes_in_random_order(tmp_path: Path) -> None:
         boxed(read_split(tmp_path, "val"), PREPROCESS, 10)
 
 
-def test_the_command_prints_the_tables(
-    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(maps, "STEPS", 2)
+def test_the_command_prints_the_tables(tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tree(tmp_path / "data")
     assert main(["evaluate", tiny, str(data), "--maps", "--sample", "1", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
