@@ -26,10 +26,6 @@ from googlenet.training.pictures import check_pictures, decode
 from tests.training.conftest import COLOURS, pack, write_classes
 
 
-def names(split_classes: tuple[ClassName, ...]) -> tuple[str, ...]:
-    return tuple(row.name for row in split_classes)
-
-
 @pytest.mark.parametrize("name", ["valid", "validation"])
 def test_other_names_of_val(copied: Path, name: str) -> None:
     there = read_split(copied, "val").labels
@@ -58,25 +54,21 @@ def test_class_folders_alone_are_split_each_class_by_itself(copied: Path) -> Non
     assert [path for path in read_split(folder, "val").pictures if path.parent.name == "n01"] == list(held_out.pictures[:5])
 
 
-def test_digits_in_names_mean_nothing(copied: Path) -> None:
-    folder = copied / "train" / "n01"
-    for name in ("写真_①.png", "x_².png", "12345678901234567890.png", "_.png"):
-        shutil.copy(folder / "n01_000000.png", folder / name)
-    split = read_split(copied, "train")
-    assert names(split.classes) == COLOURS
-    assert split.labels == (0,) * 28 + (1,) * 24 + (2,) * 24
-    assert check_pictures(split, workers=2, skip_broken=False) == (split, 16)
-
-
-def test_what_a_system_keeps_to_itself_is_left_out(copied: Path) -> None:
+def test_odd_names_count_and_what_a_system_keeps_to_itself_does_not(copied: Path) -> None:
+    """Pictures one folder deeper count where it is the only one, as in Tiny ImageNet's own archive."""
     train = copied / "train"
     (train / ".ipynb_checkpoints").mkdir()
-    shutil.copy(train / "n01" / "n01_000000.png", train / ".ipynb_checkpoints" / "a.png")
-    (train / "n01" / "._n01_000000.png").write_bytes(b"\0\5\x16\7AppleDouble")
-    (train / "n01" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
-    (train / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
-    (train / "n01" / "notes.txt").write_text("not a picture")
-    assert len(read_split(copied, "train").pictures) == 72
+    odd = ("写真_①.png", "x_².png", "12345678901234567890.png", "_.png")
+    for name in (*odd, "._a.png", ".DS_Store", "../.DS_Store", "../.ipynb_checkpoints/a.png", "notes.txt"):
+        shutil.copy(train / "n01" / "n01_000000.png", train / "n01" / name)
+    inner = train / "n02" / "images"
+    inner.mkdir()
+    for path in all_pictures(train / "n02"):
+        path.rename(inner / path.name)
+    split = read_split(copied, "train")
+    assert tuple(row.name for row in split.classes) == COLOURS
+    assert split.labels == (0,) * 28 + (1,) * 24 + (2,) * 24
+    assert check_pictures(split, workers=2, skip_broken=False) == (split, 16)
 
 
 def test_everything_that_is_wrong_with_a_tree_is_told(copied: Path) -> None:
@@ -93,15 +85,6 @@ def test_everything_that_is_wrong_with_a_tree_is_told(copied: Path) -> None:
         f"The class animals of {train} holds folders with pictures (animals/cat, animals/dog)",
     ):
         assert said in str(caught.value)
-
-
-def test_pictures_one_folder_deeper_count_where_it_is_the_only_one(copied: Path) -> None:
-    """As in Tiny ImageNet's own archive: train/<wnid>/images/<picture>."""
-    inner = copied / "train" / "n02" / "images"
-    inner.mkdir()
-    for path in all_pictures(copied / "train" / "n02"):
-        path.rename(inner / path.name)
-    assert read_split(copied, "train").labels.count(1) == 24
 
 
 @pytest.mark.parametrize("shut", ["train", "n02"])
@@ -123,12 +106,16 @@ def test_a_folder_that_cannot_be_read_is_named(copied: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[1]", '[{"wnid": "n01"}]', '[{"wnid": 1, "name": "red"}]', "[" * 100_000, "[]"])
-def test_a_broken_classes_file_is_one_sentence(copied: Path, text: str) -> None:
+def test_a_broken_classes_file_or_table_of_boxes_is_one_sentence(copied: Path, text: str) -> None:
     (copied / "classes.json").write_text(text)
     with pytest.raises(UserError, match=r"classes\.json must be a list of objects"):
         read_split(copied, "train")
     write_classes(copied, ("red", "red", "blue"))
     with pytest.raises(UserError, match="names red more than once"):
+        read_split(copied, "train")
+    write_classes(copied)
+    (copied / "train" / "boxes.csv").write_text("path,left\nn01/n01_000001.png,2\n")
+    with pytest.raises(UserError, match="must have the columns"):
         read_split(copied, "train")
 
 
@@ -139,7 +126,7 @@ def test_packed_sets(tmp_path: Path) -> None:
     write_classes(tmp_path)
     split = read_split(tmp_path, "train")
     assert split.labels == (0, 1, 2, 2, 1)
-    assert names(split.classes) == COLOURS
+    assert split.classes == tuple(map(ClassName, ("n01", "n02", "n03"), COLOURS))
     assert split.examples[0].box == Box(0, 0, 8, 16)  # inclusive in the file, exclusive here
     assert str(split.pictures[4]) == f"{tmp_path / 'train-1-of-2.npz'}[1]"
     assert read_split(tmp_path, "val").labels == (1,)
@@ -163,14 +150,6 @@ def test_sets_without_names_or_labels(tmp_path: Path, data: Path) -> None:
     loose = read_split(data / "train", "train", class_folders=False)  # a folder of pictures, however deep
     assert len(loose.pictures) == 72
     assert not loose.labelled
-
-
-def test_boxes_of_a_tree(copied: Path) -> None:
-    (copied / "val" / "boxes.csv").write_text("path,x_min,y_min,x_max,y_max\nn01/n01_000001.png,2,3,4,9\n")
-    assert [each.box for each in read_split(copied, "val").examples[:2]] == [None, Box(2, 3, 5, 10)]
-    (copied / "val" / "boxes.csv").write_text("path,left\nn01/n01_000001.png,2\n")
-    with pytest.raises(UserError, match="must have the columns"):
-        read_split(copied, "val")
 
 
 def test_a_packed_set_that_is_broken_or_does_not_fit_together_is_refused(tmp_path: Path) -> None:

@@ -113,12 +113,9 @@ def drawn(temperature: float, count: int, seed: int = 0) -> tuple[torch.Tensor, 
     return logits, torch.multinomial((logits / temperature).softmax(1), 1, generator=generator)[:, 0]
 
 
-def test_a_temperature_that_helps_on_held_out_pictures_is_chosen() -> None:
+def test_a_temperature_that_helps_on_held_out_pictures_is_chosen_and_none_makes_answers_surer() -> None:
     logits, labels = drawn(2.0, 680)
     assert choose_temperature(logits, labels) == fit_temperature(logits, labels) == pytest.approx(2.0, rel=0.15)
-
-
-def test_no_temperature_makes_answers_surer() -> None:
     assert choose_temperature(*drawn(0.5, 680)) == 1
 
 
@@ -128,13 +125,7 @@ def test_a_temperature_that_may_be_chance_is_not_chosen() -> None:
     fitted = [fit_temperature(*drawn(1.0, 200, seed)) for seed in range(20)]
     assert sum(t > 1.001 for t in fitted) >= 5
     assert sum(t != 1 for t in chosen) <= 2
-
-
-def test_few_pictures_fit_nothing() -> None:
-    few = ENOUGH - 1
-    logits, labels = answers_with_confidence(0.9, 0.7, few)
-    assert choose_temperature(logits, labels) == 1
-    assert unlikely_below(logits, labels, 1.0) is None
+    assert choose_temperature(*answers_with_confidence(0.9, 0.7, ENOUGH - 1)) == 1  # too few to say
 
 
 def test_unknown_things_lose_their_class() -> None:
@@ -148,3 +139,4 @@ def test_the_threshold_flags_a_tenth_of_known_pictures() -> None:
     logits, labels = torch.randn(2000, 10) * 3, torch.randint(10, (2000,))
     known, _ = confidences(logits, labels, 1.0)
     assert (known < unlikely_below(logits, labels, 1.0)).double().mean().item() == pytest.approx(0.1, abs=0.002)
+    assert unlikely_below(logits[: ENOUGH - 1], labels[: ENOUGH - 1], 1.0) is None

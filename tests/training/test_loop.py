@@ -13,20 +13,18 @@ from typing import Any
 import pytest
 import torch
 
-from googlenet.checkpoints import load
 from googlenet.errors import UserError
 from googlenet.model.architecture import HEADS
 from googlenet.model.network import HeadLogits
 from googlenet.pictures.images import Preprocess
 from googlenet.training.data import read_split
-from googlenet.training.last_layers import balance, fit_last_layers
+from googlenet.training.last_layers import balance, fit_last_layers, has_prior, take_out_prior
 from googlenet.training.loop import PARTS, Run, learning_rate_at, loss_of
 from googlenet.training.pictures import Material, Source, read_pixels
-from googlenet.training.recipe import Options, Phase, Recipe, parse_schedule
-from googlenet.training.run import MEAN, STD, train
+from googlenet.training.recipe import Phase, Recipe, parse_schedule
+from googlenet.training.run import MEAN, STD
 from googlenet.training.teachers import load_teacher
 from tests.helpers import random_model
-from tests.training.conftest import pack, write_classes
 
 SMALL = Recipe(schedule=(Phase(32, 2),), batch_size=8, learning_rate=0.02)
 LAST = {"fc.bias", "aux1.fc2.bias", "aux2.fc2.bias"}
@@ -239,28 +237,15 @@ def test_the_balance_changes_the_biases_of_the_last_layers_alone() -> None:
         assert (change[0] - change[1]).item() == pytest.approx(-0.5 * math.log(0.7 / 0.2), abs=1e-5)
 
 
-def test_a_distillation_ends_with_balanced_heads(
-    tmp_path: Path, teachers: str, untrained: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Many red pictures and few others, without labels; a validation part in equal numbers."""
-    kept: list[dict[str, torch.Tensor]] = []
-    plain = Run.train
-
-    def and_keep(run: Run) -> None:
-        plain(run)
-        kept.append({name: value.clone() for name, value in run.model.state_dict().items()})
-
-    monkeypatch.setattr(Run, "train", and_keep)
-    folder, out = tmp_path / "set", tmp_path / "out"
-    folder.mkdir()
-    pack(folder / "photographs.npz", [0] * 26 + [1] * 3 + [2] * 3, labels=False)
-    pack(folder / "val.npz", [0, 1, 2] * 2)
-    write_classes(folder)
-    recipe = Recipe(schedule=(Phase(32, 1),), batch_size=16, learning_rate=0.05)
-    train(Options((folder,), out, untrained, f"{teachers}:colour"), recipe, torch.device("cpu"))
-    written = load(str(out)).model.state_dict()
-    assert {
-        name for name, value in kept[0].items() if (written[name] - value).abs().max() > 0.05 * value.abs().max() + 1e-3
-    } == LAST
-    assert (written["fc.bias"] - kept[0]["fc.bias"]).argmin() == 0  # red, the most frequent
-    assert "taken out of the last layers' biases" in (out / "README.md").read_text(encoding="utf-8")
+def test_the_prior_leaves_the_heads_after_a_distillation(run_of: Callable[..., Run], teachers: str) -> None:
+    assert not has_prior(run_of(teacher=None))  # as many pictures of each class
+    assert not has_prior(run_of(replace(SMALL, balance=0.0), f"{teachers}:colour"))
+    run = run_of(teacher=f"{teachers}:colour")
+    assert has_prior(run)
+    with torch.no_grad():
+        run.model.fc.bias += torch.tensor([3.0, 0, 0])  # red is the most frequent answer
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    take_out_prior(run)
+    after = run.model.state_dict()
+    assert {name for name, value in after.items() if not torch.equal(value, before[name])} == LAST
+    assert (after["fc.bias"] - before["fc.bias"]).argmin() == 0

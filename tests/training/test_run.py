@@ -33,6 +33,7 @@ from tests.helpers import ROOT, until
 from tests.training.conftest import COLOURS, pack, write_classes
 
 QUICK = Recipe(schedule=(Phase(32, 1),), batch_size=48, learning_rate=0.02)
+FIVE_STEPS = replace(QUICK, batch_size=12, learning_rate=0.001)
 WEIGHTS = ["README.md", "config.json", "model.safetensors"]
 
 
@@ -46,13 +47,9 @@ def last_line(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def trained(data: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """From weights for other classes: new last layers are fitted, then all layers learn for a step."""
+    """From weights for other classes: new last layers are fitted, then all layers learn for five steps."""
     out = tmp_path_factory.mktemp("trained")
-    train(
-        Options((data,), out, tiny, input_size=48, workers=2),
-        replace(QUICK, batch_size=24, learning_rate=0.001),
-        torch.device("cpu"),
-    )
+    train(Options((data,), out, tiny, input_size=48, workers=2), FIVE_STEPS, torch.device("cpu"))
     return out
 
 
@@ -67,7 +64,7 @@ def test_training_learns_and_leaves_a_folder_that_loads(data: Path, trained: Pat
     assert loaded.config.temperatures == dict.fromkeys(HEADS, 1.0)
     card = (trained / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\n")
-    assert f"googlenet train {data.name} --out FOLDER --init {Path(tiny).name} --schedule 32:1 --batch-size 24" in card
+    assert f"googlenet train {data.name} --out FOLDER --init {Path(tiny).name} --schedule 32:1 --batch-size 12" in card
     assert str(data.parent) not in card
 
 
@@ -100,7 +97,7 @@ def test_a_newcomers_folder(data: Path, tmp_path: Path, capsys: pytest.CaptureFi
     """Class folders alone: what `train` says first and last, and what its next command writes."""
     folder, out, told = data / "train", tmp_path / "my weights", tmp_path / "told.csv"
     arguments = ["train", str(folder), "--out", str(out), "--init", "scratch", "--schedule", "32:1", "--learning-rate", "1e-9"]
-    assert main([*arguments, "--split", "0.25", "--batch-size", "48"]) == 0
+    assert main([*arguments, "--split", "0.25", "--batch-size", "48", "--no-balance"]) == 0
     first, *_, silent, holds, evaluate, serve = capsys.readouterr().out.splitlines()
     assert first == (
         "Measured on train, 18 held-out training pictures of 3 of 3 classes, 6 of each. "
@@ -108,7 +105,9 @@ def test_a_newcomers_folder(data: Path, tmp_path: Path, capsys: pytest.CaptureFi
     )
     assert silent.startswith("Classes without a right answer: ")
     assert silent.count(": 0 of 6") == 2  # nothing was learnt: all pictures are of one class
-    assert silent in (out / "README.md").read_text(encoding="utf-8")
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert silent in card
+    assert "--seed 0 --no-balance" in card
     assert holds == f"{out} holds the weights. Next:"
     assert shlex.split(evaluate) == ["googlenet", "evaluate", str(out), str(folder), "--split", "0.25"]
     assert shlex.split(serve) == ["googlenet", "serve", "--weights", str(out)]
@@ -138,17 +137,21 @@ def test_train_alone_starts_from_the_built_in_weights_at_224_pixels(monkeypatch:
     assert [phase.size for phase in recipe.schedule] == [224]
 
 
-def test_learning_from_a_teacher_without_labels(data: Path, tmp_path: Path, teachers: str) -> None:
-    """Pictures without labels and labelled ones in one run; the validation pictures choose and report."""
+def test_learning_from_a_teacher_without_labels(
+    data: Path, tmp_path: Path, teachers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures without labels and labelled ones in one run; the class frequencies are taken out at its end."""
+    balanced: list[int] = []
+    monkeypatch.setattr(runs, "take_out_prior", lambda run: balanced.append(run.step))
     pack(tmp_path / "photographs.npz", [0, 1, 2] * 10, labels=False)
     options = Options((tmp_path / "photographs.npz", data), tmp_path / "out", teacher=f"{teachers}:colour", shares=(0.75, 0.25))
-    train(options, replace(QUICK, balance=0.0), torch.device("cpu"))
+    train(options, QUICK, torch.device("cpu"))
     assert load(str(tmp_path / "out")).config.labels == COLOURS
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "30 pictures of photographs.npz (no labels) and 69 pictures of" in card
     assert f"--teacher {teachers}:colour --shares 0.75,0.25" in card
-    assert "--no-balance" in card
-    assert "were taken out of the last layers" not in card
+    assert "the classes' frequencies were taken out of the last layers' biases (τ = 1)" in card
+    assert balanced == [2]
 
 
 def test_even_rows_choose_and_odd_rows_report_where_no_training_picture_has_a_label(
@@ -283,9 +286,11 @@ def test_what_is_there_is_replaced_on_request_alone_and_by_what_loads(
     assert "in 1 steps" in (out / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_killed_run_that_is_resumed_gives_the_weights_of_an_unbroken_one(data: Path, tmp_path: Path) -> None:
+def test_a_killed_run_that_is_resumed_gives_the_weights_of_an_unbroken_one(
+    data: Path, trained: Path, tiny: str, tmp_path: Path
+) -> None:
     """`kill -9` in the middle, possibly while a checkpoint is written."""
-    options, recipe = Options((data,), tmp_path / "broken", workers=2), replace(QUICK, batch_size=12)
+    options = Options((data,), tmp_path / "out", tiny, input_size=48, workers=2)
     script = (
         "import torch\n"
         "from pathlib import PosixPath, WindowsPath\n"
@@ -294,17 +299,14 @@ def test_a_killed_run_that_is_resumed_gives_the_weights_of_an_unbroken_one(data:
         "from googlenet.training.run import train\n"
         f"torch.set_num_threads({torch.get_num_threads()})\n"
         "loop.CHECKPOINT_EVERY = 0\n"
-        f"train({options!r}, {recipe!r}, torch.device('cpu'))\n"
+        f"train({options!r}, {FIVE_STEPS!r}, torch.device('cpu'))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     until(lambda: (options.out / "checkpoint.pt").exists() or process.poll() is not None)
     time.sleep(0.1)
     process.kill()
     process.communicate()
-    step = torch.load(options.out / "checkpoint.pt", weights_only=True)["step"]
-    assert 0 < step < 5
-    train(replace(options, resume=True), recipe, torch.device("cpu"))
-    train(replace(options, out=tmp_path / "whole"), recipe, torch.device("cpu"))
+    assert 0 < torch.load(options.out / "checkpoint.pt", weights_only=True)["step"] < 5
+    train(replace(options, resume=True), FIVE_STEPS, torch.device("cpu"))
     assert contents(options.out) == WEIGHTS
-    broken, whole = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("broken", "whole"))
-    assert broken == whole
+    assert (options.out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
