@@ -151,10 +151,7 @@ def repeated(names: Iterable[str]) -> str:
 
 
 def match_classes(classes: Sequence[ClassName], known: Sequence[ClassName]) -> list[int]:
-    """The row in `known` of each class: by its wnid, then its exact name, then its name in any case.
-
-    Raises:
-        UserError: `known` lacks some of the classes; the message names them.
+    """The row in `known`, which must hold all classes, of each: by its wnid, then its exact name, then its name in any case.
 
     Example:
         >>> from googlenet import load
@@ -230,10 +227,9 @@ def read_part(data: Path, part: Part) -> Split:
 
 
 def hold_out(split: Split, share: float) -> tuple[Split, Split]:
-    """Split each class by itself into a training part and a held-out part, by a hash of the pictures' names.
+    """Split each class by itself into a training part and a held-out part, by a hash of names: new pictures change little.
 
-    The choice is fixed, and it hardly changes where pictures come or go. At least one picture of a class is in each part, where
-    it has two; a share of 0 or 1 leaves one part empty.
+    At least one picture of a class is in each part, where it has two; a share of 0 or 1 leaves one part empty.
     """
     by_class: dict[int, list[tuple[bytes, int]]] = {}
     for row, (picture, label, _) in enumerate(split.examples):

@@ -115,7 +115,7 @@ def calibration_error(p: Tensor, labels: Tensor, bins: int = 15) -> float:
     confidence, predicted = p.max(dim=1)
     gaps = confidence.double() - (predicted == labels).double()
     which = (confidence * bins).long().clamp(max=bins - 1)
-    return (torch.zeros(bins).double().index_add(0, which, gaps).abs().sum() / len(labels)).item()
+    return (torch.zeros(bins, dtype=torch.float64).index_add(0, which, gaps).abs().sum() / len(labels)).item()
 
 
 def confidently_wrong(p: Tensor, labels: Tensor) -> float:
@@ -125,10 +125,7 @@ def confidently_wrong(p: Tensor, labels: Tensor) -> float:
 
 
 def confidences(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """The highest probability (N,) for each picture as it is, and as if its class were unknown.
-
-    For the second, the true class's logit is removed. The class that then has the highest probability must be wrong.
-    """
+    """The highest probability (N,) for each picture as it is, and of a wrong class where the true class's logit is removed."""
     logits = logits / temperature
     unknown = logits.scatter(1, labels[:, None], -math.inf)
     return logits.softmax(dim=1).amax(dim=1), unknown.softmax(dim=1).amax(dim=1)
@@ -239,10 +236,8 @@ def unlikely_below(logits: Tensor, labels: Tensor, temperature: float) -> float 
 
     It is chosen so that a share of `FLAGGED` of these pictures is below it. None where there are fewer than `ENOUGH` pictures.
     """
-    if len(labels) < ENOUGH:
-        return None
     known, _ = confidences(logits, labels, temperature)
-    return known.quantile(FLAGGED).item()
+    return known.quantile(FLAGGED).item() if len(labels) >= ENOUGH else None
 
 
 def calibrate(answers: Answers) -> tuple[dict[str, float], float | None]:
@@ -345,10 +340,7 @@ def statement_section(answers: Answers, config: ModelConfig) -> str:
 
 
 def write_predictions(file: Path, split: Split, answers: Answers, config: ModelConfig) -> None:
-    """Write a CSV table with a row for each picture: its file, its class, the five most probable classes and their probabilities.
-
-    Raises UserError where the file cannot be written.
-    """
+    """Write a table with a row for each picture: its file, its class, the five most probable classes and their probabilities."""
     p, classes = answers.probabilities(config)["main"].topk(min(5, len(config.labels)), dim=1)
     with writing(file), file.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
         rows = csv.writer(out)
@@ -369,9 +361,7 @@ def surest_mistakes(answers: Answers, config: ModelConfig) -> list[tuple[int, in
 
 
 def write_wrong(folder: Path, split: Split, answers: Answers, explainer: Explainer) -> None:
-    """Draw `wrong.png`: the pictures that are named wrong, surest first, each with the last stage's maps of the class that it is
-    taken for and of its own class. Raises UserError where the file cannot be written.
-    """
+    """Draw `wrong.png`: the pictures that are named wrong, with the last stage's maps of the named class and of the true one."""
     mistakes, labels = surest_mistakes(answers, explainer.config), explainer.labels
     shown = mistakes[:SHOWN]
     across, down = 3 * (CELL + GAP) + 2 * GAP, CELL + TEXT + GAP

@@ -9,14 +9,10 @@ Source: Menon et al., "Long-tail learning via logit adjustment", 2021.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from googlenet.model.architecture import HEADS
-from googlenet.model.network import GoogLeNet
 from googlenet.training.loop import Run
 
 PENALTY = 30
@@ -61,38 +57,6 @@ def fit_last_layers(run: Run) -> None:
     model.train()
 
 
-def prior(batches: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean probability of each class: head → (classes,) float64, from batches of head → logits (N, classes).
-
-    Example:
-        >>> prior([{"main": torch.tensor([[0.0, 0.0]])}, {"main": torch.tensor([[50.0, 0.0]])}])["main"].tolist()
-        [0.75, 0.25]
-    """
-    sums: dict[str, Tensor] = {}
-    count = 0
-    for batch in batches:
-        count += len(next(iter(batch.values())))
-        for head, logits in batch.items():
-            sums[head] = sums.get(head, 0) + logits.double().softmax(dim=1).sum(dim=0)
-    return {head: total / count for head, total in sums.items()}
-
-
-@torch.no_grad()
-def balance(model: GoogLeNet, priors: Mapping[str, Tensor], tau: float = 1.0) -> None:
-    """Take the share `tau` of the priors (`prior`) out of the last layers' biases, in place. Each head's mean bias stays.
-
-    Example:
-        >>> model = GoogLeNet(classes=2)
-        >>> before = model.fc.bias.clone()
-        >>> balance(model, dict.fromkeys(HEADS, torch.tensor([0.9, 0.1])))
-        >>> round((model.fc.bias - before).diff().item(), 3)
-        2.197
-    """
-    for head, layer in model.last_layers().items():
-        shift = tau * (priors[head] + EPSILON).log()
-        layer.bias.sub_((shift - shift.mean()).to(layer.bias))
-
-
 def has_prior(run: Run) -> bool:
     """Whether a run's heads are balanced at its end: after a distillation, and where labelled classes are unequal."""
     return run.recipe.balance > 0 and (run.teacher is not None or any(source.unequal for source in run.material.sources))
@@ -101,12 +65,16 @@ def has_prior(run: Run) -> bool:
 @torch.no_grad()
 def take_out_prior(run: Run) -> None:
     """Balance the heads at the end of a run, by their prior on its pictures in the shares in which the run draws them."""
-    run.model.eval()
-    size = run.recipe.schedule[-1].size
-    steps = tqdm(range(first_epoch(run, COUNTED)), desc="prior", mininterval=2)
-    answers = (run.heads(views) for step in steps for views in run.material.middle_views(step, size))
-    logits = ({name: head.float() for name, head in zip(HEADS, heads, strict=True) if head is not None} for heads in answers)
-    balance(run.model, prior(logits), run.recipe.balance)
+    model, size = run.model.eval(), run.recipe.schedule[-1].size
+    sums, count = torch.zeros((), dtype=torch.float64, device=run.device), 0
+    for step in tqdm(range(first_epoch(run, COUNTED)), desc="prior", mininterval=2):
+        for views in run.material.middle_views(step, size):
+            answers = torch.stack([logits for logits in run.heads(views) if logits is not None])  # (heads, N, classes)
+            sums = sums + answers.double().softmax(dim=2).sum(dim=1)
+            count += len(views)
+    for layer, prior in zip(model.last_layers().values(), sums / count, strict=True):
+        shift = run.recipe.balance * (prior + EPSILON).log()
+        layer.bias.sub_((shift - shift.mean()).to(layer.bias))  # the mean bias stays as it is
 
 
 def first_epoch(run: Run, most: int) -> int:

@@ -75,10 +75,7 @@ class Boxed(NamedTuple):
 
 
 def boxed(split: Split, preprocess: Preprocess, sample: int) -> list[Boxed]:
-    """At most `sample` pictures with boxes, in random order. Pictures whose object was cropped away are left out.
-
-    Raises UserError where the data set has no boxes.
-    """
+    """At most `sample` pictures with boxes, in random order, without those whose object was cropped away."""
     pictures: list[Boxed] = []
     for row in np.random.default_rng(0).permutation(len(split.examples)):
         picture, label, box = split.examples[row]

@@ -68,10 +68,7 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
 
 
 def begin(start: LoadedModel | None, classes: Sequence[ClassName]) -> tuple[GoogLeNet, Preprocess, bool]:
-    """A new network, or the given weights: with new last layers where the labels differ, with new heads where they are missing.
-
-    Returns the network, its preprocessing, and whether its last layers are new.
-    """
+    """A new network, or the given weights, its preprocessing, and whether its last layers are new: where the labels differ."""
     names = tuple(row.name for row in classes)
     if start is None:
         return GoogLeNet(PAPER, len(names)), Preprocess(64, 64, MEAN, STD), True
