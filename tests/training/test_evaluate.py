@@ -15,13 +15,11 @@ from googlenet.training.evaluate import (
     ENOUGH,
     TEMPERATURES,
     Answers,
-    accuracy,
     by_class,
     calibration_error,
     choose_temperature,
     class_table,
     confidences,
-    confidently_wrong,
     confusions,
     fit_temperature,
     never_named,
@@ -34,22 +32,8 @@ from googlenet.training.evaluate import (
 CONFIG = ModelConfig(PAPER, ("a", "b", "c"), Preprocess(32, 32, (0.5,) * 3, (0.5,) * 3))
 
 
-def test_accuracy() -> None:
-    logits = torch.tensor([[3.0, 2, 1], [3, 2, 1], [1, 2, 3], [1, 3, 2]])
-    labels = torch.tensor([0, 1, 2, 0])
-    assert accuracy(logits, labels, 1) == 0.5
-    assert accuracy(logits, labels, 2) == 0.75
-    assert accuracy(logits, labels, 5) == 1
-
-
-def test_confidently_wrong_answers() -> None:
-    logits = torch.tensor([[5.0, 0, 0], [0, 5, 0], [1, 0.9, 0.9], [0, 0.1, 5]])
-    labels = torch.tensor([0, 0, 2, 0])
-    assert confidently_wrong(logits.softmax(dim=1), labels) == 0.5
-    assert confidently_wrong((logits / 100).softmax(dim=1), labels) == 0
-
-
 def test_the_table_says_what_is_among_the_pictures_classes() -> None:
+    """Of three answers one is right, two among the pictures' own classes; the wrong ones are sure at this temperature."""
     answers = Answers({"main": torch.tensor([[1.0, 0, 0], [0, 1, 2], [0, 1, 0]])}, torch.tensor([0, 1, 0]))
     said = table(report(answers, replace(CONFIG, temperatures={"main": 0.5})))
     assert said.splitlines()[0].startswith("| head | top-1 | top-5 | top-1 among the pictures' 2 classes | wrong with ≥ 50% |")

@@ -62,14 +62,6 @@ def test_schedules() -> None:
             parse_schedule(text)
 
 
-def test_what_cannot_work_is_named() -> None:
-    assert list(SMALL.mistakes()) == []
-    bad = Recipe(parse_schedule("64:0,16:1,2048:1"), minutes=0, batch_size=0, learning_rate=float("nan"))
-    said = "\n".join(map(str, bad.mistakes()))
-    for each in ("64:0", "16:1", "2048:1", "--batch-size 0", "--learning-rate nan", "--minutes 0"):
-        assert each in said
-
-
 def test_pictures_are_mixed_in_the_first_half_of_the_run_alone(
     run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

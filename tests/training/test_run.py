@@ -169,17 +169,13 @@ def test_even_rows_choose_and_odd_rows_report_where_no_training_picture_has_a_la
     assert checked.splits[0].labels == (-1,) * 24
 
 
-def test_fine_tuning_makes_the_last_layers_anew_where_labels_differ(untrained: str) -> None:
+def test_fine_tuning_keeps_all_but_the_last_layers_and_those_too_where_the_labels_are_the_same(untrained: str) -> None:
     old = load(untrained)
-    torch.manual_seed(1)
-    ours, preprocess, new = begin(old, [ClassName(name, name) for name in "abcde"])
-    assert new
-    assert preprocess.mean == pytest.approx(MEAN)
-    assert ours.fc.out_features == 5
-    assert torch.equal(ours.conv1.conv.weight, old.model.conv1.conv.weight)
-    same, _, new = begin(old, [ClassName(name, name) for name in COLOURS])
-    assert not new
-    assert torch.equal(same.fc.weight, old.model.fc.weight)
+    for names in ("abcde", COLOURS):
+        model, _, new = begin(old, [ClassName(name, name) for name in names])
+        assert new == (names == "abcde")
+        assert (model.fc.out_features, torch.equal(model.fc.weight[:3], old.model.fc.weight)) == (len(names), not new)
+        assert torch.equal(model.conv1.conv.weight, old.model.conv1.conv.weight)
 
 
 def test_another_size_keeps_as_much_of_the_picture() -> None:
@@ -198,14 +194,18 @@ def test_everything_that_is_wrong_is_told_before_the_first_step(
         sorted((broken / part / "n02").iterdir())[row].write_bytes(b"no picture")
     (tmp_path / "text").write_text("not a folder", encoding="utf-8")
     (tmp_path / "empty").mkdir()
-    options = shlex.split("--schedule 16:1,64:0 --batch-size 0 --input-size 16 --shares 1,0 --init nowhere --split 1")
+    options = shlex.split("--schedule 16:1,64:0,2048:1 --batch-size 0 --input-size 16 --shares 1,0 --init nowhere --split 1")
+    options += shlex.split("--minutes 0 --learning-rate nan")
     out = tmp_path / "text" / "out"
     assert main(["train", str(broken), str(tmp_path / "empty"), "--out", str(out), "--teacher", "nothing", *options]) == 1
     told = capsys.readouterr().err
     for said in (
         "16:1",
         "64:0",
+        "2048:1",
         "--batch-size 0",
+        "--learning-rate nan",
+        "--minutes 0",
         "--input-size 16",
         "--split 1: it must be above 0 and below 1",
         "--shares needs a number above 0 for each of the 2 data sets",
