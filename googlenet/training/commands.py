@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from googlenet.errors import UserError, reason
 from googlenet.training.recipe import SCRATCH, SPLIT, Options, Recipe, parse_schedule
-
-if TYPE_CHECKING:
-    from googlenet.checkpoints import LoadedModel
-    from googlenet.checkpoints.config import ModelConfig
-    from googlenet.training.data import Split
 
 
 def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentParser) -> None:
@@ -130,77 +122,7 @@ def run_train(options: argparse.Namespace) -> int:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    from googlenet.batch.files import make_folder
-    from googlenet.checkpoints import load
-    from googlenet.inference.device import pick_device
-    from googlenet.inference.explainer import Explainer
-    from googlenet.training import evaluate
-    from googlenet.training.data import has_part, read_split
+    from googlenet.training.evaluate import evaluate
 
-    loaded = load(options.weights)
-    if options.write and not options.maps and (loaded.config.metrics is None or options.rows != "all"):
-        raise UserError("--write needs weights whose config.json has metrics, and all rows.")
-    if options.predictions:
-        make_folder(options.predictions.parent)
-    if options.wrong:
-        make_folder(options.wrong)
-    split = read_split(options.data, "val", options.split)
-    split = evaluate.prepare(split, loaded.config, options.rows, workers=options.workers, skip_broken=options.skip_broken)
-    if options.maps:
-        return measure_maps(loaded, split, options)
-    device, config = pick_device(options.device), loaded.config
-    answers = evaluate.predict(loaded.model, config.preprocess, split, device, options.workers)
-    shown = answers
-    if options.write and config.metrics:
-        shown = answers.rows("odd")
-        config = evaluate.with_records(config, answers.rows("even"), shown)
-        write_config(config, options.weights)
-    whole = has_part(options.data, "val") or options.data.is_file() or options.split == 1
-    whose = "" if whole else " that `train` holds out; --split 1: all"
-    print(f"{len(shown.labels):,} pictures of {len(shown.labels.unique()):,} of {len(config.labels):,} classes{whose}\n")
-    print(evaluate.table(evaluate.report(shown, config)))
-    print(f"\n{evaluate.class_table(shown, config.labels)}\n\n{evaluate.confusions(shown, config.labels)}")
-    if config.metrics:
-        print("\n" + evaluate.calibration_section(config, shown))
-    print("\n" + evaluate.statement_section(shown, config))
-    if options.predictions:
-        evaluate.write_predictions(options.predictions, split, answers, config)
-    if options.wrong:
-        evaluate.write_wrong(options.wrong, split, answers, Explainer(replace(loaded, config=config), options.device))
-    if options.rows == "even":
-        temperatures, threshold = evaluate.calibrate(answers)
-        print("\n" + json.dumps({"temperatures": temperatures, "unlikely_below": threshold}))
-    return 0
-
-
-def write_config(config: ModelConfig, folder: str) -> None:
-    """Replace a folder's config.json. Raises UserError where WEIGHTS is no folder or cannot be written."""
-    from googlenet.checkpoints.checkpoint import CONFIG_FILE
-    from googlenet.checkpoints.config import dump_config, parse_config
-    from googlenet.checkpoints.folder import replace_files
-
-    text = dump_config(config).encode()
-    parse_config(text, folder)  # never write what cannot be read
-    try:
-        (Path(folder) / CONFIG_FILE).stat()  # it is replaced, not made
-        replace_files(Path(folder), {CONFIG_FILE: text})
-    except OSError as error:
-        raise UserError("The folder {folder} cannot be written: {error}.", folder=folder, error=reason(error)) from None
-
-
-def measure_maps(loaded: LoadedModel, split: Split, options: argparse.Namespace) -> int:
-    """Print the tables of the maps for each method, then a value for `config.json`'s field `trust`."""
-    from googlenet.inference.explainer import Explainer
-    from googlenet.training.maps import TITLES, boxed, measure, report, summary
-
-    pictures = boxed(split, loaded.config.preprocess, options.sample)
-    explainer = Explainer(loaded, options.device)
-    measures = {method: measure(explainer, pictures, method) for method in TITLES}
-    for method, title in TITLES.items():
-        print(f"## {title}\n\n{report(measures[method])}\n")
-    data: Path = options.data.resolve()
-    trust = summary(measures, data.name if data.is_dir() else data.parent.name, loaded.provenance.sha256)
-    if options.write:
-        write_config(replace(loaded.config, trust=trust), options.weights)
-    print(json.dumps({"trust": asdict(trust)}))
+    evaluate(options)
     return 0

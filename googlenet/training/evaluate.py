@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -18,17 +20,22 @@ from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from googlenet.checkpoints.config import ModelConfig, Records
+from googlenet.batch.files import make_folder
+from googlenet.checkpoints import load
+from googlenet.checkpoints.checkpoint import CONFIG_FILE
+from googlenet.checkpoints.config import ModelConfig, Records, dump_config, parse_config
+from googlenet.checkpoints.folder import replace_files
 from googlenet.concurrency.threads import batched
 from googlenet.errors import UserError, reason
 from googlenet.explanation import Question, classes_of
 from googlenet.explanation.render import INK, PAPER, SOFT, font, overlay
 from googlenet.explanation.statements import BINS, Speaker, bin_of
+from googlenet.inference.device import pick_device
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, STAGES
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
-from googlenet.training.data import NAMED, ROWS, Rows, Split, weights_classes
+from googlenet.training.data import NAMED, ROWS, Rows, Split, has_part, read_split, weights_classes
 from googlenet.training.pictures import check_pictures, in_threads, opened
 
 BATCH = 64
@@ -390,3 +397,59 @@ def writing(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError("{path} cannot be written: {error}.", path=file, error=reason(error)) from None
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Measure weights and print the tables. `options`: of the command line (`googlenet.training.commands`)."""
+    loaded = load(options.weights)
+    if options.write and not options.maps and (loaded.config.metrics is None or options.rows != "all"):
+        raise UserError("--write needs weights whose config.json has metrics, and all rows.")
+    if options.predictions:
+        make_folder(options.predictions.parent)
+    if options.wrong:
+        make_folder(options.wrong)
+    split = read_split(options.data, "val", options.split)
+    split = prepare(split, loaded.config, options.rows, workers=options.workers, skip_broken=options.skip_broken)
+    if options.maps:
+        from googlenet.training.maps import measure_all
+
+        data = options.data.resolve()
+        dataset = data.name if data.is_dir() else data.parent.name
+        trust = measure_all(Explainer(loaded, options.device), split, options.sample, dataset)
+        if options.write:
+            write_config(replace(loaded.config, trust=trust), options.weights)
+        print(json.dumps({"trust": asdict(trust)}))
+        return
+    device, config = pick_device(options.device), loaded.config
+    answers = predict(loaded.model, config.preprocess, split, device, options.workers)
+    shown = answers
+    if options.write and config.metrics:
+        shown = answers.rows("odd")
+        config = with_records(config, answers.rows("even"), shown)
+        write_config(config, options.weights)
+    whole = has_part(options.data, "val") or options.data.is_file() or options.split == 1
+    whose = "" if whole else " that `train` holds out; --split 1: all"
+    print(f"{len(shown.labels):,} pictures of {len(shown.labels.unique()):,} of {len(config.labels):,} classes{whose}\n")
+    print(table(report(shown, config)))
+    print(f"\n{class_table(shown, config.labels)}\n\n{confusions(shown, config.labels)}")
+    if config.metrics:
+        print("\n" + calibration_section(config, shown))
+    print("\n" + statement_section(shown, config))
+    if options.predictions:
+        write_predictions(options.predictions, split, answers, config)
+    if options.wrong:
+        write_wrong(options.wrong, split, answers, Explainer(replace(loaded, config=config), options.device))
+    if options.rows == "even":
+        temperatures, threshold = calibrate(answers)
+        print("\n" + json.dumps({"temperatures": temperatures, "unlikely_below": threshold}))
+
+
+def write_config(config: ModelConfig, folder: str) -> None:
+    """Replace a folder's config.json. Raises UserError where WEIGHTS is no folder or cannot be written."""
+    text = dump_config(config).encode()
+    parse_config(text, folder)  # never write what cannot be read
+    try:
+        (Path(folder) / CONFIG_FILE).stat()  # it is replaced, not made
+        replace_files(Path(folder), {CONFIG_FILE: text})
+    except OSError as error:
+        raise UserError("The folder {folder} cannot be written: {error}.", folder=folder, error=reason(error)) from None

@@ -90,6 +90,15 @@ def boxed(split: Split, preprocess: Preprocess, sample: int) -> list[Boxed]:
     return pictures
 
 
+def measure_all(explainer: Explainer, split: Split, sample: int, dataset: str) -> MapTrust:
+    """Measure both methods' maps on at most `sample` pictures, print the tables, and return what `config.json` states of them."""
+    pictures = boxed(split, explainer.config.preprocess, sample)
+    measures = {method: measure(explainer, pictures, method) for method in TITLES}
+    for method, title in TITLES.items():
+        print(f"## {title}\n\n{report(measures[method])}\n")
+    return summary(measures, dataset, explainer.provenance.sha256)
+
+
 def measure(explainer: Explainer, pictures: Sequence[Boxed], method: str = GRAD_CAM) -> Measures:
     """Measure the maps of every head on every picture. `CURVED` and `SANE` of them, from the first, get the slow measures too."""
     measures: Measures = defaultdict(list)
