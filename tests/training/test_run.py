@@ -75,6 +75,20 @@ def test_the_cards_numbers_are_evaluates(data: Path, trained: Path, capsys: pyte
     assert table in (trained / "README.md").read_text(encoding="utf-8")
 
 
+def test_evaluate_writes_the_records_of_the_odd_rows(
+    data: Path, trained: Path, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shutil.copytree(trained, tmp_path / "out")
+    assert main(["evaluate", str(out), str(data), "--write"]) == 0
+    assert capsys.readouterr().out.startswith("12 pictures of 3 of 3 classes\n")
+    metrics = load(str(out)).config.metrics
+    assert metrics is not None
+    assert metrics.records is not None
+    assert {head: sum(record.of) for head, record in metrics.records.items()} == dict.fromkeys(HEADS, 12)
+    assert main(["evaluate", tiny, str(data), "--write"]) == 1
+    assert "--write needs weights whose config.json has metrics" in capsys.readouterr().err
+
+
 def test_evaluate_on_a_part_of_the_classes(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "classes.json").write_text('[{"wnid": "n03", "name": "blue"}, {"wnid": "n01", "name": "red"}]', encoding="utf-8")
     pack(tmp_path / "val.npz", [0, 0, 1, 1, 1])
