@@ -64,6 +64,8 @@ def story_of(run: Run, plan: Plan, options: Options) -> str:
         goal = f"The targets were the labels, smoothed by {recipe.label_smoothing:g}."
     if any(source.drawn_labels is not None for source in run.material.sources):
         goal += " Labelled classes were drawn equally often."
+    if run.log_prior is not None:
+        goal += " The logarithm of the teacher's mean probabilities was added to the logits in the loss alone."
     if has_prior(run):
         goal += f" At the end the classes' frequencies were taken out of the last layers' biases (τ = {recipe.balance:g})."
     return (

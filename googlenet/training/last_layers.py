@@ -9,11 +9,14 @@ Source: Menon et al., "Long-tail learning via logit adjustment", 2021.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from googlenet.training.loop import Run
+from googlenet.training.teachers import Teacher
 
 PENALTY = 30
 """The ridge penalty λ, as a multiple of the features' mean square. It matters where there are few views."""
@@ -43,6 +46,8 @@ def fit_last_layers(run: Run) -> None:
         run.heads(views)
         logits = run.temperature * target.clamp(min=1e-8).log()
         logits -= logits.mean(dim=1, keepdim=True)  # a constant does not change the softmax
+        if run.log_prior is not None:
+            logits -= run.log_prior
         for layer in layers:
             features = nn.functional.pad(seen[layer].float(), (0, 1), value=1.0)
             squares[layer] += features.T @ features
@@ -59,22 +64,38 @@ def fit_last_layers(run: Run) -> None:
 
 def has_prior(run: Run) -> bool:
     """Whether a run's heads are balanced at its end: after a distillation, and where labelled classes are unequal."""
-    return run.recipe.balance > 0 and (run.teacher is not None or any(source.unequal for source in run.material.sources))
+    unequal = run.teacher is not None or any(source.unequal for source in run.material.sources)
+    return run.recipe.balance > 0 and unequal and run.log_prior is None
 
 
 @torch.no_grad()
 def take_out_prior(run: Run) -> None:
     """Balance the heads at the end of a run, by their prior on its pictures in the shares in which the run draws them."""
     model, size = run.model.eval(), run.recipe.schedule[-1].size
+    log_priors = log_priors_of(lambda views: [logits for logits in run.heads(views) if logits is not None], run, size)
+    for layer, log_prior in zip(model.last_layers().values(), log_priors, strict=True):
+        layer.bias.sub_((run.recipe.balance * log_prior).to(layer.bias))
+
+
+def put_prior_into_loss(run: Run, teacher: Teacher) -> None:
+    """Let the loss compare logits + log(prior of the teacher) with the teacher's answers, so that the logits become balanced."""
+    size = teacher.size_for(run.recipe.schedule[-1].size)
+    (log_prior,) = log_priors_of(lambda views: [teacher.answer(views)], run, size)
+    run.log_prior = log_prior.float()
+
+
+def log_priors_of(heads: Callable[[Tensor], list[Tensor]], run: Run, size: int) -> Tensor:
+    """The logarithms of the heads' priors on a run's pictures, of mean 0, so that the mean of a bias stays as it is.
+
+    `heads`: views (N, 3, size, size) in 0…1 → logits (N, classes) of each. Returns (heads, classes) float64.
+    """
     sums, count = torch.zeros((), dtype=torch.float64, device=run.device), 0
     for step in tqdm(range(first_epoch(run, COUNTED)), desc="prior", mininterval=2):
         for views in run.material.middle_views(step, size):
-            answers = torch.stack([logits for logits in run.heads(views) if logits is not None])  # (heads, N, classes)
-            sums = sums + answers.double().softmax(dim=2).sum(dim=1)
+            sums = sums + torch.stack(heads(views)).double().softmax(dim=2).sum(dim=1)
             count += len(views)
-    for layer, prior in zip(model.last_layers().values(), sums / count, strict=True):
-        shift = run.recipe.balance * (prior + EPSILON).log()
-        layer.bias.sub_((shift - shift.mean()).to(layer.bias))  # the mean bias stays as it is
+    logs = (sums / count + EPSILON).log()
+    return logs - logs.mean(dim=1, keepdim=True)
 
 
 def first_epoch(run: Run, most: int) -> int:

@@ -36,12 +36,14 @@ LOOK_EVERY = 50
 """Steps from one reading of the loss to the next: reading it makes the host wait for the GPU."""
 
 
-def loss_of(heads: HeadLogits, target: Tensor, temperature: float = 1.0) -> Tensor:
+def loss_of(heads: HeadLogits, target: Tensor, temperature: float = 1.0, log_prior: Tensor | None = None) -> Tensor:
     """Cross-entropy of the main head plus 0.3 times that of each auxiliary head. target: (N, classes) probabilities.
 
-    The temperature divides the logits and multiplies the loss, so that gradients keep their size.
+    The temperature divides the logits and multiplies the loss, so that gradients keep their size. `log_prior` (classes,) is added
+    to the logits of each head (Menon et al., 2021): the logits without it become balanced.
     """
-    losses = [temperature * F.cross_entropy(head.float() / temperature, target) for head in heads if head is not None]
+    logits = [head.float() if log_prior is None else head.float() + log_prior for head in heads if head is not None]
+    losses = [temperature * F.cross_entropy(head / temperature, target) for head in logits]
     return losses[-1] + AUX_WEIGHT * sum(losses[:-1])
 
 
@@ -72,6 +74,8 @@ class Run:
         self.material, self.recipe, self.teacher, self.device = material, recipe, teacher, device
         self.temperature = recipe.teacher_temperature if teacher else 1.0
         self.path = path
+        self.log_prior: Tensor | None = None
+        """(classes,) added to the logits in the loss (`Recipe.prior_in_loss`)"""
         self.identity = {"settings": repr(asdict(recipe)), **identity}
         self.mean, self.std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (preprocess.mean, preprocess.std))
         self.model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -160,7 +164,7 @@ class Run:
         least_area = first + (last - first) * self.progress
         mixed = self.progress < 0.5 and torch.rand(()).item() < recipe.mixed
         views, target = self.material.batch(self.step, size, least_area, mixed, recipe, self.teacher)
-        loss = loss_of(self.heads(views), target, self.temperature)
+        loss = loss_of(self.heads(views), target, self.temperature, self.log_prior)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)

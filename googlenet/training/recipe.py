@@ -75,6 +75,9 @@ class Recipe:
     balance: float = 1.0
     """τ: how much of the classes' frequencies is taken out of the heads at the end (`googlenet.training.last_layers`). Labelled
     pictures of unequal classes are drawn in balance: each class equally often. 0: neither"""
+    prior_in_loss: bool = False
+    """With a teacher: the logarithm of the teacher's prior is added to the student's logits in the loss alone. The logits are
+    then balanced all the time, and nothing is taken out at the end. It suits a start from balanced heads"""
     seed: int = 0
 
     def mistakes(self) -> Iterator[UserError]:

@@ -21,7 +21,7 @@ from googlenet.training.card import write_card
 from googlenet.training.check import CHECKPOINT_FILE, Plan, check
 from googlenet.training.data import ClassName, has_part
 from googlenet.training.evaluate import Answers, calibrate, never_named, predict, report, table, with_records
-from googlenet.training.last_layers import fit_last_layers, has_prior, take_out_prior
+from googlenet.training.last_layers import fit_last_layers, has_prior, put_prior_into_loss, take_out_prior
 from googlenet.training.loop import Run
 from googlenet.training.pictures import Material, Source, read_pixels
 from googlenet.training.recipe import Options, Recipe
@@ -48,6 +48,8 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
     material = read_material(plan, options, recipe, device)
     path = options.out / CHECKPOINT_FILE
     run = Run(model, material, preprocess, recipe, plan.teacher, device, path, identity(plan))
+    if recipe.prior_in_loss and plan.teacher is not None:
+        put_prior_into_loss(run, plan.teacher)
     if options.resume:
         run.resume()
     elif plan.start is not None and new_layers:

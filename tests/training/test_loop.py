@@ -17,7 +17,7 @@ from googlenet.errors import UserError
 from googlenet.model.network import HeadLogits
 from googlenet.pictures.images import Preprocess
 from googlenet.training.data import read_split
-from googlenet.training.last_layers import fit_last_layers, has_prior, take_out_prior
+from googlenet.training.last_layers import fit_last_layers, has_prior, put_prior_into_loss, take_out_prior
 from googlenet.training.loop import PARTS, Run, learning_rate_at, loss_of
 from googlenet.training.pictures import Material, Source, read_pixels
 from googlenet.training.recipe import Phase, Recipe, parse_schedule
@@ -232,3 +232,17 @@ def test_the_prior_leaves_the_heads_after_a_distillation(run_of: Callable[..., R
     assert max(abs(changes[name].mean().item()) for name in LAST) < 1e-6
     red, green, _ = changes["fc.bias"].tolist()
     assert red - green == pytest.approx(-0.5 * math.log(prior[0] / prior[1]), rel=0.05)
+
+
+def test_with_the_prior_in_the_loss_the_logits_without_it_are_balanced(run_of: Callable[..., Run], teachers: str) -> None:
+    """The loss is lowest where logits + log prior are the teacher's, and nothing is taken out at the end."""
+    run = run_of(SMALL, f"{teachers}:colour")
+    assert run.teacher is not None
+    put_prior_into_loss(run, run.teacher)
+    assert run.log_prior is not None
+    assert not has_prior(run)
+    teacher = torch.tensor([[2.0, 1.0, 0.0]])
+    logits = (teacher - run.log_prior).requires_grad_()
+    loss_of(HeadLogits(logits, logits, logits), (teacher / 2).softmax(dim=1), 2.0, run.log_prior).backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().max() < 1e-6
