@@ -15,7 +15,7 @@ from urllib.parse import quote
 from googlenet.batch.files import INDEX, SOFTWARE, Source, outputs
 from googlenet.errors import UserError, reason
 from googlenet.explanation import Explanation
-from googlenet.explanation.render import percent
+from googlenet.explanation.statements import percent
 from googlenet.model.architecture import HEADS, STAGES
 
 COLUMNS = (

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+Progress = Callable[[float], None]
+"""Called with the share of the work that is done, 0…1."""
 
 
 @contextmanager

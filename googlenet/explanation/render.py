@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 from googlenet.explanation import LAYER_CAM, Explanation
+from googlenet.explanation.statements import percent
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.pictures.frame import Box, enlarge
 from googlenet.pictures.levels import tiles
@@ -66,24 +67,9 @@ PAPER, INK, SOFT, ACCENT, BAR = "#faf8f4", "#1c1a17", "#6b655d", "#f0c3b0", "#e4
 
 
 def overlay(image: Image.Image, explanation: Explanation, stage: str, side: int | None = None) -> Image.Image:
-    """Draw a stage's map over the picture. The map is divided by its own maximum.
+    """Draw the map of a stage that the asked head sees over the picture, RGB. It is divided by its own maximum.
 
-    Args:
-        image: the picture, RGB.
-        explanation: of this picture.
-        stage: a stage that the asked head sees.
-        side: the longer side of the result in pixels at most; None keeps the picture's size.
-
-    Returns:
-        RGB; hatched where the crop left the picture out.
-
-    Example:
-        >>> from PIL import Image
-        >>> from googlenet import Explainer
-        >>> image = Image.new("RGB", (320, 240))
-        >>> explanation = Explainer.from_pretrained("weights", device="cpu").explain(image, target="lion")
-        >>> overlay(image, explanation, "4c", side=160).size
-        (160, 120)
+    The result is hatched where the crop left the picture out. `side`: its longer side in pixels at most; None keeps the size.
     """
     return overlays(image, explanation, [stage], side)[0]
 
@@ -261,15 +247,6 @@ def data_url(picture: Image.Image) -> str:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def percent(p: float) -> str:
-    """A share in per cent. Rounding never gives "100 %" or "0 %"."""
-    if p >= 0.995:
-        return "> 99 %"
-    if p < 0.001:
-        return "< 0.1 %"
-    return f"{p * 100:.0f} %" if p >= 0.0995 else f"{p * 100:.1f} %"
 
 
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -1,7 +1,4 @@
-"""The result of testing a map on one picture, as numbers and as a sentence in English or Korean. NumPy alone, no torch.
-
-`googlenet.probes.trust` runs the test.
-"""
+"""The result of `googlenet.probes.trust`'s test of a map, as numbers and as a sentence in English or Korean. No torch here."""
 
 from __future__ import annotations
 
@@ -11,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.explanation.classes import korean_name
-from googlenet.explanation.groups import find_group, imagenet_groups
+from googlenet.explanation.classes import find_group, imagenet_groups, korean_name
 from googlenet.explanation.statements import percent
 
 CLEAR = 0.05

@@ -8,7 +8,8 @@ Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Locali
 The evidence against is a map of its own, Σ_k ReLU(−∂y/∂A_k) ⊙ A_k: in one cell some channels speak for the class and others
 against it. Both are sums over channels, so branches and channels are exact parts of them, too.
 
-The score y is a class's logit, or the logsumexp of a group's logits: the logit of "one of these classes".
+The score y is a class's logit, or the logsumexp of a group's logits: the logit of "one of these classes". With a contrast, the
+contrast's score is subtracted from it.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from torch import Tensor
 
 from googlenet.explanation import LAYER_CAM, METHODS, Question, classes_of
 from googlenet.inference.attribution import LayerGradientXActivation
+from googlenet.inference.device import own_settings
 from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet, HeadLogits
-from googlenet.model.settings import own_settings
 
 FOR, AGAINST = 5, 3
 """How many channels of a stage are named: with the most evidence for the class, and with the most against it."""
@@ -105,10 +106,6 @@ class Parts(NamedTuple):
 @own_settings()
 def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> GradCamResult:
     """Answer one question for each image of a batch, in one forward and one backward pass for all.
-
-    For head h, class c and stage s with activation A (K×H×W): α_k = 1/(H·W) Σ_ij ∂y_c/∂A_kij, map_ij = Σ_k α_k A_kij. With a
-    contrast d, y_c − y_d stands for y_c. A group's y is the logsumexp of its classes' logits. For LayerCAM,
-    map_ij = Σ_k ReLU(∂y_c/∂A_kij) A_kij.
 
     Only one call at a time may use a model, since hooks on a module see every input that runs through it. `googlenet.Explainer`
     ensures this.
@@ -263,10 +260,8 @@ class Evidence(NamedTuple):
 def strongest_channels(cells: Tensor, alpha: Tensor, position: Tensor, evidence: Evidence | None) -> ChannelMaps:
     """Find the channels that speak most for the class, and those that speak most against it.
 
-    Grad-CAM ranks them by the largest and the smallest sum in the stage's map, LayerCAM by their sums in its two maps.
-
-    Activation `cells` (N, H·W, K), α (N, K), `position` (N,) int64: the cell to rank by, −1 for the sum over all → the channels,
-    with maps (N, FOR + AGAINST, H·W).
+    Grad-CAM ranks them by the largest and the smallest sum in the stage's map, LayerCAM by their sums in its two maps. `cells`
+    (N, H·W, K) is the activation, `position` (N,) int64 the cell to rank by, −1 for the sum over all.
     """
     images = torch.arange(len(cells), device=cells.device)
 

@@ -57,10 +57,6 @@ class PassQueue:
         self.crowded = threading.Event()
         """set when a request has to wait"""
 
-    def __len__(self) -> int:
-        """How many requests wait for a pass."""
-        return len(self.requests)
-
     def parts(self, n: int) -> list[slice]:
         """n pictures in parts of as many as one pass takes."""
         step = self.engines[0].largest

@@ -18,9 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import IO, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from googlenet.concurrency.child import Child, ChildEndedError
@@ -32,17 +30,13 @@ from googlenet.model.network import GoogLeNet
 
 MOST = 4
 """The most workers, each with its share of the cores. Each loads torch, which takes most of its memory."""
-
 PICTURES = 4
 """The most pictures of one pass. Eight would take little less time a picture and more memory, and the next question would wait
 twice as long."""
-
 QUIET = 600
 """Seconds without a question that had to wait, after which the workers end and their memory is free again."""
-
 WALL_SECONDS = 60.0
 """Seconds after which a worker that does not reply is killed. Starting takes 10 on a busy machine, a pass less than one."""
-
 PAUSE = 10
 """Seconds before workers start anew where they could not start or one was killed, for instance for want of memory."""
 
@@ -138,15 +132,14 @@ def main() -> None:
         engine(torch.zeros(PICTURES, 3, size, size), [Question()] * PICTURES)  # takes now the memory that it will need
         reply(engine.largest)
         while True:
-            reply(answer(engine, *pickle.load(source)))
+            x, questions = pickle.load(source)
+            try:
+                results = engine(torch.from_numpy(x), questions)
+            except Exception as error:
+                reply(error)
+            else:
+                reply(results)
     os._exit(0)  # the reply that nobody reads is not flushed
-
-
-def answer(engine: Engine, x: NDArray[np.float32], questions: Sequence[Question]) -> list[PictureResult] | Exception:
-    try:
-        return engine(torch.from_numpy(x), questions)
-    except Exception as error:
-        return error
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A stranger's file → an upright RGB picture, within limits of memory and time.
 
-`open_bounded` hands the file to a process of its own (`python -m googlenet.pictures.decoding`). The operating system ends that
+A `Decoder` hands the file to a process of its own (`python -m googlenet.pictures.decoding`). The operating system ends that
 process after 2 s of CPU time and gives it at most 400 MB more than it starts with. The process imports neither PyTorch nor the
 rooms above `pictures`. None of its environment variables could hold a secret. Windows has no such limits: there, the process is
 ended after `WALL_SECONDS`.
@@ -48,11 +48,11 @@ class Decoder:
         self.child: Child | None = None
 
     def open(self, path: str | Path, least: int | None = None) -> Picture:
-        """A file → a picture, reduced as `decode` says. Raises PictureError."""
+        """A regular file → a picture, reduced as `decode` says. Raises PictureError where it cannot be read within the limits."""
         return self.open_bytes(read_file(Path(path)), str(path), least)
 
     def open_bytes(self, data: bytes, name: str, least: int | None = None) -> Picture:
-        """A file's bytes → a picture, reduced as `decode` says. Errors use `name`. Raises PictureError."""
+        """`open` for a file's bytes, which errors call `name`."""
         with self.lock:
             if self.child is None or not self.child.usable:
                 self.stop()
@@ -157,29 +157,8 @@ def limit_memory() -> None:
 
 
 SHARED = Decoder()
+"""This program's own."""
 atexit.register(SHARED.stop)
-
-
-def open_bounded(path: str | Path, least: int | None = None) -> Picture:
-    """A file from a stranger → a picture, within limits of time and memory.
-
-    Args:
-        path: of a regular file.
-        least: a length in pixels. A picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by
-            2, 4 or 8); its shorter side stays at least this long. None for the whole picture.
-
-    Returns:
-        The picture, RGB and upright, and the size that it has in the file.
-
-    Raises:
-        PictureError: it cannot be read, or reading it takes more than 2 s of CPU time or 400 MB.
-
-    Example:
-        >>> picture = open_bounded("tests/browser/page.jpg", least=450)
-        >>> picture.size[0] // picture.image.size[0]
-        2
-    """
-    return SHARED.open(path, least)
 
 
 if __name__ == "__main__":

@@ -35,15 +35,9 @@ def peak_of(grid: NDArray[np.floating], box: Box) -> tuple[float, float]:
 
 
 def enlarge(grid: NDArray[np.floating], size: tuple[int, int], box: Box) -> NDArray[np.float32]:
-    """Enlarge a grid to the picture, bilinear between the cells' centres.
+    """A grid (h, w) that covers a box of a picture of (width, height) pixels → (height, width) float32, 0 outside the box.
 
-    Args:
-        grid: (h, w), covers `box`.
-        size: (width, height) of the picture in pixels.
-        box: in pixels of the picture.
-
-    Returns:
-        (height, width) float32, 0 outside the box.
+    It is bilinear between the cells' centres.
     """
     rows = interpolation(size[1], box.y0, box.y1, grid.shape[0])
     columns = interpolation(size[0], box.x0, box.x1, grid.shape[1])

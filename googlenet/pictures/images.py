@@ -27,7 +27,7 @@ def open_image(source: ImageSource) -> Image.Image:
     """Open a picture: a file, bytes or a PIL image → RGB, upright by its EXIF orientation, transparency on white.
 
     More than 8 bits a channel are converted to 8 as `googlenet.pictures.levels` says. Decoding runs in the calling process. For
-    files from strangers, `googlenet.pictures.decoding.open_bounded` also bounds time and memory.
+    files from strangers, `googlenet.pictures.decoding.SHARED.open` also bounds time and memory.
 
     Args:
         source: a PIL image, a file's path, a file's bytes, a file that is open for reading bytes, or an array (H, W, 3) of RGB:

@@ -90,13 +90,9 @@ def white_of(held: NDArray[np.int64]) -> float:
 
 
 def low_tiles(image: Image.Image) -> list[ImageFile._Tile]:
-    """The `tile` list with which Pillow decodes the low bytes of a picture's 16-bit colours.
+    """The `tile` list with which Pillow decodes the low bytes of the 16-bit colours of a picture that is opened and not loaded.
 
-    Args:
-        image: opened and not loaded.
-
-    Returns:
-        The `tile` for the same picture, opened again. Empty where it has no such colours or Pillow cannot decode them.
+    It is for the same picture, opened again. Empty where it has no such colours or Pillow cannot decode them.
     """
     if not isinstance(image, ImageFile.ImageFile) or getattr(image, "tag_v2", {}).get(PLANAR_CONFIGURATION) == 2:
         return []
@@ -118,9 +114,7 @@ def need_low_bytes(high: Image.Image) -> bool:
 def narrow(high: Image.Image, low: ImageFile.ImageFile) -> None:
     """Convert 16-bit colours to 8 bits, colours and transparency each by their own range.
 
-    Args:
-        high: RGB or RGBA, the high bytes. It is overwritten with the result.
-        low: the same picture, opened again, with `low_tiles`.
+    `high`, RGB or RGBA, has the high bytes, and gets the result. `low` is the same picture, opened again, with `low_tiles`.
     """
     grey = low.tile[0].args == ("RGBA",)
     its_low = {"R": "G", "G": "G", "B": "G", "A": "A"} if grey else {band: band for band in "RGBA"}

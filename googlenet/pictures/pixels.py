@@ -34,17 +34,9 @@ BYTES_DECODED_TWICE = 9
 
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_BYTES  # a long text or colour profile is no damage
 
-TURNS = {
-    1: (False, 1, 1),
-    2: (False, 1, -1),
-    3: (False, -1, -1),
-    4: (False, -1, 1),
-    5: (True, 1, 1),
-    6: (True, 1, -1),
-    7: (True, -1, -1),
-    8: (True, -1, 1),
-}
-"""EXIF orientation → (swap rows and columns, then step of the rows, step of the columns) that bring the picture upright"""
+TURNS = (1, 1), (1, -1), (-1, -1), (-1, 1)
+"""The steps of the rows and of the columns that bring a picture upright, for EXIF's orientations 1 to 4. The orientations 5 to 8
+are the same after rows and columns are swapped."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +68,13 @@ def without_waiting(path: str, flags: int) -> int:
 
 
 def decode(data: bytes, name: str, least: int | None = None) -> Picture:
-    """Decode a picture in this process.
+    """Decode a whole file in this process. Errors call it `name`.
 
-    Args:
-        data: the whole file.
-        name: what to call it in an error.
-        least: a length in pixels. A picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by
-            2, 4 or 8); its shorter side stays at least this long. None for the whole picture.
+    `least`: a length in pixels. A picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by 2,
+    4 or 8); its shorter side stays at least this long. None for the whole picture.
 
-    Raises:
-        PictureError: not a picture of `FORMATS`, more than 20 MB, more than 50 megapixels, more memory than `MAX_MEMORY`, or
-            damaged.
+    Raises PictureError where it is no picture of `FORMATS`, is damaged, or has more than 20 MB or 50 megapixels, or takes more
+    memory than `MAX_MEMORY`.
     """
     image = opened(data, name)
     size = image.size
@@ -178,7 +166,7 @@ def orientation_of(image: Image.Image) -> int:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # for broken data, Pillow raises nearly every kind
         return 1
-    return orientation if orientation in TURNS else 1
+    return int(orientation) if orientation in range(1, 9) else 1
 
 
 def damaged(name: str) -> PictureError:
@@ -194,19 +182,13 @@ def is_rgb(image: Image.Image) -> bool:
 
 
 def rgb_pixels(image: Image.Image, orientation: int, factor: int) -> NDArray[np.uint8]:
-    """A loaded picture of any mode → RGB.
+    """A loaded picture of any mode, stored with this EXIF orientation → RGB (height, width, 3) of the upright picture.
 
-    Args:
-        image: of any mode. More than 8 bits a channel are converted by `levels`; transparency is laid on white.
-        orientation: the EXIF orientation, 1 to 8, of the stored picture.
-        factor: factor × factor pixels become one.
-
-    Returns:
-        (height, width, 3) of the upright picture.
+    More than 8 bits a channel are converted by `levels`; transparency is laid on white; factor × factor pixels become one.
     """
     to_bytes = levels(image)
     width, height = -(-image.width // factor), -(-image.height // factor)
-    swap, down, across = TURNS[orientation]
+    swap, (down, across) = orientation > 4, TURNS[(orientation - 1) % 4]
     pixels = np.empty((width, height, 3) if swap else (height, width, 3), np.uint8)
     stored = pixels[::down, ::across].swapaxes(0, 1) if swap else pixels[::down, ::across]
     for box in tiles(image.size, TILE // factor * factor or factor):

@@ -26,7 +26,7 @@ from googlenet.errors import Reason, UserError, reason
 from googlenet.model.architecture import STAGES
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
-from googlenet.probes.visualise import STEPS, TILE, visualise
+from googlenet.probes.visualise import TILE, visualise
 
 COLUMNS = 32
 """Tiles in a row of a sheet."""
@@ -119,16 +119,12 @@ def write_atlas(
     stages: Sequence[str],
     *,
     batch: int = 32,
-    steps: int = STEPS,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Write the pictures of all channels of some stages.
+    """Write the pictures of all channels of some stages. The next run continues an interrupted one.
 
-    `<stage>.part.npy` keeps the tiles that are done, so that the next run continues an interrupted one. `progress` is called
-    after each batch with the number of its tiles.
-
-    Raises:
-        UserError: the folder holds the atlas of other weights, or cannot be written.
+    `progress` is called after each batch with the number of its tiles. Raises UserError where the folder holds the atlas of other
+    weights, or cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +134,7 @@ def write_atlas(
         index.write(folder)
         for stage in stages:
             if stage not in index.channels:
-                tiles = draw_stage(model, preprocess, stage, folder / f"{stage}.part.npy", batch, steps, progress)
+                tiles = draw_stage(model, preprocess, stage, folder / f"{stage}.part.npy", batch, progress)
                 write_whole(folder / f"{stage}.webp", sheet_of(tiles))
                 index.channels[stage] = len(tiles)
                 index.write(folder)
@@ -149,20 +145,14 @@ def write_atlas(
 
 
 def draw_stage(
-    model: GoogLeNet,
-    preprocess: Preprocess,
-    stage: str,
-    part: Path,
-    batch: int,
-    steps: int,
-    progress: Callable[[int], None],
+    model: GoogLeNet, preprocess: Preprocess, stage: str, part: Path, batch: int, progress: Callable[[int], None]
 ) -> NDArray[np.uint8]:
     """Draw all channels of a stage: (K, TILE, TILE, 3). The file `part` keeps the pictures that are done."""
     count = sum(model.stage(stage).splits)
     tiles = np.load(part) if part.exists() else np.zeros((0, TILE, TILE, 3), np.uint8)
     while len(tiles) < count:
         channels = range(len(tiles), min(len(tiles) + batch, count))
-        tiles = np.concatenate((tiles, visualise(model, preprocess, stage, channels, steps=steps)))
+        tiles = np.concatenate((tiles, visualise(model, preprocess, stage, channels)))
         data = io.BytesIO()
         np.save(data, tiles)
         write_whole(part, data.getvalue())

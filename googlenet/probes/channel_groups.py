@@ -50,27 +50,9 @@ class ChannelGroups:
 
 
 def channel_groups(explainer: Explainer, image: Image.Image, question: Question, stage: str) -> ChannelGroups:
-    """Find the groups of a stage's channels that speak for a class.
+    """Find the groups of a stage's channels that speak for the question's class, in an RGB picture.
 
-    Args:
-        explainer: its network answers the question once more.
-        image: an RGB picture.
-        question: head, class, contrast; without a class, the head's top class.
-        stage: one that the head sees.
-
-    Returns:
-        ChannelGroups: six groups, and the rest.
-
-    Raises:
-        QuestionError: the head does not see the stage.
-
-    Example:
-        >>> from PIL import Image
-        >>> from googlenet import Explainer, Question
-        >>> explainer = Explainer.from_pretrained("weights", device="cpu")
-        >>> found = channel_groups(explainer, Image.new("RGB", (320, 240)), Question(), "5b")
-        >>> len(found.groups), found.groups[0].grid.shape
-        (6, (7, 7))
+    Raises QuestionError where the head does not see the stage.
     """
     explainer.check_stage(question.head, stage)
     return grouped(channel_maps(explainer, explainer.preprocess(image), question, stage))

@@ -7,7 +7,7 @@ network has learnt must change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,21 +15,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from googlenet.concurrency.threads import in_order, threads
+from googlenet.concurrency.threads import Progress, in_order, threads
 from googlenet.explanation import Explanation, Group, Question
 from googlenet.explanation.trust import Trust
+from googlenet.inference.device import own_settings
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
 from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet
-from googlenet.model.settings import own_settings
 from googlenet.pictures.images import ImageSource, open_image
 from googlenet.probes.cover import fill, light, probability
 
 STEPS = 20
 """Steps of a deletion or insertion curve."""
-
-Progress = Callable[[float], None]
 
 
 def examine(
@@ -51,8 +49,8 @@ def examine(
         progress: called with the share of the work that is done, 0…1.
 
     Returns:
-        Explanation: its `trust` has a `googlenet.explanation.trust.Trust` for each stage: deletion and insertion curves beside
-        those in random order, the map of the network with randomised weights, and a sentence.
+        Explanation: its `trust` has a `Trust` for each stage: deletion and insertion curves beside those in random order, the map
+        of the network with randomised weights, and a sentence.
 
     Raises:
         PictureError: the picture cannot be read.
@@ -127,8 +125,7 @@ def curves(
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Measure deletion and insertion of one prepared picture x (1, 3, S, S), in M orders (M, S, S) of its pixels (`order`).
 
-    Returns:
-        head → deletion and insertion, (M, steps + 1) each: the probability from nothing to everything hidden (shown).
+    Returns head → deletion and insertion, (M, steps + 1) each: the probability from nothing to everything hidden (shown).
     """
     side, count = x.shape[-1], len(orders)
     counts = torch.linspace(0, side * side, steps + 1).round()[1:-1]

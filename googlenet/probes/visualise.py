@@ -20,14 +20,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from googlenet.concurrency.threads import Progress
 from googlenet.model.convolution import ConvReLU
 from googlenet.model.network import FusedInception, GoogLeNet
 from googlenet.pictures.images import Preprocess
 
-SIDE = 112
-"""Side in pixels of the picture that is optimised."""
-TILE = 56
-"""Side in pixels of the picture that is kept."""
+SIDE, TILE = 112, 56
+"""Side in pixels of the picture that is optimised, and of the one that is kept."""
 STEPS = 40
 RATE = 0.02
 """The largest learning rate of Adam on the Fourier coefficients. The rate rises over `WARM_UP` steps, then falls to 0."""
@@ -46,8 +45,6 @@ COLOURFUL = 0.65
 COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
 """RGB of the three uncorrelated colour axes of natural pictures, brightness first (a constant of the library Lucid)."""
 
-Progress = Callable[[float], None]
-
 
 def visualise(
     model: GoogLeNet,
@@ -56,7 +53,6 @@ def visualise(
     channels: Sequence[int],
     *,
     steps: int = STEPS,
-    seed: int = 0,
     progress: Progress = lambda share: None,
 ) -> NDArray[np.uint8]:
     """Make the pictures that channels of one stage respond to most, all in one batch.
@@ -64,27 +60,14 @@ def visualise(
     Args:
         model: as `GoogLeNet.for_inference` gives it, on the device to use. No other thread may use it at the same time.
         preprocess: how the weights want their pictures normalised.
-        stage: one of `googlenet.model.architecture.STAGES`.
         channels: indices among the stage's channels.
         steps: of the optimisation.
-        seed: of the first picture and of its movements.
-        progress: called with the share of the work that is done, 0…1.
 
     Returns:
-        (N, TILE, TILE, 3) uint8, RGB.
-
-    Source: Olah et al., "Feature Visualization", 2017.
-
-    Example:
-        >>> from googlenet import GoogLeNet
-        >>> from googlenet.pictures.images import Preprocess
-        >>> model = GoogLeNet(classes=10).for_inference()
-        >>> preprocess = Preprocess(224, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-        >>> visualise(model, preprocess, "3a", [0, 5], steps=2).shape
-        (2, 56, 56, 3)
+        (N, TILE, TILE, 3) uint8, RGB; the same at each call.
     """
     device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (preprocess.mean, preprocess.std))
     waves = (torch.randn(len(channels), 3, SIDE, SIDE // 2 + 1, 2, generator=generator) * 0.01).to(device).requires_grad_()
     optimizer = torch.optim.Adam([waves], lr=RATE)

@@ -169,7 +169,7 @@ def endpoints(desk: Desk) -> None:
 
     defaults = {"head": "main", "target": "", "contrast": "", "stage": "", "method": GRAD_CAM}
     inputs: dict[str, Any] = {name: gr.Textbox(value, label=name, visible=False) for name, value in defaults.items()}
-    inputs["image"] = gr.File(label="image", visible=False)  # gr.Image decodes a file before `open_bounded` can check it
+    inputs["image"] = gr.File(label="image", visible=False)  # gr.Image decodes a file before the decoding process can check it
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
     gallery = gr.Gallery(label="overlays", format="jpeg", visible=False)
     drawing = gr.Image(label="sheet", format="jpeg", visible=False)

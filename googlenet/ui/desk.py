@@ -21,8 +21,7 @@ from googlenet.inference.worker import worker_count
 from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
 from googlenet.probes.channel_groups import ChannelGroup, channel_groups
-from googlenet.probes.cover import cover, probability
-from googlenet.probes.tipping import tipping
+from googlenet.probes.cover import cover, probability, tipping
 from googlenet.probes.trust import examine_prepared
 from googlenet.ui import messages, sentences
 from googlenet.ui.channels import ChannelPictures, activation

@@ -138,7 +138,7 @@ class Covered(TypedDict):
 
 
 class Tipped(TypedDict):
-    """What tipped an answer (`googlenet.probes.tipping`)."""
+    """What tipped an answer (`googlenet.probes.cover.tipping`)."""
 
     maps: Sequence[Grid]
     """what spoke for the answered class, for the truth, for the first rather than the second"""

@@ -20,13 +20,11 @@ from googlenet.checkpoints.config import MapTrust
 from googlenet.errors import UserError
 from googlenet.errors.korean import korean_error
 from googlenet.explanation import Explanation, Statement, classes_of, likeliest
-from googlenet.explanation.classes import korean_name
-from googlenet.explanation.groups import Group, find_group, groups_of, imagenet_groups
+from googlenet.explanation.classes import Group, find_group, groups_of, imagenet_groups, korean_name
 from googlenet.explanation.statements import percent
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.pictures.frame import Box, peak_of
-from googlenet.probes.cover import Change, Cover
-from googlenet.probes.tipping import Tipping
+from googlenet.probes.cover import Change, Cover, Tipping
 
 LANGUAGES = ("en", "ko")
 PAGE: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("page").joinpath("texts.json").read_text("utf-8"))

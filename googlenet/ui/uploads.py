@@ -17,7 +17,7 @@ from unicodedata import normalize
 
 from googlenet.batch.files import find_pictures
 from googlenet.errors import PictureError, UserError
-from googlenet.pictures.decoding import open_bounded
+from googlenet.pictures.decoding import SHARED
 from googlenet.pictures.images import open_image
 from googlenet.pictures.pixels import Picture
 
@@ -85,7 +85,7 @@ class Pictures:
     def decode(self, path: Path) -> Picture:
         """Raises UserError, with the file's name and not its place on this machine."""
         try:
-            picture = open_bounded(path, SIDE)
+            picture = SHARED.open(path, SIDE)
         except UserError as error:
             raise UserError(error.template, **{**error.values, "name": path.name}) from None
         with self.guard:
@@ -114,7 +114,7 @@ def examples_in(folder: Path) -> dict[str, Picture]:
             count=len(found),
             most=MAX_EXAMPLES,
         )
-    return {normalize("NFC", each.name.as_posix()): open_bounded(each.path, SIDE) for each in found}
+    return {normalize("NFC", each.name.as_posix()): SHARED.open(each.path, SIDE) for each in found}
 
 
 @contextlib.contextmanager

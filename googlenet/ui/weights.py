@@ -19,7 +19,7 @@ from googlenet.checkpoints.config import MapTrust
 from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import UserError, WeightsError
 from googlenet.explanation import METHODS, Explanation, Question
-from googlenet.explanation.groups import everyday_words, groups_of
+from googlenet.explanation.classes import everyday_words, groups_of
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, receptive_fields
 from googlenet.pictures.pixels import Picture
