@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
+__all__ = ["Child", "ChildEndedError"]
+
 R = TypeVar("R")
 
 

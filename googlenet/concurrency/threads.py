@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
+__all__ = ["Progress", "batched", "in_order", "threads"]
+
 T = TypeVar("T")
 R = TypeVar("R")
 Progress = Callable[[float], None]

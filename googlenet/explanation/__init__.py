@@ -11,15 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from googlenet.explanation.classes import Group as Group  # `as`: this package is their door
-from googlenet.explanation.statements import Record as Record
-from googlenet.explanation.statements import Statement as Statement
+from googlenet.explanation.classes import Group
+from googlenet.explanation.statements import Record, Statement
 from googlenet.explanation.trust import Trust
 from googlenet.model.architecture import BRANCHES, STAGES
 from googlenet.pictures.frame import Box, enlarge, peak_of
 
 if TYPE_CHECKING:  # it imports torch
     from googlenet.pictures.images import ImageSource
+
+__all__ = [
+    "GRAD_CAM",
+    "LAYER_CAM",
+    "METHODS",
+    "Cell",
+    "Channel",
+    "Explanation",
+    "Group",
+    "Prediction",
+    "Provenance",
+    "Question",
+    "Record",
+    "Stage",
+    "Statement",
+    "classes_of",
+    "likeliest",
+]
 
 
 METHODS = GRAD_CAM, LAYER_CAM = ("grad-cam", "layer-cam")
@@ -236,13 +253,13 @@ class Explanation:
         assert question.target is not None
         summaries = {stage.name: stage for stage in self.stages}
         record = self.record.get(question.head)
-        channels = {} if self.channels is None else {"channels": channels_json(self.channels, question.cell)}
+        channels = {} if self.channels is None else {"channels": _channels_json(self.channels, question.cell)}
         trust = {} if self.trust is None else {"trust": {stage: found.to_json() for stage, found in self.trust.items()}}
         return {
             "image": image,
             "weights": {"source": self.weights.source, "revision": self.weights.revision, "sha256": self.weights.sha256},
             "heads": {head: None if top is None else [vars(p) for p in top] for head, top in self.heads.items()},
-            "statements": statements_json(self.statements),
+            "statements": _statements_json(self.statements),
             "record": None if record is None else record._asdict(),
             "question": {
                 "head": question.head,
@@ -252,7 +269,7 @@ class Explanation:
             },
             "belief": self.belief,
             "seen": list(self.seen),
-            "stages": [stage_json(name, summaries.get(name)) for name in STAGES],
+            "stages": [_stage_json(name, summaries.get(name)) for name in STAGES],
             **channels,
             **trust,
         }
@@ -346,7 +363,7 @@ def likeliest(probabilities: NDArray[np.float32], labels: Sequence[str], count: 
     return tuple(Prediction(int(i), labels[i], float(probabilities[i])) for i in best)
 
 
-def statements_json(statements: Mapping[str, Statement | None] | None) -> dict[str, Any] | None:
+def _statements_json(statements: Mapping[str, Statement | None] | None) -> dict[str, Any] | None:
     """head → {name, probability, classes}, or null."""
     if statements is None:
         return None
@@ -356,14 +373,14 @@ def statements_json(statements: Mapping[str, Statement | None] | None) -> dict[s
     }
 
 
-def stage_json(name: str, stage: Stage | None) -> dict[str, Any]:
+def _stage_json(name: str, stage: Stage | None) -> dict[str, Any]:
     """A stage's JSON, null values for a stage that the asked head does not see."""
     if stage is None:
         return {"name": name, "size": None, "peak": None, "share_of_evidence": None, "branches": None}
     return {**vars(stage), "size": list(stage.size), "peak": stage.peak and list(stage.peak)}
 
 
-def channels_json(channels: Mapping[str, tuple[Channel, ...]], cell: Cell | None) -> dict[str, Any]:
+def _channels_json(channels: Mapping[str, tuple[Channel, ...]], cell: Cell | None) -> dict[str, Any]:
     """stage → its strongest channels for and against the class; `cell` is [row, column] of the asked cell, else null."""
 
     result = {}

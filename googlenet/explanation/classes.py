@@ -20,9 +20,11 @@ from typing import Any
 
 from googlenet.errors import QuestionError
 
+__all__ = ["Group", "Labels", "everyday_words", "find_group", "groups_of", "imagenet_classes", "imagenet_groups", "korean_name"]
+
 COMPARED = 60
 """How many letters of a name the search for similar labels compares."""
-ALIKE = 0.7
+_ALIKE = 0.7
 """difflib's ratio from which a spelling counts as similar: that of "cheetha" and "cheetah", not of "sofa" and "sock"."""
 
 
@@ -203,17 +205,17 @@ class Labels:
         found = sorted(filter(alike.get, alike), key=lambda name: (-len(alike[name]), len(name.split())))
         if found:
             return found[:3]
-        pairs = pairs_of(text)
-        likely = heapq.nlargest(50, self.folded, key=lambda label: similarity(pairs, pairs_of(label[:COMPARED])))
+        pairs = _pairs_of(text)
+        likely = heapq.nlargest(50, self.folded, key=lambda label: _similarity(pairs, _pairs_of(label[:COMPARED])))
         beginnings = {label[:COMPARED]: label for label in likely}
-        return [beginnings[found] for found in difflib.get_close_matches(text, beginnings, n=3, cutoff=ALIKE)]
+        return [beginnings[found] for found in difflib.get_close_matches(text, beginnings, n=3, cutoff=_ALIKE)]
 
 
-def pairs_of(text: str) -> set[str]:
+def _pairs_of(text: str) -> set[str]:
     """The pairs of neighbouring letters."""
     return {text[i : i + 2] for i in range(len(text) - 1)} or {text}
 
 
-def similarity(a: set[str], b: set[str]) -> float:
+def _similarity(a: set[str], b: set[str]) -> float:
     """The Sørensen–Dice coefficient of two sets, 0…1."""
     return 2 * len(a & b) / (len(a) + len(b))

@@ -11,6 +11,8 @@ import torch
 
 from googlenet.errors import UserError
 
+__all__ = ["cores", "half_precision", "lanes", "own_settings", "pick_device"]
+
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux says how much of the cores' time a container may use."""
 

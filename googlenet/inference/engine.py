@@ -30,13 +30,15 @@ from googlenet.inference.gradcam import Asked, GradCamResult, Parts, one_pass
 from googlenet.model.architecture import HEADS, STAGES
 from googlenet.model.network import GoogLeNet
 
+__all__ = ["Engine", "PictureResult", "fastest_kernels"]
+
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """The batch sizes of a GPU's graphs. A batch between two sizes is padded."""
-FIRST = (8, 1)
+_FIRST = (8, 1)
 """The batch sizes that are captured at the start, for one visitor and for a few. The others are captured at their first use."""
-ROUNDING = 1e-2
+_ROUNDING = 1e-2
 """The relative difference by which a graph's first replay may differ from the pass: TF32 keeps 10 bits, about 1e-3 in a layer."""
-LARGEST_ON_CPU = 8
+_LARGEST_ON_CPU = 8
 """The most pictures of one pass on a CPU. Larger passes delay every request in them; smaller ones cost more a picture."""
 
 logger = logging.getLogger(__name__)
@@ -97,7 +99,7 @@ class Engine:
         self.model, self.size = model, size
         self.device = next(model.parameters()).device
         self.graphs = self.device.type == "cuda" if graphs is None else graphs
-        self.largest = largest or (SIZES[-1] if self.device.type == "cuda" else LARGEST_ON_CPU)
+        self.largest = largest or (SIZES[-1] if self.device.type == "cuda" else _LARGEST_ON_CPU)
         self.heads = HEADS if model.aux1 is not None else HEADS[-1:]
         self.passes = 0
         """how many passes have run"""
@@ -106,7 +108,7 @@ class Engine:
 
     def warm_up(self) -> dict[str, tuple[int, int]]:
         """Run first passes, so that the first question need not wait. Returns stage → (rows, columns) of its map."""
-        for n in FIRST if self.graphs else (1,):
+        for n in _FIRST if self.graphs else (1,):
             n = min(n, self.largest)
             results = self(torch.zeros(n, 3, self.size, self.size), [Question()] * n)
         return {stage: (grid.shape[1], grid.shape[2]) for stage, grid in ((stage, results[0][stage]) for stage in STAGES)}
@@ -124,8 +126,8 @@ class Engine:
             try:
                 results += self.run(x[some], questions[some])
             except (torch.OutOfMemoryError, torch.AcceleratorError) as error:
-                if not is_out_of_memory(error):
-                    raise lost(error) from None
+                if not _is_out_of_memory(error):
+                    raise _lost(error) from None
                 self.halve(len(x[some]))
         return results
 
@@ -171,7 +173,7 @@ class Engine:
             try:
                 self.plans[key] = Plan(self.model, inputs, parts)
             except Exception as error:
-                if is_out_of_memory(error):
+                if _is_out_of_memory(error):
                     raise
                 logger.warning("The GPU cannot capture the pass; going on without CUDA graphs.", exc_info=error)
                 self.graphs, self.inputs = False, None
@@ -258,11 +260,11 @@ class Plan:
         return graph.replay  # it keeps the graph
 
     def compare(self, plain: Tensor) -> None:
-        """Raise RuntimeError where the logits and maps of the replay differ from the pass's by more than `ROUNDING`."""
+        """Raise RuntimeError where the logits and maps of the replay differ from the pass's by more than `_ROUNDING`."""
         columns = [where for name, (where, _) in self.layout.items() if name in (*HEADS, *STAGES)]
         wanted, found = (torch.cat([flat[:, where] for where in columns], dim=1) for flat in (plain, self.flat))
         difference = float((found - wanted).norm() / wanted.norm())
-        if not difference <= ROUNDING:  # so written, since it may be NaN
+        if not difference <= _ROUNDING:  # so written, since it may be NaN
             raise RuntimeError(f"a graph's results differ from the pass's: |a − b| / |b| is {difference:.1e}")
 
     def replay(self, x: Tensor, asked: Asked) -> Tensor:
@@ -272,12 +274,12 @@ class Plan:
         return self.flat[: len(x)]
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     """A capture that memory ended fails once more when it is closed: the first error is then the second's context."""
     return any(isinstance(each, torch.OutOfMemoryError) for each in (error, error.__context__))
 
 
-def lost(error: RuntimeError) -> UserError:
+def _lost(error: RuntimeError) -> UserError:
     """The error for a GPU that failed. Every later call of the GPU fails too, until the process ends."""
     logger.error("The GPU is lost.", exc_info=error)
     return UserError("The GPU does not answer any more; restart the program, with --device cpu if it happens again.")

@@ -31,6 +31,8 @@ from googlenet.model.network import GoogLeNet
 from googlenet.pictures.frame import Box, peak_of
 from googlenet.pictures.images import ImageSource, open_image
 
+__all__ = ["Explainer"]
+
 
 class Explainer:
     """A model that answers questions about pictures. Any number of threads may call it.
@@ -329,7 +331,7 @@ class Explainer:
         if question.target is None:
             question = replace(question, target=int(result["target"]))
         temperatures = config.temperatures or {}
-        probabilities = {head: softmax(result.get(head), temperatures.get(head, 1.0)) for head in HEADS}
+        probabilities = {head: _softmax(result.get(head), temperatures.get(head, 1.0)) for head in HEADS}
         stages = STAGES_BEFORE[question.head]
         layer_cam = question.method == LAYER_CAM
         seen = config.preprocess.seen(size)
@@ -399,7 +401,7 @@ class Explainer:
         return {head: np.concatenate([batch[head] for batch in batches]) for head in batches[0]}
 
 
-def softmax(logits: NDArray[np.float32] | None, temperature: float) -> NDArray[np.float32] | None:
+def _softmax(logits: NDArray[np.float32] | None, temperature: float) -> NDArray[np.float32] | None:
     """softmax(logits / temperature); None for a head that the weights lack."""
     if logits is None:
         return None

@@ -28,6 +28,8 @@ from googlenet.inference.device import own_settings
 from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet, HeadLogits
 
+__all__ = ["FOR", "Asked", "ChannelMaps", "GradCamResult", "Parts", "attributions", "grad_cam", "one_pass"]
+
 FOR, AGAINST = 5, 3
 """How many channels of a stage are named: with the most evidence for the class, and with the most against it."""
 
@@ -149,18 +151,18 @@ def one_pass(model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts) -> GradCam
     for stage, gradient in zip(stages, gradients, strict=True):
         size = gradient.shape[2:]
         splits = model.stage(stage).splits
-        cells = cells_of(activations[stage])
+        cells = _cells_of(activations[stage])
         alpha = gradient.mean(dim=(2, 3), dtype=torch.float32)  # (N, K)
-        maps[stage] = branch_maps(cells, alpha, splits).unflatten(2, size)
+        maps[stage] = _branch_maps(cells, alpha, splits).unflatten(2, size)
         evidence = None
         if parts.layer_cam:
-            evidence = Evidence.of(cells, cells_of(gradient), layer_cam)
-            pro, contra = (branch_sums(part, splits).unflatten(2, size) for part in (evidence.pro, evidence.contra))
+            evidence = Evidence.of(cells, _cells_of(gradient), layer_cam)
+            pro, contra = (_branch_sums(part, splits).unflatten(2, size) for part in (evidence.pro, evidence.contra))
             chosen = layer_cam[:, None, None, None]
             maps[stage], against[stage] = torch.where(chosen, pro, maps[stage]), contra * chosen
         if parts.channels:
             position = torch.where(cell[0] == STAGES.index(stage), cell[1] * size[1] + cell[2], -1)
-            found = strongest_channels(cells, alpha, position, evidence)
+            found = _strongest_channels(cells, alpha, position, evidence)
             strongest[stage] = found._replace(maps=found.maps.unflatten(2, size))
     logits = HeadLogits(seen.get("aux1"), seen.get("aux2"), seen["main"])
     return GradCamResult(logits, seen["targets"], maps, against, strongest)
@@ -177,33 +179,33 @@ def attributions(
 
     def score(x: Tensor) -> Tensor:
         """The asked quantity of each image, (N,)."""
-        logits = forward(model, x, parts.heads, activations)
+        logits = _forward(model, x, parts.heads, activations)
         present = {name: value for name, value in zip(HEADS, logits, strict=True) if value is not None}
         seen.update({name: value.detach().float() for name, value in present.items()})
         place = head - len(HEADS) + len(present)  # a model without auxiliary heads has only the main one
         own = torch.stack(list(present.values()))[place, torch.arange(len(x), device=x.device)]  # (N, classes)
         target, contrast = asked.classes.unbind(1)
-        seen["targets"] = among(own.detach(), target).argmax(dim=1)
+        seen["targets"] = _among(own.detach(), target).argmax(dim=1)
         target = target.scatter(1, seen["targets"][:, None], True)
-        lead = among(own, contrast).logsumexp(dim=1) * contrast.any(dim=1)
-        return among(own, target).logsumexp(dim=1) - lead
+        lead = _among(own, contrast).logsumexp(dim=1) * contrast.any(dim=1)
+        return _among(own, target).logsumexp(dim=1) - lead
 
     layers = [model.stage(stage) for stage in stages]
     gradients = LayerGradientXActivation(score, layers, multiply_by_inputs=False).attribute(x)
     return seen, activations, gradients
 
 
-def among(logits: Tensor, classes: Tensor) -> Tensor:
+def _among(logits: Tensor, classes: Tensor) -> Tensor:
     """Logits (N, classes), −∞ outside each row's classes (N, classes) bool; all of them where a row names none."""
     return logits.masked_fill(~classes & classes.any(dim=1, keepdim=True), -torch.inf)
 
 
-def cells_of(values: Tensor) -> Tensor:
+def _cells_of(values: Tensor) -> Tensor:
     """(N, K, H, W) → (N, H·W, K) float32: a view where it is float32 and channels last."""
     return values.flatten(2).transpose(1, 2).float()
 
 
-def forward(model: GoogLeNet, x: Tensor, heads: Sequence[str], activations: dict[str, Tensor]) -> HeadLogits:
+def _forward(model: GoogLeNet, x: Tensor, heads: Sequence[str], activations: dict[str, Tensor]) -> HeadLogits:
     """All heads' logits. Adds each stage's output to `activations`.
 
     A head that is not in `heads` gets no autograd graph: its gradients would be zeros.
@@ -221,21 +223,21 @@ def forward(model: GoogLeNet, x: Tensor, heads: Sequence[str], activations: dict
         return HeadLogits(aux1, aux2, model.classify(stage))
 
 
-def branch_maps(cells: Tensor, alpha: Tensor, splits: tuple[int, ...]) -> Tensor:
+def _branch_maps(cells: Tensor, alpha: Tensor, splits: tuple[int, ...]) -> Tensor:
     """Activation (N, H·W, K) and α (N, K) → the four branches' signed maps (N, 4, H·W) float32. Their sum is the stage's map.
 
     It is one matrix product over the channels: a branch's weights are zero outside its own channels.
     """
-    return (alpha[:, None] * channels_of(splits, alpha.device)) @ cells.transpose(1, 2)
+    return (alpha[:, None] * _channels_of(splits, alpha.device)) @ cells.transpose(1, 2)
 
 
-def branch_sums(parts: Tensor, splits: tuple[int, ...]) -> Tensor:
+def _branch_sums(parts: Tensor, splits: tuple[int, ...]) -> Tensor:
     """Parts (N, H·W, K) of a map → the sums over each branch's channels (N, 4, H·W) float32."""
-    return channels_of(splits, parts.device) @ parts.transpose(1, 2)
+    return _channels_of(splits, parts.device) @ parts.transpose(1, 2)
 
 
 @cache
-def channels_of(splits: tuple[int, ...], device: torch.device) -> Tensor:
+def _channels_of(splits: tuple[int, ...], device: torch.device) -> Tensor:
     """(4, K): 1 where a channel belongs to a branch."""
     branch = torch.repeat_interleave(torch.arange(4), torch.tensor(splits))
     return torch.nn.functional.one_hot(branch, 4).T.float().contiguous().to(device)
@@ -257,7 +259,7 @@ class Evidence(NamedTuple):
         return cls(gradient.clamp(min=0) * cells, (-gradient).clamp(min=0) * cells, asked)
 
 
-def strongest_channels(cells: Tensor, alpha: Tensor, position: Tensor, evidence: Evidence | None) -> ChannelMaps:
+def _strongest_channels(cells: Tensor, alpha: Tensor, position: Tensor, evidence: Evidence | None) -> ChannelMaps:
     """Find the channels that speak most for the class, and those that speak most against it.
 
     Grad-CAM ranks them by the largest and the smallest sum in the stage's map, LayerCAM by their sums in its two maps. `cells`

@@ -28,7 +28,9 @@ from googlenet.inference.engine import Engine, PictureResult
 from googlenet.inference.passes import PassQueue
 from googlenet.model.network import GoogLeNet
 
-MOST = 4
+__all__ = ["keep_workers", "worker_count"]
+
+_MOST = 4
 """The most workers, each with its share of the cores. Each loads torch, which takes most of its memory."""
 PICTURES = 4
 """The most pictures of one pass. Eight would take little less time a picture and more memory, and the next question would wait
@@ -81,7 +83,7 @@ class Worker:
 
 
 def worker_count() -> int:
-    return min(cores(), MOST)
+    return min(cores(), _MOST)
 
 
 def keep_workers(passes: PassQueue, copied_model: Callable[[], GoogLeNet], size: int) -> None:
@@ -116,7 +118,7 @@ def start_workers(model: GoogLeNet, size: int) -> list[Worker]:
     return workers
 
 
-def main() -> None:
+def _main() -> None:
     """The worker's process: messages from stdin, replies to stdout, until stdin ends."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # whatever prints does not disturb the replies
@@ -143,4 +145,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

@@ -28,12 +28,14 @@ from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
 from googlenet.probes.visualise import TILE, visualise
 
+__all__ = ["Atlas", "read_atlas", "webp", "write_atlas"]
+
 COLUMNS = 32
 """Tiles in a row of a sheet."""
-INDEX = "index.json"
-MAX_INDEX = 1 << 16
+_INDEX = "index.json"
+_MAX_INDEX = 1 << 16
 """The most bytes of an index that are read."""
-QUALITY = 60
+_QUALITY = 60
 """Quality of the sheets' WebP compression, 0 to 100."""
 
 
@@ -50,7 +52,7 @@ class Index(BaseModel):
     """stage → how many pictures its sheet holds"""
 
     def write(self, folder: Path) -> None:
-        write_whole(folder / INDEX, (self.model_dump_json(indent=1) + "\n").encode())
+        write_whole(folder / _INDEX, (self.model_dump_json(indent=1) + "\n").encode())
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def read_atlas(folder: Path, trunk: str, counts: Mapping[str, int]) -> Atlas | N
 
     None where there is none or it belongs to other weights. The log says so in the second case.
     """
-    if not (folder / INDEX).exists():
+    if not (folder / _INDEX).exists():
         return None
     try:
         index = read_index(folder)
@@ -103,7 +105,7 @@ def read_atlas(folder: Path, trunk: str, counts: Mapping[str, int]) -> Atlas | N
 
 def read_index(folder: Path) -> Index:
     """The folder's `index.json`. Raises Reason where it cannot be used."""
-    data = read_beginning(folder / INDEX, MAX_INDEX)
+    data = read_beginning(folder / _INDEX, _MAX_INDEX)
     refuse_many_fields(data)
     try:
         return Index.model_validate_json(data)
@@ -128,13 +130,13 @@ def write_atlas(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        index = read_index(folder) if (folder / INDEX).exists() else Index(trunk=trunk)
+        index = read_index(folder) if (folder / _INDEX).exists() else Index(trunk=trunk)
         if index.trunk != trunk:
             raise UserError("{folder} holds the channels of other weights; choose another folder.", folder=folder)
         index.write(folder)
         for stage in stages:
             if stage not in index.channels:
-                tiles = draw_stage(model, preprocess, stage, folder / f"{stage}.part.npy", batch, progress)
+                tiles = _draw_stage(model, preprocess, stage, folder / f"{stage}.part.npy", batch, progress)
                 write_whole(folder / f"{stage}.webp", sheet_of(tiles))
                 index.channels[stage] = len(tiles)
                 index.write(folder)
@@ -144,7 +146,7 @@ def write_atlas(
         raise UserError("The folder {folder} cannot be written: {error}.", folder=folder, error=why) from None
 
 
-def draw_stage(
+def _draw_stage(
     model: GoogLeNet, preprocess: Preprocess, stage: str, part: Path, batch: int, progress: Callable[[int], None]
 ) -> NDArray[np.uint8]:
     """Draw all channels of a stage: (K, TILE, TILE, 3). The file `part` keeps the pictures that are done."""
@@ -165,7 +167,7 @@ def sheet_of(tiles: NDArray[np.uint8]) -> bytes:
     rows = -(-len(tiles) // COLUMNS)
     filled = np.concatenate((tiles, np.zeros((rows * COLUMNS - len(tiles), TILE, TILE, 3), np.uint8)))
     sheet = filled.reshape(rows, COLUMNS, TILE, TILE, 3).swapaxes(1, 2).reshape(rows * TILE, COLUMNS * TILE, 3)
-    return webp(sheet, QUALITY)
+    return webp(sheet, _QUALITY)
 
 
 def webp(pixels: NDArray[np.uint8], quality: int) -> bytes:

@@ -20,19 +20,21 @@ from googlenet.explanation import Explanation, Group, Prediction, Question, clas
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.frame import Box, enlarge
 
-SURROUNDINGS = 1 / 8
+__all__ = ["Change", "Cover", "Tipping", "cover", "fill", "light", "pixels", "probability", "tipping"]
+
+_SURROUNDINGS = 1 / 8
 """Standard deviation of the Gaussian weights of a hidden pixel's surroundings, as a share of the picture's side."""
 CONTROLS = 6
 """How many other parts are covered for comparison: with the part itself and the whole picture, one batch on a CPU. Of a part like
 any other, none of them changes the answer as much with a probability of 1 in 7."""
 OVERLAP = 1 / 4
 """The largest share of the covered part that a control may cover too."""
-SQUARE = 2 / 7
+_SQUARE = 2 / 7
 """Side of the square that `tipping` covers, as a share of the network's input: two cells of 5a, four of 4e."""
 
 Part = tuple[slice, slice]
 """Rows and columns of the network's input."""
-NOTHING: Part = slice(0), slice(0)
+_NOTHING: Part = slice(0), slice(0)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def fill(x: Tensor, hidden: Tensor) -> Tensor:
     x (N, 3, S, S) or (1, 3, S, S) float32, normalised, and `hidden` (N, S, S) bool → (N, 3, S, S) float32.
     """
     at = torch.arange(x.shape[-1], device=x.device)
-    near = (-((at[:, None] - at) ** 2) / (2 * (SURROUNDINGS * len(at)) ** 2)).exp()
+    near = (-((at[:, None] - at) ** 2) / (2 * (_SURROUNDINGS * len(at)) ** 2)).exp()
     visible = (~hidden)[:, None].float()
     mean = (near @ (x * visible) @ near) / (near @ visible @ near).clamp(min=torch.finfo(torch.float32).tiny)
     return torch.where(hidden[:, None], mean, x)
@@ -126,7 +128,7 @@ def cover(
     side = x.shape[-1]
     part = pixels(box, seen, side)
     others = random_parts(part, side)
-    heads = covered(explainer, x, [NOTHING, part, *others])
+    heads = _covered(explainer, x, [_NOTHING, part, *others])
     before, after = heads[question.head][:2]
     target = int(before.argmax()) if question.target is None else question.target
     asked = {head: probability(p, target).tolist() for head, p in heads.items()}
@@ -138,13 +140,13 @@ def cover(
         {head: p[0] for head, p in asked.items()},
         {head: p[1] for head, p in asked.items()},
         {head: tuple(p[2:]) for head, p in asked.items()},
-        None if question.contrast is None else change_of(question.contrast, before, after),
+        None if question.contrast is None else _change_of(question.contrast, before, after),
         likeliest(before, explainer.labels, 1)[0],
         likeliest(after, explainer.labels, 1)[0],
     )
 
 
-def covered(explainer: Explainer, x: Tensor, parts: Sequence[Part]) -> dict[str, NDArray[np.float32]]:
+def _covered(explainer: Explainer, x: Tensor, parts: Sequence[Part]) -> dict[str, NDArray[np.float32]]:
     """head → probabilities (parts, classes) of one prepared picture x (1, 3, S, S), each time with one of the parts covered."""
     hidden = torch.zeros(len(parts), *x.shape[2:], dtype=torch.bool)
     for place, (rows, columns) in enumerate(parts):
@@ -157,7 +159,7 @@ def probability(p: NDArray[np.float32], asked: int | Group) -> NDArray[np.float3
     return np.asarray(p[..., list(classes_of(asked))].sum(axis=-1))
 
 
-def change_of(asked: int | Group, before: NDArray[np.float32], after: NDArray[np.float32]) -> Change:
+def _change_of(asked: int | Group, before: NDArray[np.float32], after: NDArray[np.float32]) -> Change:
     """How the probability of a class or group changes from (classes,) to (classes,)."""
     return Change(asked, float(probability(before, asked)), float(probability(after, asked)))
 
@@ -262,15 +264,15 @@ def tipping(
     if maps[2].max() > 0:
         part = around(maps[2], x.shape[-1])
         box = in_picture(part, own.seen, x.shape[-1])
-        after = covered(explainer, x, [part])[question.head][0]
-    answered, other_change = (change_of(asked, before, after) for asked in (target, truth))
+        after = _covered(explainer, x, [part])[question.head][0]
+    answered, other_change = (_change_of(asked, before, after) for asked in (target, truth))
     top_before, top_after = (likeliest(p, explainer.labels, 1)[0] for p in (before, after))
     return Tipping(own, stage, maps, box, answered, other_change, top_before, top_after)
 
 
 def around(grid: NDArray[np.floating], side: int) -> Part:
     """The square around a map's strongest cell, moved into the network's input where it would reach beyond its edge."""
-    size = round(SQUARE * side)
+    size = round(_SQUARE * side)
     cell = np.unravel_index(int(grid.argmax()), grid.shape)
     low = [
         min(max(round((at + 0.5) / cells * side - size / 2), 0), side - size) for at, cells in zip(cell, grid.shape, strict=True)

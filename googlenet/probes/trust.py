@@ -26,7 +26,9 @@ from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import ImageSource, open_image
 from googlenet.probes.cover import fill, light, probability
 
-STEPS = 20
+__all__ = ["curves", "examine", "examine_prepared", "order", "randomise", "rank_correlation"]
+
+_STEPS = 20
 """Steps of a deletion or insertion curve."""
 
 
@@ -84,17 +86,17 @@ def examine_prepared(
     def progress_in(done: int) -> Progress:
         return lambda share: progress((done + share) / len(stages))
 
-    trust = {stage: trust_in(explainer, x, explanation, stage, progress_in(i)) for i, stage in enumerate(stages)}
+    trust = {stage: _trust_in(explainer, x, explanation, stage, progress_in(i)) for i, stage in enumerate(stages)}
     return replace(explanation, trust=trust)
 
 
-def trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: str, progress: Progress) -> Trust:
+def _trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: str, progress: Progress) -> Trust:
     """Test one stage's map on a prepared picture x (1, 3, S, S) float32."""
     question, grid = explanation.question, explanation.grids[stage]
     assert question.target is not None
     noise = np.random.default_rng(0).standard_normal(grid.shape).astype(np.float32)
     orders = torch.stack([order(grid, x.shape[-1]), order(noise, x.shape[-1])])
-    both_curves = curves(explainer, x, question.target, orders, STEPS, lambda share: progress(0.9 * share))[question.head]
+    both_curves = curves(explainer, x, question.target, orders, _STEPS, lambda share: progress(0.9 * share))[question.head]
     model = explainer.copied_model()
     randomise(model, stage)
     maps = grad_cam(model, x.to(explainer.device, memory_format=torch.channels_last), [question]).branch_maps[stage]
@@ -104,7 +106,7 @@ def trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: s
     return Trust(
         question.head,
         explanation.name_of(question.target),
-        tuple(np.linspace(0, 1, STEPS + 1).tolist()),
+        tuple(np.linspace(0, 1, _STEPS + 1).tolist()),
         deletion[0],
         insertion[0],
         deletion[1],
