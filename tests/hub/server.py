@@ -128,6 +128,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
+        if path == "/api/agent-harnesses":  # the client's own question, once a day and with nothing of the program's
+            return self.send_error(404)
         self.server.log.append(Request(self.command, path, self.headers.get("Authorization"), self.headers.get("Range")))
         self.bad = self.server.fault(f"{self.command} {path}")
         if self.bad and self.misbehave(self.bad):
