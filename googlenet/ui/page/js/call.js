@@ -17,7 +17,6 @@ export class Refusal extends Error {
     this.source = refusal.source ?? "";
   }
 }
-/** @typedef {{place?: number, share?: number, slow?: boolean, restarting?: boolean, lost?: boolean}} Progress */
 
 /** Ask until Python answers: a connection that breaks and a program that restarts are waited for.
  * @param {string} name of the server's function @param {any} question @param {(progress: Progress) => void} [told]

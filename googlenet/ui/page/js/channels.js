@@ -3,10 +3,9 @@
 import { askedName, lastPictures, place } from "./answer.js";
 import { find, finding, findSoon, request } from "./asking.js";
 import { mapCell, paint } from "./drawing.js";
-import { rowAndColumn } from "./enlarged.js";
+import { addTab, rowAndColumn, showTab } from "./enlarged.js";
 import { $, $$, html, on, paintIn, put, rove } from "./page.js";
 import { state } from "./store.js";
-import { addTab, showTab } from "./tabs.js";
 import { branchName, percent, say, words } from "./words.js";
 
 const LAST_PICTURES = 6;

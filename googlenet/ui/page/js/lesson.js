@@ -2,7 +2,7 @@
 // Inception module and its formula in numbers follow the picture.
 import { askedName, summary } from "./answer.js";
 import { ask } from "./asking.js";
-import { addends } from "./evidence.js";
+import { addends } from "./enlarged.js";
 import { $, $$, BRANCHES, html, on, props, STAGES, still, svg } from "./page.js";
 import { set, state, subscribe } from "./store.js";
 import { seenStages } from "./walk.js";

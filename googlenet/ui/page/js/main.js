@@ -9,7 +9,7 @@ import { language } from "./words.js";
 import "./order.js";
 import "./heads.js";
 import "./right.js";
-import "./evidence.js";
+import "./enlarged.js";
 import "./test.js";
 import "./channels.js";
 import "./lesson.js";
