@@ -127,8 +127,8 @@ def test_a_phone_shows_the_stage_without_scrolling_and_obeys_a_finger(visit: Vis
     hint = page.locator(".near")
     expect(hint).not_to_be_empty()
     what_to_do = hint.inner_text()
-    below, big = box(page, ".near"), box(page, ".big")
-    assert below["y"] - big["y"] - big["height"] < 60
+    near, big = box(page, ".near"), box(page, ".big")
+    assert near["y"] - big["y"] - big["height"] < 60
     page.locator(".big").scroll_into_view_if_needed()
     big = box(page, ".big")
     finger = page.context.new_cdp_session(page)

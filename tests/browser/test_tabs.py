@@ -113,6 +113,6 @@ def test_a_map_is_tested_by_keyboard_in_korean(visit: Visit) -> None:
     expect(page.locator("#tab-trust .plain")).to_be_visible()  # another stage is another test
     enlarge(page, "5b")
     expect(said).to_be_visible()  # and the first one is kept
-    for dark in (False, True):
-        go_dark(page, dark)
-        assert violations(page, "#tab-test") == []
+    assert violations(page, "#tab-test") == []
+    go_dark(page)
+    assert violations(page, "#tab-test", runOnly=["color-contrast"]) == []

@@ -6,7 +6,6 @@ import { looks, mapCell, mark, paint, scaleOf } from "./drawing.js";
 import { $, $$, BRANCHES, html, on, paintIn, put, rove, still } from "./page.js";
 import { set, state, subscribe } from "./store.js";
 import { branchName, percent, say, words } from "./words.js";
-import "./help.js";
 
 // The row of tabs: a button and a panel each in index.html, and a script that draws into the panel once it is shown.
 
