@@ -160,6 +160,15 @@ def reload(page: Page) -> None:
     page.wait_for_selector(".row")
 
 
+def framed(page: Page, outer: str, inner: str) -> FrameLocator:
+    """The page in a frame of another page."""
+    page.goto(outer)
+    page.evaluate("inner => { document.body.innerHTML = `<iframe src='${inner}' width=1300 height=800></iframe>`; }", inner)
+    frame = page.frame_locator("iframe")
+    expect(frame.locator(".row").first).to_be_visible()
+    return frame
+
+
 def painted(page: Page) -> None:
     """Wait until what was asked of the page's own script is on the screen."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")

@@ -23,6 +23,7 @@ from tests.browser.conftest import (
     chosen,
     enlarge,
     file,
+    framed,
     look,
     looking_at,
     model_requests,
@@ -197,10 +198,10 @@ def test_the_first_answer_being_an_error_is_told_once(contexts: Callable[..., Br
 
 
 def photograph() -> Image.Image:
-    """12 megapixels of a cheetah, with the noise that makes its file as large as a camera's. In each of the nine maps, the
+    """7 megapixels of a cheetah, with the noise that makes its file as large as a camera's. In each of the nine maps, the
     strongest cell leads the next by 5 % or more: where two are alike, noise decides between them."""
-    cheetah = Image.open(get_image("cheetah.jpg")).convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)
-    noise = np.random.default_rng(0).integers(-10, 11, (3000, 4000, 1), np.int8)
+    cheetah = Image.open(get_image("cheetah.jpg")).convert("RGB").resize((3000, 2250), Image.Resampling.BICUBIC)
+    noise = np.random.default_rng(0).integers(-10, 11, (2250, 3000, 1), np.int8)
     return Image.fromarray((np.asarray(cheetah).astype(np.int16) + noise).clip(0, 255).astype(np.uint8))
 
 
@@ -208,7 +209,7 @@ def test_a_large_photograph_goes_small_and_keeps_its_own_pixels(visit: Visit, ur
     path, tag = tmp_path / "large.jpg", Image.Exif()
     tag[0x0112] = 6  # the camera was turned
     photograph().transpose(Image.Transpose.ROTATE_90).save(path, quality=93, exif=tag)
-    assert path.stat().st_size > 3_000_000
+    assert path.stat().st_size > 2 * 2**20  # a smaller file goes as it is
     page, sent = visit(), []
     page.on("request", lambda r: sent.append(len(r.post_data_buffer or b"")) if "/upload" in r.url else None)
     upload(page, str(path))
@@ -222,26 +223,23 @@ def test_a_large_photograph_goes_small_and_keeps_its_own_pixels(visit: Visit, ur
     assert own["seen"] == pytest.approx(other["seen"], abs=4)
     assert own["belief"] == pytest.approx(other["belief"], abs=0.02)
     for mine, theirs in zip(own["stages"], other["stages"], strict=True):
-        assert mine["peak"] == pytest.approx(theirs["peak"], abs=40), mine["name"]  # pixels: 1 % of the longer side
+        assert mine["peak"] == pytest.approx(theirs["peak"], abs=30), mine["name"]  # pixels: 1 % of the longer side
 
 
 REFUSED = """for (const name of ["localStorage", "sessionStorage", "indexedDB"])
     Object.defineProperty(window, name, {get() { throw new DOMException("denied", "SecurityError"); }});"""
 
 
-def test_where_the_browser_keeps_nothing_the_page_works_and_the_language_is_in_the_address(browser: Browser, url: str) -> None:
+def test_where_the_browser_keeps_nothing_the_page_works_and_the_language_is_in_the_address(
+    browser: Browser, hub: HubServer, url: str
+) -> None:
     """The page in a frame of another site, where reading the storage throws, as in a Space in a private window."""
     with browser.new_context(locale="en-GB") as context:
         page = context.new_page()
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.add_init_script(REFUSED)
-        page.goto(url.replace("127.0.0.1", "localhost") + "theme.css")  # to a browser, another site
-        page.evaluate(
-            f"() => {{ document.body.innerHTML = '<iframe src=\"{url}?example=lion\" width=1300 height=800></iframe>'; }}"
-        )
-        frame = page.frame_locator("iframe")
-        expect(frame.locator(".row").first).to_be_visible()
+        frame = framed(page, hub.url.replace("127.0.0.1", "localhost"), f"{url}?example=lion")  # to a browser, another site
         refused = "() => { try { return !localStorage; } catch { return true; } }"
         assert page.frames[1].evaluate(refused)
         frame.locator(".languages").click()

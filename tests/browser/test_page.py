@@ -21,6 +21,7 @@ from tests.browser.conftest import (
     box,
     chosen,
     enlarge,
+    framed,
     jpeg,
     look,
     looking_at,
@@ -367,12 +368,7 @@ def test_downloads_open_and_the_stage_and_a_link_are_copied(visit: Visit, url: s
     expect(told).to_contain_text("example=lion")
 
     # In a frame, as in a Space, the link is the outer page's.
-    page.goto(url + "theme.css")
-    page.evaluate(
-        f"() => {{ document.body.innerHTML = '<iframe src=\"{url}?example=cheetah\" width=1300 height=800></iframe>'; }}"
-    )
-    frame = page.frame_locator("iframe")
-    expect(frame.locator(".row").first).to_be_visible()
+    frame = framed(page, f"{url}theme.css", f"{url}?example=cheetah")
     page.frames[1].evaluate("navigator.clipboard.writeText = text => { window.top.link = text; return Promise.resolve(); }")
     take(frame, "link")
     page.wait_for_function("() => window.link")

@@ -87,6 +87,8 @@ def test_korean_says_it_all(visit: Visit) -> None:
     latin = re.compile(r"(?<!\()\b[a-z]{4,}\b(?!\))")  # an English name stands in brackets alone
     for text in texts:
         assert not [word for word in latin.findall(re.sub(r"\([^)]*\)|main · ?|aux\d", "", text)) if word not in ("main",)], text
+    page.locator("[data-tab=test]").click()
+    expect(page.locator(".trust-known")).to_contain_text("한가운데를 찍는 것보다")
     assert " %" not in page.locator(".page").inner_text()  # a line never ends between a number and its sign
     assert page.locator(".page").inner_text().count("{") == 0
     assert page.evaluate("document.documentElement.lang") == "ko"

@@ -118,6 +118,11 @@ interface State {
   playing: boolean;
   load: (Progress & { source: string | null; error?: string }) | null; // the weights that are being loaded
 }
+/** What Python refuses, in the visitor's language. */
+interface Refusal extends Error {
+  kind: string; // see `Refusal` in `messages.py`
+  source: string;
+}
 /** How far a question is. */
 interface Progress {
   place?: number;

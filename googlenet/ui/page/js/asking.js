@@ -44,7 +44,7 @@ export async function request(name, fields, of = state.answer, told, signal) {
     return await insist(name, { ...of.asked, ...fields }, told, signal);
   } catch (error) {
     if (signal?.aborted) return;
-    const { kind, source, message } = /** @type {import("./call.js").Refusal} */ (error);
+    const { kind, source, message } = /** @type {Refusal} */ (error);
     if (kind === "not_loaded") askWith(of.asked, source);
     else if (state.answer === of) complain(message);
   }
@@ -117,7 +117,7 @@ export async function ask(question, back = false) {
     if (!signal.aborted) await show(answer, wanted, signal);
   } catch (error) {
     if (signal.aborted) return;
-    const { kind, source, message } = /** @type {import("./call.js").Refusal} */ (error);
+    const { kind, source, message } = /** @type {Refusal} */ (error);
     if (kind === "not_loaded") askWith(wanted, source);
     else fail(message);
   }
