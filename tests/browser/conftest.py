@@ -129,10 +129,8 @@ def contexts(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
 Visit = Callable[..., Page]
 
 
-@pytest.fixture
-def visit(browser: Browser, contexts: Callable[..., BrowserContext], url: str) -> Iterator[Visit]:
-    """`visit(path, size, **options of new_context)` → a page whose first answer is painted; `own` gives it a context of its own.
-    A script error or an outside request fails."""
+@contextlib.contextmanager
+def visits(browser: Browser, contexts: Callable[..., BrowserContext], url: str) -> Iterator[Visit]:
     wrong: list[str] = []
     with contextlib.ExitStack() as opened:
 
@@ -149,6 +147,21 @@ def visit(browser: Browser, contexts: Callable[..., BrowserContext], url: str) -
 
         yield visit
     assert not wrong
+
+
+@pytest.fixture
+def visit(browser: Browser, contexts: Callable[..., BrowserContext], url: str) -> Iterator[Visit]:
+    """`visit(path, size, **options of new_context)` → a page whose first answer is painted; `own` gives it a context of its own.
+    A script error or an outside request fails."""
+    with visits(browser, contexts, url) as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, contexts: Callable[..., BrowserContext], url: str) -> Iterator[Page]:
+    """One page for the tests of a file that follow each other on it: to open one takes seconds."""
+    with visits(browser, contexts, url) as visit:
+        yield visit()
 
 
 def resize(page: Page, width: int, height: int) -> None:
@@ -249,6 +262,11 @@ def upload(page: Page, *files: object) -> None:
 
 def own_picture(page: Page, name: str) -> None:
     upload(page, get_image(f"{name}.jpg"))
+    looking_at(page, name)
+
+
+def example(page: Page, name: str) -> None:
+    page.locator(f"[data-example={name}]").click()
     looking_at(page, name)
 
 

@@ -14,6 +14,7 @@ from tests.browser.conftest import (
     Visit,
     box,
     enlarge,
+    example,
     file,
     jpeg,
     look,
@@ -61,7 +62,7 @@ STOP_AT_3B = """() => new Promise(done => {
 
 
 def test_the_first_example_plays_once_by_itself_and_fills_the_heads_in_turn(visit: Visit) -> None:
-    page = visit(own=True, plays=True, reduced_motion="no-preference")
+    page = visit("", (640, 600), own=True, plays=True, reduced_motion="no-preference")
     playing, title = page.locator(".page.playing"), page.locator("#stage-title")
     expect(title).to_have_text("Stage 5b")  # the last one
     expect(playing).to_have_count(0)
@@ -121,8 +122,8 @@ def blueness(page: Page) -> int:
     return int(page.locator(BIG).evaluate(count))
 
 
-def test_evidence_against_a_touched_cell_and_a_covered_part_tell_their_numbers(visit: Visit) -> None:
-    page = visit("?example=lion")
+def test_evidence_against_a_touched_cell_and_a_covered_part_tell_their_numbers(page: Page) -> None:
+    example(page, "lion")
     sent = model_requests(page)
     enlarge(page, "5a")
     look(page, "against").check()
@@ -202,8 +203,8 @@ def test_evidence_against_a_touched_cell_and_a_covered_part_tell_their_numbers(v
     assert page.locator(".big .marks rect.covered").count() == 0  # Cover's frames are Cover's alone
 
 
-def test_the_lesson_has_five_steps_that_drive_the_page(visit: Visit) -> None:
-    page = visit("?example=cheetah")
+def test_the_lesson_has_five_steps_that_drive_the_page(page: Page) -> None:
+    example(page, "cheetah")
     page.locator(".teach summary").click()
     seen = set()
     for stage in ("3a", "4d", "5b"):

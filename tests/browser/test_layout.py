@@ -9,13 +9,29 @@ from itertools import pairwise
 import pytest
 from gradio.media import get_image
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, STAGE, Visit, box, file, looking_at, own_picture, painted, resize, still, tab, upload
+from tests.browser.conftest import (
+    PHONE,
+    STAGE,
+    Visit,
+    box,
+    example,
+    file,
+    go_dark,
+    looking_at,
+    own_picture,
+    painted,
+    resize,
+    still,
+    tab,
+    upload,
+)
 
 
 def test_strip_heads_and_enlarged_stage_are_seen_together(visit: Visit) -> None:
-    page = visit("?example=cheetah")  # a landscape
+    page = visit("?example=cheetah&class=animal")  # a landscape, and a group
+    expect(page.locator("#target")).to_have_value("an animal")
     for width, height in ((1280, 720), (1920, 1080), (2560, 1440), (1440, 900)):
         resize(page, width, height)
         painted(page)
@@ -62,8 +78,7 @@ def test_strip_heads_and_enlarged_stage_are_seen_together(visit: Visit) -> None:
     assert box(page, ".photo rect.crop >> nth=1")["width"] < 80  # on the photograph
 
     # A tablet has strip, stage and heads on the first screen.
-    page.locator("[data-example=cheetah]").click()
-    looking_at(page, "cheetah")
+    example(page, "cheetah")
     resize(page, 820, 1180)
     painted(page)
     for selector in (".strip", ".big", '.card[data-head="main"]', ".say", ".question"):
@@ -140,8 +155,8 @@ def test_a_phone_shows_the_stage_without_scrolling_and_obeys_a_finger(visit: Vis
     assert hint.inner_text() != what_to_do
 
 
-def test_marks_explain_terms_in_place(visit: Visit) -> None:
-    page = visit("?example=astronaut")
+def test_marks_explain_terms_in_place(page: Page) -> None:
+    example(page, "astronaut")
     tabs = {f"#tab-{name}": f"[data-tab={name}]" for name in ("evidence", "test")}
     parts = {".looks": ".looks summary", ".say": ".headline", **tabs}
     for part, press in parts.items():
@@ -160,8 +175,10 @@ def test_marks_explain_terms_in_place(visit: Visit) -> None:
             expect(text).to_be_hidden()
 
 
-def test_the_print_holds_the_answer_and_nothing_to_press(visit: Visit) -> None:
-    page = visit("?example=cheetah&__theme=dark", (718, 1000))
+def test_the_print_holds_the_answer_and_nothing_to_press(page: Page) -> None:
+    example(page, "cheetah")
+    resize(page, 718, 1000)
+    go_dark(page)
     for paper in ("A4", "Letter"):
         for landscape in (False, True):
             pdf = page.pdf(format=paper, landscape=landscape)

@@ -21,6 +21,7 @@ from tests.browser.conftest import (
     box,
     chosen,
     enlarge,
+    example,
     framed,
     jpeg,
     look,
@@ -29,6 +30,7 @@ from tests.browser.conftest import (
     own_picture,
     painted,
     pixels,
+    resize,
     saved,
     saved_json,
     settled,
@@ -54,8 +56,7 @@ def shown(page: Page) -> str:
     return "red" if red > 150 > green else "green" if green > 90 > red else "blue" if blue > 150 > red else "other"
 
 
-def test_first_paint_is_an_explained_example_above_the_fold(visit: Visit) -> None:
-    page = visit()
+def test_first_paint_is_an_explained_example_above_the_fold(page: Page) -> None:
     for selector in (".picture", *(STAGE.format(s) + " canvas" for s in STAGES), ".card >> nth=2", ".say"):
         place = box(page, selector)
         assert place["width"] > 50
@@ -122,9 +123,8 @@ BARS = """rows => rows.map(row => {
 def test_a_question_stands_in_the_address_and_a_link_asks_it_again(visit: Visit) -> None:
     page = visit("?__theme=dark")
     first = page.locator(".say").inner_text()
-    for example in ("cheetah", "lion"):
-        page.locator(f"[data-example={example}]").click()
-        looking_at(page, example)
+    for name in ("cheetah", "lion"):
+        example(page, name)
         # A probability's bar ends before its percentage and cuts no first letter.
         shares, widths, gaps, cuts = zip(*sorted(page.locator(".row").evaluate_all(BARS)), strict=True)
         assert len(shares) >= 15
@@ -169,13 +169,11 @@ def test_a_question_stands_in_the_address_and_a_link_asks_it_again(visit: Visit)
     again = visit(page.url.split("/", 3)[3])
     expect(again.locator(".say")).to_have_text(sentence)
     assert again.locator("#contrast").input_value() == "orange"
-    again.locator("[data-example=cat]").click()
-    looking_at(again, "cat")
+    example(again, "cat")
     expect(again.locator(".card.asking")).to_have_attribute("data-head", "aux2")  # an example keeps the head
 
 
-def test_own_pictures_are_at_hand_and_move_nothing(visit: Visit) -> None:
-    page = visit()
+def test_own_pictures_are_at_hand_and_move_nothing(page: Page) -> None:
     page.evaluate(
         "window.shift = 0; new PerformanceObserver(l => { for (const e of l.getEntries()) window.shift += e.value; })"
         ".observe({type: 'layout-shift'})"
@@ -206,7 +204,6 @@ def test_own_pictures_are_at_hand_and_move_nothing(visit: Visit) -> None:
     expect(page.locator("#target")).to_have_value(second)
     page.go_forward()
     looking_at(page, "lion")
-    expect(page.locator(".recent button")).to_have_count(2)
     page.locator(".recent button >> nth=1").click()
     looking_at(page, "tower")
 
@@ -222,14 +219,13 @@ BRING = """([how, file, text, selector]) => {
 """Paste or drop a file and a text, each of which may be missing."""
 
 
-def test_paste_drop_and_camera(visit: Visit) -> None:
-    page = visit()
+def test_paste_drop_and_camera(page: Page) -> None:
     red, blue = (base64.b64encode(jpeg(colour)).decode() for colour in ("red", "blue"))
     page.locator("#target").focus()
     page.evaluate(BRING, ["paste", red, "lion", "#target"])  # a cell of a spreadsheet comes as text and as a picture of it
     painted(page)
     expect(page.locator(".page")).not_to_have_class(re.compile("busy"))
-    assert "cheetah" in (page.locator(".picture").get_attribute("aria-label") or "")
+    assert "tower" in (page.locator(".picture").get_attribute("aria-label") or "")
     # A picture alone is a picture, wherever the cursor stands.
     for how, picture, at, colour in (("paste", red, "#target", "red"), ("drop", blue, "body", "blue")):
         page.evaluate(BRING, [how, picture, "", at])
@@ -268,38 +264,6 @@ def test_paste_drop_and_camera(visit: Visit) -> None:
     settled(page)
     assert shown(page) == "red"
     page.wait_for_function(off)
-
-
-def test_looks_ask_python_nothing_and_of_many_questions_few_are_run(visit: Visit) -> None:
-    page = visit("?example=lion&class=animal")  # a group
-    expect(page.locator("#target")).to_have_value("an animal")
-    settled(page)
-    sent = model_requests(page)
-    seen = {pixels(page, BIG)}
-    enlarge(page, "3b")
-    expect(page.locator("#stage-title")).to_have_text("Stage 3b")
-    seen.add(pixels(page, BIG))
-    for act in (lambda: look(page, "cells").check(), lambda: look(page, "overlay").fill("0.3")):
-        act()
-        painted(page)
-        seen.add(pixels(page, BIG))
-    assert len(seen) == 4
-    assert page.locator(".four canvas").count() == 4
-    assert sent == []
-
-    look(page, "method").select_option("layer-cam")
-    expect(page).to_have_url(re.compile("method=layer-cam"))
-    settled(page)
-    assert pixels(page, BIG) not in seen
-    page.keyboard.press("Escape")
-    sent.clear()
-    page.evaluate("() => { for (const name of ['cat', 'cheetah', 'cat', 'cheetah', 'cat']) "
-                  "document.querySelector(`[data-example=${name}]`).click(); }")  # fmt: skip
-    looking_at(page, "cat")
-    page.wait_for_timeout(300)
-    looking_at(page, "cat")  # the newest, which stays
-    assert len(sent) <= 2  # one runs, one waits
-    expect(page).to_have_url(re.compile("example=cat.*method=layer-cam"))  # the method stays for the next picture
 
 
 def test_downloads_open_and_the_stage_and_a_link_are_copied(visit: Visit, url: str) -> None:
@@ -375,8 +339,8 @@ def test_downloads_open_and_the_stage_and_a_link_are_copied(visit: Visit, url: s
     assert page.evaluate("window.link").startswith(f"{url}theme.css?example=cheetah")
 
 
-def test_class_search_finds_kinds_and_keeps_what_was_chosen(visit: Visit) -> None:
-    page = visit()
+def test_class_search_finds_kinds_and_keeps_what_was_chosen(page: Page) -> None:
+    example(page, "cheetah")
     before, field, options = chosen(page), page.locator("#target"), page.locator("#target-list li")
     field.click()
     expect(options.first).to_be_visible()
@@ -430,11 +394,12 @@ def test_class_search_finds_kinds_and_keeps_what_was_chosen(visit: Visit) -> Non
     expect(page.locator(".say")).to_contain_text("orange")
 
 
-def test_present_fills_the_screen_obeys_keys_and_shows_the_link(visit: Visit, url: str) -> None:
-    page = visit("?example=lion", (1920, 1080))
+def test_present_fills_the_screen_obeys_keys_and_shows_the_link(page: Page, url: str) -> None:
+    resize(page, 1920, 1080)
+    example(page, "lion")
     code, present = page.locator(".qr"), page.locator(".present")
     expect(code.locator("img")).to_have_attribute("alt", "QR code of the link to this question")
-    assert code.locator("img").get_attribute("src") == qr(f"{url}?example=lion&head=main&class=lion")
+    expect(code.locator("img")).to_have_attribute("src", qr(f"{url}?example=lion&head=main&class=lion"))
     expect(code).to_be_hidden()
     page.emulate_media(media="print")
     expect(code).to_be_visible()
@@ -464,8 +429,7 @@ def test_present_fills_the_screen_obeys_keys_and_shows_the_link(visit: Visit, ur
     page.emulate_media(media="screen")
 
     # Names and numbers stay hidden until they are guessed.
-    page.locator("[data-example=cheetah]").click()
-    looking_at(page, "cheetah")
+    example(page, "cheetah")
     present.click()
     page.locator(".tools .predict").click()
     for part in (".headline", ".row >> nth=0", ".slope", ".is-right", ".role"):
@@ -479,3 +443,35 @@ def test_present_fills_the_screen_obeys_keys_and_shows_the_link(visit: Visit, ur
     present.click()
     page.locator("[data-example=lion]").click()
     expect(page.locator(".guess")).to_be_visible()  # each new picture is a new guess
+    page.locator(".tools .predict").click()
+    expect(page.locator(".headline")).to_be_visible()
+
+
+def test_looks_ask_python_nothing_and_of_many_questions_few_are_run(page: Page) -> None:
+    example(page, "lion")
+    sent = model_requests(page)
+    seen = {pixels(page, BIG)}
+    enlarge(page, "3b")
+    expect(page.locator("#stage-title")).to_have_text("Stage 3b")
+    seen.add(pixels(page, BIG))
+    for act in (lambda: look(page, "cells").check(), lambda: look(page, "overlay").fill("0.3")):
+        act()
+        painted(page)
+        seen.add(pixels(page, BIG))
+    assert len(seen) == 4
+    assert page.locator(".four canvas").count() == 4
+    assert sent == []
+
+    look(page, "method").select_option("layer-cam")
+    expect(page).to_have_url(re.compile("method=layer-cam"))
+    settled(page)
+    assert pixels(page, BIG) not in seen
+    page.keyboard.press("Escape")
+    sent.clear()
+    page.evaluate("() => { for (const name of ['cat', 'cheetah', 'cat', 'cheetah', 'cat']) "
+                  "document.querySelector(`[data-example=${name}]`).click(); }")  # fmt: skip
+    looking_at(page, "cat")
+    page.wait_for_timeout(300)
+    looking_at(page, "cat")  # the newest, which stays
+    assert len(sent) <= 2  # one runs, one waits
+    expect(page).to_have_url(re.compile("example=cat.*method=layer-cam"))  # the method stays for the next picture

@@ -78,7 +78,7 @@ def test_channels_of_a_stage_and_of_a_cell_and_one_of_them_large(visit: Visit) -
 
 
 def test_a_map_is_tested_by_keyboard_in_korean(visit: Visit) -> None:
-    page = visit("?example=lion&weights=user%2Fthree", locale="ko-KR")  # which need a fifth of the work
+    page = visit("?example=lion&class=lion&weights=user%2Fthree", locale="ko-KR")  # which need a fifth of the work
     expect(page.locator(".chip")).to_contain_text("user/three")
     settled(page)
     enlarge(page, "5b")

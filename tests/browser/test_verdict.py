@@ -8,7 +8,21 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ASKED, Visit, asks, enlarge, file, jpeg, looking_at, painted, pixels, saved, settled, upload
+from tests.browser.conftest import (
+    ASKED,
+    Visit,
+    asks,
+    enlarge,
+    example,
+    file,
+    jpeg,
+    looking_at,
+    painted,
+    pixels,
+    saved,
+    settled,
+    upload,
+)
 
 TIPS = ".tips canvas"
 SAYS = '.is-right [data-says="{}"]'
@@ -20,8 +34,8 @@ def tipped(page: Page) -> None:
     painted(page)
 
 
-def test_a_wrong_example_opens_with_what_tipped_it(visit: Visit) -> None:
-    page = visit("?example=portrait")
+def test_a_wrong_example_opens_with_what_tipped_it(page: Page) -> None:
+    example(page, "portrait")
     tipped(page)
     expect(page.locator(SAYS.format("cheetah"))).to_have_attribute("aria-pressed", "true")
     expect(page.locator(TIPS)).to_have_count(4)
@@ -38,12 +52,10 @@ def test_a_wrong_example_opens_with_what_tipped_it(visit: Visit) -> None:
     settled(page)
     expect(page.locator("#contrast")).to_have_value(rival)
     expect(page.locator(".tip >> nth=2")).to_have_attribute("aria-pressed", "true")
-    page.locator(SAYS.format("yes")).click()
-    expect(page.locator(".tipping")).to_be_hidden()
 
 
-def test_any_class_can_be_the_right_one_and_what_was_said_is_counted(visit: Visit) -> None:
-    page = visit()
+def test_any_class_can_be_the_right_one_and_what_was_said_is_counted(page: Page) -> None:
+    example(page, "cheetah")
     page.locator(SAYS.format("another")).press("Enter")
     expect(page.locator("#truth")).to_be_focused()
     expect(page.locator("#truth-list li:has(span.soft:not(:empty))")).to_have_count(10)
@@ -61,6 +73,7 @@ def test_any_class_can_be_the_right_one_and_what_was_said_is_counted(visit: Visi
 
     # What was said last of a picture counts, and the table can be saved.
     page.locator(SAYS.format("yes")).click()
+    expect(page.locator(".tipping")).to_be_hidden()
     expect(page.locator(".tally summary")).to_have_text("You judged 1: 1 right, 0 right in kind, 0 wrong")
     page.route(ASKED, lambda route: None if asks(route.request) == "tip" else route.continue_())  # nobody waits for this one
     page.locator('[data-example="portrait"]').click()
