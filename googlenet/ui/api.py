@@ -6,6 +6,7 @@ Gradio shows a function's docstring and parameters to whoever calls it.
 from __future__ import annotations
 
 import inspect
+import json
 import secrets
 import tempfile
 from collections.abc import Callable, Mapping
@@ -44,7 +45,7 @@ PARAMETERS = {
 
 
 def endpoints(desk: Desk) -> None:
-    """Add `/classify`, `/explain`, `/sheet`, `/channels` and `/trust` to the Blocks being built."""
+    """Add `/classify`, `/explain`, `/report`, `/sheet`, `/channels` and `/trust` to the Blocks being built."""
     own = desk.explainers.own
 
     async def in_turn(queue: Turns, request: gr.Request, image: File, answer: Callable[[Picture, Progress], Any]) -> Any:
@@ -90,6 +91,21 @@ def endpoints(desk: Desk) -> None:
             drawn = dict(zip(stages, overlays(picture.image, explanation, stages, SIDE), strict=True))
             files = saved(drawn, desk.pictures.folder)
             return explanation.to_json(name_of(image)), [(path, stage) for stage, path in files.items()]
+
+        return await in_turn(desk.questions, request, image, answer)
+
+    async def report(
+        image: File, request: gr.Request, head: str = "main", target: str = "", contrast: str = "", method: str = GRAD_CAM
+    ) -> str:
+        """Report where in a picture each of GoogLeNet's nine Inception stages finds evidence for a class, in JSON.
+
+        Returns:
+            The explanation as the text of a JSON object (heads, statements, belief, peaks and shares by stage).
+        """
+
+        def answer(picture: Picture, _: Progress) -> str:
+            explanation = explained(own, picture, asked(head, target, contrast, method))
+            return json.dumps(explanation.to_json(name_of(image)), ensure_ascii=False)
 
         return await in_turn(desk.questions, request, image, answer)
 
@@ -157,9 +173,11 @@ def endpoints(desk: Desk) -> None:
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
     gallery = gr.Gallery(label="overlays", format="jpeg", visible=False)
     drawing = gr.Image(label="sheet", format="jpeg", visible=False)
+    text = gr.Textbox(label="explanation", visible=False)  # of a gr.JSON, an assistant gets Python's notation
     table: dict[Callable[..., Any], list[Any]] = {
         classify: [heads],
         explain: [result, gallery],
+        report: [text],
         sheet: [drawing],
         channels: [result],
         trust: [result],

@@ -27,9 +27,10 @@ def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clien
 
 def test_the_endpoints_have_names_and_descriptions(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
-    assert set(named) == {"/classify", "/explain", "/sheet", "/channels", "/trust"}
+    assert set(named) == {"/classify", "/explain", "/report", "/sheet", "/channels", "/trust"}
     taken = {name: [p["parameter_name"] for p in endpoint["parameters"]] for name, endpoint in named.items()}
-    assert taken["/explain"] == taken["/sheet"] == taken["/channels"] == ["image", "head", "target", "contrast", "method"]
+    for name in ("/explain", "/report", "/sheet", "/channels"):
+        assert taken[name] == ["image", "head", "target", "contrast", "method"]
     assert taken["/trust"] == ["image", "head", "target", "contrast", "stage", "method"]
     assert "heads" in named["/classify"]["description"]
 

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import base64
 import io
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +38,7 @@ def call(program: Program) -> Callable[..., Any]:
         async with streamable_http_client(address) as (receive, send, _), ClientSession(receive, send) as session:
             await session.initialize()
             names = [each.name for each in (await session.list_tools()).tools]
-            assert sorted(name.rpartition("_")[2] for name in names) == ["channels", "classify", "explain", "sheet", "trust"]
+            assert {name.rpartition("_")[2] for name in names} == {"channels", "classify", "explain", "report", "sheet", "trust"}
             return await session.call_tool(next(name for name in names if name.endswith(tool)), arguments)
 
     return lambda tool, **arguments: asyncio.run(asyncio.wait_for(run(tool, arguments), PATIENCE))
@@ -52,8 +53,15 @@ def test_a_picture_is_classified_and_explained(call: Callable[..., Any]) -> None
     assert "'target': {'index': 0, 'label': 'lion'" in "".join(each.text for each in answer.content)
 
 
-def test_an_assistant_sees_the_overlays(call: Callable[..., Any]) -> None:
-    answer = call("sheet", image=noise(0.1), target="lion", method="layer-cam")
+def test_an_assistant_gets_json_and_sees_the_overlays(call: Callable[..., Any]) -> None:
+    asked = {"image": noise(0.1), "target": "lion", "method": "layer-cam"}
+    answer = call("report", **asked)
+    assert not answer.isError, answer.content[0].text
+    explanation = json.loads(answer.content[0].text)
+    assert explanation["question"]["target"] == {"index": 0, "label": "lion"}
+    assert (explanation["question"]["contrast"], explanation["question"]["method"]) == (None, "layer-cam")
+    assert len(explanation["stages"]) == 9
+    answer = call("sheet", **asked)
     assert not answer.isError, answer.content[0].text
     with Image.open(io.BytesIO(base64.b64decode(answer.content[0].data))) as sheet:
         assert min(sheet.size) > 500
