@@ -177,6 +177,7 @@ def test_marks_explain_terms_in_place(page: Page) -> None:
 
 def test_the_print_holds_the_answer_and_nothing_to_press(page: Page) -> None:
     example(page, "cheetah")
+    tab(page, "evidence")
     resize(page, 718, 1000)
     go_dark(page)
     for paper in ("A4", "Letter"):

@@ -443,7 +443,8 @@ def test_present_fills_the_screen_obeys_keys_and_shows_the_link(page: Page, url:
     present.click()
     page.locator("[data-example=lion]").click()
     expect(page.locator(".guess")).to_be_visible()  # each new picture is a new guess
-    page.locator(".tools .predict").click()
+    page.locator(".teach summary").click()
+    page.locator(".teach .predict").click()  # the same switch
     expect(page.locator(".headline")).to_be_visible()
 
 
