@@ -11,32 +11,11 @@ from googlenet.checkpoints.folder import read_folder, save
 from googlenet.checkpoints.hub import pull
 from googlenet.checkpoints.labels import read_labels
 from googlenet.checkpoints.readers.layouts import NORMALISATIONS
-from googlenet.checkpoints.source import (
-    File,
-    Folder,
-    Repository,
-    Source,
-    Torchvision,
-    choose,
-    list_folder,
-    parse_for_visitor,
-    parse_repository,
-    parse_source,
-)
+from googlenet.checkpoints.source import File, Folder, Repository, Source, Torchvision, choose, list_folder, parse_source
 from googlenet.checkpoints.torchvision import fetch
 from googlenet.errors import WeightsError
 
-__all__ = [
-    "LoadedModel",
-    "import_weights",
-    "load",
-    "load_for_visitor",
-    "parse_for_visitor",
-    "parse_repository",
-    "parse_source",
-    "read_labels",
-    "save",
-]
+__all__ = ["LoadedModel", "import_weights", "load", "load_for_visitor", "read_labels", "save"]
 
 
 def load(
@@ -91,19 +70,15 @@ def load_for_visitor(source: Repository | Torchvision, progress: Progress | None
 def import_weights(
     source: str, out: Path, normalise: str | None = None, labels: str | None = None, overwrite: bool = False
 ) -> LoadedModel:
-    """Write any SOURCE in this program's layout, with a card that names the source.
+    """Write any SOURCE in this program's layout, with a card that names the source. `source` and `labels`: as `load` takes them.
 
     Args:
-        source: as `load` takes it.
         out: the folder to write.
-        normalise: `imagenet` or `half` (`readers.layouts.NORMALISATIONS`), for a file that does not say which of the two its
-            network was trained with.
-        labels: as `load` takes it.
+        normalise: one of `NORMALISATIONS`, for a file that does not say which of them its network was trained with.
         overwrite: whether files that are there are replaced.
 
     Raises:
-        WeightsError: the weights cannot be loaded or written, the file says how pictures are normalised, or the folder already
-            holds such files.
+        WeightsError: the weights cannot be loaded or written, they say how pictures are normalised, or `out` holds such files.
     """
     there = [name for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE) if (out / name).exists()]
     if there and not overwrite:

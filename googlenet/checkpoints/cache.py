@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import constants
+
 from googlenet.checkpoints.source import COMMIT, Repository
 
 
@@ -37,10 +39,10 @@ class Cache:
 
     def find(self, repository: Repository) -> tuple[str, list[str]] | None:
         """(commit, cached files) of a repository at its revision; None where nothing of it is cached."""
-        commit = repository.revision or ""
+        commit = repository.revision or "main"
         if not COMMIT.fullmatch(commit):
             try:
-                commit = (self.folder(repository) / "refs" / (repository.revision or "main")).read_text("ascii").strip()
+                commit = (self.folder(repository) / "refs" / commit).read_text("ascii").strip()
             except (OSError, ValueError):
                 return None
         folder = self.snapshot(repository, commit)
@@ -66,9 +68,8 @@ class Cache:
         """
         if self.quota is None or not self.root.is_dir():
             return
-        others = [path for kind in ("models", "channels") for path in self.root.glob(f"{kind}--*") if path != keep]
-        oldest = sorted(others, key=lambda path: path.stat().st_mtime)
-        used = {path: size_of(path) for path in (*oldest, keep)}
+        others = [path for path in self.root.glob("*--*") if path != keep]
+        used = {path: size_of(path) for path in (*sorted(others, key=lambda path: path.stat().st_mtime), keep)}
         for path in used:
             if sum(used.values()) + size <= self.quota:
                 return
@@ -88,11 +89,9 @@ class Cache:
             write_whole(path, data)
 
 
-_HOME = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")).expanduser()
-"""As huggingface_hub documents it."""
-OPERATOR = Cache(Path(os.environ.get("HF_HUB_CACHE") or _HOME / "hub").expanduser())
+OPERATOR = Cache(Path(constants.HF_HUB_CACHE))
 """What the person who runs the program pulled."""
-VISITORS = Cache(_HOME / "googlenet-visitors", quota=1 << 30)
+VISITORS = Cache(Path(constants.HF_HOME) / "googlenet-visitors", quota=1 << 30)
 """What visitors of the page pulled, without the operator's token. Nothing is read from one cache for the other."""
 
 

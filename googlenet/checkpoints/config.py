@@ -33,8 +33,6 @@ Gain = Annotated[float, Field(ge=-1, le=1)]
 Temperature = Annotated[float, Field(ge=0.01, le=100)]
 Label = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(nfc)]
 Labels = Annotated[tuple[Label, ...], Field(min_length=2, max_length=100_000), FailFast()]
-
-
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Counts = tuple[Count, Count, Count, Count, Count]
 
@@ -132,14 +130,9 @@ def refuse_many_fields(data: bytes) -> None:
 
 
 def parse_config(data: bytes, source: str) -> ModelConfig:
-    """Read `config.json`.
+    """The bytes of a `config.json`, checked. Raises WeightsError with the name of the first field that is wrong.
 
-    Args:
-        data: the file's bytes.
-        source: the weights' name, for errors.
-
-    Raises:
-        WeightsError: a field is missing or unknown, or has a value out of range. The message names it.
+    `source`: the weights' name, for errors.
     """
     try:
         refuse_many_fields(data)
@@ -176,20 +169,20 @@ def check_heads(config: ModelConfig, source: str) -> None:
 def sentence(problem: ValidationError, source: str) -> WeightsError:
     """Pydantic's report as one sentence on one field."""
     errors = problem.errors(include_url=False, include_input=False)
-    if errors[0]["type"] == "json_invalid":  # also half of a surrogate pair ("\\ud800"), which no page could show
-        return WeightsError("config.json of {source} is not valid JSON.", source=source)
     if any(error["loc"] == ("format",) and error["type"] == "less_than_equal" for error in errors):
         return WeightsError("config.json of {source} is of a newer format; update the program to read it.", source=source)
     error = max(errors, key=lambda error: len(error["loc"]))  # of the alternatives of a union, the one that matches furthest
-    parts = [str(part) for part in error["loc"] if not str(part).startswith(UNION_TAGS)]
-    field = ".".join(parts) or "config.json"
-    if error["type"] == "missing":
-        return WeightsError("config.json of {source} lacks the field {field}.", source=source, field=field)
-    if error["type"] == "unexpected_keyword_argument":
-        return WeightsError("config.json of {source} has an unknown field: {field}.", source=source, field=field)
+    field = ".".join(str(part) for part in error["loc"] if not str(part).startswith(UNION_TAGS)) or "config.json"
     limits = error.get("ctx", {})
-    if "expected" in limits:
-        limits["expected"] = limits["expected"].replace(" or ", ", ")
+    match error["type"]:
+        case "json_invalid":  # also half of a surrogate pair ("\\ud800"), which no page could show
+            return WeightsError("config.json of {source} is not valid JSON.", source=source)
+        case "missing":
+            return WeightsError("config.json of {source} lacks the field {field}.", source=source, field=field)
+        case "unexpected_keyword_argument":
+            return WeightsError("config.json of {source} has an unknown field: {field}.", source=source, field=field)
+        case "literal_error":
+            limits["expected"] = limits["expected"].replace(" or ", ", ")
     wanted = Reason(WANTED.get(error["type"], WANTED[""]).template, **limits)
     return WeightsError("{field} in config.json of {source} must be {wanted}.", field=field, source=source, wanted=wanted)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
-import secrets
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -23,12 +24,12 @@ from googlenet.checkpoints.checkpoint import (
     MAX_SHEET,
     WEIGHTS_FILE,
     LoadedModel,
+    build,
+    count_classes,
     read_beginning,
     read_whole,
 )
 from googlenet.checkpoints.config import MAX_CONFIG, ModelConfig, dump_config, parse_config
-from googlenet.checkpoints.readers.pytorch import load_safetensors
-from googlenet.checkpoints.tensors import build, count_classes
 from googlenet.errors import Reason, WeightsError, reason
 from googlenet.explanation import Provenance
 from googlenet.explanation.classes import imagenet_classes
@@ -49,7 +50,8 @@ def read_folder(
     assumed = None
     if path.suffix.lower() == ".safetensors" and path.with_name(CONFIG_FILE).exists():
         config = parse_config(read_whole(path.with_name(CONFIG_FILE), source, MAX_CONFIG), source)
-        tensors = load_safetensors(path.name, data)
+        with readers.named(path.name):
+            tensors = readers.load_safetensors(path.name, data)
     else:
         raw = readers.read(path.name, data, key)
         classes = count_classes(raw.tensors, source)
@@ -112,19 +114,13 @@ def write_folder(
     card: str | None = None,
     more: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Write the files of this program's layout, and `more` by name: all of them or none.
-
-    Tensors are written in half precision, those of BatchNorm in float32. Without `card`, an existing card stays; where there is
-    none, a short one is written. Raises WeightsError where the folder cannot be written, or where this program could not read
-    what it would write.
-    """
+    """Write weights as `save` does, and `more` files by name."""
     text = dump_config(config).encode()
     parse_config(text, str(folder))  # never write what cannot be read
     if card is None and not (folder / CARD_FILE).exists():
         card = "---\nlicense: apache-2.0\npipeline_tag: image-classification\ntags: [googlenet]\n---\n\n# GoogLeNet\n"
     tensors = {name: as_written(name, value) for name, value in model.state_dict().items()}
-    files = {WEIGHTS_FILE: safetensors.torch.save(tensors), CONFIG_FILE: text}
-    files |= more
+    files = {WEIGHTS_FILE: safetensors.torch.save(tensors), CONFIG_FILE: text, **more}
     if card is not None:
         files[CARD_FILE] = card.encode()
     try:
@@ -157,34 +153,28 @@ def as_written(name: str, value: Tensor) -> Tensor:
     return half if bool(half.isfinite().all()) else value
 
 
-def replace_files(folder: Path, files: dict[str, bytes]) -> None:
+def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files into a folder. If one cannot be written, the folder is left as it was. Raises OSError."""
     created = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    new, old = (folder / f".{secrets.token_hex(8)}.{kind}" for kind in ("new", "old"))
-    done: list[str] = []
-    try:
-        new.mkdir()
-        old.mkdir()
+    with contextlib.ExitStack() as undo:
+        if created:
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        scratch = tempfile.TemporaryDirectory(prefix=".", dir=folder, ignore_cleanup_errors=True)
+        undo.callback(scratch.cleanup)
+        new, old = Path(scratch.name, "new"), Path(scratch.name, "old")
         for name, data in files.items():
             for root in (new, old):
-                (root / name).parent.mkdir(exist_ok=True)
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
             (new / name).write_bytes(data)
             if (folder / name).exists():
                 shutil.copy2(folder / name, old / name)
         for name in files:
             (folder / name).parent.mkdir(exist_ok=True)
             os.replace(new / name, folder / name)
-            done.append(name)
-    except BaseException:
-        for name in done:
             if (old / name).exists():
-                os.replace(old / name, folder / name)
+                undo.callback(os.replace, old / name, folder / name)
             else:
-                (folder / name).unlink()
-        raise
-    finally:
-        for made in (new, old):
-            shutil.rmtree(made, ignore_errors=True)
-        if created and len(done) < len(files):
-            shutil.rmtree(folder, ignore_errors=True)
+                undo.callback((folder / name).unlink)
+        undo.pop_all()
+    scratch.cleanup()

@@ -1,32 +1,30 @@
-"""Weights from the Hugging Face Hub: pinned to one commit, checked against the Hub's digests, kept in a cache."""
+"""Weights from the Hugging Face Hub: pinned to one commit, checked against the Hub's digests, kept in a cache.
+
+Listings and errors are read whole into memory. Whoever answers in the Hub's place may send for ever, so they are bounded.
+"""
 
 from __future__ import annotations
 
-import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
+from ssl import SSLCertVerificationError
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
-from httpx2 import HTTPError
-from huggingface_hub import HfApi, ModelInfo, get_token, hf_hub_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from httpx2 import HTTPError, InvalidURL, Response, SyncByteStream, UnsupportedProtocol
+from huggingface_hub import HfApi, ModelInfo, constants, errors, get_token, hf_hub_download
 from huggingface_hub.hf_api import RepoSibling
-from huggingface_hub.utils import tqdm
+from huggingface_hub.utils import get_session, tqdm
 
-from googlenet.checkpoints.answers import HubAwayError, bounded_answers, settings_reason
 from googlenet.checkpoints.cache import Cache, has_digest, remove
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, MAX_BYTES, MAX_SHEET, LoadedModel, Progress
 from googlenet.checkpoints.folder import read_folder
 from googlenet.checkpoints.source import COMMIT, Repository, choose, stays_inside
 from googlenet.errors import (
+    REASONS,
     DamagedWeightsError,
     GatedWeightsError,
     MissingWeightsError,
@@ -36,11 +34,17 @@ from googlenet.errors import (
     reason,
 )
 
-__all__ = ["DownloadProgress", "fetch_listing", "pull", "short_reason"]
+__all__ = ["DownloadProgress", "HubAwayError", "bounded_answers", "fetch_listing", "pull", "short_reason"]
 
-_OFFLINE = Reason("offline mode is set")
-_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EFBIG, errno.EEXIST)
-"""Errors of the cache's folder, not of the network."""
+MAX_ANSWER = 4 << 20
+"""Bytes; the listing of a repository has about 300 for each file."""
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+is_listing = ContextVar("is_listing", default=False)
+"""Whether this thread asks for a listing."""
+
+
+class HubAwayError(Reason):
+    """Why the Hub gives no usable answer: there is no network, a variable is wrong, or the Hub has an error."""
 
 
 def pull(cache: Cache, repository: Repository, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
@@ -49,12 +53,11 @@ def pull(cache: Cache, repository: Repository, token: str | bool | None = None, 
     Where the Hub gives no usable answer, the cached copy is loaded. Every file is compared with the digest that the Hub states;
     a file that differs is removed from the cache. A cache with a quota keeps no files that turn out not to be weights.
     """
-    meter = DownloadProgress(progress)
     source = str(repository)
     try:
         info = fetch_listing(repository, token)
     except HubAwayError as away:
-        commit, file = find_cached(cache, repository, away.why)
+        commit, file = find_cached(cache, repository, away)
         return read_folder(cache.snapshot(repository, commit), file, source, commit, offline=True, key=repository.key)
     commit = info.sha or ""
     files = {file.rfilename: file for file in info.siblings or [] if stays_inside(file.rfilename)}
@@ -66,7 +69,7 @@ def pull(cache: Cache, repository: Repository, token: str | bool | None = None, 
     for name in names:
         if (files[name].size or 0) > MAX_BYTES:
             raise WeightsError("{file} of {source} is larger than 200 MB, the most that is read.", file=name, source=source)
-    meter.total = sum(files[name].size or 0 for name in names)
+    meter = DownloadProgress(progress, sum(files[name].size or 0 for name in names))
     cache.make_room(cache.folder(repository), meter.total)
     try:
         for name in names:
@@ -92,49 +95,38 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
         raise WeightsError("There is no token on this machine; set HF_TOKEN.")
     try:
         with bounded_answers(listing=True):
-            info = HfApi(headers={"Accept-Encoding": "identity"}).model_info(
-                source,
-                revision=revision,
-                files_metadata=True,
-                timeout=float(os.environ.get("HF_HUB_ETAG_TIMEOUT", 10)),
-                token=token,
-            )
-    except OfflineModeIsEnabled:
-        raise HubAwayError(_OFFLINE) from None
-    except RevisionNotFoundError:
+            api = HfApi(token=token, headers={"Accept-Encoding": "identity"})
+            info = api.model_info(source, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    except errors.OfflineModeIsEnabled:
+        raise HubAwayError("offline mode is set") from None
+    except errors.RevisionNotFoundError:
         raise MissingWeightsError(
             "{source} has no revision {revision}; check it, or leave it out for the newest.", source=source, revision=revision
         ) from None
-    except GatedRepoError:
+    except errors.GatedRepoError:
         raise gated(source) from None
-    except RepositoryNotFoundError:
-        raise missing(source) from None
-    except HfHubHTTPError as error:
+    except errors.HfHubHTTPError as error:
         status = error.response.status_code
         if "credentials" in (error.server_message or ""):
             raise WeightsError("The Hub does not accept the token; check HF_TOKEN, or unset it for public weights.") from None
         if status in (401, 403, 404):  # the Hub gives the same status for a private and a missing repository
-            raise missing(source) from None
+            raise MissingWeightsError(
+                "There is no repository {source} on the Hub, or it is private; check the name, or set HF_TOKEN.", source=source
+            ) from None
         if status in (408, 429) or status >= 500:
-            raise HubAwayError(Reason("the Hub answers with error {status}", status=status)) from None
+            raise HubAwayError("the Hub answers with error {status}", status=status) from None
         raise WeightsError("The Hub refuses {source} with error {status}.", source=source, status=status) from None
-    except HFValidationError:
+    except errors.HFValidationError:
         raise WeightsError("{source} is not the name of a repository on the Hub.", source=source) from None
     except (HTTPError, OSError) as error:
-        raise HubAwayError(settings_reason(error) or Reason("the Hub cannot be reached")) from None
+        raise (settings_reason(error) or HubAwayError("the Hub cannot be reached")) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # such as a hotel's log-in page
-        raise HubAwayError(settings_reason(error) or Reason("something other than the Hub answers")) from None
+        raise (settings_reason(error) or HubAwayError("something other than the Hub answers")) from None
     if info.gated and token is False:  # its listing is public, but its files need a token
         raise gated(source)
     if not COMMIT.fullmatch(info.sha or "") or (COMMIT.fullmatch(revision or "") and info.sha != revision):
         raise WeightsError("The Hub does not say which commit {source} is at; nothing is loaded.", source=str(repository))
     return info
-
-
-def missing(source: str) -> WeightsError:
-    return MissingWeightsError(
-        "There is no repository {source} on the Hub, or it is private; check the name, or set HF_TOKEN.", source=source
-    )
 
 
 def gated(source: str) -> WeightsError:
@@ -144,9 +136,10 @@ def gated(source: str) -> WeightsError:
 class DownloadProgress:
     """Counts the bytes that arrive, reports the progress, and ends a download that exceeds `MAX_BYTES`."""
 
-    def __init__(self, progress: Progress | None) -> None:
-        self.progress = progress
-        self.total = self.received = self.arrived = self.finished = 0
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        """`total`: bytes of all files."""
+        self.progress, self.total = progress, total
+        self.received = self.arrived = self.finished = 0
 
     def bar(self, name: str) -> type[tqdm]:
         """huggingface_hub's progress bar, which also counts here what arrives."""
@@ -180,13 +173,13 @@ def download(
     try:
         with bounded_answers():
             path = hf_hub_download(source, name, revision=commit, token=token, cache_dir=cache.root, tqdm_class=meter.bar(name))
-    except GatedRepoError:
+    except errors.GatedRepoError:
         raise gated(source) from None
-    except RemoteEntryNotFoundError:
+    except errors.RemoteEntryNotFoundError:
         raise MissingWeightsError("{source} holds no file {file}.", source=source, file=name) from None
     except (HTTPError, OSError, ValueError) as error:
-        cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error  # the library wraps what happened
-        if isinstance(cause, OSError) and cause.errno in _DISK:
+        cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else error  # the library wraps what happened
+        if isinstance(cause, OSError) and cause.errno in REASONS:
             raise WeightsError(
                 "The cache {folder} cannot be written: {why}; set HF_HOME to a folder that can be.",
                 folder=cache.root,
@@ -206,14 +199,14 @@ def download(
 
 def short_reason(error: BaseException | None) -> Reason:
     """An error of the network or the disk in a few words, without URLs and request numbers."""
-    if isinstance(error, HfHubHTTPError):
+    if isinstance(error, errors.HfHubHTTPError):
         return Reason("the Hub answers with error {status}", status=error.response.status_code)
     if why := settings_reason(error):
         return why
     if isinstance(error, HTTPError):
         return Reason("the connection broke or is too slow")
-    if isinstance(error, OfflineModeIsEnabled):
-        return _OFFLINE
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return Reason("offline mode is set")
     if isinstance(error, OSError) and error.errno:
         return reason(error)
     return Reason("what arrived is not what the Hub announced")
@@ -239,3 +232,75 @@ def find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str,
                 "The copy of {source} on this machine is damaged, and {why}; connect and try again.", source=source, why=why
             )
     return commit, file
+
+
+class Bounded(SyncByteStream):
+    """The body of a response, of at most `MAX_ANSWER` bytes. Beyond them, reading it raises ValueError."""
+
+    def __init__(self, stream: SyncByteStream) -> None:
+        self.stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for part in self.stream:
+            size += len(part)
+            if size > MAX_ANSWER:
+                raise ValueError("the answer is too long")
+            yield part
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+def bound(response: Response) -> None:
+    """What the client calls before it reads a response. A compressed one could unpack to any size: none is asked for."""
+    if isinstance(response.stream, SyncByteStream) and (is_listing.get() or response.status_code >= 400):
+        response.stream = Bounded(response.stream)
+        response.headers.pop("Content-Encoding", None)
+
+
+@contextmanager
+def bounded_answers(listing: bool = False) -> Iterator[None]:
+    """While huggingface_hub asks the Hub in this thread: errors are bounded, and with `listing` every answer.
+
+    Raises HubAwayError where this machine's settings allow no client: of a proxy or of certificates.
+    """
+    try:
+        hooks = get_session().event_hooks["response"]
+    except OSError:
+        raise HubAwayError("the certificates in SSL_CERT_FILE cannot be read") from None
+    except (ImportError, InvalidURL, ValueError):
+        raise HubAwayError("the proxy in {variables} cannot be used", variables=proxies()) from None
+    if bound not in hooks:
+        hooks.append(bound)
+    token = is_listing.set(listing)
+    try:
+        yield
+    finally:
+        is_listing.reset(token)
+
+
+def proxies() -> str:
+    """The names of those environment variables that are set and name a proxy."""
+    return ", ".join(sorted(name for name, value in os.environ.items() if value and name.lower() in PROXIES))
+
+
+def settings_reason(error: BaseException | None) -> HubAwayError | None:
+    """Why a request failed, where this machine's settings are the cause; else None."""
+    host = urlsplit(constants.ENDPOINT).hostname or ""
+    causes: list[BaseException] = []
+    while error and error not in causes:
+        causes.append(error)
+        error = error.__cause__ or error.__context__
+    for cause in causes:
+        if isinstance(cause, UnicodeEncodeError):
+            return HubAwayError("HF_TOKEN holds a character that no token has")
+        if isinstance(cause, UnsupportedProtocol):
+            return HubAwayError("HF_ENDPOINT does not begin with https://")
+        if isinstance(cause, SSLCertVerificationError):
+            return HubAwayError(
+                "the certificate of {address} is not trusted here: SSL_CERT_FILE names those that are", address=host
+            )
+    if proxies() and any(isinstance(cause, HTTPError) for cause in causes) and not proxy_bypass(host):
+        return HubAwayError("the Hub cannot be reached through the proxy in {variables}", variables=proxies())
+    return None

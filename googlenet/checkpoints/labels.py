@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,16 +54,13 @@ def read_labels(path: str, classes: int) -> tuple[str, ...]:
         ('cat', 'dog')
     """
     try:
-        found = _folders(path) if os.path.isdir(path) else _content(Path(path))
-    except OSError as error:
-        raise WeightsError("The labels {file} cannot be read: {why}.", file=path, why=reason(error)) from None
-    labels = as_labels(found)
-    if labels is None:
-        raise WeightsError(
-            "The labels {file} cannot be read: {why}.",
-            file=path,
-            why=Reason("it is neither a line for each class nor a JSON list"),
-        )
+        given = Path(path)
+        labels = as_labels(sorted(each.name for each in given.iterdir() if each.is_dir()) if given.is_dir() else _content(given))
+        if labels is None:
+            raise Reason("it is neither a line for each class nor a JSON list")
+    except (OSError, Reason) as error:
+        why = reason(error) if isinstance(error, OSError) else error
+        raise WeightsError("The labels {file} cannot be read: {why}.", file=path, why=why) from None
     if len(labels) != classes:
         raise WeightsError(
             "{file} names {count} classes, and the weights tell {classes} apart; give one label for each.",
@@ -73,11 +69,6 @@ def read_labels(path: str, classes: int) -> tuple[str, ...]:
             classes=classes,
         )
     return labels
-
-
-def _folders(path: str) -> list[str]:
-    with os.scandir(path) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir())
 
 
 def _content(path: Path) -> object:

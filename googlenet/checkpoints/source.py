@@ -11,27 +11,7 @@ from pathlib import Path
 from googlenet.checkpoints.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.readers import SUFFIXES
 from googlenet.errors import MissingWeightsError, WeightsError, reason
-
-__all__ = [
-    "BUILT_IN",
-    "COMMIT",
-    "KNOWN_SOURCES",
-    "PACKAGE",
-    "File",
-    "Folder",
-    "KnownSource",
-    "Repository",
-    "Source",
-    "Torchvision",
-    "choose",
-    "default_source",
-    "list_folder",
-    "parse_for_visitor",
-    "parse_repository",
-    "parse_source",
-    "shipped",
-    "stays_inside",
-]
+from googlenet.model.architecture import HEADS
 
 
 @dataclass(frozen=True)
@@ -61,8 +41,8 @@ class Repository:
     key: str | None = None
 
     def __str__(self) -> str:
-        parts = (self.id, "@", self.revision), ("", ":", self.file), ("", ":", self.key)
-        return "".join(before + (mark + part if part else "") for before, mark, part in parts)
+        parts = (("@", self.revision), (":", self.file), (":", self.key))
+        return self.id + "".join(mark + part for mark, part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -92,13 +72,7 @@ class KnownSource:
 
 
 KNOWN_SOURCES = (
-    KnownSource(
-        "mediasynthesismuseum/deepdream-googlenet:bvlc_googlenet.pth",
-        "Berkeley 2014",
-        ("aux1", "aux2", "main"),
-        0.687,
-        53_513_120,
-    ),
+    KnownSource("mediasynthesismuseum/deepdream-googlenet:bvlc_googlenet.pth", "Berkeley 2014", HEADS, 0.687, 53_513_120),
     KnownSource(TORCHVISION, "torchvision", ("main",), 0.698, 26_499_616),
     KnownSource(
         "Kalray/googlenet@f84dc794e4a2c70ebfe495798c7e04e14194f2dc:googlenet.onnx", "Kalray", ("main",), 0.698, 26_499_616

@@ -12,9 +12,8 @@ from huggingface_hub.utils import validate_repo_id
 
 from googlenet.batch.files import SUFFIXES, is_hidden
 from googlenet.checkpoints import load
-from googlenet.checkpoints.answers import HubAwayError, bounded_answers
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, WEIGHTS_FILE
-from googlenet.checkpoints.hub import fetch_listing, short_reason
+from googlenet.checkpoints.hub import HubAwayError, bounded_answers, fetch_listing, short_reason
 from googlenet.checkpoints.source import (
     PACKAGE,
     TORCHVISION,
@@ -101,7 +100,7 @@ def deploy(
             print(f"{repo_id} has the files (commit {commit}); waiting until it runs.")
             wait(api, repo_id, commit)
     except HubAwayError as away:
-        raise UserError("{space} could not be brought up to date: {error}; try again.", space=repo_id, error=away.why) from None
+        raise UserError("{space} could not be brought up to date: {error}; try again.", space=repo_id, error=away) from None
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
             raise UserError("The token may not write to {space}; set HF_TOKEN to one that may.", space=repo_id) from None
@@ -169,7 +168,7 @@ def require(repository: Repository) -> None:
         names = [file.rfilename for file in fetch_listing(repository, None).siblings or []]
     except HubAwayError as away:
         raise UserError(
-            "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=away.why
+            "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=away
         ) from None
     if repository.file is None:
         choose(names, repository.id)

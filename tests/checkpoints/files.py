@@ -23,6 +23,7 @@ from googlenet.errors import UserError
 from googlenet.model.architecture import BERKELEY, STAGES, TORCHVISION
 from googlenet.model.network import GoogLeNet, HeadLogits
 from googlenet.ui import texts
+from tests.helpers import random_model
 
 CLASSES = 11
 IMAGENET = torchvision.transforms.v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -232,6 +233,14 @@ def bgr(rgb: Tensor) -> Tensor:
 
 
 def berkeley_onnx(variant: str, far_pad: int = 2) -> onnx.ModelProto:
+    """A copy, which may be changed."""
+    model = onnx.ModelProto()
+    model.CopyFrom(_berkeley_onnx(variant, far_pad))
+    return model
+
+
+@functools.cache
+def _berkeley_onnx(variant: str, far_pad: int) -> onnx.ModelProto:
     """As the model zoo's: opset 8, where a pool cannot round up and pads its far edges; weights are listed as inputs too."""
     nodes, weights, inputs = [], [], [helper.make_tensor_value_info("data_0", TensorProto.FLOAT, [1, 3, 224, 224])]
     tensors = berkeley_tensors()
@@ -294,10 +303,12 @@ def change(model: onnx.ModelProto, op: str, position: int, **attributes: object)
 
 @functools.cache
 def _torchvision_state() -> dict[str, Tensor]:
-    return dict(GoogLeNet(TORCHVISION, CLASSES).state_dict())
+    state = random_model(TORCHVISION, CLASSES).state_dict()
+    return {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
 
 
 def torchvision_state() -> dict[str, Tensor]:
+    """A network in half precision, whose files are written and read in less time."""
     return dict(_torchvision_state())
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from googlenet.checkpoints import import_weights, load, save
 from googlenet.checkpoints.checkpoint import CONFIG_FILE, WEIGHTS_FILE
-from googlenet.checkpoints.config import ModelConfig, dump_config
+from googlenet.checkpoints.config import dump_config
 from googlenet.checkpoints.folder import labels_of, license_of, trunk_sha256, write_folder
 from googlenet.checkpoints.readers import SUFFIXES
 from googlenet.checkpoints.source import (
@@ -36,7 +36,6 @@ from googlenet.checkpoints.source import (
 from googlenet.errors import UserError
 from googlenet.model.architecture import BERKELEY, PAPER, TORCHVISION
 from googlenet.model.network import GoogLeNet
-from googlenet.pictures.images import Preprocess
 from tests.helpers import CONFIG, ROOT, TEMPERATURES, random_model
 
 
@@ -108,10 +107,9 @@ def test_files_on_disk(saved: Path) -> None:
 
 def test_a_card_that_is_there_stays(model: GoogLeNet, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("mine")
-    write_folder(model, CONFIG, tmp_path)
-    assert (tmp_path / "README.md").read_text() == "mine"
-    write_folder(model, CONFIG, tmp_path, "new")
-    assert (tmp_path / "README.md").read_text() == "new"
+    for card, expected in ((None, "mine"), ("new", "new")):
+        write_folder(model, CONFIG, tmp_path, card)
+        assert (tmp_path / "README.md").read_text() == expected
 
 
 def test_the_channels_pictures_travel_with_the_weights(saved: Path, tmp_path: Path) -> None:
@@ -130,18 +128,6 @@ def test_the_channels_pictures_travel_with_the_weights(saved: Path, tmp_path: Pa
         found = {path.name: path.read_bytes() for path in (tmp_path / folder / "channels").iterdir()}
         assert found == {"index.json": b"{}", "4c.webp": b"RIFF"}
     assert {path.name for path in (source / "channels").iterdir()} == set(pictures)
-
-
-def test_another_architecture(tmp_path: Path) -> None:
-    config = ModelConfig(BERKELEY, ("a", "b"), Preprocess(32, 32, (0, 0, 0), (1, 1, 1)), TEMPERATURES, None)
-    write_folder(random_model(BERKELEY, classes=2), config, tmp_path)
-    assert load(str(tmp_path)).config == config
-
-
-def test_saving_that_cannot_be(model: GoogLeNet, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"The folder .*file.* cannot be written"):
-        write_folder(model, CONFIG, tmp_path / "file" / "below")
 
 
 def test_a_save_that_fails_leaves_what_was_there(model: GoogLeNet, saved: Path, tmp_path: Path) -> None:
@@ -281,34 +267,24 @@ def test_choose() -> None:
             choose(names, "s")
 
 
-def test_a_file_of_another_layout(tmp_path: Path) -> None:
-    model = random_model(TORCHVISION, classes=1000)
-    torch.save(model.state_dict(), tmp_path / "net.pth")
-    (tmp_path / "README.md").write_text("---\nlicense: bsd-3-clause\n---\n")
-    for source in (str(tmp_path / "net.pth"), str(tmp_path)):
-        loaded = load(source)
-        assert torch.equal(loaded.model.fc.weight, model.fc.weight)
-        assert loaded.config.labels[291] == "lion"  # ImageNet's names where there are 1,000 classes
-        assert loaded.config.temperatures is None
-        assert loaded.provenance.license == "bsd-3-clause"
-    assert labels_of(3) == ("class 0", "class 1", "class 2")
-
-
-def test_import_writes_our_layout(tmp_path: Path) -> None:
+def test_a_file_of_another_layout_is_loaded_and_imported(tmp_path: Path) -> None:
     model = random_model(TORCHVISION, classes=3)
     torch.save(model.state_dict(), tmp_path / "net.pth")
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    loaded = load(str(tmp_path))  # the only one in its folder
+    assert torch.equal(loaded.model.fc.weight, model.fc.weight)
+    assert (loaded.config.temperatures, loaded.provenance.license) == (None, "mit")
+    assert loaded.config.labels == ("class 0", "class 1", "class 2")
+    assert labels_of(1000)[291] == "lion"  # ImageNet's names where there are 1,000 classes
     imported = import_weights(str(tmp_path / "net.pth"), tmp_path / "out")
     with pytest.raises(UserError, match=r"out already holds model\.safetensors, config\.json, README\.md; choose another folder"):
         import_weights(str(tmp_path / "net.pth"), tmp_path / "out")
     (tmp_path / "out" / "config.json").write_text("edited")
     import_weights(str(tmp_path / "net.pth"), tmp_path / "out", overwrite=True)
-    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert imported.provenance.sha256 in card
-    loaded = load(str(tmp_path / "out"))
-    assert loaded.config == imported.config
-    assert loaded.provenance.license == "mit"
-    assert torch.equal(loaded.model.fc.weight, model.fc.weight.half().float())
+    assert imported.provenance.sha256 in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    again = load(str(tmp_path / "out"))
+    assert (again.config, again.provenance.license) == (imported.config, "mit")
+    assert torch.equal(again.model.fc.weight, model.fc.weight.half().float())
 
 
 BOMB = "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9 if i else ['{k: 1}'])}]}}\n" for i in range(30))
@@ -324,12 +300,10 @@ BOMB = "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9 if i else ['{k
         (f"---\n{BOMB}license: mit\n---\n", "mit"),
         ("---\nx: " + "[" * 50_000 + "\nlicense: mit\n---\n", "mit"),
         ("---\nlicense: [mit]\n---\n", None),
-        ("---\nlicense: 'mit\n---\n", None),
         ("---\nmodel:\n  license: mit\n---\n", None),
         ("---\ntags: [x]\n---\nlicense: mit\n", None),
         ("license: mit\n", None),
         ("---\nlicense: <script>\n---\n", None),
-        ("", None),
     ],
 )
 def test_license(card: str, expected: str | None, tmp_path: Path) -> None:
@@ -368,9 +342,8 @@ def test_weights_without_config_are_read_as_a_state_dict(saved: Path, tmp_path: 
 
 def test_a_file_that_is_too_large_or_cut_short(tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = (saved / WEIGHTS_FILE).read_bytes()
-    config = json.loads(dump_config(CONFIG)) | {"labels": ["a"] * 10_000_000}
     with pytest.raises(UserError, match=r"config\.json of .* is larger than 1 MB"):
-        load(folder_with(tmp_path, weights, json.dumps(config)))
+        load(folder_with(tmp_path, weights, dump_config(CONFIG) + " " * (1 << 20)))
     with pytest.raises(UserError, match="damaged"):
         load(folder_with(tmp_path, weights[:-1]))
     monkeypatch.setattr("googlenet.checkpoints.folder.MAX_BYTES", 4 << 20)
@@ -382,22 +355,16 @@ def header(text: bytes, length: int | None = None) -> bytes:
     return struct.pack("<Q", len(text) if length is None else length) + text
 
 
+def entry(kind: str = "F32", shape: int = 3, start: int = 0) -> bytes:
+    stated = {"fc.bias": {"dtype": kind, "shape": [shape], "data_offsets": [start, start + 12]}}
+    return header(json.dumps(stated).encode())
+
+
 @pytest.mark.parametrize(
     "data",
-    [
-        b"",
-        b"short",
-        header(b"{}", 1 << 62),
-        header(b"{}", 1 << 20),
-        header(b"no json"),
-        header(b"[1]"),
-        header(b'{"fc.bias": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}'),
-        header(b'{"fc.bias": {"dtype": "F32", "shape": [1000000000000], "data_offsets": [0, 12]}}') + bytes(12),
-        header(b'{"fc.bias": {"dtype": "F32", "shape": [3], "data_offsets": [4, 16]}}') + bytes(12),
-        header(b'{"fc.bias": {"dtype": "NONE", "shape": [3], "data_offsets": [0, 12]}}') + bytes(12),
-        b"\x80\x04" + pickle.dumps([1])[2:],
-    ],
-)
+    [b"", b"short", header(b"{}", 1 << 62), header(b"{}", 1 << 20), header(b"no json"), header(b"[1]"), entry(),
+     entry(shape=10**12) + bytes(12), entry(start=4) + bytes(12), entry("NONE") + bytes(12), pickle.dumps([1])],
+)  # fmt: skip
 def test_safetensors_that_lie(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model\.safetensors (is damaged or cut short|has numbers of a type)"):
         load(folder_with(tmp_path, data))
@@ -406,10 +373,7 @@ def test_safetensors_that_lie(data: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"aux2.fc1.bias": None}, r"lack the tensor aux2\.fc1\.bias"),
         ({"conv1.bn.num_batches_tracked": None}, "lack the tensor conv1.bn.num_batches_tracked"),
-        ({"fc2.weight": torch.zeros(1)}, r"a tensor that no GoogLeNet has: fc2\.weight"),
-        ({"fc.weight": torch.zeros(4, 1024)}, "fc.weight of .* has the shape 4×1024 where 3×1024 belongs"),
         ({"fc.bias": torch.zeros(())}, r"fc.bias of .* has the shape \(\) where 3 belongs"),
         ({"fc.bias": torch.tensor([0, torch.inf, 0]).half()}, "fc.bias of .* holds values that are not finite, or variances"),
     ],
@@ -423,15 +387,14 @@ def test_tensors_that_do_not_fit(
         load(folder_with(tmp_path, safetensors.torch.save(changed)))
 
 
-@pytest.mark.parametrize("dtype", ["F64", "BF16", "F8_E4M3", "F4", "F6_E2M3", "C64", "BOOL"])
+@pytest.mark.parametrize("dtype", ["F64", "F8_E4M3", "F4", "F6_E2M3"])
 def test_every_type_of_number_is_read_or_refused(dtype: str, tensors: dict[str, Tensor], tmp_path: Path) -> None:
     """`fc.bias` rewritten by hand, since not every type can be made with PyTorch."""
     rest = {name: value for name, value in tensors.items() if name != "fc.bias"}
     data = safetensors.torch.save(rest)
     length = struct.unpack("<Q", data[:8])[0]
     entries, body = json.loads(data[8 : 8 + length]), data[8 + length :]
-    bits = {"F64": 64, "BF16": 16, "C64": 64, "U64": 64, "F4": 4, "F6_E2M3": 6}.get(dtype, 8)
-    size = 3 * bits // 8
+    size = 3 * {"F64": 64, "F4": 4, "F6_E2M3": 6}.get(dtype, 8) // 8
     entries["fc.bias"] = {"dtype": dtype, "shape": [3], "data_offsets": [len(body), len(body) + size]}
     try:
         load(folder_with(tmp_path, header(json.dumps(entries).encode()) + body + bytes(size)))

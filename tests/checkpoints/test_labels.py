@@ -68,19 +68,15 @@ def test_labels_that_are_refused(content: str | None, sentence: str, tmp_path: P
 
 
 NAMES = ["cat", "cafe\u0301", "fox"]
-STATED: dict[str, dict[str, object]] = {
-    "classes": {"classes": NAMES},
-    "class_names": {"class_names": tuple(NAMES)},
-    "class_to_idx": {"class_to_idx": {"fox": 2, "cat": 0, "cafe\u0301": 1}},
-    "hyper_parameters": {"hyper_parameters": {"classes": NAMES, "lr": 0.1}},
-    "a number first": {"classes": 3, "class_names": NAMES},
-}
 
 
-@pytest.mark.parametrize("where", STATED)
-def test_class_names_in_a_checkpoint_are_read(where: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "stated",
+    [{"classes": 3, "class_to_idx": {"fox": 2, "cat": 0, "cafe\u0301": 1}}, {"hyper_parameters": {"class_names": tuple(NAMES)}}],
+)
+def test_class_names_in_a_checkpoint_are_read(stated: dict[str, object], tmp_path: Path) -> None:
     path = tmp_path / "net.ckpt"
-    torch.save({"state_dict": random_model(TORCHVISION, 3).state_dict(), **STATED[where]}, path)
+    torch.save({"state_dict": random_model(TORCHVISION, 3).state_dict(), **stated}, path)
     assert load(str(path)).config.labels == ("cat", "caf\u00e9", "fox")
 
 
@@ -90,7 +86,6 @@ def test_labels_replace_those_of_the_weights_and_are_written(tmp_path: Path) -> 
     torch.save({"model": random_model(TORCHVISION, 3).state_dict(), "classes": ["a", "b"]}, path)
     assert load(str(path)).config.labels == ("class 0", "class 1", "class 2")
     labels = str(text(tmp_path / "labels.json", json.dumps(NAMES)))
-    assert load(str(path), labels=labels).config.labels == ("cat", "caf\u00e9", "fox")
     import_weights(str(path), tmp_path / "out", labels=labels)
     assert load(str(tmp_path / "out")).config.labels == ("cat", "caf\u00e9", "fox")
     with pytest.raises(WeightsError, match="names 2 classes, and the weights tell 3 apart"):

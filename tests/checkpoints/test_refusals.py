@@ -8,7 +8,7 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +17,15 @@ import onnx
 import pytest
 import safetensors.torch
 import torch
-import torchvision
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor
+from torch import Tensor, nn
 
 from googlenet.checkpoints import load, readers
 from googlenet.checkpoints.checkpoint import MAX_BYTES
 from googlenet.checkpoints.readers import SUFFIXES
 from googlenet.checkpoints.readers import onnx as reader
-from googlenet.checkpoints.readers.wire import MAX_FIELDS
+from googlenet.checkpoints.readers.protobuf import MAX_FIELDS
+from googlenet.checkpoints.readers.pytorch import MAX_PARTS
 from googlenet.errors import Reason, UserError
 from googlenet.model.architecture import TORCHVISION
 from googlenet.model.network import GoogLeNet
@@ -41,7 +41,6 @@ from tests.checkpoints.files import (
     torchvision_state,
     varint,
 )
-from tests.helpers import random_model
 
 
 @pytest.mark.parametrize(
@@ -65,16 +64,19 @@ def test_parameters_of_nodes_are_compared(
     assert f"({op})" in sentence
 
 
-def test_resnet_is_refused_as_onnx_and_as_state_dict(tmp_path: Path) -> None:
-    model = torchvision.models.resnet18(weights=None)
-    (tmp_path / "resnet.onnx").write_bytes(export(model.eval()))
-    assert "is a Relu where a Concat belongs" in refusal(tmp_path / "resnet.onnx")
-    torch.save(model.state_dict(), tmp_path / "resnet.pth")
-    assert "conv1.conv.weight" in refusal(tmp_path / "resnet.pth")
+def test_another_network_is_refused_as_onnx_and_as_state_dict(tmp_path: Path) -> None:
+    layers = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+    model = nn.Sequential(*layers).eval()
+    (tmp_path / "other.onnx").write_bytes(export(model))
+    assert "is a Relu where a Concat belongs" in refusal(tmp_path / "other.onnx")
+    torch.save(model.state_dict(), tmp_path / "other.pth")
+    assert "conv1.conv.weight" in refusal(tmp_path / "other.pth")
 
 
+with torch.device("meta"):
+    SHAPES = {key: tensor.shape for key, tensor in GoogLeNet(replace(TORCHVISION, aux_heads=True), CLASSES).state_dict().items()}
 STATISTICS = {  # of an auxiliary head, as which they would tell whether it was trained
-    **GoogLeNet(replace(TORCHVISION, aux_heads=True), CLASSES).state_dict(),
+    **{key: torch.zeros(shape) for key, shape in SHAPES.items() if key.startswith("aux")},
     "aux1.conv.bn.weight": torch.zeros(1).expand(10**12),
     "aux2.conv.bn.weight": torch.zeros(128),
 }
@@ -86,9 +88,12 @@ DIFFERENCES: dict[str, tuple[dict[str, Tensor | None], str]] = {
     "NaN": ({KEY: torch.full((208, 96, 3, 3), torch.nan)}, "holds values that are not finite, or variances below 0"),
     "stride 0": ({KEY: torch.zeros(1).expand(208, 96, 3, 3)}, "does not hold all of its numbers"),
     "integers": ({KEY: torch.zeros(208, 96, 3, 3, dtype=torch.int32)}, "numbers of the type int32 where float32 belongs"),
-    "booleans": ({"fc.bias": torch.zeros(CLASSES, dtype=torch.bool)}, "numbers of the type bool where float32 belongs"),
     "missing": ({KEY: None}, f"lack the tensor {KEY}"),
     "extra": ({"bottleneck.weight": torch.zeros(3)}, "hold a tensor that no GoogLeNet has: bottleneck.weight"),
+    "one class": (
+        {"fc.weight": torch.zeros(1, 1024), "fc.bias": torch.zeros(1)},
+        "have one class; a GoogLeNet tells at least two",
+    ),
     "a billion classes": ({"fc.weight": torch.zeros(1).expand(10**9, 1024)}, "fc.weight"),
     "negative variance": ({"conv1.bn.running_var": torch.full((64,), -1.0)}, "conv1.bn.running_var"),
     "complex": ({KEY: torch.zeros(208, 96, 3, 3, dtype=torch.complex64)}, "the type complex64 where float32 belongs"),
@@ -133,22 +138,15 @@ def test_a_pickle_that_would_run_code_does_not(tmp_path: Path, form: str) -> Non
 
 
 def test_what_torch_saves_beside_state_dicts_is_told_apart(tmp_path: Path) -> None:
-    """No whole file is called damaged."""
+    """No whole file is called damaged, and nothing is unpacked."""
     path = tmp_path / "net.pt"
-    model = random_model(TORCHVISION, 2)
-    with zipfile.ZipFile(path, "w") as archive:  # as torch.jit.save lays it out
-        for part in ("data.pkl", "constants.pkl", "code/__torch__.py", "version"):
-            archive.writestr(f"net/{part}", b"")
+    path.write_bytes(archive_of(dict.fromkeys(("data.pkl", "constants.pkl", "code/__torch__.py"), b"")))  # as torch.jit.save
     assert "is a TorchScript program; save the model's state_dict()" in refusal(path)
-    torch.save(model.state_dict(), path)
-    path.write_bytes(path.read_bytes()[:-1000])
+    torch.save({"conv1.conv.weight": torch.zeros(9, 99)}, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1000])
     assert "is damaged or cut short" in refusal(path)
-
-
-def test_a_compressed_zip_is_refused(tmp_path: Path) -> None:
-    torch.save(torchvision_state(), buffer := io.BytesIO())
-    path = tmp_path / "bomb.pth"
-    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+    with zipfile.ZipFile(io.BytesIO(whole)) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
         for entry in source.namelist():
             target.writestr(entry, source.read(entry))
     assert "is compressed, as torch.save never does" in refusal(path)
@@ -171,11 +169,11 @@ def test_caffe_lengths_that_lie(tmp_path: Path) -> None:
 
 def test_caffe_truncated_extra_and_not_a_number(tmp_path: Path) -> None:
     path, tensors = tmp_path / "net.caffemodel", berkeley_tensors()
-    whole = caffemodel(tensors, old=True)
+    one = {layer: tensors[layer] for layer in ("conv1/7x7_s2", "loss3/classifier")}
     weight, bias = tensors["loss2/fc"]
     for data, sentence in (
-        (whole[: len(whole) // 2], "remain"),
-        (whole + caffemodel({"extra": tensors["loss1/conv"]}, old=True), "layer extra, which GoogLeNet does not have"),
+        (caffemodel(one, old=True)[:-1000], "remain"),
+        (caffemodel(one | {"extra": tensors["loss1/conv"]}, old=True), "layer extra, which GoogLeNet does not have"),
         (caffemodel({k: v for k, v in tensors.items() if k != "loss1/fc"}, old=False), "lack the tensor aux1.fc1.weight"),
         (caffemodel(tensors | {"loss2/fc": (weight, bias * np.float32("inf"))}, old=False), "aux2.fc1.bias"),
     ):
@@ -237,13 +235,11 @@ def test_a_file_that_is_no_network(tmp_path: Path, suffix: str, data: bytes) -> 
     refusal(path)
 
 
-def test_a_file_too_large_and_none(tmp_path: Path) -> None:
+def test_a_file_too_large(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     with path.open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     assert "200 MB" in refusal(path)
-    with pytest.raises(UserError, match="There is no folder or file"):
-        load(str(tmp_path / "absent.onnx"))
 
 
 # Too many of something: refused by a count, before work
@@ -251,58 +247,39 @@ def test_a_file_too_large_and_none(tmp_path: Path) -> None:
 
 def many_safetensors() -> bytes:
     entry = b'"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
-    text = b"{" + b",".join(entry % i for i in range(1_000_000)) + b"}"
+    text = b"{" + b",".join(entry % i for i in range(250_000)) + b"}"
     return struct.pack("<Q", len(text)) + text
 
 
-def many_in_a_zip() -> bytes:
-    torch.save({"x" * 9: torch.zeros(0)}, buffer := io.BytesIO())
-    with zipfile.ZipFile(buffer) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    name = next(name for name in parts if name.endswith("data.pkl"))
-    parts[name] = pickle.dumps(dict.fromkeys(range(1_000_000), 0), 2)
+def archive_of(parts: Mapping[str, bytes]) -> bytes:
+    """A file in the form of `torch.save`."""
     with zipfile.ZipFile(out := io.BytesIO(), "w") as archive:
-        for part, data in parts.items():
-            archive.writestr(part, data)
+        for name, data in parts.items():
+            archive.writestr(f"archive/{name}", data)
     return out.getvalue()
 
 
-def many_in_an_old_pickle() -> bytes:
-    torch.save({"a": torch.zeros(0)}, buffer := io.BytesIO(), _use_new_zipfile_serialization=False)
-    data, at = buffer.getvalue(), io.BytesIO(buffer.getvalue())
-    for _ in range(3):
-        pickle.load(at)
-    return data[: at.tell()] + pickle.dumps(dict.fromkeys(range(1_000_000), 0), 2)
-
-
-def many_parts() -> bytes:
-    with zipfile.ZipFile(out := io.BytesIO(), "w") as archive:
-        for i in range(30_000):
-            archive.writestr(f"archive/data/{i}", b"")
-    return out.getvalue()
-
-
+LONG_PICKLE = pickle.dumps(dict.fromkeys(range(250_000), 0), 2)
+TOO_MANY = MAX_FIELDS + 1
 MANY: dict[str, Callable[[], bytes]] = {
     "safetensors": many_safetensors,
-    "zip": many_in_a_zip,
-    "old pickle": many_in_an_old_pickle,
-    "parts of a zip": many_parts,
-    "ONNX initialisers": lambda: field(7, field(5, b"") * 1_000_000),
-    "ONNX nodes": lambda: field(7, field(1, field(4, b"Relu")) * 1_000_000),
-    "ONNX attributes": lambda: field(
-        7, field(1, field(5, b"") * 1_000_000) + field(11, field(1, b"x")) + field(12, field(1, b"y"))
-    ),
-    "ONNX dimensions": lambda: field(7, field(5, b"\x08\x01" * 1_000_000)),
-    "ONNX functions": lambda: field(7, b"") + field(25, b"") * 1_000_000,
-    "Caffe layers": lambda: field(100, b"") * 1_000_000,
-    "Caffe fields": lambda: field(100, field(3, 0) * 1_000_000),
-    "Caffe dimensions": lambda: field(100, 2 * field(7, field(7, field(1, 1) * 1_000_000))),
+    "zip": lambda: archive_of({"data.pkl": LONG_PICKLE}),
+    "old pickle": lambda: 3 * pickle.dumps(0, 2) + LONG_PICKLE,
+    "parts of a zip": lambda: archive_of({f"data/{i}": b"" for i in range(MAX_PARTS + 1)}),
+    "ONNX initialisers": lambda: field(7, field(5, b"") * TOO_MANY),
+    "ONNX nodes": lambda: field(7, field(1, field(4, b"Relu")) * TOO_MANY),
+    "ONNX attributes": lambda: onnx_graph(field(1, field(5, b"") * TOO_MANY)),
+    "ONNX dimensions": lambda: field(7, field(5, b"\x08\x01" * TOO_MANY)),
+    "ONNX functions": lambda: field(7, b"") + field(25, b"") * TOO_MANY,
+    "Caffe layers": lambda: field(100, b"") * TOO_MANY,
+    "Caffe fields": lambda: field(100, field(3, 0) * TOO_MANY),
+    "Caffe dimensions": lambda: field(100, 2 * field(7, field(7, field(1, 1) * TOO_MANY))),
 }
 
 
 @pytest.mark.parametrize("kind", MANY)
-def test_a_million_of_something(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused by the count: neither torch nor safetensors is asked to make a million things."""
+def test_too_many_of_something(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused by the count: neither torch nor safetensors is asked to make so many things."""
     path = tmp_path / "net.bin"
     path.write_bytes(MANY[kind]())
     monkeypatch.setattr(torch, "load", None)
@@ -312,25 +289,18 @@ def test_a_million_of_something(tmp_path: Path, kind: str, monkeypatch: pytest.M
     assert "it lists more tensors than a GoogLeNet has" in sentence or f"more than {MAX_FIELDS:,} fields" in sentence
 
 
-def hostile_pickle(what: bytes) -> bytes:
-    """A file of `torch.save` whose pickle calls something with 10¹¹."""
-    with zipfile.ZipFile(out := io.BytesIO(), "w") as archive:
-        size = (10**11).to_bytes(8, "little")
-        archive.writestr("archive/data.pkl", b"\x80\x02c" + what + b"\n\x8a\x08" + size + b"\x85R.")
-        archive.writestr("archive/version", "3\n")
-    return out.getvalue()
-
-
 @pytest.mark.parametrize("what", [b"builtins\nbytearray", b"__builtin__\nbytearray", b"torch\nFloatTensor", b"torch\nTensor"])
 def test_a_pickle_that_asks_for_memory_gets_none(tmp_path: Path, what: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pickle calls something with 10¹¹."""
     monkeypatch.setattr(torch, "load", None)
     path = tmp_path / "net.pth"
-    path.write_bytes(hostile_pickle(what))
+    call = b"\x80\x02c" + what + b"\n\x8a\x08" + (10**11).to_bytes(8, "little") + b"\x85R."
+    path.write_bytes(archive_of({"data.pkl": call, "version": b"3\n"}))
     assert "holds more than tensors" in refusal(path)
 
 
-LIST = bytes(2_000_000)
-"""Two million numbers of one byte."""
+LIST = bytes(1_000_000)
+"""A million numbers of one byte."""
 LONG_LISTS: dict[str, Callable[[], bytes]] = {
     "ONNX attribute": lambda: onnx_graph(field(1, field(1, b"x") + field(2, b"y") + field(5, field(8, LIST)))),
     "ONNX shape": lambda: onnx_graph(field(5, field(1, LIST) + field(8, b"w"))),
@@ -353,7 +323,7 @@ def test_a_long_list_of_numbers_takes_little_memory(kind: str) -> None:
         readers.read("net.bin", data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 40_000_000
+    assert peak < 20_000_000
 
 
 def test_numbers_that_every_node_takes_are_not_copied_for_each() -> None:
@@ -384,37 +354,17 @@ def deep(levels: int) -> bytes:
 # What is no file
 
 
-def test_a_device_and_a_pipe_are_not_read(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.pth")
-    (tmp_path / "zero.pth").symlink_to("/dev/zero")
-    for name in ("pipe.pth", "zero.pth"):
-        assert "cannot be read: it is not a regular file" in refusal(tmp_path / name)
-    with pytest.raises(UserError, match=r"zero of /dev/zero cannot be read: it is not a regular file\."):
-        load("/dev/zero")
-
-
-@pytest.mark.parametrize("special", ["README.md", "config.json"])
-def test_a_pipe_or_a_device_beside_the_weights(tmp_path: Path, special: str) -> None:
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_a_device_and_a_pipe_are_not_read(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "net.pth")
+    assert "cannot be read: it is not a regular file" in refusal(tmp_path / "net.pth")
+    (tmp_path / "net.pth").unlink()
     safetensors.torch.save_file(torchvision_state(), tmp_path / "model.safetensors")
-    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
-        make(tmp_path / special)
-        if special == "README.md":
-            assert load(str(tmp_path)).provenance.license is None
-        else:
-            with pytest.raises(UserError, match=r"config\.json of .* cannot be read: it is not a regular file"):
-                load(str(tmp_path))
-        (tmp_path / special).unlink()
-
-
-def test_names_that_a_sentence_quotes_are_bounded_and_escaped(tmp_path: Path) -> None:
-    """`refusal` checks the rest; `test_errors.py` has the rule."""
-    path = tmp_path / "net.caffemodel"
-    path.write_bytes(caffemodel({"a\nb" * 300_000: berkeley_tensors()["loss1/conv"]}, old=False))
-    assert r"a\nb" in refusal(path)
-    path = tmp_path / "a\nb.onnx"
-    path.write_bytes(b"x")
-    with pytest.raises(UserError, match=r"a\\nb\.onnx has a layout"):
-        load(str(path))
+    make(tmp_path / "README.md")
+    assert load(str(tmp_path)).provenance.license is None
+    make(tmp_path / "config.json")
+    with pytest.raises(UserError, match=r"config\.json of .* cannot be read: it is not a regular file"):
+        load(str(tmp_path))
 
 
 # What ONNX files hold that no GoogLeNet is made of
@@ -428,14 +378,10 @@ def test_quantised_networks_are_named_with_the_way_out(tmp_path: Path) -> None:
     static.graph.node.insert(0, helper.make_node("QuantizeLinear", ["data_0", "scale", "zero"], ["q"]))
     static.graph.node.insert(1, helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["again"]))
     static.graph.node[2].input[0] = "again"
-    dynamic = berkeley_onnx("Gemm")  # one node, three outputs
-    dynamic.graph.node.insert(0, helper.make_node("DynamicQuantizeLinear", ["data_0"], ["q", "s", "z"]))
-    dynamic.graph.node[1].input[0] = "q"
-    for model, kind in ((static, "QuantizeLinear"), (dynamic, "DynamicQuantizeLinear")):
-        onnx.save(model, path)
-        sentence = refusal(path)
-        assert f"is quantised to integers (node 0 is a {kind})" in sentence
-        assert "export the network in float32 or float16 instead" in sentence
+    onnx.save(static, path)
+    sentence = refusal(path)
+    assert "is quantised to integers (node 0 is a QuantizeLinear)" in sentence
+    assert "export the network in float32 or float16 instead" in sentence
 
 
 @pytest.mark.parametrize(("output", "named"), [(0, "is a Split where"), (1, "is a Split, output 2 where")])

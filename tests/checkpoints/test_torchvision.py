@@ -10,7 +10,8 @@ import torch
 import torchvision
 from torchvision.models import GoogLeNet_Weights
 
-from googlenet.checkpoints import load, load_for_visitor, parse_for_visitor
+from googlenet.checkpoints import load, load_for_visitor
+from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import DamagedWeightsError, OfflineWeightsError, UserError
 from googlenet.model.architecture import TORCHVISION
 from googlenet.ui import texts
@@ -24,13 +25,20 @@ def model() -> torch.nn.Module:
     return lively(torchvision.models.googlenet(weights=None, aux_logits=True, transform_input=True, init_weights=False))
 
 
+@pytest.fixture(scope="module")
+def server(model: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file on torchvision's server."""
+    file = tmp_path_factory.mktemp("server") / "net"
+    torch.save(model.state_dict(), file)
+    return file.rename(file.with_name(f"googlenet-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}.pth"))
+
+
 @pytest.fixture
-def published(model: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file at torchvision's address; torch hub's cache is empty."""
+def published(server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file at torchvision's address, a link that may be removed; torch hub's cache is empty."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
-    torch.save(model.state_dict(), tmp_path / "net")
-    digest = hashlib.sha256((tmp_path / "net").read_bytes()).hexdigest()
-    path = (tmp_path / "net").rename(tmp_path / f"googlenet-{digest[:8]}.pth")
+    path = tmp_path / server.name
+    path.symlink_to(server)
     monkeypatch.setattr(WEIGHTS.value, "url", path.as_uri())
     return path
 
@@ -63,7 +71,7 @@ def test_it_is_fetched_once_and_answers_as_torchvision_does(
     assert torch.equal(again.model.fc.weight, loaded.model.fc.weight)
 
 
-def test_a_folder_of_that_name_wins(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_that_name_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "torchvision").mkdir()
     with pytest.raises(UserError, match="torchvision holds no GoogLeNet"):
@@ -78,11 +86,10 @@ def test_where_it_cannot_be_fetched(published: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_another_file_than_torchvisions(published: Path, tmp_path: Path) -> None:
-    whole = published.read_bytes()
-    published.write_bytes(whole[:-4] + b"rots")
+    rotten = published.read_bytes()[:-4] + b"rots"
+    published.unlink()
+    published.write_bytes(rotten)
     assert refusal(DamagedWeightsError) == "torchvision's weights arrived damaged; try again."
-    published.write_bytes(whole)
-    load("torchvision")
-    cached = next((tmp_path / "home").rglob("googlenet-*.pth"))
-    cached.write_bytes(whole[:-4] + b"rots")
+    cached = tmp_path / "home" / "hub" / "checkpoints" / published.name
+    cached.write_bytes(rotten)
     assert "is damaged: it is not torchvision's file; delete it and try again." in refusal(DamagedWeightsError)

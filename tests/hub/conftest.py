@@ -1,22 +1,27 @@
-"""A Hub on this machine, the program in processes of its own that talk to it, and a small GoogLeNet to put there."""
+"""A Hub on this machine, the program that talks to it, and a small GoogLeNet to put there."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants, file_download
 
+from googlenet import checkpoints
+from googlenet.checkpoints import load, load_for_visitor
+from googlenet.checkpoints.cache import Cache
 from googlenet.checkpoints.config import ModelConfig
 from googlenet.checkpoints.folder import write_folder
+from googlenet.checkpoints.source import parse_for_visitor
+from googlenet.errors import WeightsError
 from googlenet.model.architecture import Architecture
 from googlenet.pictures.images import Preprocess
-from tests.helpers import ROOT, random_model
+from tests.helpers import random_model
 from tests.hub.server import TOKEN, HubServer, git_digest, sha256
 
 CARD = "---\nlicense: mit\npipeline_tag: image-classification\n---\n\n# A test\n"
@@ -53,60 +58,29 @@ def hub(server: HubServer) -> HubServer:
     return server
 
 
-def variables(home: Path, endpoint: str, **more: str) -> dict[str, str]:
-    """The environment of a client: none of this machine's own settings of the Hub or of a proxy."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_") and "PROXY" not in name.upper()}
-    return kept | {
-        "HF_HOME": str(home),
-        "HF_ENDPOINT": endpoint,
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_XET": "1",  # as the command line sets it
-        "HF_HUB_ETAG_TIMEOUT": "1",
-        "HF_HUB_DOWNLOAD_TIMEOUT": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT),
-        **more,
-    }
-
-
 class Client:
-    """The program in a process of its own; a load is one line there and one back."""
+    """The program, with the operator's cache and the visitors'. A test uses repositories of its own names: both are new to it."""
 
-    def __init__(self, home: Path, endpoint: str, **more: str) -> None:
-        self.cache, self.errors = home / "hub", home / "stderr.txt"
-        with self.errors.open("a") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.hub.client"],
-                cwd=ROOT,
-                env=variables(home, endpoint, **more),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        assert line, self.errors.read_text()
-        answer: dict[str, Any] = json.loads(line)  # anything else on stdout ends here
-        assert "crash" not in answer, answer["crash"]
-        return answer
+    def __init__(self, home: Path) -> None:
+        self.cache = home / "hub"
 
     def load(self, source: str, token: str | bool | None = None, visitor: bool = False) -> dict[str, Any]:
         """What a load gives; `token` as huggingface_hub takes it."""
-        answer = self.ask(source=source, token=token, visitor=visitor)
-        assert "error" not in answer, answer["error"]
-        return answer
+        shares: list[float] = []
+        if visitor:
+            loaded = load_for_visitor(parse_for_visitor(source), lambda share, _: shares.append(share))
+        else:
+            loaded = load(source, token=token, progress=lambda share, _: shares.append(share))
+        labels, weight = list(loaded.config.labels), loaded.model.fc.weight[0, 0].item()
+        return {**asdict(loaded.provenance), "labels": labels, "weight": weight, "shares": shares}
 
-    def refusal(self, source: str, token: str | bool | None = None, visitor: bool = False, **more: float) -> str:
+    def refusal(
+        self, source: str, token: str | bool | None = None, visitor: bool = False, kind: type[WeightsError] = WeightsError
+    ) -> str:
         """The one sentence that a load ends with: no traceback, no address, no second sentence's worth."""
-        answer = self.ask(source=source, token=token, visitor=visitor, **more)
-        assert "error" in answer, f"{source} was loaded"
-        sentence: str = answer["error"]
+        with pytest.raises(kind) as caught:
+            self.load(source, token, visitor)
+        sentence = str(caught.value)
         assert sentence.endswith(".")
         assert len(sentence) < 300
         assert not any(mark in sentence for mark in ("\n", "Traceback", "Error(", "://", "127.0.0.1")), sentence
@@ -120,26 +94,26 @@ class Client:
             assert digest == (git_digest(data) if len(digest) == 40 else sha256(data))
         return set(files.values())
 
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
-
-Start = Callable[..., Client]
-
-
-@pytest.fixture(scope="package")
-def start(server: HubServer) -> Iterator[Start]:
-    """Start clients; they end with the tests."""
-    clients = []
-
-    def start(home: Path, endpoint: str = server.url, **more: str) -> Client:
-        clients.append(Client(home, endpoint, **more))
-        return clients[-1]
-
-    yield start
-    for client in clients:
-        client.close()
+@pytest.fixture
+def endpoint(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """This process talks to the Hub's stand-in, with none of this machine's own settings of the Hub or of a proxy."""
+    for name in os.environ:
+        if name.startswith("HF_") or "PROXY" in name.upper():
+            monkeypatch.delenv(name)
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE
+    settings = {
+        "ENDPOINT": hub.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + template[template.index("/{repo_id}") :],
+        "HF_HUB_DISABLE_XET": True,  # as the command line sets it
+        "HF_HUB_ETAG_TIMEOUT": 1,
+        "HF_HUB_DOWNLOAD_TIMEOUT": 1,
+    }
+    for name, value in settings.items():
+        monkeypatch.setattr(constants, name, value)
+    monkeypatch.setattr(file_download, "_ETAG_RETRY_TIMEOUT", 1)
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # the client's waits between its own attempts
+    return hub.url
 
 
 @pytest.fixture(scope="package")
@@ -147,7 +121,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-@pytest.fixture(scope="package")
-def client(start: Start, home: Path) -> Client:
-    """The client of most tests, with a token; a test uses repositories of its own names, so that the cache is new to it."""
-    return start(home, HF_TOKEN=TOKEN)
+@pytest.fixture
+def client(endpoint: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """With a token."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(checkpoints, "OPERATOR", Cache(home / "hub"))
+    monkeypatch.setattr(checkpoints, "VISITORS", Cache(home / "visitors", quota=1 << 30))
+    return Client(home)

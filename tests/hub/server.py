@@ -1,13 +1,11 @@
 """A small HTTP server that speaks the Hub's protocol, as far as this program's client uses it, and misbehaves when told to.
 
-Model repositories are read, Spaces are made and brought up to date. As on the Hub, small files lie behind a redirect to the
-same host and large ones behind one to another host.
+Model repositories are read. As on the Hub, small files lie behind a redirect to the same host and large ones behind one to
+another host.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
 import hashlib
 import json
 import re
@@ -15,7 +13,7 @@ import socket
 import struct
 import sys
 import threading
-import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,30 +59,12 @@ class Repo:
 
 
 @dataclass
-class Space:
-    sdk: str | None
-    private: bool
-    files: dict[str, bytes]
-    commits: int = 0
-    hardware: str | None = None
-    variables: dict[str, str] = field(default_factory=dict)
-    stages: list[str] = field(default_factory=lambda: ["BUILDING", "APP_STARTING", "RUNNING"])
-    """what the Space says of itself, one word for each time it is asked; the last one stays;
-    `RUNNING old` is the commit before"""
-
-    @property
-    def commit(self) -> str:
-        return f"{self.commits:040x}"
-
-
-@dataclass
 class Fault:
     """What goes wrong with the next `times` requests that match (`"GET /cdn/"`, a regular expression)."""
 
     on: str
     do: str
-    """a status such as `500`, or slow, stuck, cut, reset, short, long, bytes, html, endless, endless 500, trickle, gzip, bomb,
-    whole"""
+    """a status such as `500`, or slow, stuck, cut, reset, short, long, bytes, html, endless, endless 500, trickle, bomb"""
     times: int = 1
 
 
@@ -97,14 +77,13 @@ class Request:
 
 
 class HubServer(ThreadingHTTPServer):
-    """`repos["user/repo"]` and `spaces["user/space"]` are what it holds, `log` every request, `faults` what goes wrong next."""
+    """`repos["user/repo"]` are what it holds, `log` every request, `faults` what goes wrong next."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.repos: dict[str, Repo] = {}
-        self.spaces: dict[str, Space] = {}
         self.large: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.log: list[Request] = []
@@ -150,12 +129,6 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.server.log.append(Request(self.command, path, self.headers.get("Authorization"), self.headers.get("Range")))
-        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            while size := int(self.rfile.readline(), 16):
-                self.body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
         self.bad = self.server.fault(f"{self.command} {path}")
         if self.bad and self.misbehave(self.bad):
             return
@@ -164,14 +137,14 @@ class Handler(BaseHTTPRequestHandler):
                 return answer(self, *found.groups())
         self.error(404, "NotFound", f"Nothing answers {self.command} {path}")
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
+    do_GET = do_HEAD = answer  # noqa: N815
 
     def misbehave(self, fault: Fault) -> bool:
         """Whether the fault is the whole answer; the others change a file's bytes on their way (`send`)."""
         if fault.do.isdigit():
             self.json({"error": "so the tests want it"}, int(fault.do))
         elif fault.do == "slow":
-            time.sleep(WAIT)
+            threading.Event().wait(WAIT)
             self.close_connection = True
         elif fault.do == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -193,11 +166,9 @@ class Handler(BaseHTTPRequestHandler):
         elif do == "long":
             data += b"x" * 1000
             headers["Content-Length"] = str(len(data))
-        elif do == "gzip":
-            data = gzip.compress(data)
-            headers |= {"Content-Length": str(len(data)), "Content-Encoding": "gzip"}
         elif do == "bomb":
-            data = gzip.compress(bytes(200 << 20), 1)
+            pack = zlib.compressobj(wbits=31)
+            data = b"".join(pack.compress(bytes(1 << 20)) for _ in range(100)) + pack.flush()
             headers |= {"Content-Length": str(len(data)), "Content-Encoding": "gzip"}
         elif do in ("endless", "endless 500"):
             status = 500 if do == "endless 500" else status
@@ -222,7 +193,7 @@ class Handler(BaseHTTPRequestHandler):
         elif do == "trickle":  # never slow enough for a timeout of the client's
             for start in range(0, len(data), 1000):
                 self.wfile.write(data[start : start + 1000])
-                time.sleep(0.1)
+                threading.Event().wait(0.1)
             return
         self.wfile.write(data)
 
@@ -295,128 +266,11 @@ class Handler(BaseHTTPRequestHandler):
     def cdn(self, digest: str) -> None:
         data = self.server.large[digest]
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        if asked and not (self.bad and self.bad.do == "whole"):
+        if asked:
             start = int(asked[1])
             self.send(206, data[start:], {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"})
         else:
             self.send(200, data, {"ETag": f'"{digest}"', "Accept-Ranges": "bytes"})
-
-    # Spaces
-
-    def space(self, name: str) -> Space | None:
-        """None after the error has been sent."""
-        if not self.known:
-            self.json({"error": "Invalid username or password."}, 401)
-        elif name not in self.server.spaces:
-            self.error(404, "RepoNotFound", "Repository not found")
-        else:
-            return self.server.spaces[name]
-        return None
-
-    def tree(self, name: str) -> None:
-        if space := self.space(name):
-            self.json([{"type": "file", "path": p, "size": len(data), "oid": oid(data)} for p, data in space.files.items()])
-
-    def space_info(self, name: str, revision: str | None) -> None:
-        if space := self.space(name):
-            commit = revision if revision and len(revision) == 40 else space.commit
-            self.json({"id": name, "sha": commit, "siblings": [{"rfilename": path} for path in space.files]})
-
-    def runtime(self, name: str) -> None:
-        if space := self.space(name):
-            stage, _, old = (space.stages.pop(0) if len(space.stages) > 1 else space.stages[0]).partition(" ")
-            hardware = {"current": "cpu-basic", "requested": space.hardware}
-            self.json({"stage": stage, "sha": "0" * 40 if old else space.commit, "hardware": hardware})
-
-    def logs(self, name: str, kind: str) -> None:
-        lines = ["Collecting nonsense\n", f"ERROR: the {kind} of {name} failed\n"]
-        events = "".join(f"data: {json.dumps({'data': line, 'timestamp': '2026-01-01T00:00:00Z'})}\n\n" for line in lines)
-        self.send(200, events.encode(), {"Content-Type": "text/event-stream"})
-
-    def validate(self) -> None:
-        self.json({"warnings": [], "errors": []})
-
-    def create(self) -> None:
-        asked = json.loads(self.body)
-        name = f"{asked['organization']}/{asked['name']}"
-        url = f"{self.server.url}/spaces/{name}"
-        if not self.known:
-            self.json({"error": "Invalid username or password."}, 401)
-        elif name in self.server.spaces:
-            self.json({"error": "You already created this repo", "url": url}, 409)
-        else:
-            files = {".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n", "old.txt": b"stale"}
-            self.server.spaces[name] = Space(asked.get("sdk"), asked.get("visibility") == "private", files)
-            self.json({"url": url})
-
-    def preupload(self, name: str) -> None:
-        if space := self.space(name):
-            files = []
-            for file in json.loads(self.body)["files"]:
-                mode = "lfs" if file["size"] >= LARGE else "regular"
-                there = oid(space.files[file["path"]]) if file["path"] in space.files else None
-                files.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": there})
-            self.json({"files": files})
-
-    def batch(self) -> None:
-        objects = []
-        for asked in json.loads(self.body)["objects"]:
-            put, verify = {"href": f"{self.server.url}/put/{asked['oid']}"}, {"href": f"{self.server.url}/verify"}
-            missing = asked["oid"] not in self.server.large
-            objects.append(asked | ({"actions": {"upload": put, "verify": verify}} if missing else {}))
-        self.json({"transfer": "basic", "objects": objects})
-
-    def put(self, digest: str) -> None:
-        if sha256(self.body) != digest:
-            self.json({"error": "not what was announced"}, 400)
-        else:
-            self.server.large[digest] = self.body
-            self.json(None)
-
-    def verify(self) -> None:
-        asked = json.loads(self.body)
-        self.json(None, 200 if len(self.server.large.get(asked["oid"], b"")) == asked["size"] else 404)
-
-    def commit(self, name: str) -> None:
-        if space := self.space(name):
-            for line in map(json.loads, self.body.splitlines()):
-                value = line["value"]
-                if line["key"] == "file":
-                    space.files[value["path"]] = base64.b64decode(value["content"])
-                elif line["key"] == "lfsFile":
-                    space.files[value["path"]] = self.server.large[value["oid"]]
-                elif line["key"] == "deletedFile":
-                    del space.files[value["path"]]
-            space.commits += 1
-            url = f"{self.server.url}/spaces/{name}/commit/{space.commit}"
-            self.json({"success": True, "commitOid": space.commit, "commitUrl": url})
-
-    def variables(self, name: str) -> None:
-        if space := self.space(name):
-            if self.command == "POST":
-                sent = json.loads(self.body)
-                space.variables[sent["key"]] = sent["value"]
-            elif self.command == "DELETE":
-                del space.variables[json.loads(self.body)["key"]]
-            self.json({key: {"value": value} for key, value in space.variables.items()})
-
-    def hardware(self, name: str) -> None:
-        if space := self.space(name):
-            flavor = json.loads(self.body)["flavor"]
-            if flavor not in ("cpu-basic", "t4-small"):
-                return self.json({"error": f"Invalid hardware flavor: {flavor}"}, 400)
-            space.hardware = flavor
-            self.json({"stage": "BUILDING"})
-
-    def settings(self, name: str) -> None:
-        if space := self.space(name):
-            space.private = json.loads(self.body)["visibility"] == "private"
-            self.json({})
-
-
-def oid(data: bytes) -> str:
-    """What the Hub calls a file's content by: Git's digest, or that of Git LFS."""
-    return sha256(data) if len(data) >= LARGE else git_digest(data)
 
 
 NAME = "([^/]+/[^/]+)"
@@ -425,19 +279,5 @@ ROUTES: dict[str, Callable[..., None]] = {
     f"(?:GET|HEAD) /api/resolve-cache/models/{NAME}/([0-9a-f]{{40}})/(.+)": Handler.small,
     "(?:GET|HEAD) /cdn/([0-9a-f]{64})": Handler.cdn,
     f"(?:GET|HEAD) /{NAME}/resolve/([0-9a-f]{{40}}|main)/(.+)": Handler.resolve,
-    f"GET /api/spaces/{NAME}/tree/[^/]+": Handler.tree,
-    f"GET /api/spaces/{NAME}(?:/revision/([^/]+))?": Handler.space_info,
-    f"GET /api/spaces/{NAME}/runtime": Handler.runtime,
-    f"GET /api/spaces/{NAME}/logs/(build|run)": Handler.logs,
-    "POST /api/validate-yaml": Handler.validate,
-    "POST /api/repos/create": Handler.create,
-    f"POST /api/spaces/{NAME}/preupload/[^/]+": Handler.preupload,
-    r"POST /spaces/[^/]+/[^/]+\.git/info/lfs/objects/batch": Handler.batch,
-    "PUT /put/([0-9a-f]+)": Handler.put,
-    "POST /verify": Handler.verify,
-    f"POST /api/spaces/{NAME}/commit/[^/]+": Handler.commit,
-    f"(?:GET|POST|DELETE) /api/spaces/{NAME}/variables": Handler.variables,
-    f"POST /api/spaces/{NAME}/hardware": Handler.hardware,
-    f"PUT /api/spaces/{NAME}/settings": Handler.settings,
 }
 """method and path → what answers it, with the path's parts"""

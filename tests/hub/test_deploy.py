@@ -1,17 +1,23 @@
-"""A Space made and brought up to date on the Hub's stand-in; the tree that it received, file by file."""
+"""A Space made and brought up to date with huggingface_hub's calls; the tree that it received, file by file."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import create_autospec
 
+import httpx2
 import pytest
 import torch
 import yaml
-from huggingface_hub import constants
+from huggingface_hub import CommitOperationDelete, HfApi, SpaceRuntime, constants
+from huggingface_hub.errors import HfHubHTTPError
 
 from googlenet.checkpoints.config import ModelConfig
 from googlenet.checkpoints.folder import write_folder
@@ -19,10 +25,10 @@ from googlenet.checkpoints.source import shipped
 from googlenet.errors import UserError
 from googlenet.model.architecture import TORCHVISION, Architecture
 from googlenet.pictures.images import Preprocess
+from googlenet.ui import deploy as module
 from googlenet.ui.deploy import deploy
 from tests.helpers import ROOT, random_model
-from tests.hub.conftest import Client
-from tests.hub.server import TOKEN, HubServer, sha256
+from tests.hub.server import TOKEN, HubServer
 
 HEADER = (
     "---\ntitle: Inside GoogLeNet\nsdk: gradio\nsdk_version: 6.31.0\napp_file: app.py\nlicense: apache-2.0\n"
@@ -36,16 +42,57 @@ STRAY = (
 )
 """What lies in the package's folder and is no part of it."""
 
-Run = Callable[..., dict[str, Any]]
+
+def runtime(stage: str, commit: str = "new") -> SpaceRuntime:
+    return SpaceRuntime({"stage": stage, "sha": commit, "hardware": {}})
 
 
 @pytest.fixture
-def run(client: Client, checkout: Path) -> Run:
-    def run(space: str, **options: Any) -> dict[str, Any]:
+def api(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`HfApi`, whose calls are compared with its signatures: a Space that holds two files and runs what it is sent."""
+    api = create_autospec(HfApi, instance=True)
+    api.get_space_variables.return_value = {}
+    api.list_repo_files.return_value = [".gitattributes", "old.txt"]
+    api.create_commit.return_value = SimpleNamespace(oid="new")
+    api.wait_for_space.return_value = runtime("RUNNING")
+    monkeypatch.setattr(module, "HfApi", lambda: api)
+    monkeypatch.setattr(module, "get_token", lambda: TOKEN)
+    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    return api
+
+
+def sent(api: Any) -> dict[str, bytes]:
+    """The files of the last commit. What was there and is no part of it is removed."""
+    files = {}
+    for operation in api.create_commit.call_args.args[1]:
+        if isinstance(operation, CommitOperationDelete):
+            assert operation.path_in_repo == "old.txt"
+        else:
+            with operation.as_file() as file:
+                files[operation.path_in_repo] = file.read()
+    return files
+
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(checkout: Path) -> Run:
+    """Deploy with some options; what was printed is the answer."""
+
+    def run(space: str, **options: Any) -> str:
         defaults = {"weights": str(checkout / "weights"), "hardware": None, "private": False, "dry_run": False}
-        return client.ask(deploy={"repo_id": space, "package": str(checkout / "googlenet"), **defaults, **options})
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            deploy(space, package=checkout / "googlenet", **{**defaults, **options})
+        return said.getvalue()
 
     return run
+
+
+def refusal(run: Run, space: str, **options: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        run(space, **options)
+    return str(caught.value)
 
 
 @pytest.fixture(scope="module")
@@ -76,84 +123,68 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def deploy_here(space: str, weights: object, package: Path, dry_run: bool = True, private: bool = False) -> None:
-    """In this process."""
-    deploy(space, weights=str(weights), hardware=None, private=private, dry_run=dry_run, package=package)
-
-
 def header(readme: bytes) -> dict[str, Any]:
     return yaml.safe_load(readme.decode().split("---\n")[1])
 
 
-def test_a_space_gets_exactly_its_files(hub: HubServer, run: Run, checkout: Path) -> None:
-    answer = run("someone/space", hardware="t4-small")
-    assert answer["address"] == f"{hub.url}/spaces/someone/space"
-    assert answer["said"].endswith(f"Inside GoogLeNet is at {answer['address']}\n")
-    space = hub.spaces["someone/space"]
+def test_a_space_gets_exactly_its_files(api: Any, run: Run, checkout: Path) -> None:
+    said = run("a/space", hardware="t4-small")
+    assert said.endswith(f"Inside GoogLeNet is at {constants.ENDPOINT}/spaces/a/space\n")
     program = {p.relative_to(ROOT).as_posix(): p for p in (ROOT / "googlenet").rglob("*") if p.is_file() and p.suffix != ".pyc"}
     expected = {name: path.read_bytes() for name, path in program.items()}
     for name in ("app.py", "requirements.txt", "LICENSE"):
         expected[name] = (ROOT / name).read_bytes()
     for name in ("README.md", "config.json", "model.safetensors", "channels/index.json", "channels/5b.webp"):
         expected[f"weights/{name}"] = (checkout / "weights" / name).read_bytes()
-    received = dict(space.files)
-    assert set(received) == {*expected, "README.md", ".gitattributes"}  # old.txt, which was there, is gone
-    for name, data in expected.items():
-        assert received[name] == data, name
-    named = {name: value for name, value in header(HEADER.encode()).items() if name not in ("license", "models")}
-    assert header(received["README.md"]) == named
-    assert received["README.md"].endswith(b"---\n# Inside GoogLeNet\n\n---\nmore\n")
-    assert (space.sdk, space.hardware, space.variables, space.private) == ("gradio", "t4-small", {}, False)
-    assert not hub.requests("xet")
-    assert [request.path for request in hub.requests("^PUT ")] == [f"/put/{sha256(expected['weights/model.safetensors'])}"]
-
-    assert run("someone/space")["address"] == answer["address"]  # nothing has changed: no second commit
-    assert (space.files, space.commits) == (received, 1)
+    files = sent(api)
+    card = files.pop("README.md")
+    assert set(files) == set(expected)
+    assert [name for name, data in expected.items() if files[name] != data] == []
+    assert header(card) == {name: value for name, value in header(HEADER.encode()).items() if name not in ("license", "models")}
+    assert card.endswith(b"---\n# Inside GoogLeNet\n\n---\nmore\n")
+    api.create_repo.assert_called_once_with("a/space", repo_type="space", space_sdk="gradio", private=None, exist_ok=True)
+    api.request_space_hardware.assert_called_once_with("a/space", "t4-small")
+    for unused in (api.update_repo_settings, api.add_space_variable, api.delete_space_variable):
+        unused.assert_not_called()
 
 
-def test_weights_on_the_hub_are_named_and_preloaded(hub: HubServer, run: Run) -> None:
+def test_weights_on_the_hub_are_named_and_preloaded(hub: HubServer, api: Any, run: Run) -> None:
     commit = hub.model("user/repo", {"a.onnx": b"a"}).refs["main"]
     source = f"user/repo@{commit}:a.onnx"
-    run("someone/hub", weights=source, private=True)
-    space = hub.spaces["someone/hub"]
-    assert (space.variables, space.private) == ({"GOOGLENET_WEIGHTS": source}, True)
-    assert not [name for name in space.files if name.startswith("weights/")]
-    named = header(space.files["README.md"])
+    run("a/hub", weights=source, private=True)
+    api.add_space_variable.assert_called_once_with("a/hub", "GOOGLENET_WEIGHTS", source)
+    api.update_repo_settings.assert_called_once_with("a/hub", repo_type="space", private=True)
+    files = sent(api)
+    assert not [name for name in files if name.startswith("weights/")]
+    named = header(files["README.md"])
     assert (named["preload_from_hub"], named["models"]) == ([f"user/repo a.onnx {commit}"], ["user/repo"])
     # back to the built-in weights: the variable goes, the files come
-    run("someone/hub")
-    assert (space.variables, space.private) == ({}, True)
-    assert "weights/model.safetensors" in space.files
-    assert "preload_from_hub" not in header(space.files["README.md"])
+    api.get_space_variables.return_value = {"GOOGLENET_WEIGHTS": source, "THEIRS": "stays"}
+    run("a/hub")
+    api.delete_space_variable.assert_called_once_with("a/hub", "GOOGLENET_WEIGHTS")
+    assert "weights/model.safetensors" in sent(api)
+    assert "preload_from_hub" not in header(sent(api)["README.md"])
 
 
-def test_a_space_has_its_own_title_and_examples(hub: HubServer, run: Run, tmp_path: Path) -> None:
-    """No licence is claimed for it, and pictures alone are sent. Without the options, both go again."""
+def test_a_space_has_its_own_title_and_examples(api: Any, run: Run, tmp_path: Path) -> None:
+    """No licence is claimed for it, and pictures alone are sent."""
     for name in ("our cat.jpg", "b.PNG", ".hidden.jpg", "notes.txt", "deep/c.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "link.jpg").symlink_to(tmp_path / "notes.txt")
-    run("someone/own", title="Our pets: 고양이", examples=str(tmp_path))
-    space = hub.spaces["someone/own"]
-    assert space.variables == {"GOOGLENET_TITLE": "Our pets: 고양이", "GOOGLENET_EXAMPLES": "examples"}
-    sent = {name: data for name, data in space.files.items() if name.startswith("examples/")}
-    assert sent == {"examples/our cat.jpg": b"our cat.jpg", "examples/b.PNG": b"b.PNG"}
-    assert header(space.files["README.md"])["title"] == "Our pets: 고양이"
-    assert not space.private
-    run("someone/own", private=True)
-    assert space.private
-    assert space.variables == {}
-    assert "examples/b.PNG" not in space.files
-    assert run("someone/own", examples=str(tmp_path / "deep/c.jpg"))["error"].endswith(
-        "c.jpg cannot be read: its folder is a file."
-    )
+    run("a/own", title="Our pets: 고양이", examples=tmp_path)
+    variables = {call.args[1:] for call in api.add_space_variable.call_args_list}
+    assert variables == {("GOOGLENET_TITLE", "Our pets: 고양이"), ("GOOGLENET_EXAMPLES", "examples")}
+    files = sent(api)
+    examples = {name: data for name, data in files.items() if name.startswith("examples/")}
+    assert examples == {"examples/our cat.jpg": b"our cat.jpg", "examples/b.PNG": b"b.PNG"}
+    assert header(files["README.md"])["title"] == "Our pets: 고양이"
+    assert "c.jpg cannot be read: its folder is a file." in refusal(run, "a/own", examples=tmp_path / "deep/c.jpg")
     (tmp_path / "deep/c.jpg").unlink()
-    assert "holds no pictures" in run("someone/own", examples=str(tmp_path / "deep"))["error"]
+    assert "holds no pictures" in refusal(run, "a/own", examples=tmp_path / "deep")
 
 
-def test_an_installed_program_deploys_what_a_checkout_does(
-    checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_installed_program_deploys_what_a_checkout_does(checkout: Path, run: Run, tmp_path: Path) -> None:
     """A wheel has no checkout around it: the Space's own files and the weights lie inside the package."""
     package = tmp_path / "site-packages" / "googlenet"
     shutil.copytree(checkout / "googlenet", package, symlinks=True)
@@ -163,12 +194,11 @@ def test_an_installed_program_deploys_what_a_checkout_does(
         shutil.copy(checkout / name, package / "space" / name)
         (tmp_path / "site-packages" / name).write_text("of some other package", "utf-8")
 
-    deploy_here("a/b", shipped("weights", package), package)
-    installed = capsys.readouterr().out
-    deploy_here("a/b", checkout / "weights", checkout / "googlenet")
-    assert installed == capsys.readouterr().out
-    assert "file googlenet/ui/deploy.py (" in installed
-    assert "file weights/model.safetensors (" in installed
+    with contextlib.redirect_stdout(io.StringIO()) as installed:
+        deploy("a/b", weights=str(shipped("weights", package)), hardware=None, private=False, dry_run=True, package=package)
+    assert installed.getvalue() == run("a/b", dry_run=True)
+    assert "file googlenet/ui/deploy.py (" in installed.getvalue()
+    assert "file weights/model.safetensors (" in installed.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -179,26 +209,24 @@ def test_an_installed_program_deploys_what_a_checkout_does(
         (f"user/repo@{'a' * 40}", f"user/repo config.json,model.safetensors {'a' * 40}"),
     ],
 )
-def test_the_preload_line(checkout: Path, source: str, preload: str, capsys: pytest.CaptureFixture[str]) -> None:
-    deploy_here("someone/dry", source, checkout / "googlenet", private=True)
-    said = capsys.readouterr().out
+def test_the_preload_line(run: Run, source: str, preload: str) -> None:
+    said = run("someone/dry", weights=source, private=True, dry_run=True)
     assert f"header - {preload}\n" in said
     assert f"variable GOOGLENET_WEIGHTS={source}\n" in said
     assert "Space someone/dry, private, hardware as it is (cpu-basic when new)\n" in said
 
 
-def test_weights_that_need_a_name_are_named(checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_weights_that_need_a_name_are_named(run: Run, tmp_path: Path) -> None:
     """torchvision's, and one of several networks in a checkpoint."""
     networks = {name: random_model(TORCHVISION, classes=3).state_dict() for name in ("model", "ema")}
     torch.save(networks, tmp_path / "net.pth")
     for source, variable in (("torchvision", "torchvision"), (f"{tmp_path}/net.pth:ema", "weights/net.pth:ema")):
-        deploy_here("a/b", source, checkout / "googlenet")
-        assert f"variable GOOGLENET_WEIGHTS={variable}\n" in capsys.readouterr().out
+        assert f"variable GOOGLENET_WEIGHTS={variable}\n" in run("a/b", weights=source, dry_run=True)
 
 
-def test_a_dry_run_sends_nothing(hub: HubServer, run: Run) -> None:
-    said = run("someone/dry", dry_run=True)["said"]
-    assert hub.log == []
+def test_a_dry_run_sends_nothing(api: Any, run: Run) -> None:
+    said = run("a/dry", dry_run=True)
+    assert api.mock_calls == []
     assert "file app.py (" in said
     assert "file weights/model.safetensors (" in said
     assert said.endswith("nothing was sent.\n")
@@ -206,73 +234,73 @@ def test_a_dry_run_sends_nothing(hub: HubServer, run: Run) -> None:
     assert "checkpoint.bin" not in said
 
 
-def test_what_becomes_of_the_space_is_told(hub: HubServer, run: Run) -> None:
-    """One that does not run, one that the Hub refuses; and that of before does not pass for the new one."""
-    run("someone/states")
-    space = hub.spaces["someone/states"]
+def test_what_becomes_of_the_space_is_told(api: Any, run: Run) -> None:
+    """One that does not run; and that of before does not pass for the new one."""
     for stage, log in (("BUILD_ERROR", "build"), ("RUNTIME_ERROR", "run")):
-        space.stages = ["BUILDING", stage]
-        error = run("someone/states")["error"]
-        assert error == f"someone/states does not run ({stage}): ERROR: the {log} of someone/states failed."
-    error = run("someone/states", hardware="warp-drive")["error"]
-    assert error == "The Hub refuses to make someone/states: Invalid hardware flavor: warp-drive."
-    hub.model("user/new", {"a.onnx": b"a"})
-    space.stages = ["RUNNING old", "BUILDING", "RUNNING"]
-    run("someone/states", weights="user/new")
-    assert space.stages == ["RUNNING"]
+        api.wait_for_space.return_value = runtime(stage)
+        api.fetch_space_logs.return_value = ["Collecting nonsense\n", f"ERROR: the {log} failed.\n", "\n"]
+        error = refusal(run, "a/states", weights="torchvision")
+        assert error == f"a/states does not run ({stage}): ERROR: the {log} failed."
+        assert api.fetch_space_logs.call_args.kwargs == {"build": log == "build"}
+    api.wait_for_space.side_effect = [runtime("RUNNING", "old"), runtime("RUNNING", "old"), runtime("RUNNING")]
+    assert "Inside GoogLeNet is at" in run("a/states", weights="torchvision")
+    api.wait_for_space.side_effect = TimeoutError
+    late = "a/states is still not running after half an hour; look at its log."
+    assert refusal(run, "a/states", weights="torchvision") == late
 
 
-def test_weights_that_the_hub_lacks_are_told_before_anything_is_sent(hub: HubServer, run: Run) -> None:
+def test_weights_that_the_hub_lacks_are_told_before_anything_is_sent(hub: HubServer, api: Any, run: Run) -> None:
     hub.model("user/there", {"a.onnx": b"a", "b.onnx": b"b"})
-    assert run("someone/new", weights="user/absent")["error"].startswith("There is no repository user/absent on the Hub")
-    assert run("someone/new", weights="user/there:c.onnx")["error"] == "user/there holds no file c.onnx."
-    assert run("someone/new", weights="user/there")["error"].startswith("user/there holds 2 files of weights; name the one")
-    assert "someone/new" not in hub.spaces
+    assert refusal(run, "a/new", weights="user/absent").startswith("There is no repository user/absent on the Hub")
+    assert refusal(run, "a/new", weights="user/there:c.onnx") == "user/there holds no file c.onnx."
+    assert refusal(run, "a/new", weights="user/there").startswith("user/there holds 2 files of weights; name the one")
+    assert api.mock_calls == []
+
+
+def answer(status: int, said: str | None = None) -> HfHubHTTPError:
+    response = httpx2.Response(status, request=httpx2.Request("POST", "https://hub.example"))
+    return HfHubHTTPError("failed", response=response, server_message=said)
+
+
+def failed_file() -> RuntimeError:
+    """As the library raises it where a file could not be sent."""
+    error = RuntimeError("Error while uploading 'model.safetensors' to the Hub.")
+    error.__cause__ = answer(400)
+    return error
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "sentence"),
+    ("call", "error", "sentence"),
     [
-        ("/api/repos/create", "403", "The token may not write to someone/fault; set HF_TOKEN to one that may."),
-        ("/api/repos/create", "401", "The token may not write to someone/fault; set HF_TOKEN to one that may."),
-        ("/commit/", "400", "The Hub refuses to make someone/fault: so the tests want it."),
-        ("/put/", "400", "someone/fault could not be brought up to date: the Hub answers with error 400; try again."),
+        ("create_repo", answer(403), "The token may not write to a/fault; set HF_TOKEN to one that may."),
+        ("create_repo", answer(401), "The token may not write to a/fault; set HF_TOKEN to one that may."),
+        ("request_space_hardware", answer(400, "No such flavor."), "The Hub refuses to make a/fault: No such flavor."),
+        ("create_commit", answer(400), "The Hub refuses to make a/fault: the Hub answers with error 400."),
+        ("create_commit", failed_file(), "a/fault could not be brought up to date: the Hub answers with error 400; try again."),
     ],
 )
-def test_a_hub_that_fails_is_told(hub: HubServer, run: Run, path: str, status: str, sentence: str) -> None:
-    hub.large.clear()
-    hub.spaces.pop("someone/fault", None)
-    hub.fail(path, status, -1)
-    assert run("someone/fault")["error"] == sentence
-    hub.faults.clear()
-    assert run("someone/fault")["address"]
+def test_a_hub_that_fails_is_told(api: Any, run: Run, call: str, error: Exception, sentence: str) -> None:
+    getattr(api, call).side_effect = error
+    assert refusal(run, "a/fault", weights="torchvision", hardware="warp-drive") == sentence
 
 
-def test_without_a_network_one_sentence(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_one_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     for offline, why in ((False, "the connection broke or is too slow"), (True, "offline mode is set")):
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
-        with pytest.raises(UserError) as caught:
-            deploy_here("a/b", checkout / "weights", checkout / "googlenet", dry_run=False)
-        assert str(caught.value) == f"a/b could not be brought up to date: {why}; try again."
+        assert refusal(run, "a/b", weights="torchvision") == f"a/b could not be brought up to date: {why}; try again."
 
 
-def test_what_cannot_be_deployed_is_told(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "bad").mkdir()
-    monkeypatch.setattr("googlenet.ui.deploy.get_token", lambda: None)  # this machine may have one, which must not be used
-    for space, weights, root, sentence in (
-        ("space", "user/repo", checkout, "space is not the name of a Space; write user/space."),
-        ("a/b/c", "user/repo", checkout, "a/b/c is not the name of a Space; write user/space."),
-        ("a b/c", "user/repo", checkout, "a b/c is not the name of a Space; write user/space."),
-        ("a/b", "user/repo", tmp_path, "app.py of the program is missing; install it anew, or deploy from a checkout."),
-        ("a/b", tmp_path / "bad", checkout, "holds no GoogLeNet"),
-        ("a/b", "nowhere", checkout, "There is no folder or file nowhere"),
-    ):
-        with pytest.raises(UserError, match=sentence):
-            deploy_here(space, weights, root / "googlenet")
-    with pytest.raises(UserError, match="There is no token on this machine; set HF_TOKEN"):
-        deploy_here("a/b", "user/repo", checkout / "googlenet", dry_run=False)
+def test_what_cannot_be_deployed_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "get_token", lambda: None)  # this machine may have one, which must not be used
+    for space in ("space", "a/b/c", "a b/c"):
+        assert refusal(run, space, weights="user/repo") == f"{space} is not the name of a Space; write user/space."
+    for weights, sentence in ((str(tmp_path), "holds no GoogLeNet"), ("nowhere", "There is no folder or file nowhere")):
+        assert sentence in refusal(run, "a/b", weights=weights)
+    assert refusal(run, "a/b", weights="user/repo").startswith("There is no token on this machine; set HF_TOKEN")
+    with pytest.raises(UserError, match=r"app\.py of the program is missing; install it anew, or deploy from a checkout\."):
+        deploy("a/b", weights="user/repo", hardware=None, private=False, dry_run=True, package=tmp_path / "googlenet")
 
 
 def test_the_header_of_this_checkout_is_one_that_spaces_know() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ HALF = (0.5, 0.5, 0.5)
 NORMALISATIONS = {"imagenet": (IMAGENET_MEAN, IMAGENET_STD), "half": (HALF, HALF)}
 """Mean and standard deviation of the two normalisations in which torchvision trains GoogLeNets: ImageNet's, which
 `transform_input=False` keeps, and what `transform_input=True` makes of it."""
+PAPER_PREPROCESS = Preprocess(224, 224, IMAGENET_MEAN, IMAGENET_STD)
 TORCHVISION_PREPROCESS = Preprocess(resize=256, crop=224, mean=HALF, std=HALF)
 """ImageNet's normalisation followed by torchvision's `transform_input` is exactly this, on the picture itself."""
 BERKELEY_PREPROCESS = Preprocess(
@@ -46,11 +46,12 @@ CAFFE_LAYERS = {
 }
 """Berkeley's 64 layers with weights → the package's modules."""
 CLASSIFIERS = {"loss1": "aux1.fc2", "loss2": "aux2.fc2", "loss3": "fc"}
+"""The last layers: how Caffe's names of each head begin → the package's modules."""
 
 
 @dataclass(frozen=True)
 class RawWeights:
-    """What a reader finds in a file; `tensors.build` checks it."""
+    """What a reader finds in a file; `checkpoint.build` checks it."""
 
     tensors: dict[str, Tensor]
     """under the package's names, as the file has them"""
@@ -63,22 +64,8 @@ class RawWeights:
     """the classes' names where the file has them"""
 
 
-MAX_CLASSES = 50_000
-"""The most classes: the linear layers of so many are as large as a file may be."""
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-
-def is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor is numbers in memory: not sparse, on no device, and not a claim without storage."""
-    return (
-        tensor.layout == torch.strided
-        and tensor.device.type == "cpu"
-        and tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()  # a stride of 0 repeats
-    )
-
-
-def differs(name: str, difference: Reason) -> NoReturn:
-    raise WeightsError("{name} is not a GoogLeNet: {difference}.", name=name, difference=difference)
+class Difference(Reason):
+    """What shows that a file is not a GoogLeNet."""
 
 
 def berkeley(name: str, layers: Iterable[tuple[str, Tensor, Tensor]]) -> RawWeights:
@@ -94,7 +81,7 @@ def berkeley(name: str, layers: Iterable[tuple[str, Tensor, Tensor]]) -> RawWeig
         if module is None and weight.ndim == 2 and weight.shape[1] == 1024:
             module = CLASSIFIERS.get(layer[:5]) or {"aux1.fc1": "aux1.fc2", "aux2.fc1": "aux2.fc2"}.get(before, "fc")
         if module is None or f"{module}.weight" in tensors:
-            differs(name, Reason("it has weights in a layer {layer}, which GoogLeNet does not have", layer=layer))
+            raise Difference("it has weights in a layer {layer}, which GoogLeNet does not have", layer=layer)
         tensors |= {f"{module}.weight": weight, f"{module}.bias": bias}
         before = module
     if "fc.weight" not in tensors:

@@ -13,18 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from googlenet.checkpoints.readers.layouts import (
-    BATCH_NORM_EPSILON,
-    BERKELEY_PREPROCESS,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    TORCHVISION_PREPROCESS,
-    RawWeights,
-    differs,
-    rgb,
-    with_counters,
-)
-from googlenet.checkpoints.readers.wire import Wire
+from googlenet.checkpoints.readers import layouts
+from googlenet.checkpoints.readers.layouts import Difference, RawWeights
+from googlenet.checkpoints.readers.protobuf import Wire
 from googlenet.errors import Reason, WeightsError, missing_extra
 from googlenet.model.architecture import BERKELEY, STAGES, TORCHVISION
 from googlenet.pictures.images import Preprocess
@@ -44,9 +35,17 @@ ATTRIBUTES = {1: "f", 2: "i", 3: "s", 4: "t", 7: "ints"}
 SEEN_THROUGH = ("Identity", "Dropout", "Cast")
 """Nodes that hand on what they get, in use."""
 RESHAPES = ("Reshape", "Flatten", "Squeeze")
-STATED_SIDE = 224
+QUANTISED = ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger")
+SIDE = 224
 """The input's side where a file leaves it open: the paper's."""
-UNPADDED = {"dilations": ([1, 1], [1, 1]), "auto_pad": (b"NOTSET", b"NOTSET")}
+DEFAULTS: dict[tuple[str, str], object] = {
+    **{(op, "strides"): [1, 1] for op in ("Conv", "MaxPool")},
+    **{(op, "pads"): [0, 0, 0, 0] for op in ("Conv", "MaxPool")},
+    **{("MaxPool", "ceil_mode"): 0, ("BatchNormalization", "epsilon"): 1e-5, ("Gather", "axis"): 0},
+    **{("MaxPool", "kernel_shape"): None, ("AveragePool", "kernel_shape"): None, ("LRN", "size"): None},
+}
+"""(node, attribute) → the value of an attribute that is not stated, where that is not what a GoogLeNet has; None for no value."""
+UNPADDED = {"dilations": [1, 1], "auto_pad": b"NOTSET"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,25 @@ class Node:
         """The name of an input; empty where the node does not have it."""
         return self.inputs[position] if position < len(self.inputs) else ""
 
+    def require(self, **expected: object) -> None:
+        """Each attribute is as expected."""
+        for key, wanted in expected.items():
+            value = self.attributes.get(key, DEFAULTS.get((self.op, key), wanted))
+            close = isinstance(value, float) and isinstance(wanted, float) and math.isclose(value, wanted, rel_tol=1e-4)
+            if value != wanted and not close:
+                raise self.wrong(key, value, wanted)
+
+    def wrong(self, what: str, value: object, wanted: object) -> Difference:
+        """One of its attributes or constants is not as expected."""
+        return Difference(
+            "node {index} ({op}) has {what} {found} where {wanted} belongs",
+            index=self.index,
+            op=self.op,
+            what=what,
+            found=str(value),
+            wanted=str(wanted),
+        )
+
 
 class Graph:
     """An ONNX graph as nodes by the tensor that they make, the stored tensors, and the GoogLeNet's tensors that were found."""
@@ -74,28 +92,26 @@ class Graph:
         self.tensors: dict[str, Tensor] = {}
         for tensor in graph.initializer:
             self.store(tensor.name, tensor)
-        pictures = [value for value in graph.input if value.name not in self.stored]
-        if len(pictures) != 1 or len(graph.output) != 1:  # old files list the weights as inputs too
-            reason = Reason(
-                "it has {inputs} inputs and {outputs} outputs where one of each belongs",
-                inputs=len(pictures),
-                outputs=len(graph.output),
+        pictures = [value for value in graph.input if value.name not in self.stored]  # old files list the weights as inputs too
+        inputs, outputs = len(pictures), len(graph.output)
+        if (inputs, outputs) != (1, 1):
+            raise Difference(
+                "it has {inputs} inputs and {outputs} outputs where one of each belongs", inputs=inputs, outputs=outputs
             )
-            differs(name, reason)
         self.input = pictures[0].name
-        self.side = stated_side(name, [dim.dim_value for dim in pictures[0].type.tensor_type.shape.dim])
+        self.side = stated_side([dim.dim_value for dim in pictures[0].type.tensor_type.shape.dim])
         alias: dict[str, str] = {}
         for index, node in enumerate(graph.node):
-            inputs, attributes = tuple(alias.get(value, value) for value in node.input), attributes_of(node)
-            through = node.op_type in SEEN_THROUGH and inputs and attributes.get("to", 1) in FLOATS
+            sources, attributes = tuple(alias.get(value, value) for value in node.input), attributes_of(node)
+            through = node.op_type in SEEN_THROUGH and sources and attributes.get("to", 1) in FLOATS
             for position, output in enumerate(node.output):
                 if position == 0 and through:
-                    alias[output] = inputs[0]
+                    alias[output] = sources[0]
                 elif node.op_type == "Constant" and hasattr(attributes.get("value"), "dims"):
                     self.store(output, attributes["value"])
                 else:  # what is not the first output is never what a GoogLeNet goes on with
                     op = node.op_type if position == 0 else f"{node.op_type}, output {position + 1}"
-                    self.nodes[output] = Node(index, op, inputs, attributes)
+                    self.nodes[output] = Node(index, op, sources, attributes)
         self.norms_responses = any(node.op == "LRN" for node in self.nodes.values())  # as Berkeley's network does
         self.output = alias.get(graph.output[0].name, graph.output[0].name)
 
@@ -117,37 +133,15 @@ class Graph:
                 tensor = self.nodes[tensor].input()
         return tensor
 
-    def step(self, tensor: str, *ops: str, **attributes: tuple[Any, Any]) -> Node:
-        """The node that makes a tensor, which must be one of `ops` with these attributes, as `require` takes them."""
+    def step(self, tensor: str, *ops: str, **attributes: object) -> Node:
+        """The node that makes a tensor, which must be one of `ops` with these attributes."""
         node = self.nodes.get(tensor)
         if node is None:
-            differs(self.name, Reason("no node makes {tensor} where a {wanted} belongs", tensor=repr(tensor), wanted=ops[0]))
+            raise Difference("no node makes {tensor} where a {wanted} belongs", tensor=repr(tensor), wanted=ops[0])
         if node.op not in ops:
-            differs(
-                self.name, Reason("node {index} is a {op} where a {wanted} belongs", index=node.index, op=node.op, wanted=ops[0])
-            )
-        self.require(node, **attributes)
+            raise Difference("node {index} is a {op} where a {wanted} belongs", index=node.index, op=node.op, wanted=ops[0])
+        node.require(**attributes)
         return node
-
-    def require(self, node: Node, **expected: tuple[Any, Any]) -> None:
-        """Each attribute, given as (what belongs there, ONNX's default), is as expected."""
-        for key, (wanted, default) in expected.items():
-            value = node.attributes.get(key, default)
-            close = isinstance(value, float) and isinstance(wanted, float) and math.isclose(value, wanted, rel_tol=1e-4)
-            if value != wanted and not close:
-                self.wrong(node, key, value, wanted)
-
-    def wrong(self, node: Node, what: str, value: object, wanted: object) -> None:
-        """Refuse a node for one of its attributes or constants."""
-        reason = Reason(
-            "node {index} ({op}) has {what} {found} where {wanted} belongs",
-            index=node.index,
-            op=node.op,
-            what=what,
-            found=str(value),
-            wanted=str(wanted),
-        )
-        differs(self.name, reason)
 
     def constant(self, node: Node, position: int) -> Tensor:
         """A stored tensor that a node takes, as float32."""
@@ -157,13 +151,12 @@ class Graph:
         if key not in self.decoded:  # a file may name one a thousand times
             tensor = self.stored.get(key)
             if tensor is None or tensor.data_type not in (*FLOATS, *INTEGERS):
-                reason = Reason(
+                raise Difference(
                     "input {position} of node {index} ({op}) is not stored in the file as numbers",
                     position=position,
                     index=node.index,
                     op=node.op,
                 )
-                differs(self.name, reason)
             try:
                 with np.errstate(over="ignore"):
                     array = numpy_helper.to_array(tensor).astype(np.float32)
@@ -179,10 +172,10 @@ def read_onnx(name: str, data: bytes) -> RawWeights:
     """Follow the graph back from its output, as each node names what it takes, to the picture."""
     graph = read_graph(name, data)
     for node in graph.nodes.values():
-        if "Quantize" in node.op or node.op in ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"):
+        if "Quantize" in node.op or node.op in QUANTISED:
             raise WeightsError(
                 "{name} is quantised to integers (node {index} is a {op}); export the network in float32 or float16 instead.",
-                name=graph.name,
+                name=name,
                 index=node.index,
                 op=node.op,
             )
@@ -190,13 +183,13 @@ def read_onnx(name: str, data: bytes) -> RawWeights:
     for stage in reversed(STAGES):
         at = inception(graph, at, stage)
         if stage == "5a":
-            pool = max_pool(graph, at, (3, 2))
+            pool = max_pool(graph, at, 3, 2)
             maxpool4, at = pool.attributes["kernel_shape"][0], pool.input()
         elif stage in ("4a", "3a"):
-            at = max_pool(graph, at).input()
+            at = max_pool(graph, at, 3).input()
     at = block(graph, response_norm(graph, at), "conv3")
     at = response_norm(graph, block(graph, at, "conv2"))
-    at = block(graph, max_pool(graph, at).input(), "conv1", stride=2)
+    at = block(graph, max_pool(graph, at, 3).input(), "conv1", stride=2)
     architecture = replace(
         BERKELEY if graph.norms_responses else TORCHVISION,
         branch3_kernel=5 if graph.tensors["inception3a.branch3.1.conv.weight"].shape[-1] == 5 else 3,
@@ -205,22 +198,24 @@ def read_onnx(name: str, data: bytes) -> RawWeights:
     )
     if graph.norms_responses:
         if at != graph.input:
-            differs(name, Reason("something stands between the input and the first convolution"))
-        return RawWeights(rgb(graph.tensors), architecture, sized(BERKELEY_PREPROCESS, graph.side))
+            raise Difference("something stands between the input and the first convolution")
+        return RawWeights(layouts.rgb(graph.tensors), architecture, sized(layouts.BERKELEY_PREPROCESS, graph.side))
     # With transform nodes the input is normalised with ImageNet's statistics, and the nodes make it mean 0.5 and std 0.5 on
     # the picture. Without them the file does not say which of the two its input is.
     assumed = None if transform(graph, at) else "half"
-    return RawWeights(with_counters(graph.tensors), architecture, sized(TORCHVISION_PREPROCESS, graph.side), assumed)
+    return RawWeights(
+        layouts.with_counters(graph.tensors), architecture, sized(layouts.TORCHVISION_PREPROCESS, graph.side), assumed
+    )
 
 
 def read_graph(name: str, data: bytes) -> Graph:
-    """A ModelProto's graph. Raises Reason for what is no protobuf message, WeightsError for what no GoogLeNet has."""
+    """A ModelProto's graph. Raises Reason for what is no protobuf message, or what no GoogLeNet has."""
     try:
         import onnx
     except ModuleNotFoundError as error:
         raise missing_extra(error) from None
     if len(data) > MAX_ONNX:
-        differs(name, Reason("it is larger than {limit} MB", limit=MAX_ONNX >> 20))
+        raise Difference("it is larger than {limit} MB", limit=MAX_ONNX >> 20)
     count(Wire(), memoryview(data), onnx.ModelProto.DESCRIPTOR)
     try:
         model = onnx.load_model_from_string(data)
@@ -245,22 +240,19 @@ def attributes_of(node: NodeProto) -> dict[str, Any]:
     return {key: list(value[:DEPTH]) if hasattr(value, "append") else value for key, value in values.items()}
 
 
-def stated_side(name: str, shape: list[int]) -> int | None:
-    """The side of a square input (N, 3, S, S); None where the file leaves it open."""
+def stated_side(shape: list[int]) -> int:
+    """The side of a square input (N, 3, S, S)."""
     if len(shape) != 4 or 0 in shape[2:]:
-        return None
-    if shape[2] != shape[3] or not 64 <= shape[2] <= 1024:
-        differs(
-            name, Reason("its input is {height}×{width} where a square of 64 to 1024 belongs", height=shape[2], width=shape[3])
-        )
-    return shape[2]
+        return SIDE
+    height, width = shape[2:]
+    if height != width or not 64 <= height <= 1024:
+        raise Difference("its input is {height}×{width} where a square of 64 to 1024 belongs", height=height, width=width)
+    return height
 
 
-def sized(preprocess: Preprocess, side: int | None) -> Preprocess:
+def sized(preprocess: Preprocess, side: int) -> Preprocess:
     """The published preprocessing for the side that a file states."""
-    if side is None or side == preprocess.crop:
-        return preprocess
-    resize = round(256 * side / 224)
+    resize = round(256 * side / SIDE)
     return replace(preprocess, resize=(resize, resize) if isinstance(preprocess.resize, tuple) else resize, crop=side)
 
 
@@ -272,26 +264,19 @@ def block(graph: Graph, tensor: str, prefix: str, stride: int = 1) -> str:
     node = graph.step(graph.step(tensor, "Relu").input(), "Conv", "BatchNormalization")
     statistics = None
     if node.op == "BatchNormalization":
-        graph.require(node, epsilon=(BATCH_NORM_EPSILON, 1e-5), training_mode=(0, 0))
+        node.require(epsilon=layouts.BATCH_NORM_EPSILON, training_mode=0)
         statistics = [graph.constant(node, position) for position in (1, 2, 3, 4)]
         node = graph.step(node.input(), "Conv")
     weight = graph.constant(node, 1)
     size, outputs = weight.shape[-1] if weight.ndim else 0, weight.shape[:1]
     bias = graph.constant(node, 2) if node.input(2) else torch.zeros(outputs)
-    graph.require(
-        node,
-        kernel_shape=([size, size], [size, size]),
-        strides=([stride, stride], [1, 1]),
-        pads=([size // 2] * 4, [0] * 4),
-        group=(1, 1),
-        **UNPADDED,
-    )
+    node.require(kernel_shape=[size, size], strides=[stride, stride], pads=[size // 2] * 4, group=1, **UNPADDED)
     graph.tensors[f"{prefix}.conv.weight"] = weight
     if graph.norms_responses:  # Berkeley's network has no BatchNorm
         graph.tensors[f"{prefix}.conv.bias"] = bias
         return node.input()
     if statistics is None:  # the square root that BatchNorm divides by is 1
-        statistics = [torch.ones(outputs), bias, torch.zeros(outputs), torch.full(outputs, 1 - BATCH_NORM_EPSILON)]
+        statistics = [torch.ones(outputs), bias, torch.zeros(outputs), torch.full(outputs, 1 - layouts.BATCH_NORM_EPSILON)]
     elif statistics[2].shape == bias.shape:
         statistics[2] = statistics[2] - bias
     names = ("weight", "bias", "running_mean", "running_var")
@@ -299,17 +284,17 @@ def block(graph: Graph, tensor: str, prefix: str, stride: int = 1) -> str:
     return node.input()
 
 
-def max_pool(graph: Graph, tensor: str, kernels: tuple[int, ...] = (3,)) -> Node:
+def max_pool(graph: Graph, tensor: str, *kernels: int) -> Node:
     """The max-pool of stride 2 that makes a tensor, of one of the kernels."""
-    node = graph.step(tensor, "MaxPool", strides=([2, 2], [1, 1]), **UNPADDED)
+    node = graph.step(tensor, "MaxPool", strides=[2, 2], **UNPADDED)
     kernel = next((k for k in kernels if node.attributes.get("kernel_shape") == [k, k]), kernels[0])
-    graph.require(node, kernel_shape=([kernel, kernel], None))
+    node.require(kernel_shape=[kernel, kernel])
     # ONNX before opset 10 has no ceil_mode, and exporters pad the far edges instead: on maps of even sides one cell or two
     # (the model zoo's file) give the sizes and the values of rounding up
-    even = all(side % 2 == 0 for side in sides(graph.side or STATED_SIDE, kernel)[:-1])
+    even = all(side % 2 == 0 for side in sides(graph.side, kernel)[:-1])
     padded = even and node.attributes.get("pads") in ([0, 0, 1, 1], [0, 0, kernel - 1, kernel - 1])
     if not padded or node.attributes.get("ceil_mode", 0) != 0:
-        graph.require(node, pads=([0] * 4, [0] * 4), ceil_mode=(1, 0))
+        node.require(pads=[0] * 4, ceil_mode=1)
     return node
 
 
@@ -324,29 +309,21 @@ def sides(side: int, last_kernel: int) -> list[int]:
 def inception(graph: Graph, tensor: str, stage: str) -> str:
     """Take a stage's blocks. Returns the tensor that its four branches start from."""
     node, prefix = join(graph, tensor, 4), f"inception{stage}"
-    starts = [block(graph, node.input(0), f"{prefix}.branch1")]
+    starts = {block(graph, node.input(0), f"{prefix}.branch1")}
     for branch, end in ("branch2", node.input(1)), ("branch3", node.input(2)):
-        starts.append(block(graph, block(graph, end, f"{prefix}.{branch}.1"), f"{prefix}.{branch}.0"))
-    pool = graph.step(
-        block(graph, node.input(3), f"{prefix}.branch4.1"),
-        "MaxPool",
-        kernel_shape=([3, 3], None),
-        strides=([1, 1], [1, 1]),
-        pads=([1] * 4, [0] * 4),
-        **UNPADDED,
-    )
-    if {*starts, pool.input()} != {starts[0]}:
-        differs(
-            graph.name, Reason("the branches that node {index} (Concat) joins do not start from one tensor", index=node.index)
-        )
-    return starts[0]
+        starts.add(block(graph, block(graph, end, f"{prefix}.{branch}.1"), f"{prefix}.{branch}.0"))
+    pooled = block(graph, node.input(3), f"{prefix}.branch4.1")
+    pool = graph.step(pooled, "MaxPool", kernel_shape=[3, 3], strides=[1, 1], pads=[1] * 4, **UNPADDED)
+    if starts != {pool.input()}:
+        raise Difference("the branches that node {index} (Concat) joins do not start from one tensor", index=node.index)
+    return pool.input()
 
 
 def join(graph: Graph, tensor: str, inputs: int) -> Node:
     """The node that joins channels into a tensor."""
-    node = graph.step(tensor, "Concat", axis=(1, 1))
+    node = graph.step(tensor, "Concat", axis=1)
     if len(node.inputs) != inputs:
-        graph.wrong(node, "inputs", len(node.inputs), inputs)
+        raise node.wrong("inputs", len(node.inputs), inputs)
     return node
 
 
@@ -354,14 +331,14 @@ def response_norm(graph: Graph, tensor: str) -> str:
     """The tensor before the response normalisation that ends in a tensor; the tensor itself in torchvision's network."""
     if not graph.norms_responses:
         return tensor
-    return graph.step(tensor, "LRN", size=(5, None), alpha=(1e-4, 1e-4), beta=(0.75, 0.75), bias=(1.0, 1.0)).input()
+    return graph.step(tensor, "LRN", size=5, alpha=1e-4, beta=0.75, bias=1.0).input()
 
 
 def head(graph: Graph) -> str:
     """Take the linear layer, with a weight of (classes, 1024). Returns the last stage's output."""
     node = graph.step(graph.skip(graph.output, "Softmax", *RESHAPES), "Gemm", "Add")  # the package takes the logits
     if node.op == "Gemm":
-        graph.require(node, alpha=(1.0, 1.0), beta=(1.0, 1.0), transA=(0, 0))
+        node.require(alpha=1.0, beta=1.0, transA=0)
         bias, turned = graph.constant(node, 2), not node.attributes.get("transB", 0)
     else:
         stored = 0 if node.input() in graph.stored else 1
@@ -371,12 +348,12 @@ def head(graph: Graph) -> str:
     graph.tensors |= {"fc.weight": weight.t() if turned and weight.ndim == 2 else weight, "fc.bias": bias}
     node = graph.step(graph.skip(node.input(), *RESHAPES), "GlobalAveragePool", "AveragePool", "ReduceMean")
     if node.op == "AveragePool":  # of the whole map
-        side = sides(graph.side or STATED_SIDE, 3)[-1]
-        graph.require(node, kernel_shape=([side, side], None), pads=([0] * 4, [0] * 4), ceil_mode=(0, 0), **UNPADDED)
+        side = sides(graph.side, 3)[-1]
+        node.require(kernel_shape=[side, side], pads=[0] * 4, ceil_mode=0, **UNPADDED)
     if node.op == "ReduceMean":
         axes = graph.constant(node, 1).flatten()[:DEPTH].tolist() if node.input(1) else node.attributes.get("axes")
         if not isinstance(axes, list) or sorted(axis % 4 for axis in axes) != [2, 3]:
-            graph.wrong(node, "axes", axes, [2, 3])
+            raise node.wrong("axes", axes, [2, 3])
     return node.input()
 
 
@@ -386,13 +363,13 @@ def transform(graph: Graph, tensor: str) -> bool:
         return False
     for channel, end in enumerate(join(graph, tensor, 3).inputs):
         shift = graph.step(end, "Add")
-        scalar(graph, shift, (IMAGENET_MEAN[channel] - 0.5) / 0.5)
+        scalar(graph, shift, (layouts.IMAGENET_MEAN[channel] - 0.5) / 0.5)
         scale = graph.step(shift.input(), "Mul")
-        scalar(graph, scale, IMAGENET_STD[channel] / 0.5)
-        pick = graph.step(graph.skip(scale.input(), "Unsqueeze"), "Gather", axis=(1, 0))
+        scalar(graph, scale, layouts.IMAGENET_STD[channel] / 0.5)
+        pick = graph.step(graph.skip(scale.input(), "Unsqueeze"), "Gather", axis=1)
         channels = graph.constant(pick, 1).flatten()[:3].tolist()
         if channels != [channel] or pick.input() != graph.input:
-            graph.wrong(pick, "channels", channels, [channel])
+            raise pick.wrong("channels", channels, [channel])
     return True
 
 
@@ -400,4 +377,4 @@ def scalar(graph: Graph, node: Node, wanted: float) -> None:
     """A constant is one number, equal to the wanted one at the precision of bfloat16."""
     value = graph.constant(node, 1)
     if value.numel() != 1 or not math.isclose(value.item(), wanted, rel_tol=2**-8, abs_tol=1e-5):
-        graph.wrong(node, "constant", value.flatten()[:3].tolist(), round(wanted, 5))
+        raise node.wrong("constant", value.flatten()[:3].tolist(), round(wanted, 5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import logging
 import pickle
 import pickletools
@@ -13,34 +14,21 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from googlenet.checkpoints.checkpoint import MAX_BYTES
+from googlenet.checkpoints.checkpoint import FLOATS, MAX_BYTES, MAX_CLASSES, is_plain
 from googlenet.checkpoints.labels import as_labels
-from googlenet.checkpoints.readers.layouts import (
-    BERKELEY_PREPROCESS,
-    CAFFE_LAYERS,
-    FLOATS,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    MAX_CLASSES,
-    TORCHVISION_PREPROCESS,
-    RawWeights,
-    berkeley,
-    differs,
-    is_plain,
-    with_counters,
-)
-from googlenet.errors import DamagedWeightsError, Reason, WeightsError
+from googlenet.checkpoints.readers import layouts
+from googlenet.checkpoints.readers.layouts import Difference, RawWeights, berkeley
+from googlenet.errors import DamagedWeightsError, WeightsError
 from googlenet.errors.korean import in_locale
 from googlenet.model.architecture import BERKELEY, PAPER, TORCHVISION
-from googlenet.pictures.images import Preprocess
 
 PUBLISHED = "1378be20"
 """How the SHA-256 of torchvision's published file begins. Its auxiliary heads were never trained."""
@@ -62,7 +50,6 @@ DEPTH = 3
 """How deep in a training program's checkpoint a network is looked for."""
 CLASS_NAMES = ("classes", "class_names", "class_to_idx")
 """Keys under which training programs keep the names of the classes."""
-CLASSIFIERS = ("fc", "aux1.fc2", "aux2.fc2")
 _LOG = logging.getLogger(__name__)
 
 
@@ -84,8 +71,7 @@ class DictStub:
         return {}
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(NamedTuple):
     """A mapping of a checkpoint that holds a network's tensors by name."""
 
     key: str
@@ -104,19 +90,13 @@ def read_torch(name: str, data: bytes, key: str | None) -> RawWeights:
             "{name} holds something other than tensors by name; save the model's state_dict() and give that.", name=name
         )
     raw = from_checkpoint(name, loaded, key, hashlib.sha256(data).hexdigest().startswith(PUBLISHED))
-    parameters = loaded.get("hyper_parameters")
-    places = [loaded, *([parameters] if isinstance(parameters, Mapping) else [])]
+    places = [place for place in (loaded, loaded.get("hyper_parameters")) if isinstance(place, Mapping)]
     labels = (as_labels(place[names]) for place in places for names in CLASS_NAMES if names in place)
     return replace(raw, labels=next(filter(None, labels), None))
 
 
-def read_safetensors(name: str, data: bytes, key: str | None) -> RawWeights:
-    """A safetensors file without a `config.json` of this program beside it."""
-    return from_checkpoint(name, load_safetensors(name, data), key)
-
-
 def from_checkpoint(name: str, loaded: Mapping[Any, object], key: str | None, published: bool = False) -> RawWeights:
-    """The only network in a checkpoint, or the one that `key` names."""
+    """The only network in a checkpoint, or the one that `key` names. `published`: whether the file is torchvision's."""
     networks = list(find_networks(loaded, set()))
     chosen = [network for network in networks if key in (None, network.key)]
     if len(chosen) != 1 and len(networks) > 1:
@@ -130,7 +110,7 @@ def from_checkpoint(name: str, loaded: Mapping[Any, object], key: str | None, pu
         )
     if not chosen:
         ours, theirs = MARKS
-        differs(name, Reason("it has neither {ours} (torchvision's name) nor {theirs} (Caffe's)", ours=ours, theirs=theirs))
+        raise Difference("it has neither {ours} (torchvision's name) nor {theirs} (Caffe's)", ours=ours, theirs=theirs)
     network = chosen[0]
     tensors: dict[str, Tensor] = {}
     for full, tensor in network.tensors.items():
@@ -163,25 +143,24 @@ def unwrapped(key: str) -> str:
 def from_torchvision(name: str, tensors: dict[str, Tensor], published: bool) -> RawWeights:
     """torchvision's names, which are the package's own."""
     tensors = with_linear_classifiers(tensors)
-    kernel = tensors.get("inception3a.branch3.1.conv.weight")
-    paper = kernel is not None and kernel.shape[-1:] == (5,)
     aux_heads = not published and heads_were_trained(name, tensors)
     if not aux_heads:
         tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(("aux1.", "aux2."))}
+    kernel = tensors.get("inception3a.branch3.1.conv.weight")
+    assumed: str | None
     if "conv1.conv.bias" in tensors:  # no BatchNorm: Berkeley's network as this program writes it
-        return RawWeights(tensors, replace(BERKELEY, aux_heads=aux_heads), BERKELEY_PREPROCESS)
-    tensors = with_counters(tensors)
-    if paper:  # the paper's network, as this program trains it
-        return RawWeights(
-            tensors, replace(PAPER, aux_heads=aux_heads), Preprocess(224, 224, IMAGENET_MEAN, IMAGENET_STD), "imagenet"
-        )
-    return RawWeights(tensors, replace(TORCHVISION, aux_heads=aux_heads), TORCHVISION_PREPROCESS, None if published else "half")
+        network, preprocess, assumed = BERKELEY, layouts.BERKELEY_PREPROCESS, None
+    elif kernel is not None and kernel.shape[-1:] == (5,):  # the paper's network, as this program trains it
+        network, preprocess, assumed = PAPER, layouts.PAPER_PREPROCESS, "imagenet"
+    else:
+        network, preprocess, assumed = TORCHVISION, layouts.TORCHVISION_PREPROCESS, None if published else "half"
+    return RawWeights(layouts.with_counters(tensors), replace(network, aux_heads=aux_heads), preprocess, assumed)
 
 
 def with_linear_classifiers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """A classifier as `Sequential(Dropout, Linear)` under the name of the layer in whose place it stands, and with a bias."""
     tensors = dict(tensors)
-    for classifier in CLASSIFIERS:
+    for classifier in layouts.CLASSIFIERS.values():
         layers = [key for key in tensors if re.fullmatch(rf"{re.escape(classifier)}\.\d+\.weight", key)]
         if len(layers) == 1:
             place = layers[0].removesuffix(".weight")
@@ -200,30 +179,30 @@ def heads_were_trained(name: str, tensors: Mapping[str, Tensor]) -> bool:
     A BatchNorm that was trained has weights other than 1 or biases other than 0. Its running statistics prove nothing: they move
     in each forward pass.
     """
-    heads = ("aux1", "aux2")
-    shapes = [tensors[key].shape[:1] for key in (f"{head}.fc2.weight" for head in heads) if key in tensors]
-    if len(shapes) < len(heads) or not all(was_trained(tensors, f"{head}.conv.bn") for head in heads):
-        return False
-    if "fc.weight" in tensors and any(shape != tensors["fc.weight"].shape[:1] for shape in shapes):
+    main = tensors.get("fc.weight")
+    same = True
+    for head in ("aux1", "aux2"):
+        last = tensors.get(f"{head}.fc2.weight")
+        affine = [(tensors.get(f"{head}.conv.bn.{kind}"), fresh) for kind, fresh in (("weight", 1.0), ("bias", 0.0))]
+        if last is None or all(is_fresh(tensor, fresh) for tensor, fresh in affine):
+            return False
+        same = same and (main is None or last.shape[:1] == main.shape[:1])
+    if not same:
         left_out = WeightsError("The auxiliary heads of {name} tell other classes apart than the main head; left out.", name=name)
         _LOG.warning("googlenet: %s", in_locale(left_out))
+    return same
+
+
+def is_fresh(tensor: Tensor | None, value: float) -> bool:
+    """Whether a head's BatchNorm has this value alone. False for a tensor that is absent or that the check of tensors refuses."""
+    if tensor is None or tensor.shape != (128,) or tensor.dtype not in FLOATS or not is_plain(tensor):
         return False
-    return True
-
-
-def was_trained(tensors: Mapping[str, Tensor], norm: str) -> bool:
-    for kind, fresh in (("weight", 1.0), ("bias", 0.0)):
-        found = tensors.get(f"{norm}.{kind}")
-        if found is None or found.shape != (128,) or found.dtype not in FLOATS or not is_plain(found):
-            return True  # no BatchNorm, or one that the check of tensors refuses
-        if bool((found != fresh).any()):
-            return True
-    return False
+    return bool((tensor == value).all())
 
 
 def from_caffe(name: str, tensors: dict[str, Tensor]) -> RawWeights:
     """Caffe's layers as a state dict; linear layers carry `_1`."""
-    theirs = {layer.replace("/", "_"): layer for layer in CAFFE_LAYERS}
+    theirs = {layer.replace("/", "_"): layer for layer in layouts.CAFFE_LAYERS}
     theirs |= {f"{key}_1": layer for key, layer in theirs.items() if layer.startswith("loss")}
     layers: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
@@ -231,14 +210,14 @@ def from_caffe(name: str, tensors: dict[str, Tensor]) -> RawWeights:
         layers.setdefault(layer, {})[kind] = tensor
     for layer, parts in layers.items():
         if parts.keys() != {"weight", "bias"}:
-            differs(name, Reason("layer {layer} does not have one weight and one bias", layer=layer))
+            raise Difference("layer {layer} does not have one weight and one bias", layer=layer)
     return berkeley(name, ((theirs.get(layer, layer), parts["weight"], parts["bias"]) for layer, parts in layers.items()))
 
 
 def load_safetensors(name: str, data: bytes) -> dict[str, Tensor]:
     """The tensors of a safetensors file; their list is bounded before it is read."""
     if len(data) >= 8 and MAX_HEADER < struct.unpack("<Q", data[:8])[0] <= len(data):
-        differs(name, Reason("it lists more tensors than a GoogLeNet has"))
+        raise Difference("it lists more tensors than a GoogLeNet has")
     try:
         return safetensors.torch.load(data)
     except KeyError:
@@ -252,7 +231,7 @@ def load_pickle(name: str, data: bytes) -> object:
     pickled = pickle_of_archive(name, data) if data.startswith(b"PK") else data
     steps, named = survey(pickled)
     if steps > MAX_STEPS:
-        differs(name, Reason("it lists more tensors than a GoogLeNet has"))
+        raise Difference("it lists more tensors than a GoogLeNet has")
     if MAKES_MEMORY.search(pickled):
         raise more_than_tensors(name)
     stubs: list[Any] = [(DictStub if each.lower().endswith("dict") else Stub, each) for each in named]
@@ -277,20 +256,18 @@ def survey(data: bytes) -> tuple[int, set[str]]:
     and the names that they look up."""
     stream, steps, named = io.BytesIO(data), 0, set()
     with contextlib.suppress(Exception):  # what is no pickle ends the count; torch.load is to judge it
-        while stream.tell() < len(data):
-            for code, argument, _ in pickletools.genops(stream):
+        while stream.tell() < len(data) and steps <= MAX_STEPS:
+            for code, argument, _ in itertools.islice(pickletools.genops(stream), MAX_STEPS + 1 - steps):
                 steps += 1
                 if code.name == "GLOBAL":
                     named.add(str(argument).replace(" ", ".").replace("__builtin__.", "builtins.", 1))  # Python 2's name
-                if steps > MAX_STEPS:
-                    return steps, named
     return steps, named
 
 
 def pickle_of_archive(name: str, data: bytes) -> bytes:
     """The pickle in an archive of `torch.save`, which stores and never compresses, so that a bomb shows in the directory."""
     if data.count(b"PK\x01\x02") > MAX_PARTS:
-        differs(name, Reason("it lists more tensors than a GoogLeNet has"))
+        raise Difference("it lists more tensors than a GoogLeNet has")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
