@@ -9,6 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import (
+    DESKTOP,
     PHONE,
     STAGE,
     Visit,
@@ -139,8 +140,9 @@ DOWN = """() => {
 """The part of the page that has the focus, and how far down it stands."""
 
 
-def test_each_of_few_tab_stops_shows_its_focus_and_they_go_down_the_screen(visit: Visit) -> None:
-    page = visit("?example=lion")
+def test_each_of_few_tab_stops_shows_its_focus_and_they_go_down_the_screen(page: Page) -> None:
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
     for width in (1440, 720, 390):  # a desktop, the same at 200 %, a phone
         resize(page, width, 900 * width // 1440)
         painted(page)
@@ -165,10 +167,9 @@ def test_each_of_few_tab_stops_shows_its_focus_and_they_go_down_the_screen(visit
             assert [top for _, top in parts] == sorted(top for _, top in parts), parts
 
 
-def test_the_keyboard_alone_reaches_a_download(visit: Visit) -> None:
-    page = visit()
-    page.keyboard.press("Tab")
-    expect(page.locator(".skip")).to_be_focused()
+def test_the_keyboard_alone_reaches_a_download(page: Page) -> None:
+    resize(page, *DESKTOP)
+    page.locator(".skip").focus()
 
     def tab_to(selector: str) -> None:
         for _ in range(60):

@@ -22,6 +22,7 @@ from tests.browser.conftest import (
     ask_head,
     chosen,
     enlarge,
+    example,
     file,
     framed,
     look,
@@ -130,10 +131,8 @@ def test_a_restart_loses_neither_the_question_nor_its_picture_nor_its_weights(
     assert chosen(page) == asked
 
 
-def test_what_cannot_be_taken_is_told_and_leaves_the_page_at_work(visit: Visit, tmp_path: Path) -> None:
+def test_what_cannot_be_taken_is_told_and_leaves_the_page_at_work(page: Page, tmp_path: Path) -> None:
     (tmp_path / "huge.tif").write_bytes(b"II*\0" + bytes(21 * 2**20))
-    page = visit("?example=lion&class=nonesuchthing")
-    expect(page.locator(".mistake")).to_contain_text("nonesuchthing")  # a link's class that nobody knows is told, too
     sent = model_requests(page)
     before = page.locator(".say").inner_text()
     upload(page, file("notes.jpg", b"this is text, not a picture"))
@@ -154,12 +153,13 @@ def test_what_cannot_be_taken_is_told_and_leaves_the_page_at_work(visit: Visit, 
     upload(page, file("late.gif", b"GIF89a", "image/gif"))
     expect(page.locator(".mistake")).to_contain_text("The server’s disk is full; try late.gif again later.")
     settled(page)
-    page.locator("[data-example=lion]").click()
-    looking_at(page, "lion")
+    page.unroute("**/upload")
+    example(page, "lion")
 
 
-def test_silence_and_a_lost_connection_are_told(visit: Visit) -> None:
-    page = visit(own=True)
+def test_a_links_unknown_class_silence_and_a_lost_connection_are_told(visit: Visit) -> None:
+    page = visit("?example=lion&class=nonesuchthing", own=True)
+    expect(page.locator(".mistake")).to_contain_text("nonesuchthing")
     before = page.locator(".say").inner_text()
     page.route(ASKED, lambda route: None)  # never answered
     page.clock.install()
@@ -192,8 +192,7 @@ def test_the_first_answer_being_an_error_is_told_once(contexts: Callable[..., Br
     page.route(re.compile(re.escape(url) + r"(config)?$"), broken)
     page.goto(url)
     expect(page.locator(".mistake")).to_have_text("Broken.")
-    page.locator("[data-example=cat]").click()
-    looking_at(page, "cat")
+    example(page, "cat")
     page.close()
 
 
@@ -205,12 +204,12 @@ def photograph() -> Image.Image:
     return Image.fromarray((np.asarray(cheetah).astype(np.int16) + noise).clip(0, 255).astype(np.uint8))
 
 
-def test_a_large_photograph_goes_small_and_keeps_its_own_pixels(visit: Visit, url: str, tmp_path: Path) -> None:
+def test_a_large_photograph_goes_small_and_keeps_its_own_pixels(page: Page, url: str, tmp_path: Path) -> None:
     path, tag = tmp_path / "large.jpg", Image.Exif()
     tag[0x0112] = 6  # the camera was turned
     photograph().transpose(Image.Transpose.ROTATE_90).save(path, quality=93, exif=tag)
     assert path.stat().st_size > 2 * 2**20  # a smaller file goes as it is
-    page, sent = visit(), []
+    sent: list[int] = []
     page.on("request", lambda r: sent.append(len(r.post_data_buffer or b"")) if "/upload" in r.url else None)
     upload(page, str(path))
     looking_at(page, "large.jpg")
