@@ -15,7 +15,7 @@ import pytest
 from googlenet.cli import main
 from googlenet.errors import LONGEST, ListedError, PictureError, Reason, UserError, WeightsError, printable, reason
 from googlenet.errors.korean import KOREAN_ERRORS, korean_error
-from googlenet.ui import texts
+from googlenet.ui import sentences
 from tests.helpers import ROOT
 
 
@@ -88,7 +88,7 @@ def test_the_command_line_speaks_the_locales_language(
 
 def test_a_reason_is_translated_within_its_sentence() -> None:
     error = UserError("{name} cannot be opened: {error}.", name="a.jpg", error=reason(OSError(errno.EACCES, "Permission denied")))
-    said = texts.error(error)
+    said = sentences.error(error)
     assert said["en"] == "a.jpg cannot be opened: access is denied."
     assert "denied" not in said["ko"]
     assert "a.jpg" in said["ko"]
@@ -104,8 +104,8 @@ def test_several_errors_are_one_with_a_line_for_each_in_every_language() -> None
     errors = [UserError("The folder {folder} cannot be made: {error}.", folder="a", error=reason(OSError(errno.EACCES, "")))] * 2
     several = ListedError("Nothing was started:", errors)
     assert str(several) == "Nothing was started:" + 2 * "\n- The folder a cannot be made: access is denied."
-    assert texts.error(several)["ko"].count("\n- ") == 2
-    assert "folder" not in texts.error(several)["ko"]
+    assert sentences.error(several)["ko"].count("\n- ") == 2
+    assert "folder" not in sentences.error(several)["ko"]
     assert str(pickle.loads(pickle.dumps(several))) == str(several)
     assert str(ListedError("Nothing was started:", errors * 20)).endswith("\n- … and 20 more.")
 

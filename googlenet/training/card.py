@@ -9,12 +9,12 @@ import torch
 from huggingface_hub import EvalResult, ModelCardData
 
 from googlenet.checkpoints.config import ModelConfig
-from googlenet.training.check import Options, Plan
+from googlenet.training.check import Plan
 from googlenet.training.data import has_part, imagenet
-from googlenet.training.evaluate import Answers, HeadReport, calibration_section, never_named, statement_section, table
+from googlenet.training.evaluate import Answers, calibration_section, never_named, report, statement_section, table
 from googlenet.training.last_layers import has_prior
 from googlenet.training.loop import Run
-from googlenet.training.recipe import SCRATCH, Recipe
+from googlenet.training.recipe import SCRATCH, Options, Recipe
 
 
 def name_of(path: str | Path) -> str:
@@ -75,14 +75,12 @@ def story_of(run: Run, plan: Plan, options: Options) -> str:
     )
 
 
-def write_card(
-    config: ModelConfig, reports: dict[str, HeadReport], answers: Answers, run: Run, plan: Plan, options: Options
-) -> str:
-    """The card with its YAML header. `config`: with metrics; `reports`: of these answers."""
+def write_card(config: ModelConfig, answers: Answers, run: Run, plan: Plan, options: Options) -> str:
+    """The card with its YAML header. `config`: with metrics."""
     assert config.metrics is not None
     own = f"{len(plan.classes):,} classes of {name_of(options.data[0])}"
     title = "ImageNet's 1,000 classes" if plan.classes == imagenet() else own
-    dataset = config.metrics.dataset
+    dataset, reports = config.metrics.dataset, report(answers, config)
     data = ModelCardData(
         model_name=f"GoogLeNet, {title}",
         license="apache-2.0",
@@ -91,8 +89,8 @@ def write_card(
         tags=["googlenet", "inception", "grad-cam"],
         metrics=["accuracy"],
         eval_results=[
-            EvalResult("image-classification", dataset, dataset, "accuracy", r.top1, metric_name=head)
-            for head, r in reports.items()
+            EvalResult("image-classification", dataset, dataset, "accuracy", shares["top-1"], metric_name=head)
+            for head, shares in reports.items()
         ],
     )
     sections = [
@@ -102,7 +100,7 @@ def write_card(
         f"{len(config.labels):,} classes, for pictures brought to {config.preprocess.crop} pixels a side. Made for *Inside "
         f"GoogLeNet*: `Explainer.from_pretrained(…)`.",
         f"## Accuracy\nMeasured on {dataset}.",
-        table(reports, answers),
+        table(reports),
         *never_named(answers, config.labels),
         calibration_section(config, answers),
         statement_section(answers, config),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +14,9 @@ from googlenet.batch.files import make_folder
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.errors import ListedError, UserError
-from googlenet.training.data import ClassName, Part, Split, has_part, hold_out, imagenet, read_split, weights_classes
+from googlenet.training.data import ROWS, ClassName, Part, Split, has_part, hold_out, imagenet, read_split, weights_classes
 from googlenet.training.pictures import check_pictures
-from googlenet.training.recipe import SIZES, SPLIT, Recipe
+from googlenet.training.recipe import Options, Recipe
 from googlenet.training.teachers import Teacher, load_teacher
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -28,32 +26,6 @@ FITTED = 0.02
 """Share of the labelled training pictures that choose the temperatures, where the reported ones are others."""
 FEW = 30
 """Fewer pictures of a class than this say little about it."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of a run besides its recipe."""
-
-    data: tuple[Path, ...]
-    """data sets as `read_split` reads them"""
-    out: Path
-    init: str | None = None
-    """SOURCE of the weights to start from; where the classes differ, the last layers start anew"""
-    teacher: str | None = None
-    """`package.module:function`"""
-    shares: tuple[float, ...] | None = None
-    """the share of each data set in a batch; None: by its number of pictures"""
-    input_size: int | None = None
-    """side in pixels of the trained network's input; None: the schedule's last size"""
-    split: float = SPLIT
-    """share of each class that is held out where no data set has a part `val`"""
-    resume: bool = False
-    overwrite: bool = False
-    """replace a finished run or a checkpoint in `out`"""
-    workers: int = 0
-    """threads that decode pictures; 0 decodes in the calling thread"""
-    skip_broken: bool = False
-    """leave out pictures that cannot be read"""
 
 
 class Exam(NamedTuple):
@@ -70,7 +42,7 @@ class Exam(NamedTuple):
 
     @property
     def title(self) -> str:
-        return f"{self.data.resolve().name}, {len(self.measure.pictures):,} {self.kind}"
+        return f"{self.data.resolve().name}, {len(self.measure.examples):,} {self.kind}"
 
     def __str__(self) -> str:
         """What the run says about them before it starts."""
@@ -79,7 +51,7 @@ class Exam(NamedTuple):
         each = f"{low}" if low == high else f"{low} to {high}"
         lines = [f"Measured on {self.title} of {len(counts):,} of {len(self.measure.classes):,} classes, {each} of each."]
         if self.fit is not self.measure:
-            lines.append(f"{len(self.fit.pictures):,} other pictures are held out to choose the temperatures.")
+            lines.append(f"{len(self.fit.examples):,} other pictures are held out to choose the temperatures.")
         if low < FEW:
             lines.append(f"So few mean little: one picture of {low} is {1 / low:.0%} of its class.")
         return " ".join(lines)
@@ -116,29 +88,16 @@ def refuse(mistakes: list[UserError]) -> None:
 
 def check(options: Options, recipe: Recipe, device: torch.device) -> Plan:
     """Read headers, classes, weights and the teacher. Raises a UserError that names all mistakes."""
-    wrong = recipe.mistakes()
-    low, high = SIZES
-    if options.input_size is not None and not low <= options.input_size <= high:
-        wrong.append(
-            UserError("--input-size {size}: it must be from {low} to {high}.", size=options.input_size, low=low, high=high)
-        )
-    if options.shares is not None and (
-        len(options.shares) != len(options.data) or not all(0 < share < math.inf for share in options.shares)
-    ):
-        wrong.append(UserError("--shares needs a number above 0 for each of the {count} data sets.", count=len(options.data)))
-    if not 0 < options.split < 1:
-        wrong.append(UserError("--split {share:g}: it must be above 0 and below 1.", share=options.split))
+    wrong = [*recipe.mistakes(), *options.mistakes()]
     with added_to(wrong):
         make_folder(options.out)
     if not options.overwrite:
         wrong += what_is_there(options)
     start = teacher = None
-    if options.init:
-        with added_to(wrong):
-            start = load(options.init)
-    if options.teacher:
-        with added_to(wrong):
-            teacher = load_teacher(options.teacher, device)
+    with added_to(wrong):
+        start = load(options.init) if options.init else None
+    with added_to(wrong):
+        teacher = load_teacher(options.teacher, device) if options.teacher else None
 
     def read(data: Path, part: Part, held_out: float) -> tuple[Split, int]:
         split = read_split(data, part, held_out, class_folders=options.teacher is None)
@@ -155,13 +114,13 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Plan:
             sides.append(side)
             if measured is None and training.labelled:
                 measured, held_out = data, 0.0
-    validation = Split((), (), ())
+    validation = Split()
     if measured is not None:
         with added_to(wrong):
             validation, _ = read(measured, "val", options.split)
     refuse(wrong)
     classes = choose_classes(splits, start, teacher)
-    if measured is None or not validation.pictures:
+    if measured is None or not validation.examples:
         raise UserError("There are no labelled pictures to measure on: one data set needs val/<class>/<picture> or val.npz.")
     relabelled: list[Split] = []
     for split in (*splits, validation):
@@ -177,38 +136,32 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Plan:
 
 def what_is_there(options: Options) -> Iterator[UserError]:
     """What in the output folder must not be replaced, one error each."""
-    there = [name for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE) if (options.out / name).exists()]
-    if there:
-        yield UserError(
-            "{folder} already holds {names}; choose another folder, or add --overwrite.",
-            folder=options.out,
-            names=", ".join(there),
-        )
-    path = options.out / CHECKPOINT_FILE
-    if path.exists() and not options.resume:
-        yield UserError("{path} is the checkpoint of a run; add --resume to go on from it, or --overwrite.", path=path)
+    out, checkpoint = options.out, options.out / CHECKPOINT_FILE
+    names = ", ".join(name for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE) if (out / name).exists())
+    if names:
+        yield UserError("{folder} already holds {names}; choose another folder, or add --overwrite.", folder=out, names=names)
+    if checkpoint.exists() and not options.resume:
+        yield UserError("{path} is the checkpoint of a run; add --resume to go on from it, or --overwrite.", path=checkpoint)
 
 
 def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: Teacher | None) -> tuple[ClassName, ...]:
     """The classes of the network: those of the first labelled data set, or the teacher's."""
-    own = next((split.classes for split in splits if split.labelled), None)
+    own = next((split.classes for split in splits if split.labelled), ())
     if teacher is None:
-        if own is None:
+        if not own:
             raise UserError("The pictures have no labels: put each into a folder of its class, or name a --teacher.")
         if len(own) < 2:
             raise UserError("There is only one class ({name}); a network needs at least two.", name=own[0].name)
         return own
-    if start is not None and len(start.config.labels) == teacher.classes:
-        return weights_classes(start.config.labels)
-    if own is not None and len(own) == teacher.classes:
-        return own
-    if teacher.classes == 1000:
-        return imagenet()
+    candidates = (weights_classes(start.config.labels) if start else (), own, imagenet())
+    for classes in candidates:
+        if len(classes) == teacher.classes:
+            return classes
     raise UserError(
         "The teacher {name} knows {count:,} classes; they must be the data's ({own:,}), the start's or ImageNet's 1,000.",
         name=teacher.name,
         count=teacher.classes,
-        own=len(own or ()),
+        own=len(own),
     )
 
 
@@ -221,15 +174,16 @@ def choose_exam(splits: list[Split], own: int, data: Path, validation: Split) ->
     if not has_part(data, "val"):
         return Exam(validation, validation, data, "held-out training pictures")
     if not splits[own].labelled:
-        even, odd = (validation.subset(range(first, len(validation.pictures), 2)) for first in (0, 1))
+        rows = range(len(validation.examples))
+        even, odd = (validation.subset(rows[ROWS[kind]]) for kind in ("even", "odd"))
         return Exam(even, odd, data, "validation pictures (odd rows)")
     splits[own], fit = hold_out(splits[own], FITTED)
-    return Exam(fit if fit.pictures else validation, validation, data, "validation pictures")
+    return Exam(fit if fit.examples else validation, validation, data, "validation pictures")
 
 
 def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_size: int) -> list[int]:
     """How many pictures of each data set are in a batch."""
-    weights = shares or [len(split.pictures) for split in splits]
+    weights = shares or [len(split.examples) for split in splits]
     per_batch = [round(weight / sum(weights) * batch_size) for weight in weights]
     if min(per_batch) < 1:
         raise UserError(

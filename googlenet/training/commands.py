@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import os
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from googlenet.errors import UserError, reason
-from googlenet.training.recipe import SCRATCH, SPLIT, Recipe, parse_schedule
-
-if TYPE_CHECKING:
-    from googlenet.checkpoints import LoadedModel
-    from googlenet.checkpoints.config import ModelConfig
-    from googlenet.training.data import Split
+from googlenet.training.recipe import SCRATCH, SPLIT, Options, Recipe, parse_schedule
 
 
 def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentParser) -> None:
     """Add the arguments of both commands, and the functions that run them."""
-    train.add_argument(
-        "data", nargs="+", type=Path, metavar="DATA", help="folder with <class>/, or train/<class>/ and val/<class>/"
-    )
-    train.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the weights are written")
-    train.add_argument(
+    add = train.add_argument
+    add("data", nargs="+", type=Path, metavar="DATA", help="folder with <class>/, or train/<class>/ and val/<class>/")
+    add("--out", type=Path, required=True, metavar="FOLDER", help="where the weights are written")
+    add(
         "--init",
         default="weights",
         metavar="SOURCE",
         help=f"weights to start from; the last layers are new for new labels; {SCRATCH}: none; default: the built-in weights",
     )
-    train.add_argument("--teacher", metavar="MODULE:FUNCTION", help="a network to learn from, without labels too")
-    train.add_argument("--shares", type=numbers, metavar="A,B,…", help="of each DATA in a batch; default: by number of pictures")
-    train.add_argument(
+    add("--teacher", metavar="MODULE:FUNCTION", help="a network to learn from, without labels too")
+    add("--shares", type=numbers, metavar="A,B,…", help="of each DATA in a batch; default: by number of pictures")
+    add(
         "--schedule",
         default=",".join(map(str, Recipe.schedule)),
         metavar="SIZE:EPOCHS[:STAGE],…",
         help="input sizes and their epochs; layers up to STAGE (3a … 5b) stay frozen; default: %(default)s",
     )
-    train.add_argument(
-        "--minutes", type=float, metavar="N", help="how long to learn; the schedule's epochs are then shares of this time"
-    )
-    train.add_argument(
-        "--input-size", type=int, metavar="PIXELS", help="the trained network's input; default: the schedule's last size"
-    )
+    add("--minutes", type=float, metavar="N", help="how long to learn; the schedule's epochs are then shares of this time")
+    add("--input-size", type=int, metavar="PIXELS", help="the trained network's input; default: the schedule's last size")
     for name, default, metavar, what in (
         ("batch-size", Recipe.batch_size, "N", "pictures in a step"),
         ("learning-rate", Recipe.learning_rate, "X", "the highest of the run"),
@@ -52,41 +38,39 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
         ("seed", Recipe.seed, "N", "of all random numbers"),
         ("split", SPLIT, "SHARE", "of each class, held out where there is no val/"),
     ):
-        train.add_argument(
-            f"--{name}", type=type(default), default=default, metavar=metavar, help=f"{what}; default: %(default)s"
-        )
-    train.add_argument(
+        add(f"--{name}", type=type(default), default=default, metavar=metavar, help=f"{what}; default: %(default)s")
+    add(
         "--no-balance",
-        action="store_true",
+        dest="balance",
+        action="store_const",
+        const=0.0,
+        default=Recipe.balance,
         help="draw classes as often as they have pictures, and leave their frequencies in the heads",
     )
-    train.add_argument("--resume", action="store_true", help="go on from FOLDER's checkpoint")
-    train.add_argument("--overwrite", action="store_true", help="replace the weights or the checkpoint in FOLDER")
+    add("--resume", action="store_true", help="go on from FOLDER's checkpoint")
+    add("--overwrite", action="store_true", help="replace the weights or the checkpoint in FOLDER")
     train.set_defaults(run=run_train)
 
-    evaluate.add_argument("weights", metavar="WEIGHTS", help="a folder or any other SOURCE")
-    evaluate.add_argument(
-        "data", type=Path, metavar="DATA", help="folder with val/<class>/ or <class>/, or .npz; any of the weights' classes"
-    )
-    evaluate.add_argument(
+    add = evaluate.add_argument
+    add("weights", metavar="WEIGHTS", help="a folder or any other SOURCE")
+    add("data", type=Path, metavar="DATA", help="folder with val/<class>/ or <class>/, or .npz; any of the weights' classes")
+    add(
         "--split",
         type=share,
         metavar="SHARE",
         help=f"of each class, that `train --split` holds out without val/; 1: all; default: {SPLIT} of a folder, all of an .npz",
     )
-    evaluate.add_argument("--predictions", type=Path, metavar="FILE.csv", help="also write each picture's five best classes")
-    evaluate.add_argument(
-        "--wrong", type=Path, metavar="FOLDER", help="also draw the pictures that are named wrong, surest first"
-    )
-    evaluate.add_argument(
+    add("--predictions", type=Path, metavar="FILE.csv", help="also write each picture's five best classes")
+    add("--wrong", type=Path, metavar="FOLDER", help="also draw the pictures that are named wrong, surest first")
+    add(
         "--rows",
         default="all",
         choices=("all", "even", "odd"),
         help="which pictures: even to choose temperatures and a threshold, odd to report; default: all",
     )
-    evaluate.add_argument("--maps", action="store_true", help="measure the maps instead, on pictures whose object has a box")
-    evaluate.add_argument("--sample", type=count, default=1200, metavar="N", help="pictures for --maps; default: %(default)s")
-    evaluate.add_argument(
+    add("--maps", action="store_true", help="measure the maps instead, on pictures whose object has a box")
+    add("--sample", type=count, default=1200, metavar="N", help="pictures for --maps; default: %(default)s")
+    add(
         "--write",
         action="store_true",
         help="write into WEIGHTS' config.json: the statements' threshold, chosen on even rows, and the record of the odd rows; "
@@ -127,108 +111,18 @@ def numbers(text: str) -> tuple[float, ...]:
 
 def run_train(options: argparse.Namespace) -> int:
     from googlenet.inference.device import pick_device
-    from googlenet.training.check import Options
     from googlenet.training.run import train
 
-    recipe = Recipe(
-        parse_schedule(options.schedule),
-        options.minutes,
-        options.batch_size,
-        options.learning_rate,
-        options.weight_decay,
-        balance=0.0 if options.no_balance else 1.0,
-        seed=options.seed,
-    )
-    options.data = tuple(options.data)
+    options.data, options.schedule = tuple(options.data), parse_schedule(options.schedule)
     options.init = None if options.init == SCRATCH else options.init
-    train(Options(**{field.name: getattr(options, field.name) for field in fields(Options)}), recipe, pick_device(options.device))
+    given = vars(options)
+    recipe = Recipe(**{field.name: given[field.name] for field in fields(Recipe) if field.name in given})
+    train(Options(**{field.name: given[field.name] for field in fields(Options)}), recipe, pick_device(options.device))
     return 0
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    from googlenet.batch.files import make_folder
-    from googlenet.checkpoints import load
-    from googlenet.inference.device import pick_device
-    from googlenet.inference.explainer import Explainer
-    from googlenet.training import evaluate
-    from googlenet.training.calibration import choose_temperature, unlikely_below
-    from googlenet.training.data import has_part, read_split
+    from googlenet.training.evaluate import evaluate
 
-    loaded = load(options.weights)
-    if options.write and not options.maps and (loaded.config.metrics is None or options.rows != "all"):
-        raise UserError("--write needs weights whose config.json has metrics, and all rows.")
-    if options.predictions:
-        make_folder(options.predictions.parent)
-    if options.wrong:
-        make_folder(options.wrong)
-    split = evaluate.prepare(
-        read_split(options.data, "val", options.split),
-        loaded.config,
-        rows=options.rows,
-        workers=options.workers,
-        skip_broken=options.skip_broken,
-    )
-    if options.maps:
-        return measure_maps(loaded, split, options)
-    device, config = pick_device(options.device), loaded.config
-    answers = evaluate.predict(loaded.model, config.preprocess, split, device, options.workers)
-    shown = answers
-    if options.write and config.metrics:
-        shown = answers.rows("odd")
-        config = replace(config, metrics=evaluate.measured(config.metrics, config, answers.rows("even"), shown))
-        write_config(config, options.weights)
-    whole = has_part(options.data, "val") or options.data.is_file() or options.split == 1
-    whose = "" if whole else " that `train` holds out; --split 1: all"
-    print(f"{len(shown.labels):,} pictures of {len(shown.labels.unique()):,} of {len(config.labels):,} classes{whose}\n")
-    print(evaluate.table(evaluate.report(shown, config.temperatures), shown))
-    print(f"\n{evaluate.class_table(shown, config.labels)}\n\n{evaluate.confusions(shown, config.labels)}")
-    if config.metrics:
-        print("\n" + evaluate.calibration_section(config, shown))
-    print("\n" + evaluate.statement_section(shown, config))
-    if options.predictions:
-        evaluate.write_predictions(options.predictions, split, answers, config)
-    if options.wrong:
-        evaluate.write_wrong(options.wrong, split, answers, Explainer(replace(loaded, config=config), options.device))
-    if options.rows == "even":
-        temperatures = {head: choose_temperature(logits, answers.labels) for head, logits in answers.logits.items()}
-        threshold = unlikely_below(answers.logits["main"], answers.labels, temperatures["main"])
-        print("\n" + json.dumps({"temperatures": temperatures, "unlikely_below": threshold}))
-    return 0
-
-
-def write_config(config: ModelConfig, folder: str) -> None:
-    """Replace a folder's config.json. Raises UserError where WEIGHTS is no folder or cannot be written."""
-    from googlenet.checkpoints.checkpoint import CONFIG_FILE
-    from googlenet.checkpoints.config import dump_config, parse_config
-    from googlenet.checkpoints.folder import replace_files
-
-    text = dump_config(config).encode()
-    parse_config(text, folder)  # never write what cannot be read
-    try:
-        (Path(folder) / CONFIG_FILE).stat()  # it is replaced, not made
-        replace_files(Path(folder), {CONFIG_FILE: text})
-    except OSError as error:
-        raise UserError("The folder {folder} cannot be written: {error}.", folder=folder, error=reason(error)) from None
-
-
-CURVED, SANE = 1 / 20, 1 / 100
-"""Shares of the sample for deletion and insertion curves, and for randomised weights, which take many passes a picture."""
-
-
-def measure_maps(loaded: LoadedModel, split: Split, options: argparse.Namespace) -> int:
-    """Print the tables of the maps for each method, then a value for `config.json`'s field `trust`."""
-    from googlenet.inference.explainer import Explainer
-    from googlenet.training.maps import TITLES, boxed, measure, report, summary
-
-    pictures = boxed(split, loaded.config.preprocess, options.sample)
-    curved, sane = (math.ceil(len(pictures) * part) for part in (CURVED, SANE))
-    explainer = Explainer(loaded, options.device)
-    measures = {method: measure(explainer, pictures, curved, sane, method=method) for method in TITLES}
-    for method, title in TITLES.items():
-        print(f"## {title}\n\n{report(measures[method])}\n")
-    data: Path = options.data.resolve()
-    trust = summary(measures, data.name if data.is_dir() else data.parent.name, loaded.provenance.sha256)
-    if options.write:
-        write_config(replace(loaded.config, trust=trust), options.weights)
-    print(json.dumps({"trust": asdict(trust)}))
+    evaluate(options)
     return 0

@@ -22,9 +22,10 @@ import hashlib
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -41,6 +42,9 @@ from googlenet.training.recipe import SPLIT
 Part = Literal["train", "val"]
 FOLDERS: dict[Part, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation")}
 """part → the names that its folder may have"""
+Rows = Literal["all", "even", "odd"]
+ROWS: dict[Rows, slice] = {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}
+"""Even rows can choose a value and odd rows report its result."""
 UNKNOWN = -1
 """The label of a picture whose class is not known."""
 NAMED = 20
@@ -51,7 +55,6 @@ class ClassName(NamedTuple):
     wnid: str
     """WordNet's identifier, or the name of the class's folder"""
     name: str
-    """the readable name"""
 
 
 class PackedPicture(NamedTuple):
@@ -72,35 +75,45 @@ class PackedPicture(NamedTuple):
 Picture = Path | PackedPicture
 
 
+class Example(NamedTuple):
+    """A picture with what is known of it."""
+
+    picture: Picture
+    label: int = UNKNOWN
+    """a row of the data set's classes"""
+    box: Box | None = None
+    """where the object lies, in pixels of the file, the far edges exclusive"""
+
+
 @dataclass(frozen=True)
 class Split:
-    """Pictures in order, with their labels and boxes."""
+    """Examples in order. All of them have labels, or none."""
 
-    pictures: tuple[Picture, ...]
-    labels: tuple[int, ...]
-    """rows of `classes`; `UNKNOWN` where the class is not known"""
-    classes: tuple[ClassName, ...]
-    boxes: tuple[Box | None, ...] | None = None
-    """where the object lies, in pixels of the file, the far edges exclusive; None where the data set has no boxes"""
+    examples: tuple[Example, ...] = ()
+    classes: tuple[ClassName, ...] = ()
+
+    @cached_property
+    def pictures(self) -> tuple[Picture, ...]:
+        return tuple(each.picture for each in self.examples)
+
+    @cached_property
+    def labels(self) -> tuple[int, ...]:
+        return tuple(each.label for each in self.examples)
 
     @property
     def labelled(self) -> bool:
-        return bool(self.pictures) and self.labels[0] != UNKNOWN
+        return bool(self.examples) and self.examples[0].label != UNKNOWN
 
     def subset(self, rows: Iterable[int]) -> Split:
-        """The pictures in these rows, in this order."""
-        rows = list(rows)
-        boxes = None if self.boxes is None else tuple(self.boxes[i] for i in rows)
-        return replace(
-            self, pictures=tuple(self.pictures[i] for i in rows), labels=tuple(self.labels[i] for i in rows), boxes=boxes
-        )
+        """The examples in these rows, in this order."""
+        return Split(tuple(self.examples[row] for row in rows), self.classes)
 
     def relabelled(self, known: Sequence[ClassName]) -> Split:
         """The same pictures with labels as rows of `known`, which must hold all of these classes."""
         if not self.labelled:
-            return replace(self, classes=tuple(known))
+            return Split(self.examples, tuple(known))
         rows = match_classes(self.classes, known)
-        return replace(self, labels=tuple(rows[label] for label in self.labels), classes=tuple(known))
+        return Split(tuple(each._replace(label=rows[each.label]) for each in self.examples), tuple(known))
 
 
 def imagenet() -> tuple[ClassName, ...]:
@@ -114,11 +127,11 @@ def weights_classes(labels: Sequence[str]) -> tuple[ClassName, ...]:
     return table if tuple(labels) == tuple(row.name for row in table) else tuple(ClassName(label, label) for label in labels)
 
 
-def class_table(folder: Path) -> tuple[ClassName, ...] | None:
-    """The rows of `folder/classes.json`, None without that file. Raises UserError where it has another shape."""
+def class_table(folder: Path) -> tuple[ClassName, ...]:
+    """The rows of `folder/classes.json`, none without that file. Raises UserError where it has another shape."""
     path = folder / "classes.json"
     if not path.is_file():
-        return None
+        return ()
     try:
         rows = json.loads(nfc(path.read_text(encoding="utf-8")))
         table = tuple(ClassName(row["wnid"], row["name"]) for row in rows)
@@ -138,10 +151,7 @@ def repeated(names: Iterable[str]) -> str:
 
 
 def match_classes(classes: Sequence[ClassName], known: Sequence[ClassName]) -> list[int]:
-    """The row in `known` of each class: by its wnid, then its exact name, then its name in any case.
-
-    Raises:
-        UserError: `known` lacks some of the classes; the message names them.
+    """The row in `known`, which must hold all classes, of each: by its wnid, then its exact name, then its name in any case.
 
     Example:
         >>> from googlenet import load
@@ -165,17 +175,17 @@ def match_classes(classes: Sequence[ClassName], known: Sequence[ClassName]) -> l
 
 
 def read_split(data: Path, part: Part, held_out: float | None = None, class_folders: bool = True) -> Split:
-    """Read one part of a data set: which pictures there are, and their labels and boxes. No picture is opened.
+    """Read one part of a data set, without opening a picture.
 
     Args:
         data: a folder or an `.npz` file, as this module's docstring describes.
         part: "train" or "val".
-        held_out: share of each class that is the `val` of a data set without one; 0: none, 1: all. None: `SPLIT`, but all of a
-            single `.npz` file where the part is "val".
+        held_out: share of each class that is the `val` of a data set without one, 0…1. None: `SPLIT`, but all of a single `.npz`
+            file where the part is "val".
         class_folders: whether the folders of a data set without `train` and `val` are classes.
 
     Returns:
-        The pictures in the order of their names. `classes` are all classes that the data set names, also those without a picture.
+        The pictures in the order of their names, and all classes that the data set names, also those without a picture.
 
     Raises:
         UserError: something is wrong with the data set; the message lists all mistakes.
@@ -194,9 +204,9 @@ def read_split(data: Path, part: Part, held_out: float | None = None, class_fold
             held_out = 1.0 if part == "val" and data.is_file() else SPLIT
         return hold_out(whole, held_out)[part == "val"] if whole.labelled else whole
     elif part == "train" and data.is_dir():
-        pictures = tuple(all_pictures(data))
+        pictures = all_pictures(data)
         if pictures:
-            return Split(pictures, (UNKNOWN,) * len(pictures), ())
+            return Split(tuple(map(Example, pictures)))
     raise UserError("{data} holds neither {part}/<class>/<picture> nor a packed set ({part}*.npz).", data=data, part=part)
 
 
@@ -213,17 +223,16 @@ def read_part(data: Path, part: Part) -> Split:
     """The packed files or the tree of a part, without regard to the other part."""
     table = class_table(data if data.is_dir() else data.parent)
     archives = packed_files(data, part)
-    return read_packed(archives, table) if archives else read_tree(part_folder(data, part) or data, table)
+    return read_packed(archives, table or imagenet()) if archives else read_tree(part_folder(data, part) or data, table)
 
 
 def hold_out(split: Split, share: float) -> tuple[Split, Split]:
-    """Split each class by itself into a training part and a held-out part, by a hash of the pictures' names.
+    """Split each class by itself into a training part and a held-out part, by a hash of names: new pictures change little.
 
-    The choice is fixed, and it hardly changes where pictures come or go. At least one picture of a class is in each part, where
-    it has two; a share of 0 or 1 leaves one part empty.
+    At least one picture of a class is in each part, where it has two; a share of 0 or 1 leaves one part empty.
     """
     by_class: dict[int, list[tuple[bytes, int]]] = {}
-    for row, (picture, label) in enumerate(zip(split.pictures, split.labels, strict=True)):
+    for row, (picture, label, _) in enumerate(split.examples):
         by_class.setdefault(label, []).append((hashlib.sha256(picture.name.encode(errors="surrogateescape")).digest(), row))
     chosen: set[int] = set()
     for rows in by_class.values():
@@ -231,120 +240,109 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split]:
         if 0 < share < 1:
             count = min(max(1, count), len(rows) - 1)
         chosen |= {row for _, row in sorted(rows)[:count]}
-    return split.subset(row for row in range(len(split.labels)) if row not in chosen), split.subset(sorted(chosen))
+    return split.subset(row for row in range(len(split.examples)) if row not in chosen), split.subset(sorted(chosen))
 
 
 def packed_files(data: Path, part: Part) -> list[Path]:
-    """The `.npz` files of a part, sorted by name."""
+    """The `.npz` files of a part, by name."""
     if data.suffix == ".npz" and data.is_file():
         return [data] if part == "train" else []
     return [path for path in sorted(data.glob("[!.]*.npz")) if path.name.startswith("val") == (part == "val")]
 
 
-def read_packed(paths: list[Path], table: tuple[ClassName, ...] | None) -> Split:
+def read_packed(paths: list[Path], classes: tuple[ClassName, ...]) -> Split:
     """The pictures of `.npz` files, one file after the other."""
-    classes = table or imagenet()
-    pictures: list[PackedPicture] = []
-    labels: list[int] = []
-    boxes: list[Box | None] = []
-    for path in paths:
-        its_pictures, its_labels, its_boxes = read_archive(path)
-        if its_labels and not 0 <= min(its_labels) <= max(its_labels) < len(classes):
-            raise UserError(
-                "{path} has labels from {low} to {high}; there are {count} classes.",
-                path=path,
-                low=min(its_labels),
-                high=max(its_labels),
-                count=len(classes),
-            )
-        pictures += its_pictures
-        labels += its_labels or [UNKNOWN] * len(its_pictures)
-        boxes += its_boxes or [None] * len(its_pictures)
-    if len({label == UNKNOWN for label in labels}) > 1:
-        raise UserError(
-            "Some of {names} have labels and some have none; put them into separate data sets.",
-            names=", ".join(path.name for path in paths),
-        )
-    return Split(tuple(pictures), tuple(labels), classes, tuple(boxes) if any(boxes) else None)
+    splits = [read_archive(path, classes) for path in paths]
+    if len({split.labelled for split in splits}) > 1:
+        names = ", ".join(path.name for path in paths)
+        raise UserError("Some of {names} have labels and some have none; put them into separate data sets.", names=names)
+    return Split(tuple(each for split in splits for each in split.examples), classes)
 
 
-def read_archive(path: Path) -> tuple[list[PackedPicture], list[int], list[Box | None]]:
-    """The file's pictures, labels and boxes; a list is empty where the file holds none."""
+def read_archive(path: Path, classes: tuple[ClassName, ...]) -> Split:
+    """The pictures of one `.npz` file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("jpeg", "webp", "offset", "label", "box") if name in file}
         data = arrays["jpeg"] if "jpeg" in arrays else arrays["webp"]
         offset = arrays["offset"].astype(np.int64)
         count = len(offset) - 1
-        labels = arrays.get("label", np.empty(0)).astype(np.int64)
-        box = arrays.get("box", np.empty((0, 4))).astype(np.float64).reshape(-1, 4)
+        labels = arrays.get("label", np.empty(0)).astype(np.int64).tolist()
+        box = arrays.get("box", np.empty((0, 4))).astype(np.float64).reshape(-1, 4).tolist()
         whole = data.dtype == np.uint8 and data.ndim == 1 and count > 0 and offset[0] == 0 and offset[-1] == len(data)
         if not whole or (np.diff(offset) <= 0).any() or len(labels) not in (0, count) or len(box) not in (0, count):
             raise ValueError("its arrays do not fit together")
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError("{path} is not a packed set with jpeg or webp, and offset ({error}).", path=path, error=error) from None
-    pictures = [PackedPicture(path, row, data[start:end]) for row, (start, end) in enumerate(pairwise(offset.tolist()))]
-    return pictures, labels.tolist(), [Box(x0, y0, x1 + 1, y1 + 1) for x0, y0, x1, y1 in box.tolist()]
-
-
-def read_tree(folder: Path, table: tuple[ClassName, ...] | None) -> Split:
-    """The pictures of `folder/<class>/`, or of the one folder in it that holds pictures."""
-    names = {row.wnid: row for row in table or ()}
-    classes: list[ClassName] = []
-    pictures: list[Path] = []
-    labels: list[int] = []
-    wrong: list[UserError] = []
-    inside = visible(folder)
-    if loose := [path.name for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]:
-        wrong.append(
-            UserError(
-                "In {folder} {count} pictures lie beside the class folders ({names}); put each into one.",
-                folder=folder,
-                count=len(loose),
-                names=", ".join(loose[:3]),
-            )
+    low, high = min(labels, default=0), max(labels, default=0)
+    if low < 0 or high >= len(classes):
+        raise UserError(
+            "{path} has labels from {low} to {high}; there are {count} classes.",
+            path=path,
+            low=low,
+            high=high,
+            count=len(classes),
         )
-    for each in filter(Path.is_dir, inside):
-        its_pictures = all_pictures(each)
-        nested = sorted({str(path.parent.relative_to(folder)) for path in its_pictures} - {each.name})
-        if not its_pictures:
-            wrong.append(UserError("The class {name} of {folder} has no pictures.", name=each.name, folder=folder))
-        elif len({path.parent for path in its_pictures}) > 1:
-            wrong.append(
-                UserError(
-                    "The class {name} of {folder} holds folders with pictures ({names}); classes do not nest.",
-                    name=each.name,
-                    folder=folder,
-                    names=", ".join(nested[:3]),
-                )
-            )
-        labels += [len(classes)] * len(its_pictures)
-        pictures += its_pictures
-        name = nfc(each.name)
-        classes.append(names.get(name, ClassName(name, name)))
-    if twice := repeated(row.name for row in classes):
-        wrong.append(UserError("Several classes of {folder} are called {names}.", folder=folder, names=twice))
-    if not classes:
-        wrong.append(UserError("{folder} holds no class folders.", folder=folder))
-    if wrong:
+    pictures = (PackedPicture(path, row, data[start:end]) for row, (start, end) in enumerate(pairwise(offset.tolist())))
+    boxes = (Box(x0, y0, x1 + 1, y1 + 1) for x0, y0, x1, y1 in box) if box else repeat(None)
+    return Split(tuple(map(Example, pictures, labels or repeat(UNKNOWN), boxes)), classes)
+
+
+def read_tree(folder: Path, table: tuple[ClassName, ...]) -> Split:
+    """The pictures of `folder/<class>/`, or of the one folder in it that holds pictures."""
+    named = {row.wnid: row for row in table}
+    inside = visible(folder)
+    pictures = {each: all_pictures(each) for each in inside if each.is_dir()}
+    classes = tuple(named.get(name, ClassName(name, name)) for name in (nfc(each.name) for each in pictures))
+    loose = [path.name for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
+    if wrong := list(mistakes_in(folder, pictures, classes, loose)):
         raise wrong[0] if len(wrong) == 1 else ListedError("The data cannot be used:", wrong)
-    return Split(tuple(pictures), tuple(labels), tuple(classes), read_boxes(folder, pictures))
+    boxes = read_boxes(folder)
+    rows = ((path, label) for label, its_pictures in enumerate(pictures.values()) for path in its_pictures)
+    return Split(tuple(Example(path, label, boxes.get(path.relative_to(folder).as_posix())) for path, label in rows), classes)
 
 
-def read_boxes(folder: Path, pictures: list[Path]) -> tuple[Box | None, ...] | None:
-    """`boxes.csv` in the order of the pictures, None without that file."""
+def mistakes_in(
+    folder: Path, pictures: Mapping[Path, list[Path]], classes: Sequence[ClassName], loose: list[str]
+) -> Iterator[UserError]:
+    """What is wrong with a tree, one error each. `pictures`: by class folder; `loose`: names of pictures beside those."""
+    if loose:
+        yield UserError(
+            "In {folder} {count} pictures lie beside the class folders ({names}); put each into one.",
+            folder=folder,
+            count=len(loose),
+            names=", ".join(loose[:3]),
+        )
+    for each, its_pictures in pictures.items():
+        parents = {path.parent for path in its_pictures}
+        if not parents:
+            yield UserError("The class {name} of {folder} has no pictures.", name=each.name, folder=folder)
+        elif len(parents) > 1:
+            yield UserError(
+                "The class {name} of {folder} holds folders with pictures ({names}); classes do not nest.",
+                name=each.name,
+                folder=folder,
+                names=", ".join(sorted(str(parent.relative_to(folder)) for parent in parents - {each})[:3]),
+            )
+    if twice := repeated(row.name for row in classes):
+        yield UserError("Several classes of {folder} are called {names}.", folder=folder, names=twice)
+    if not classes:
+        yield UserError("{folder} holds no class folders.", folder=folder)
+
+
+def read_boxes(folder: Path) -> dict[str, Box]:
+    """`boxes.csv`: a picture's path in the folder → its object's box. None without that file."""
     path = folder / "boxes.csv"
     if not path.is_file():
-        return None
+        return {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            boxes = {
+            return {
                 row["path"]: Box(float(row["x_min"]), float(row["y_min"]), float(row["x_max"]) + 1, float(row["y_max"]) + 1)
                 for row in csv.DictReader(file)
             }
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         raise UserError("{path} must have the columns path, x_min, y_min, x_max and y_max.", path=path) from None
-    return tuple(boxes.get(picture.relative_to(folder).as_posix()) for picture in pictures)
 
 
 def visible(folder: Path) -> list[Path]:

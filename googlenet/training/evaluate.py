@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
+import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from googlenet.checkpoints.config import Metrics, ModelConfig, Records
+from googlenet.batch.files import make_folder
+from googlenet.checkpoints import load
+from googlenet.checkpoints.checkpoint import CONFIG_FILE
+from googlenet.checkpoints.config import ModelConfig, Records, dump_config, parse_config
+from googlenet.checkpoints.folder import replace_files
 from googlenet.concurrency.threads import batched
 from googlenet.errors import UserError, reason
 from googlenet.explanation import Question, classes_of
 from googlenet.explanation.render import INK, PAPER, SOFT, font, overlay
 from googlenet.explanation.statements import BINS, Speaker, bin_of
+from googlenet.inference.device import pick_device
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, STAGES
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
-from googlenet.training.calibration import FLAGGED, SURE, calibration_error, confidences, confidently_wrong
-from googlenet.training.data import NAMED, Picture, Split, weights_classes
+from googlenet.training.data import NAMED, ROWS, Rows, Split, has_part, read_split, weights_classes
 from googlenet.training.pictures import check_pictures, in_threads, opened
 
 BATCH = 64
@@ -42,7 +50,19 @@ SHOWN = 48
 """The most pictures on the sheet of wrong ones."""
 CELL, GAP, TEXT, COLUMNS = 150, 10, 44, 2
 
-Rows = Literal["all", "even", "odd"]
+FLAGGED = 0.1
+"""Share of pictures of known classes for which the page may say that no class looks likely."""
+ENOUGH = 100
+"""The fewest pictures from which a temperature or a threshold is computed."""
+TEMPERATURES = (1.0, 20.0)
+"""The range that is searched for temperatures; `config.json` may state 0.01 to 100. None is below 1: it would make answers surer,
+wrong ones, too, and a network that is often wrong should rather look too unsure."""
+FOLDS = 10
+"""Parts of the cross-validation."""
+CLEAR = 1.96
+"""How many standard errors above 0 a temperature's mean gain on held-out pictures must be: its 95 % interval is above 0."""
+SURE = 0.5
+"""A wrong class with at least this probability counts as confidently wrong."""
 
 
 class Answers(NamedTuple):
@@ -53,10 +73,9 @@ class Answers(NamedTuple):
     labels: Tensor
     """(N,) int64"""
 
-    def rows(self, rows: Literal["even", "odd"]) -> Answers:
+    def rows(self, rows: Rows) -> Answers:
         """Those of every second picture."""
-        some = slice(("even", "odd").index(rows), None, 2)
-        return Answers({head: logits[some] for head, logits in self.logits.items()}, self.labels[some])
+        return Answers({head: logits[ROWS[rows]] for head, logits in self.logits.items()}, self.labels[ROWS[rows]])
 
     def probabilities(self, config: ModelConfig) -> dict[str, Tensor]:
         """head → (N, classes), at the weights' temperatures."""
@@ -64,41 +83,27 @@ class Answers(NamedTuple):
         return {head: (logits / temperatures.get(head, 1.0)).softmax(dim=1) for head, logits in self.logits.items()}
 
 
-def prepare(split: Split, config: ModelConfig, *, rows: Rows = "all", workers: int, skip_broken: bool) -> Split:
-    """Check the headers of pictures, and make their labels the weights' indices.
+def prepare(split: Split, config: ModelConfig, rows: Rows = "all", *, workers: int, skip_broken: bool) -> Split:
+    """Check the headers of all pictures, or of every second one, and make their labels the weights' indices.
 
-    Args:
-        split: what `read_split` gives. Its classes, by wnid or name, must be among the weights' classes.
-        config: of the weights.
-        rows: all pictures, or every second one, so that even rows can choose a value and odd rows report its result.
-        workers: threads that read the headers.
-        skip_broken: leave out files that are not pictures, instead of raising.
-
-    Raises:
-        UserError: the weights lack some of the classes, or some files are not pictures; the message names them.
+    Raises UserError where the weights lack some of the classes, and where a file is no picture that may not be left out.
     """
-    split = split.relabelled(weights_classes(config.labels))
-    if rows != "all":
-        split = split.subset(range(("even", "odd").index(rows), len(split.pictures), 2))
+    split = split.relabelled(weights_classes(config.labels)).subset(range(len(split.examples))[ROWS[rows]])
     return check_pictures(split, workers, skip_broken)[0]
 
 
+@torch.no_grad()
 def predict(model: GoogLeNet, preprocess: Preprocess, split: Split, device: torch.device, workers: int) -> Answers:
     """Run every picture through the network in float32, and keep all logits. The split's labels are the model's indices."""
-    batches = list(answers_of(model, preprocess, split.pictures, device, workers))
-    return Answers({head: torch.cat([batch[head] for batch in batches]) for head in batches[0]}, torch.tensor(split.labels))
-
-
-@torch.no_grad()
-def answers_of(
-    model: GoogLeNet, preprocess: Preprocess, pictures: Sequence[Picture], device: torch.device, workers: int
-) -> Iterator[dict[str, Tensor]]:
-    """The logits of all pictures, batch by batch: head → (N, classes) float32 on the CPU, for the heads that the model has."""
     network = model.for_inference().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    inputs = in_threads(lambda picture: preprocess(opened(picture)), pictures, workers)
-    for batch in batched(tqdm(inputs, "evaluate", len(pictures), unit="img", mininterval=2), BATCH):
+    inputs = in_threads(lambda picture: preprocess(opened(picture)), split.pictures, workers)
+    logits: dict[str, list[Tensor]] = defaultdict(list)
+    for batch in batched(tqdm(inputs, "evaluate", len(split.examples), unit="img", mininterval=2), BATCH):
         heads = network.heads(torch.cat(batch).to(device, memory_format=torch.channels_last))
-        yield {head: logits.cpu() for head, logits in zip(HEADS, heads, strict=True) if logits is not None}
+        for head, its_logits in zip(HEADS, heads, strict=True):
+            if its_logits is not None:
+                logits[head].append(its_logits.cpu())
+    return Answers({head: torch.cat(batches) for head, batches in logits.items()}, torch.tensor(split.labels))
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -107,56 +112,51 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(columns), *lines[1:]])
 
 
-class HeadReport(NamedTuple):
-    """One head's measurements, as shares in 0…1."""
-
-    top1: float
-    top5: float
-    top1_among: float
-    """top-1 where only the classes of the pictures may be predicted"""
-    confidently_wrong: float
-    """wrong classes with a probability of `SURE` or more, at the stored temperature"""
-    calibration: float
-    """expected calibration error at the stored temperature"""
-    calibration_raw: float
-    """expected calibration error at temperature 1"""
-
-
 def accuracy(logits: Tensor, labels: Tensor, k: int) -> float:
     """Share of pictures whose label is among the k highest of logits (N, classes)."""
     return (logits.topk(min(k, logits.shape[1]), dim=1).indices == labels[:, None]).any(dim=1).double().mean().item()
 
 
-def accuracy_among(logits: Tensor, labels: Tensor, classes: Iterable[int]) -> float:
-    """Share of pictures whose label has the highest logit of these classes alone."""
-    kept = torch.tensor(sorted(classes))
-    return (kept[logits[:, kept].argmax(dim=1)] == labels).double().mean().item()
+def calibration_error(p: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """Expected calibration error, 0…1: mean distance of confidence from accuracy over equal-width bins (Guo et al., 2017)."""
+    confidence, predicted = p.max(dim=1)
+    gaps = confidence.double() - (predicted == labels).double()
+    which = (confidence * bins).long().clamp(max=bins - 1)
+    return (torch.zeros(bins, dtype=torch.float64).index_add(0, which, gaps).abs().sum() / len(labels)).item()
 
 
-def report(answers: Answers, temperatures: dict[str, float] | None) -> dict[str, HeadReport]:
-    """head → what was measured. `temperatures`: as in `config.json`."""
-    reports, labels = {}, answers.labels
+def confidently_wrong(p: Tensor, labels: Tensor) -> float:
+    """Share of pictures that get a wrong class with a probability of `SURE` or more."""
+    confidence, predicted = p.max(dim=1)
+    return ((confidence >= SURE) & (predicted != labels)).double().mean().item()
+
+
+def confidences(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """The highest probability (N,) for each picture as it is, and of a wrong class where the true class's logit is removed."""
+    logits = logits / temperature
+    unknown = logits.scatter(1, labels[:, None], -math.inf)
+    return logits.softmax(dim=1).amax(dim=1), unknown.softmax(dim=1).amax(dim=1)
+
+
+def report(answers: Answers, config: ModelConfig) -> dict[str, dict[str, float]]:
+    """head → column of the table → share, 0…1. `config`: with the heads' temperatures."""
+    reports, labels, p = {}, answers.labels, answers.probabilities(config)
+    present, among = labels.unique(return_inverse=True)
     for head, logits in answers.logits.items():
-        temperature = (temperatures or {}).get(head, 1.0)
-        reports[head] = HeadReport(
-            accuracy(logits, labels, 1),
-            accuracy(logits, labels, 5),
-            accuracy_among(logits, labels, set(labels.tolist())),
-            confidently_wrong(logits, labels, temperature),
-            calibration_error(logits, labels, temperature),
-            calibration_error(logits, labels),
-        )
+        shares = {"top-1": accuracy(logits, labels, 1), "top-5": accuracy(logits, labels, 5)}
+        if len(present) < logits.shape[1]:
+            shares[f"top-1 among the pictures' {len(present):,} classes"] = accuracy(logits[:, present], among, 1)
+        shares[f"wrong with ≥ {SURE:.0%}"] = confidently_wrong(p[head], labels)
+        shares["calibration error"] = calibration_error(p[head], labels)
+        shares["before temperature"] = calibration_error(logits.softmax(dim=1), labels)
+        reports[head] = shares
     return reports
 
 
-def table(reports: dict[str, HeadReport], answers: Answers) -> str:
+def table(reports: dict[str, dict[str, float]]) -> str:
     """The reports as a Markdown table, in per cent."""
-    present, classes = len(answers.labels.unique()), answers.logits["main"].shape[1]
-    columns = ["top-1", "top-5", f"top-1 among the pictures' {present:,} classes", f"wrong with ≥ {SURE:.0%}"]
-    columns += ["calibration error", "before temperature"]
-    kept = [i for i in range(len(columns)) if i != 2 or present < classes]
-    rows = [[head, *(f"{shares[i]:.2%}" for i in kept)] for head, shares in reports.items()]
-    return markdown(["head", *(columns[i] for i in kept)], rows)
+    rows = ([head, *(f"{share:.2%}" for share in shares.values())] for head, shares in reports.items())
+    return markdown(["head", *reports["main"]], rows)
 
 
 def confusions(answers: Answers, names: Sequence[str], count: int = 10) -> str:
@@ -168,19 +168,11 @@ def confusions(answers: Answers, names: Sequence[str], count: int = 10) -> str:
     return markdown(["true class", "taken for", "pictures"], rows)
 
 
-class ClassReport(NamedTuple):
-    """The main head's right answers for one class."""
-
-    name: str
-    right: int
-    pictures: int
-
-
-def by_class(answers: Answers, names: Sequence[str]) -> list[ClassReport]:
-    """The classes that have pictures, in their order."""
+def by_class(answers: Answers, names: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Each class that has pictures: its name, how many of them the main head names right, and how many there are."""
     hits = answers.labels[answers.logits["main"].argmax(dim=1) == answers.labels]
     right, pictures = (labels.bincount(minlength=len(names)).tolist() for labels in (hits, answers.labels))
-    return [ClassReport(*row) for row in zip(names, right, pictures, strict=True) if row[2]]
+    return [row for row in zip(names, right, pictures, strict=True) if row[2]]
 
 
 def class_table(answers: Answers, names: Sequence[str]) -> str:
@@ -189,16 +181,76 @@ def class_table(answers: Answers, names: Sequence[str]) -> str:
     title = "class"
     if len(rows) > MOST_CLASSES:
         title = f"the {MOST_CLASSES} classes of {len(rows):,} that do worst"
-        rows = sorted(rows, key=lambda row: row.right / row.pictures)[:MOST_CLASSES]
-    cells = [(row.name, f"{row.right} of {row.pictures}", f"{row.right / row.pictures:.0%}") for row in rows]
+        rows = sorted(rows, key=lambda row: row[1] / row[2])[:MOST_CLASSES]
+    cells = [(name, f"{right} of {pictures}", f"{right / pictures:.0%}") for name, right, pictures in rows]
     return markdown([title, "named right", "share"], cells)
 
 
 def never_named(answers: Answers, names: Sequence[str]) -> list[str]:
     """A sentence that names the classes of which no picture is named right; none where there is no such class."""
-    never = [f"{row.name}: 0 of {row.pictures}" for row in by_class(answers, names) if not row.right]
+    never = [f"{name}: 0 of {pictures}" for name, right, pictures in by_class(answers, names) if not right]
     more = f"; and {len(never) - NAMED:,} more" if len(never) > NAMED else ""
     return [f"Classes without a right answer: {'; '.join(never[:NAMED])}{more}."] if never else []
+
+
+def choose_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The fitted temperature where it is clearly better than 1 on pictures that it was not fitted on, else 1.
+
+    Cross-validation in `FOLDS` parts: the temperature is fitted on the other parts. A picture's gain is how much this temperature
+    raises the logarithm of its label's probability. The mean gain must be more than `CLEAR` standard errors above 0.
+    """
+    if len(labels) < ENOUGH:
+        return 1.0
+    part = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0)) % FOLDS
+    gains = torch.empty(len(labels), dtype=torch.float64)
+    for fold in range(FOLDS):
+        held_out = part == fold
+        temperature = fit_temperature(logits[~held_out], labels[~held_out])
+        ours, theirs = logits[held_out].double(), labels[held_out]
+        gains[held_out] = losses(ours, theirs, 1.0) - losses(ours, theirs, temperature)
+    clear = gains.mean() > CLEAR * gains.std() / math.sqrt(len(gains))
+    return fit_temperature(logits, labels) if clear else 1.0
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature in `TEMPERATURES` for which softmax(logits / temperature) gives the labels the highest likelihood.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", 2017.
+    """
+    low, high = map(math.log, TEMPERATURES)
+    logits = logits.double()
+
+    def loss(log_temperature: float) -> float:
+        return losses(logits, labels, math.exp(log_temperature)).mean().item()
+
+    golden = (math.sqrt(5) - 1) / 2  # the loss is convex in 1 / temperature, so it has one minimum in this range
+    while high - low > 1e-5:
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return math.exp((low + high) / 2)
+
+
+def losses(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """−log of the label's probability (N,)."""
+    return F.cross_entropy(logits / temperature, labels, reduction="none")
+
+
+def unlikely_below(logits: Tensor, labels: Tensor, temperature: float) -> float | None:
+    """The threshold: where the highest probability is below it, the page says that no class looks likely.
+
+    It is chosen so that a share of `FLAGGED` of these pictures is below it. None where there are fewer than `ENOUGH` pictures.
+    """
+    known, _ = confidences(logits, labels, temperature)
+    return known.quantile(FLAGGED).item() if len(labels) >= ENOUGH else None
+
+
+def calibrate(answers: Answers) -> tuple[dict[str, float], float | None]:
+    """Choose the temperature of each head, and the main head's threshold `unlikely_below`."""
+    temperatures = {head: choose_temperature(logits, answers.labels) for head, logits in answers.logits.items()}
+    return temperatures, unlikely_below(answers.logits["main"], answers.labels, temperatures["main"])
 
 
 def calibration_section(config: ModelConfig, answers: Answers) -> str:
@@ -214,12 +266,12 @@ def calibration_section(config: ModelConfig, answers: Answers) -> str:
     threshold = config.metrics.unlikely_below
     if threshold is not None:
         known, unknown = confidences(answers.logits["main"], answers.labels, (config.temperatures or {}).get("main", 1.0))
-        wrong, low, low_unknown = ((unknown >= SURE), (known < threshold), (unknown < threshold))
+        wrong, low, low_unknown = (of.double().mean() for of in (unknown >= SURE, known < threshold, unknown < threshold))
         lines.append(
-            f"Pictures with their true class's logit removed stand for unknown things: {wrong.double().mean():.1%} of them still "
+            f"Pictures with their true class's logit removed stand for unknown things: {wrong:.1%} of them still "
             f"get a wrong name with {SURE:.0%} or more. Below a best probability of {threshold:.3f} the page says that none of "
             f"the classes looks likely: chosen so that {FLAGGED:.0%} of pictures of known classes fall below; of the measured "
-            f"pictures {low.double().mean():.1%} of the known and {low_unknown.double().mean():.1%} of the unknown do."
+            f"pictures {low:.1%} of the known and {low_unknown:.1%} of the unknown do."
         )
     return "\n".join(lines)
 
@@ -248,10 +300,8 @@ def said(speaker: Speaker, p: Tensor, labels: Tensor) -> Said:
 
 def choose_threshold(answers: Answers, config: ModelConfig) -> float | None:
     """The lowest of `THRESHOLDS` at which a share of `RIGHT` of every head's statements is right; None where there is none."""
-    if not Speaker(config.labels).groups:
-        return None
     heads = answers.probabilities(config).values()
-    for threshold in THRESHOLDS:
+    for threshold in THRESHOLDS if Speaker(config.labels).groups else ():
         if all(said(Speaker(config.labels, threshold), p, answers.labels).right >= RIGHT for p in heads):
             return threshold
     return None
@@ -268,9 +318,12 @@ def records(answers: Answers, config: ModelConfig) -> dict[str, Records]:
     return counts
 
 
-def measured(metrics: Metrics, config: ModelConfig, fit: Answers, exam: Answers) -> Metrics:
-    """Metrics with the threshold that is chosen on some pictures, and the records of others. `config`: with its temperatures."""
-    return replace(metrics, statement_threshold=choose_threshold(fit, config), records=records(exam, config))
+def with_records(config: ModelConfig, fit: Answers, exam: Answers) -> ModelConfig:
+    """The configuration with the statements' threshold that is chosen on some pictures, and the records of others."""
+    assert config.metrics is not None
+    return replace(
+        config, metrics=replace(config.metrics, statement_threshold=choose_threshold(fit, config), records=records(exam, config))
+    )
 
 
 def statement_section(answers: Answers, config: ModelConfig) -> str:
@@ -278,10 +331,8 @@ def statement_section(answers: Answers, config: ModelConfig) -> str:
     speaker = Speaker(config.labels, config.metrics.statement_threshold if config.metrics else None)
     lines = ["## How far to believe an answer"]
     if speaker.groups:
-        rows = []
-        for head, p in answers.probabilities(config).items():
-            s = said(speaker, p, answers.labels)
-            rows.append((head, f"{s.right:.1%}", f"{s.bits:.2f}", f"{s.single:.1%}", f"{s.silent:.1%}"))
+        heads = {head: said(speaker, p, answers.labels) for head, p in answers.probabilities(config).items()}
+        rows = [(head, f"{s.right:.1%}", f"{s.bits:.2f}", f"{s.single:.1%}", f"{s.silent:.1%}") for head, s in heads.items()]
         lines += [
             f"A head says the most specific class or group whose probability reaches {speaker.threshold:.2f}. Bits: log2 of "
             f"{len(config.labels):,} classes over the group's classes.\n",
@@ -289,32 +340,21 @@ def statement_section(answers: Answers, config: ModelConfig) -> str:
         ]
     edges = [f"{edge:.0%}" for edge in BINS]
     columns = [f"below {edges[0]}", *(f"{a}–{b}" for a, b in pairwise(edges)), f"from {edges[-1]}"]
-    counts = records(answers, config).items()
-    lines += [
-        "\nAnswers that were right, of all with such a probability of the top class:\n",
-        markdown(
-            ["head", *columns],
-            ([head, *(f"{r} of {n}" for r, n in zip(each.right, each.of, strict=True))] for head, each in counts),
-        ),
-    ]
+    counts = ((head, zip(each.right, each.of, strict=True)) for head, each in records(answers, config).items())
+    lines.append("\nAnswers that were right, of all with such a probability of the top class:\n")
+    lines.append(markdown(["head", *columns], ([head, *(f"{right} of {n}" for right, n in each)] for head, each in counts)))
     return "\n".join(lines)
 
 
 def write_predictions(file: Path, split: Split, answers: Answers, config: ModelConfig) -> None:
-    """Write a CSV table with a row for each picture: its file, its class, the five most probable classes and their probabilities.
-
-    Raises UserError where the file cannot be written.
-    """
+    """Write a table with a row for each picture: its file, its class, the five most probable classes and their probabilities."""
     p, classes = answers.probabilities(config)["main"].topk(min(5, len(config.labels)), dim=1)
-    try:
-        with file.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
-            rows = csv.writer(out)
-            rows.writerow(["file", "class", *(f"{what}{k + 1}" for k in range(p.shape[1]) for what in ("top", "probability"))])
-            for picture, label, *best in zip(split.pictures, split.labels, classes.tolist(), p.tolist(), strict=True):
-                cells = [cell for c, q in zip(*best, strict=True) for cell in (config.labels[c], f"{q:.6f}")]
-                rows.writerow([picture, config.labels[label], *cells])
-    except OSError as error:
-        raise UserError("{path} cannot be written: {error}.", path=file, error=reason(error)) from None
+    with writing(file), file.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(["file", "class", *(f"{what}{k + 1}" for k in range(p.shape[1]) for what in ("top", "probability"))])
+        for picture, label, *best in zip(split.pictures, split.labels, classes.tolist(), p.tolist(), strict=True):
+            cells = [cell for c, q in zip(*best, strict=True) for cell in (config.labels[c], f"{q:.6f}")]
+            rows.writerow([picture, config.labels[label], *cells])
 
 
 def surest_mistakes(answers: Answers, config: ModelConfig) -> list[tuple[int, int, float, float]]:
@@ -328,9 +368,7 @@ def surest_mistakes(answers: Answers, config: ModelConfig) -> list[tuple[int, in
 
 
 def write_wrong(folder: Path, split: Split, answers: Answers, explainer: Explainer) -> None:
-    """Draw `wrong.png`: the pictures that are named wrong, surest first, each with the last stage's maps of the class that it is
-    taken for and of its own class. Raises UserError where the file cannot be written.
-    """
+    """Draw `wrong.png`: the pictures that are named wrong, with the last stage's maps of the named class and of the true one."""
     mistakes, labels = surest_mistakes(answers, explainer.config), explainer.labels
     shown = mistakes[:SHOWN]
     across, down = 3 * (CELL + GAP) + 2 * GAP, CELL + TEXT + GAP
@@ -348,7 +386,70 @@ def write_wrong(folder: Path, split: Split, answers: Answers, explainer: Explain
         draw.text((left, top + 20), split.pictures[row].name[-64:], SOFT, font(11))
         for column, image in enumerate((ImageOps.contain(picture, (CELL, CELL)), *maps)):
             sheet.paste(image, (left + column * (CELL + GAP), top + TEXT - 6))
-    try:
+    with writing(folder / SHEET):
         sheet.save(folder / SHEET)
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Raise a UserError where the block cannot write the file."""
+    try:
+        yield
     except OSError as error:
-        raise UserError("{path} cannot be written: {error}.", path=folder / SHEET, error=reason(error)) from None
+        raise UserError("{path} cannot be written: {error}.", path=file, error=reason(error)) from None
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Measure weights and print the tables. `options`: of the command line (`googlenet.training.commands`)."""
+    loaded = load(options.weights)
+    if options.write and not options.maps and (loaded.config.metrics is None or options.rows != "all"):
+        raise UserError("--write needs weights whose config.json has metrics, and all rows.")
+    if options.predictions:
+        make_folder(options.predictions.parent)
+    if options.wrong:
+        make_folder(options.wrong)
+    split = read_split(options.data, "val", options.split)
+    split = prepare(split, loaded.config, options.rows, workers=options.workers, skip_broken=options.skip_broken)
+    if options.maps:
+        from googlenet.training.maps import measure_all
+
+        data = options.data.resolve()
+        dataset = data.name if data.is_dir() else data.parent.name
+        trust = measure_all(Explainer(loaded, options.device), split, options.sample, dataset)
+        if options.write:
+            write_config(replace(loaded.config, trust=trust), options.weights)
+        print(json.dumps({"trust": asdict(trust)}))
+        return
+    device, config = pick_device(options.device), loaded.config
+    answers = predict(loaded.model, config.preprocess, split, device, options.workers)
+    shown = answers
+    if options.write and config.metrics:
+        shown = answers.rows("odd")
+        config = with_records(config, answers.rows("even"), shown)
+        write_config(config, options.weights)
+    whole = has_part(options.data, "val") or options.data.is_file() or options.split == 1
+    whose = "" if whole else " that `train` holds out; --split 1: all"
+    print(f"{len(shown.labels):,} pictures of {len(shown.labels.unique()):,} of {len(config.labels):,} classes{whose}\n")
+    print(table(report(shown, config)))
+    print(f"\n{class_table(shown, config.labels)}\n\n{confusions(shown, config.labels)}")
+    if config.metrics:
+        print("\n" + calibration_section(config, shown))
+    print("\n" + statement_section(shown, config))
+    if options.predictions:
+        write_predictions(options.predictions, split, answers, config)
+    if options.wrong:
+        write_wrong(options.wrong, split, answers, Explainer(replace(loaded, config=config), options.device))
+    if options.rows == "even":
+        temperatures, threshold = calibrate(answers)
+        print("\n" + json.dumps({"temperatures": temperatures, "unlikely_below": threshold}))
+
+
+def write_config(config: ModelConfig, folder: str) -> None:
+    """Replace a folder's config.json. Raises UserError where WEIGHTS is no folder or cannot be written."""
+    text = dump_config(config).encode()
+    parse_config(text, folder)  # never write what cannot be read
+    try:
+        (Path(folder) / CONFIG_FILE).stat()  # it is replaced, not made
+        replace_files(Path(folder), {CONFIG_FILE: text})
+    except OSError as error:
+        raise UserError("The folder {folder} cannot be written: {error}.", folder=folder, error=reason(error)) from None

@@ -9,16 +9,14 @@ Source: Menon et al., "Long-tail learning via logit adjustment", 2021.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from googlenet.model.architecture import HEADS
-from googlenet.model.network import GoogLeNet
-from googlenet.training import views
 from googlenet.training.loop import Run
+from googlenet.training.teachers import Teacher
 
 PENALTY = 30
 """The ridge penalty λ, as a multiple of the features' mean square. It matters where there are few views."""
@@ -44,9 +42,9 @@ def fit_last_layers(run: Run) -> None:
     batches = first_epoch(run, FITTED)
     for step in tqdm(range(batches), desc="ridge regression", mininterval=2):
         torch.manual_seed(run.recipe.seed * 1_000_003 + step)
-        batch = run.material.batch(step, size, run.recipe.crops[0], False, run.recipe, run.teacher)
-        run.heads(batch.views)
-        logits = run.temperature * batch.target.clamp(min=1e-8).log()
+        views, target = run.material.batch(step, size, run.recipe.crops[0], False, run.recipe, run.teacher)
+        run.heads(views)
+        logits = run.temperature * target.clamp(min=1e-8).log()
         logits -= logits.mean(dim=1, keepdim=True)  # a constant does not change the softmax
         if run.log_prior is not None:
             logits -= run.log_prior
@@ -64,50 +62,6 @@ def fit_last_layers(run: Run) -> None:
     model.train()
 
 
-def prior(batches: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean probability of each class, by head.
-
-    Args:
-        batches: head → logits (N, classes), one mapping for each batch; `googlenet.training.evaluate.answers_of` gives them.
-
-    Returns:
-        head → (classes,) float64, on the logits' device.
-
-    Example:
-        >>> prior([{"main": torch.tensor([[0.0, 0.0]])}, {"main": torch.tensor([[50.0, 0.0]])}])["main"].tolist()
-        [0.75, 0.25]
-    """
-    sums: dict[str, Tensor] = {}
-    count = 0
-    for batch in batches:
-        count += len(next(iter(batch.values())))
-        for head, logits in batch.items():
-            sums[head] = sums.get(head, 0) + logits.double().softmax(dim=1).sum(dim=0)
-    return {head: total / count for head, total in sums.items()}
-
-
-@torch.no_grad()
-def balance(model: GoogLeNet, priors: Mapping[str, Tensor], tau: float = 1.0, epsilon: float = EPSILON) -> None:
-    """Take the prior out of the last layers' biases, in place. Each head's mean bias stays as it is.
-
-    Args:
-        model: any GoogLeNet. Nothing but the biases of its last layers changes.
-        priors: head → (classes,) mean probabilities (`prior`), for each of the model's heads.
-        tau: how much of the prior is taken out; 1: all of it.
-        epsilon: added to the prior.
-
-    Example:
-        >>> model = GoogLeNet(classes=2)
-        >>> before = model.fc.bias.clone()
-        >>> balance(model, dict.fromkeys(HEADS, torch.tensor([0.9, 0.1])))
-        >>> round((model.fc.bias - before).diff().item(), 3)
-        2.197
-    """
-    for head, layer in model.last_layers().items():
-        shift = tau * (priors[head] + epsilon).log()
-        layer.bias.sub_((shift - shift.mean()).to(layer.bias))
-
-
 def has_prior(run: Run) -> bool:
     """Whether a run's heads are balanced at its end: after a distillation, and where labelled classes are unequal."""
     unequal = run.teacher is not None or any(source.unequal for source in run.material.sources)
@@ -117,33 +71,31 @@ def has_prior(run: Run) -> bool:
 @torch.no_grad()
 def take_out_prior(run: Run) -> None:
     """Balance the heads at the end of a run, by their prior on its pictures in the shares in which the run draws them."""
-    run.model.eval()
-    answers = (
-        {head: logits.float() for head, logits in zip(HEADS, run.heads(shown), strict=True) if logits is not None}
-        for shown in middle_views(run)
-    )
-    balance(run.model, prior(answers), run.recipe.balance)
+    model, size = run.model.eval(), run.recipe.schedule[-1].size
+    log_priors = log_priors_of(lambda views: [logits for logits in run.heads(views) if logits is not None], run, size)
+    for layer, log_prior in zip(model.last_layers().values(), log_priors, strict=True):
+        layer.bias.sub_((run.recipe.balance * log_prior).to(layer.bias))
 
 
-def put_prior_into_loss(run: Run) -> None:
+def put_prior_into_loss(run: Run, teacher: Teacher) -> None:
     """Let the loss compare logits + log(prior of the teacher) with the teacher's answers, so that the logits become balanced."""
-    teacher = run.teacher
-    assert teacher is not None
-    frequencies = prior({"teacher": teacher.answer(shown)} for shown in middle_views(run, teacher.size_for))["teacher"]
-    log_prior = (frequencies + EPSILON).log()
-    run.log_prior = (log_prior - log_prior.mean()).float()
+    size = teacher.size_for(run.recipe.schedule[-1].size)
+    (log_prior,) = log_priors_of(lambda views: [teacher.answer(views)], run, size)
+    run.log_prior = log_prior.float()
 
 
-def middle_views(run: Run, size_for: Callable[[int], int] = lambda size: size) -> Iterator[Tensor]:
-    """The middle squares (N, 3, S, S) of a run's pictures, in 0…1, in the shares in which the run draws them.
+def log_priors_of(heads: Callable[[Tensor], list[Tensor]], run: Run, size: int) -> Tensor:
+    """The logarithms of the heads' priors on a run's pictures, of mean 0, so that the mean of a bias stays as it is.
 
-    `size_for`: the student's size in pixels → S.
+    `heads`: views (N, 3, size, size) in 0…1 → logits (N, classes) of each. Returns (heads, classes) float64.
     """
-    size = size_for(run.recipe.schedule[-1].size)
+    sums, count = torch.zeros((), dtype=torch.float64, device=run.device), 0
     for step in tqdm(range(first_epoch(run, COUNTED)), desc="prior", mininterval=2):
-        for source in run.material.sources:
-            pixels, aspects, _ = source.batch(step, run.device)
-            yield views.take(pixels, views.middle_squares(aspects), size)
+        for views in run.material.middle_views(step, size):
+            sums = sums + torch.stack(heads(views)).double().softmax(dim=2).sum(dim=1)
+            count += len(views)
+    logs = (sums / count + EPSILON).log()
+    return logs - logs.mean(dim=1, keepdim=True)
 
 
 def first_epoch(run: Run, most: int) -> int:

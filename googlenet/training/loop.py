@@ -23,7 +23,7 @@ from googlenet.inference.device import half_precision
 from googlenet.model.architecture import STAGES
 from googlenet.model.network import GoogLeNet, HeadLogits
 from googlenet.pictures.images import Preprocess
-from googlenet.training.material import Batch, Material
+from googlenet.training.pictures import Material
 from googlenet.training.recipe import Phase, Recipe
 from googlenet.training.teachers import Teacher
 
@@ -37,13 +37,10 @@ LOOK_EVERY = 50
 
 
 def loss_of(heads: HeadLogits, target: Tensor, temperature: float = 1.0, log_prior: Tensor | None = None) -> Tensor:
-    """Cross-entropy of the main head plus 0.3 times that of each auxiliary head.
+    """Cross-entropy of the main head plus 0.3 times that of each auxiliary head. target: (N, classes) probabilities.
 
-    Args:
-        heads: logits (N, classes) of each head.
-        target: (N, classes) target probabilities.
-        temperature: divides the logits and multiplies the loss, so that gradients keep their size.
-        log_prior: (classes,) added to the logits of each head (Menon et al., 2021); the logits without it become balanced.
+    The temperature divides the logits and multiplies the loss, so that gradients keep their size. `log_prior` (classes,) is added
+    to the logits of each head (Menon et al., 2021): the logits without it become balanced.
     """
     logits = [head.float() if log_prior is None else head.float() + log_prior for head in heads if head is not None]
     losses = [temperature * F.cross_entropy(head / temperature, target) for head in logits]
@@ -83,9 +80,8 @@ class Run:
         self.mean, self.std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (preprocess.mean, preprocess.std))
         self.model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.model.dropout.p, aux_dropout = recipe.dropout
-        for head in (model.aux1, model.aux2):
-            if head is not None:
-                head.dropout.p = aux_dropout
+        for head in filter(None, (model.aux1, model.aux2)):
+            head.dropout.p = aux_dropout
         decayed = [p for p in model.parameters() if p.ndim > 1]
         plain = [p for p in model.parameters() if p.ndim == 1]
         groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -164,8 +160,11 @@ class Run:
         factor = learning_rate_at((self.progress if recipe.minutes else (self.step + 1) / self.steps), recipe.warm_up)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * factor
-        batch = self.draw(size)
-        loss = loss_of(self.heads(batch.views), batch.target, self.temperature, self.log_prior)
+        first, last = recipe.crops
+        least_area = first + (last - first) * self.progress
+        mixed = self.progress < 0.5 and torch.rand(()).item() < recipe.mixed
+        views, target = self.material.batch(self.step, size, least_area, mixed, recipe, self.teacher)
+        loss = loss_of(self.heads(views), target, self.temperature, self.log_prior)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
@@ -178,14 +177,6 @@ class Run:
         normalised = ((views - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half_precision(self.device)):
             return self.model.heads(normalised)
-
-    @torch.no_grad()
-    def draw(self, size: int) -> Batch:
-        """The step's views and their target probabilities."""
-        first, last = self.recipe.crops
-        least_area = first + (last - first) * self.progress
-        mix = self.progress < 0.5 and torch.rand(()).item() < self.recipe.mixed
-        return self.material.batch(self.step, size, least_area, mix, self.recipe, self.teacher)
 
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""

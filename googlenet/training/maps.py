@@ -7,6 +7,7 @@ states. Intervals are 95 % bootstrap intervals over pictures.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
 from googlenet.checkpoints.config import MapTrust, Pointing
@@ -36,6 +38,8 @@ SMALL = 1 / 3
 """Only pictures whose box covers at most this share are compared with the centre: a larger box is too easy to hit."""
 CENTRED = 1 / 4
 """Standard deviation of the centred Gaussian, as a share of the picture's side."""
+CURVED, SANE = 1 / 20, 1 / 100
+"""Shares of the pictures for deletion and insertion curves, and for randomised weights, which take many passes a picture."""
 STEPS = 5
 """Steps of a deletion or insertion curve: few, so that many pictures can be measured."""
 DRAWS = 2000
@@ -70,42 +74,37 @@ class Boxed(NamedTuple):
     """where the object lies, in pixels of the picture"""
 
 
-def boxed(split: Split, preprocess: Preprocess, sample: int, seed: int = 0) -> list[Boxed]:
-    """At most `sample` pictures with boxes, in random order. Pictures whose object was cropped away are left out.
-
-    Raises UserError where the data set has no boxes.
-    """
+def boxed(split: Split, preprocess: Preprocess, sample: int) -> list[Boxed]:
+    """At most `sample` pictures with boxes, in random order, without those whose object was cropped away."""
     pictures: list[Boxed] = []
-    boxes = split.boxes or (None,) * len(split.pictures)
-    for row in np.random.default_rng(seed).permutation(len(split.pictures)):
-        box = boxes[row]
+    for row in np.random.default_rng(0).permutation(len(split.examples)):
+        picture, label, box = split.examples[row]
         if box is None or len(pictures) == sample:
             continue
-        image = opened(split.pictures[row])
+        image = opened(picture)
         seen = preprocess.seen(image.size)
         if min(box.x1, seen.x1) > max(box.x0, seen.x0) and min(box.y1, seen.y1) > max(box.y0, seen.y0):
-            pictures.append(Boxed(image, split.labels[row], box))
+            pictures.append(Boxed(image, label, box))
     if not pictures:
         raise UserError("There is no picture whose object has a box; add boxes.csv beside the class folders.")
     return pictures
 
 
-def measure(
-    explainer: Explainer, pictures: Sequence[Boxed], curved: int, sane: int, seed: int = 0, method: str = GRAD_CAM
-) -> Measures:
-    """Measure the maps of every head on every picture.
+def measure_all(explainer: Explainer, split: Split, sample: int, dataset: str) -> MapTrust:
+    """Measure both methods' maps on at most `sample` pictures, print the tables, and return what `config.json` states of them."""
+    pictures = boxed(split, explainer.config.preprocess, sample)
+    measures = {method: measure(explainer, pictures, method) for method in TITLES}
+    for method, title in TITLES.items():
+        print(f"## {title}\n\n{report(measures[method])}\n")
+    return summary(measures, dataset, explainer.provenance.sha256)
 
-    Args:
-        explainer: with the weights to measure.
-        pictures: whose boxes lie at least partly in what the network sees.
-        curved: how many of them, from the first, get deletion and insertion curves.
-        sane: how many of them, from the first, are asked again with randomised weights.
-        seed: for random maps and weights.
-        method: one of `googlenet.explanation.METHODS`.
-    """
+
+def measure(explainer: Explainer, pictures: Sequence[Boxed], method: str = GRAD_CAM) -> Measures:
+    """Measure the maps of every head on every picture. `CURVED` and `SANE` of them, from the first, get the slow measures too."""
     measures: Measures = defaultdict(list)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     heads = HEADS if explainer.config.architecture.aux_heads else HEADS[-1:]
+    curved, sane = (math.ceil(len(pictures) * share) for share in (CURVED, SANE))
     step = explainer.engine.largest
     with tqdm(total=len(pictures), desc="where the evidence lies", unit="img", mininterval=2) as bar:
         for start in range(0, len(pictures), step):
@@ -116,12 +115,13 @@ def measure(
             for head in heads:  # one pass each: its backward pass covers only the head's stages
                 questions = [Question(head, picture.label, method=method) for picture in some]
                 answers.append(explainer.explain_prepared(x, sizes, questions))
-            for number, (picture, *explanations) in enumerate(zip(some, *answers, strict=True), start):
-                point(measures, explainer, picture, dict(zip(heads, explanations, strict=True)))
-                if number < curved:
-                    hide(measures, explainer, picture, dict(zip(heads, explanations, strict=True)), rng)
+            for i, (picture, *explanations) in enumerate(zip(some, *answers, strict=True)):
+                by_head = dict(zip(heads, explanations, strict=True))
+                point(measures, explainer, picture, by_head)
+                if start + i < curved:
+                    hide(measures, explainer, x[i : i + 1], picture.label, by_head, rng)
             bar.update(len(some))
-    distrust(measures, explainer, pictures[:sane], heads, seed, method)
+    distrust(measures, explainer, pictures[:sane], heads, method)
     return measures
 
 
@@ -156,17 +156,21 @@ def centred(side: int) -> NDArray[np.float32]:
 
 
 def hide(
-    measures: Measures, explainer: Explainer, picture: Boxed, explanations: dict[str, Explanation], rng: np.random.Generator
+    measures: Measures,
+    explainer: Explainer,
+    x: Tensor,
+    label: int,
+    explanations: dict[str, Explanation],
+    rng: np.random.Generator,
 ) -> None:
-    """Measure deletion and insertion for one picture, in every order at once."""
-    x = explainer.preprocess(picture.image)
+    """Measure deletion and insertion for one prepared picture x (1, 3, S, S), in every order at once."""
     side = x.shape[-1]
     sizes = explainer.grid_sizes
     random = {size: rng.standard_normal(size).astype(np.float32) for size in sorted(set(sizes.values()))}
     grids = [("", "centre", centred(side)), *(("", str(size), grid) for size, grid in random.items())]
     grids += [(head, stage, grid) for head, e in explanations.items() for stage, grid in e.grids.items()]
     orders = torch.stack([order(grid, side) for *_, grid in grids])
-    for head, ways in curves(explainer, x, picture.label, orders, STEPS).items():
+    for head, ways in curves(explainer, x, label, orders, STEPS).items():
         for way, lines in zip(("deletion", "insertion"), ways, strict=True):
             areas = {name: area(tuple(line)) for (of, name, _), line in zip(grids, lines, strict=True) if of in ("", head)}
             measures[way, head, "centre"].append(areas["centre"])
@@ -175,15 +179,13 @@ def hide(
                 measures[way, head, f"random {stage}"].append(areas[str(sizes[stage])])
 
 
-def distrust(
-    measures: Measures, explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str], seed: int, method: str
-) -> None:
+def distrust(measures: Measures, explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str], method: str) -> None:
     """Measure each map's rank correlation with the map of randomised weights, from the heads down to each stage."""
     own: dict[tuple[int, str, str], NDArray[np.float32]] = {}
     model = explainer.copied_model()
     for down_to in ("itself", "heads", *STAGES[::-1]):
         if down_to != "itself":  # one seed draws the same weights for what was drawn already
-            randomise(model, None if down_to == "heads" else down_to, seed)
+            randomise(model, None if down_to == "heads" else down_to)
         for i, picture in enumerate(pictures):
             x = explainer.preprocess(picture.image).repeat(len(heads), 1, 1, 1)
             x = x.to(explainer.device, memory_format=torch.channels_last)
@@ -261,7 +263,7 @@ def report(measures: Measures) -> str:
     """All tables in Markdown, in per cent; areas under curves in per cent of the largest possible."""
     parts = []
     for name, chosen in groups(measures).items():
-        curved = chosen[: len(measures.get(("deletion", "main", "centre"), []))]
+        curved = chosen[: len(measures["deletion", "main", "centre"])]
         parts += [f"### {name[0].upper()}{name[1:]}", pointing_table(measures, chosen)]
         if curved.any():
             parts.append(curve_table(measures, curved))
@@ -287,9 +289,7 @@ def pointing_table(measures: Measures, chosen: NDArray[np.bool_]) -> str:
 
 def curve_table(measures: Measures, chosen: NDArray[np.bool_]) -> str:
     """Deletion: less is better. Insertion: more is better."""
-    columns, rows = ["head", "stage"], []
-    for way in ("deletion", "insertion"):
-        columns += [way, "random", "centre", "map minus random"]
+    rows = []
     for head, stage in maps_of(measures):
         row: list[object] = [head, stage]
         for way in ("deletion", "insertion"):
@@ -297,28 +297,29 @@ def curve_table(measures: Measures, chosen: NDArray[np.bool_]) -> str:
             own, by_chance, centre = (np.array(measures[way, head, name])[chosen] for name in names)
             row += [interval(own), per_cent(by_chance.mean()), per_cent(centre.mean()), interval(own - by_chance)]
         rows.append(row)
+    baselines = ("random", "centre", "map minus random")
+    columns = ("head", "stage", "deletion", *baselines, "insertion", *baselines)
     return f"{chosen.sum()} pictures with curves of {STEPS} steps.\n\n{markdown(columns, rows)}"
 
 
 def branch_table(measures: Measures) -> str:
     rows = []
     for head, stage in maps_of(measures):
-        shares = (np.mean(measures["branch", head, stage, branch]) for branch in BRANCHES)
-        rows.append((head, stage, *map(per_cent, map(float, shares))))
+        shares = (float(np.mean(measures["branch", head, stage, branch])) for branch in BRANCHES)
+        rows.append((head, stage, *map(per_cent, shares)))
     title = f"### Which filters carry the evidence\n\n{len(measures['box',])} pictures, each asked about its true class.\n\n"
     return title + markdown(["head", "stage", *(branch.replace("x", "×") for branch in BRANCHES)], rows)
 
 
 def sanity_table(measures: Measures) -> str:
     """How similar a map stays when weights are randomised."""
-    depths = ("heads", *STAGES[::-1])
-    count = len(measures.get(("randomised", "main", "3a", "heads"), []))
     rows = []
-    for head, stage in maps_of(measures) if count else ():
-        means = (float(np.mean(measures["randomised", head, stage, down_to])) for down_to in depths)
+    for head, stage in maps_of(measures):
+        means = (float(np.mean(measures["randomised", head, stage, down_to])) for down_to in ("heads", *STAGES[::-1]))
         rows.append((head, stage, *(signed(mean, 2) for mean in means)))
-    return (
-        "### Sanity check by cascading randomisation\n\n"
-        f"Rank correlation of a map with itself after the weights were drawn anew, mean over {count} pictures.\n\n"
-        + markdown(["head", "stage", "heads alone", *(f"down to {stage}" for stage in STAGES[::-1])], rows)
+    count = len(measures["randomised", "main", "3a", "heads"])
+    title = (
+        "### Sanity check by cascading randomisation\n\nRank correlation of a map with itself after the weights were drawn anew, "
     )
+    columns = ("head", "stage", "heads alone", *(f"down to {stage}" for stage in STAGES[::-1]))
+    return f"{title}mean over {count} pictures.\n\n{markdown(columns, rows)}"

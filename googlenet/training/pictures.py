@@ -1,21 +1,28 @@
-"""Reads pictures in threads, and decodes a training set once: into memory, or into a temporary file where it is too large.
+"""From files to the batches that a network learns from: reads pictures, decodes a data set once, and draws views and targets.
 
-Pillow decodes and resizes without Python's lock, so that threads use all cores. They need neither shared memory (a container's
-/dev/shm may hold 64 MB) nor a start method (fork, spawn, forkserver).
+Threads read and decode. Pillow works without Python's lock, so that they use all cores, and they need neither shared memory (a
+container's /dev/shm may hold 64 MB) nor a start method. A data set lies in memory, or in a temporary file where it is too large.
+Views and targets are made for whole batches on the training device, with random numbers from torch's global generator.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -26,7 +33,9 @@ from googlenet.errors import ListedError, UserError
 from googlenet.errors.korean import in_locale
 from googlenet.pictures.pixels import decode as decode_file
 from googlenet.pictures.pixels import read_file, size_of_file
-from googlenet.training.data import Picture, Split
+from googlenet.training.data import UNKNOWN, Picture, Split
+from googlenet.training.recipe import Recipe
+from googlenet.training.teachers import Teacher
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,6 +43,12 @@ CHUNK = 32
 """How many pictures a thread takes at once."""
 SHARE_OF_MEMORY = 0.5
 """The share of free memory that pictures may take; the rest is for the network."""
+STRETCH = 4 / 3
+"""A crop's aspect ratio differs from the picture's by at most this factor."""
+LIGHT = 0.3
+"""The largest change of brightness, contrast and saturation, as factors around 1."""
+UNEQUAL = 1.5
+"""Classes are unequal where the largest has more than this many times the pictures of the smallest."""
 
 
 def in_threads(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
@@ -57,13 +72,9 @@ def opened(picture: Picture) -> Image.Image:
 
 
 def read_all(read: Callable[[int], T], split: Split, workers: int, skip_broken: bool, title: str) -> tuple[list[int], list[T]]:
-    """Call `read` with each row of a split, in threads.
+    """Call `read` with each row of a split, in threads. Returns the rows that could be read, and the results for them.
 
-    Returns:
-        The rows that could be read, and what `read` returned for each of them.
-
-    Raises:
-        UserError: some pictures cannot be read, and they may not be left out; the message names them.
+    Raises a UserError that names the pictures that cannot be read, where they may not be left out.
     """
 
     def attempt(row: int) -> T | UserError:
@@ -72,7 +83,7 @@ def read_all(read: Callable[[int], T], split: Split, workers: int, skip_broken: 
         except UserError as error:
             return error
 
-    count = len(split.pictures)
+    count = len(split.examples)
     results = list(tqdm(in_threads(attempt, range(count), workers), title, count, unit="img", mininterval=2))
     wrong = [each for each in results if isinstance(each, UserError)]
     if wrong and not skip_broken:
@@ -102,35 +113,15 @@ def decode(picture: Picture, side: int) -> tuple[NDArray[np.uint8], float]:
     return np.asarray(image), whole.size[0] / whole.size[1]
 
 
-class Pixels(NamedTuple):
-    """The decoded pictures of a data set, on the training device where they fit there, else on the CPU."""
-
-    pixels: Tensor
-    """(N, side, side, 3) uint8"""
-    aspects: Tensor
-    """(N,) float32, width / height"""
-
-
 def read_pixels(
     split: Split, side: int, device: torch.device, workers: int, skip_broken: bool, folder: Path
-) -> tuple[Split, Pixels]:
-    """Decode the pictures of a training set to squares of `side` pixels.
+) -> tuple[Split, Tensor, Tensor]:
+    """Decode the pictures of a training set to squares. A file in `folder` holds what would take more than half of the memory.
 
-    Args:
-        split: the pictures.
-        side: in pixels.
-        device: where the network learns.
-        workers: threads that decode; 0 decodes in the calling thread.
-        skip_broken: leave out pictures that cannot be read, instead of raising.
-        folder: where a temporary file lies for pixels that would take more than half of the memory.
-
-    Returns:
-        The split without the pictures left out, and its pixels.
-
-    Raises:
-        UserError: some pictures cannot be read, or there is no room for the pixels.
+    Returns the split without the pictures left out, (N, side, side, 3) uint8, and (N,) float32, each picture's width / height: on
+    the device where they fit there, else on the CPU. Raises UserError where pictures cannot be read, and where there is no room.
     """
-    pixels = room_for(len(split.pictures), side, folder)
+    pixels = room_for(len(split.examples), side, folder)
 
     def keep(row: int) -> float:
         pixels[row], aspect = decode(split.pictures[row], side)
@@ -142,13 +133,12 @@ def read_pixels(
             pixels[place] = pixels[row]
         split, pixels = split.subset(rows), pixels[: len(rows)]
     home = device if pixels.nbytes <= SHARE_OF_MEMORY * free_memory(device) else torch.device("cpu")
-    return split, Pixels(torch.from_numpy(pixels).to(home), torch.tensor(aspects, device=home))
+    return split, torch.from_numpy(pixels).to(home), torch.tensor(aspects, device=home)
 
 
 def room_for(count: int, side: int, folder: Path) -> NDArray[np.uint8]:
     """(count, side, side, 3), in memory or in a temporary file."""
-    shape = (count, side, side, 3)
-    size = count * side * side * 3
+    shape, size = (count, side, side, 3), count * side * side * 3
     if size <= SHARE_OF_MEMORY * free_memory(torch.device("cpu")):
         return np.empty(shape, np.uint8)
     if size > shutil.disk_usage(folder).free:
@@ -170,7 +160,189 @@ def free_memory(device: torch.device) -> int:
     free = 4 << 30  # where the system does not say
     if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.is_file() and limit.read_text(encoding="ascii").strip().isdecimal():
-        free = min(free, int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii")))
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):  # not Linux, or "max": no limit
+        free = min(free, int((group / "memory.max").read_text("ascii")) - int((group / "memory.current").read_text("ascii")))
     return free
+
+
+def draw_crops(aspects: Tensor, least_area: float) -> Tensor:
+    """Random crops, from `least_area`, a share 0…1, to the whole of each picture; half of them, at random, are flipped.
+
+    aspects: (N,) float32, width / height. Returns (N, 2, 3) float32 for `F.affine_grid`, from the view's coordinates to the
+    squeezed picture's, both -1…1.
+    """
+    area = least_area + (1 - least_area) * torch.rand_like(aspects)
+    ratio = torch.exp((2 * torch.rand_like(aspects) - 1) * math.log(STRETCH))
+    width = (area * ratio / aspects).sqrt().clamp(max=1)
+    height = (area / ratio * aspects).sqrt().clamp(max=1)
+    flip = torch.where(torch.rand_like(aspects) < 0.5, -1.0, 1.0)
+    x, y = ((2 * torch.rand_like(aspects) - 1) * (1 - side) for side in (width, height))
+    return crops_of(width * flip, height, x, y)
+
+
+def middle_squares(aspects: Tensor) -> Tensor:
+    """The middle square of each picture, as `draw_crops` gives crops. aspects: (N,) float32, width / height."""
+    zero = torch.zeros_like(aspects)
+    return crops_of((1 / aspects).clamp(max=1), aspects.clamp(max=1), zero, zero)
+
+
+def crops_of(width: Tensor, height: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    zero = torch.zeros_like(x)
+    return torch.stack([width, zero, x, zero, height, y], dim=1).view(-1, 2, 3)
+
+
+def take(pixels: Tensor, crops: Tensor, size: int) -> Tensor:
+    """The crops of pictures (N, side, side, 3) uint8 as (N, 3, size, size) float32 in 0…1."""
+    images = pixels.permute(0, 3, 1, 2).float().div_(255)
+    if images.shape[-1] >= 2 * size:
+        images = F.avg_pool2d(images, images.shape[-1] // size)  # without this, bilinear sampling would skip pixels
+    grid = F.affine_grid(crops, [len(crops), 3, size, size], align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def relight(views: Tensor) -> Tensor:
+    """Random brightness, contrast and saturation for each of (N, 3, S, S) views in 0…1."""
+    brightness, contrast, saturation = 1 + LIGHT * (2 * torch.rand(3, len(views), 1, 1, 1, device=views.device) - 1)
+    grey = views.mean(dim=1, keepdim=True)
+    views = grey + (views - grey) * saturation
+    middle = grey.mean(dim=(2, 3), keepdim=True)
+    return ((middle + (views - middle) * contrast) * brightness).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How the pictures of one batch are mixed in pairs. The same mix applies to views of any size and to their labels."""
+
+    partner: Tensor
+    """(N,) int64: each picture's partner in the batch"""
+    share: float
+    """the partner's share, 0…1"""
+    box: tuple[float, float, float, float] | None
+    """top, left, bottom, right in 0…1: what is cut out of the partner (CutMix); None blends the whole pictures (mixup)"""
+
+    @classmethod
+    def draw(cls, count: int, device: torch.device) -> Mix:
+        """Mixup (Zhang et al., 2018) or CutMix (Yun et al., 2019), with equal chances."""
+        partner = torch.arange(count, device=device).roll(1)
+        share = torch.distributions.Beta(0.4, 0.4).sample().item()  # on the CPU, so that nothing waits for the device
+        if torch.rand(()) < 0.5:
+            return cls(partner, share, None)
+        half = math.sqrt(share) / 2
+        y, x = torch.rand(2).tolist()
+        box = (max(0.0, y - half), max(0.0, x - half), min(1.0, y + half), min(1.0, x + half))
+        return cls(partner, (box[2] - box[0]) * (box[3] - box[1]), box)
+
+    def views(self, views: Tensor) -> Tensor:
+        """Mix (N, 3, S, S) views."""
+        if self.box is None:
+            return torch.lerp(views, views[self.partner], self.share)
+        top, left, bottom, right = (round(edge * views.shape[-1]) for edge in self.box)
+        mixed = views.clone()
+        mixed[:, :, top:bottom, left:right] = views[self.partner, :, top:bottom, left:right]
+        return mixed
+
+    def labels(self, labels: Tensor) -> Tensor:
+        """Mix (N, classes) target probabilities."""
+        return torch.lerp(labels, labels[self.partner], self.share)
+
+
+class Source:
+    """One data set: `per_batch` pictures of it in a step.
+
+    An epoch shows each picture once, in random order. Of unequal classes, where `balanced` asks for it, an epoch of as many
+    pictures shows each class equally often.
+    """
+
+    def __init__(
+        self, split: Split, pixels: Tensor, aspects: Tensor, per_batch: int, seed: Sequence[int], balanced: bool = False
+    ) -> None:
+        self.pixels, self.aspects, self.per_batch, self.seed = pixels, aspects, per_batch, list(seed)
+        self.count = len(split.examples)
+        counts = Counter(split.labels).values()
+        self.unequal = split.labelled and max(counts) > UNEQUAL * min(counts)
+        self.drawn_labels = np.array(split.labels) if balanced and self.unequal else None
+        self.labels = torch.tensor(split.labels, device=pixels.device)
+        self.order = lru_cache(maxsize=2)(self.new_order)
+        """The rows of an epoch in their order, on the device that holds the pixels."""
+
+    def new_order(self, epoch: int) -> Tensor:
+        generator = np.random.default_rng([*self.seed, epoch])
+        labels = self.drawn_labels
+        rows = generator.permutation(self.count) if labels is None else draw_evenly(labels, generator)
+        return torch.from_numpy(rows).to(self.labels.device)
+
+    def rows(self, step: int) -> Tensor:
+        """The rows of a step, (per_batch,) int64."""
+        epoch, first = divmod(step * self.per_batch, self.count)
+        rows = self.order(epoch)[first : first + self.per_batch]
+        while len(rows) < self.per_batch:
+            epoch += 1
+            rows = torch.cat([rows, self.order(epoch)[: self.per_batch - len(rows)]])
+        return rows
+
+    def batch(self, step: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """A step's pixels (n, side, side, 3) uint8, aspects (n,) float32 and labels (n,) int64, on the device."""
+        rows = self.rows(step)
+        pixels, aspects, labels = (send(each[rows], device) for each in (self.pixels, self.aspects, self.labels))
+        return pixels, aspects, labels
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor to the device; a copy to a GPU does not make the host wait."""
+    if tensor.device.type == "cpu" and device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def draw_evenly(labels: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """As many rows as there are labels, in random order: each class equally often, or once more. A row is drawn again only where
+    its class has no other left."""
+    rows = generator.permutation(len(labels))
+    classes = [rows[labels[rows] == label] for label in np.unique(labels)]
+    each, left = divmod(len(labels), len(classes))
+    more = generator.permutation(len(classes)) < left
+    return generator.permutation(np.concatenate([np.resize(c, each + one) for c, one in zip(classes, more, strict=True)]))
+
+
+class Material:
+    """The data sets of a run."""
+
+    def __init__(self, sources: Sequence[Source], classes: int, device: torch.device) -> None:
+        self.sources, self.classes, self.device = sources, classes, device
+        pictures = sum(source.count for source in sources)
+        self.steps_per_epoch = max(1, pictures // sum(source.per_batch for source in sources))
+
+    @torch.no_grad()
+    def batch(
+        self, step: int, size: int, least_area: float, mixed: bool, recipe: Recipe, teacher: Teacher | None
+    ) -> tuple[Tensor, Tensor]:
+        """The views (N, 3, size, size) float32 in 0…1 of a step, counted from 0, and their target probabilities (N, classes).
+
+        `least_area`: the smallest crop's share of the picture; `mixed`: whether pairs of pictures are mixed. The teacher gets the
+        same crops, mixed in the same way, at its own size and without changes of light.
+        """
+        student_views, teacher_views, labels = [], [], []
+        for source in self.sources:
+            pixels, aspects, known = source.batch(step, self.device)
+            crops = draw_crops(aspects, least_area)
+            student_views.append(take(pixels, crops, size))
+            if teacher is not None:
+                teacher_views.append(take(pixels, crops, teacher.size_for(size)))
+            labels.append(known)
+        views, label = torch.cat(student_views), torch.cat(labels)
+        truth = F.one_hot(label.clamp(min=0), self.classes).float() * (label != UNKNOWN)[:, None]
+        mix = Mix.draw(len(views), views.device) if mixed else None
+        if mix is not None:
+            views, truth = mix.views(views), mix.labels(truth)
+        if teacher is None:
+            smoothing = recipe.label_smoothing
+            return relight(views), truth * (1 - smoothing) + smoothing / self.classes
+        shown = torch.cat(teacher_views)
+        logits = teacher.answer(mix.views(shown) if mix is not None else shown)
+        return relight(views), F.softmax((logits + recipe.label_boost * truth) / recipe.teacher_temperature, dim=1)
+
+    def middle_views(self, step: int, size: int) -> list[Tensor]:
+        """The middle squares (n, 3, size, size) of a step's pictures, in 0…1, one tensor for each data set."""
+        batches = (source.batch(step, self.device) for source in self.sources)
+        return [take(pixels, middle_squares(aspects), size) for pixels, aspects, _ in batches]

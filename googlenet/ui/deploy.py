@@ -11,26 +11,15 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from googlenet.batch.files import SUFFIXES, is_hidden
-from googlenet.checkpoints import load
+from googlenet.checkpoints import load, source
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.hub import HubAwayError, bounded_answers, fetch_listing, short_reason
-from googlenet.checkpoints.source import (
-    PACKAGE,
-    TORCHVISION,
-    File,
-    Folder,
-    Repository,
-    Torchvision,
-    choose,
-    parse_source,
-    shipped,
-)
 from googlenet.errors import PictureError, UserError, reason
 
 WEIGHTS, TITLE, EXAMPLES = VARIABLES = ("GOOGLENET_WEIGHTS", "GOOGLENET_TITLE", "GOOGLENET_EXAMPLES")
 """What `googlenet serve` reads where its options are not given."""
 TOP_LEVEL = ("app.py", "requirements.txt", "LICENSE")
-CONTENTS = (
+CONTENTS = [
     "py.typed",
     "**/*.py",
     "errors/*.json",
@@ -43,7 +32,7 @@ CONTENTS = (
     "ui/page/*.css",
     "ui/page/*.json",
     "ui/page/js/*.js",
-)
+]
 """Files of the package. Nothing else in its folder is uploaded: it may be an editor's, or a secret."""
 BUILD_TIME = 30 * 60.0
 """Seconds that a Space may take to build and start. Most of it is the installation of PyTorch."""
@@ -56,7 +45,7 @@ class Plan:
     files: dict[str, Path | bytes]
     """path in the Space → the content, or the file that holds it"""
     variables: dict[str, str]
-    repository: Repository | None
+    repository: source.Repository | None
     """that the Space fetches its weights from"""
 
 
@@ -69,15 +58,12 @@ def deploy(
     dry_run: bool,
     title: str | None = None,
     examples: Path | None = None,
-    package: Path = PACKAGE,
+    package: Path = source.PACKAGE,
 ) -> str:
     """Create or update a Space with the program, wait until it runs, and print its address, which is returned.
 
-    Weights on this machine are uploaded. For weights on the Hub, the Space's variable `GOOGLENET_WEIGHTS` names them, and the
-    Space fetches them when it is built. `googlenet deploy --help` tells of the options. `package`: the folder of the program's
-    modules, in a checkout or installed.
-
-    Raises UserError where the name, the token or the weights are wrong, the Hub refuses, or the Space does not build or start.
+    Weights on this machine are uploaded. Those on the Hub the Space fetches when it is built. `package`: the folder of the
+    program's modules, in a checkout or installed. Raises UserError.
     """
     try:
         validate_repo_id(repo_id)
@@ -99,29 +85,27 @@ def deploy(
             commit = upload(api, repo_id, plan, hardware, private)
             print(f"{repo_id} has the files (commit {commit}); waiting until it runs.")
             wait(api, repo_id, commit)
-    except HubAwayError as away:
-        raise UserError("{space} could not be brought up to date: {error}; try again.", space=repo_id, error=away) from None
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
             raise UserError("The token may not write to {space}; set HF_TOKEN to one that may.", space=repo_id) from None
         said = error.server_message.rstrip(".") if error.server_message else short_reason(error)
         raise UserError("The Hub refuses to make {space}: {error}.", space=repo_id, error=said) from None
-    except (HTTPError, OSError, ValueError, RuntimeError) as error:
+    except (HubAwayError, HTTPError, OSError, ValueError, RuntimeError) as error:
         cause = error.__cause__ if isinstance(error, RuntimeError) else error  # the library's, around a file that failed
-        raise UserError(
-            "{space} could not be brought up to date: {error}; try again.", space=repo_id, error=short_reason(cause)
-        ) from None
+        why = error if isinstance(error, HubAwayError) else short_reason(cause)
+        raise UserError("{space} could not be brought up to date: {error}; try again.", space=repo_id, error=why) from None
     print(f"Inside GoogLeNet is at {address}")
     return address
 
 
 def make_plan(weights: str, title: str | None, examples: Path | None, package: Path) -> Plan:
     """The files that the Space needs, and its variables. Raises UserError where a file is missing or a folder has no pictures."""
-    files: dict[str, Path | bytes] = {name: path for name in TOP_LEVEL if (path := shipped(name, package)).is_file()}
-    for path in sorted(path for pattern in CONTENTS for path in package.glob(pattern)):
-        parts = path.relative_to(package).parts
+    files: dict[str, Path | bytes] = {name: path for name in TOP_LEVEL if (path := source.shipped(name, package)).is_file()}
+    root = package.resolve()
+    for path in sorted(path for pattern in CONTENTS for path in root.glob(pattern)):
+        parts = path.relative_to(root).parts
         # an installed package holds the Space's own files inside; they are added above
-        if parts[0] != "space" and not any(map(is_hidden, parts)) and not is_link(path, package):
+        if parts[0] != "space" and not any(map(is_hidden, parts)) and path.resolve() == path:  # no link
             files["/".join(("googlenet", *parts))] = path
     for name in (*TOP_LEVEL, "googlenet/cli.py"):
         if name not in files:
@@ -130,18 +114,18 @@ def make_plan(weights: str, title: str | None, examples: Path | None, package: P
     if examples:
         files |= example_files(examples)
         variables[EXAMPLES] = "examples"
-    repository: Repository | None = None
-    match parse_source(weights):
-        case Folder(path) | File(path) as local:
+    repository: source.Repository | None = None
+    match source.parse_source(weights):
+        case source.Folder(path) | source.File(path) as local:
             load(local)  # raises here what the Space would raise later
             files |= {f"weights/{name}": file for name, file in weights_files(path).items()}
-            if isinstance(local, File) and local.key:
+            if isinstance(local, source.File) and local.key:
                 variables[WEIGHTS] = f"weights/{path.name}:{local.key}"
-        case Repository() as remote:
+        case source.Repository() as remote:
             repository, variables[WEIGHTS] = remote, str(remote)
-        case Torchvision():
-            variables[WEIGHTS] = TORCHVISION
-    return Plan(files | {"README.md": readme(shipped("README.md", package), title, repository)}, variables, repository)
+        case source.Torchvision():
+            variables[WEIGHTS] = source.TORCHVISION
+    return Plan(files | {"README.md": readme(source.shipped("README.md", package), title, repository)}, variables, repository)
 
 
 def example_files(folder: Path) -> dict[str, Path]:
@@ -157,12 +141,7 @@ def example_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def is_link(path: Path, folder: Path) -> bool:
-    """Whether a file in a folder, or a folder on the way to it, is a link."""
-    return path.resolve() != folder.resolve() / path.relative_to(folder)
-
-
-def require(repository: Repository) -> None:
+def require(repository: source.Repository) -> None:
     """Raises UserError where the Hub lacks the weights that the Space is to fetch."""
     try:
         names = [file.rfilename for file in fetch_listing(repository, None).siblings or []]
@@ -171,7 +150,7 @@ def require(repository: Repository) -> None:
             "The Hub cannot say whether it holds {source}: {why}; try again.", source=repository.id, why=away
         ) from None
     if repository.file is None:
-        choose(names, repository.id)
+        source.choose(names, repository.id)
     elif repository.file not in names:
         raise UserError("{source} holds no file {file}.", source=repository.id, file=repository.file)
 
@@ -179,17 +158,14 @@ def require(repository: Repository) -> None:
 def weights_files(path: Path) -> dict[str, Path]:
     """The files that a SOURCE on this machine consists of, by their names in its folder."""
     folder, name = (
-        (path, choose([file.name for file in path.iterdir()], str(path))) if path.is_dir() else (path.parent, path.name)
+        (path, source.choose([file.name for file in path.iterdir()], str(path))) if path.is_dir() else (path.parent, path.name)
     )
     beside = (CONFIG_FILE, CARD_FILE, *CHANNELS_FILES) if name.lower().endswith(".safetensors") else ()
     return {file: folder / file for file in (*beside, name) if (folder / file).is_file()}
 
 
-def readme(path: Path, title: str | None, repository: Repository | None) -> bytes:
-    """README.md with its YAML header for Spaces.
-
-    The header names the Space and the weights to fetch while it is built. It states no licence: the user chooses one.
-    """
+def readme(path: Path, title: str | None, repository: source.Repository | None) -> bytes:
+    """README.md, whose header names the Space and the weights to fetch. It states no licence: the user chooses one."""
     text = path.read_text("utf-8")
     if not text.startswith("---\n"):
         raise UserError("{file} does not begin with the header of a Space.", file=path)
@@ -204,7 +180,7 @@ def readme(path: Path, title: str | None, repository: Repository | None) -> byte
     return str(card).encode()
 
 
-def preload(repository: Repository) -> str:
+def preload(repository: source.Repository) -> str:
     """`repository file,… [commit]`, the header's syntax for a download. Without files the Space downloads everything."""
     if repository.file:
         names = repository.file
@@ -251,12 +227,13 @@ def wait(api: HfApi, repo_id: str, commit: str) -> None:
     """Return when the Space runs this commit. Raises UserError with the last line of its log when it does not."""
     deadline = time.monotonic() + BUILD_TIME
     try:
-        runtime = api.wait_for_space(repo_id, timeout=BUILD_TIME, poll_interval=2)
-        while runtime.stage == "RUNNING" and runtime.raw.get("sha", commit) != commit:  # the previous commit still runs
-            if time.monotonic() > deadline:
+        while True:
+            runtime = api.wait_for_space(repo_id, timeout=max(0.0, deadline - time.monotonic()), poll_interval=2)
+            if runtime.stage != "RUNNING" or runtime.raw.get("sha", commit) == commit:
+                break
+            if time.monotonic() > deadline:  # the previous commit still runs
                 raise TimeoutError
             time.sleep(2)
-            runtime = api.wait_for_space(repo_id, timeout=max(0.0, deadline - time.monotonic()), poll_interval=2)
     except TimeoutError:
         raise UserError("{space} is still not running after half an hour; look at its log.", space=repo_id) from None
     if runtime.stage == "RUNNING":

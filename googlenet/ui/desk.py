@@ -15,33 +15,19 @@ import segno
 
 from googlenet.checkpoints.config import MapTrust
 from googlenet.errors import UserError
-from googlenet.explanation import Explanation, Question, likeliest
+from googlenet.explanation import Channel, Explanation, Question, likeliest
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.worker import worker_count
-from googlenet.model.architecture import STAGES_BEFORE
+from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
-from googlenet.probes.channel_groups import channel_groups
+from googlenet.probes.channel_groups import ChannelGroup, channel_groups
 from googlenet.probes.cover import cover, probability
 from googlenet.probes.tipping import tipping
 from googlenet.probes.trust import examine_prepared
-from googlenet.ui import channels, sentences, texts
-from googlenet.ui.channels import ChannelPictures
-from googlenet.ui.messages import (
-    REPLIES,
-    Answer,
-    ChannelGroups,
-    Channels,
-    Covered,
-    Firing,
-    PageQuery,
-    Refusal,
-    Reply,
-    Tipped,
-    data_url,
-    packed_grid,
-    packed_map,
-)
-from googlenet.ui.outcomes import cover_message, tipping_message
+from googlenet.ui import messages, sentences
+from googlenet.ui.channels import ChannelPictures, activation
+from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url, packed_grid, packed_map
+from googlenet.ui.sentences import LANGUAGES
 from googlenet.ui.turns import Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
 from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, SIDE, PictureGoneError, Pictures, example
 from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
@@ -79,7 +65,7 @@ class Desk:
             elif name == "leave":
                 self.leave(ask)
             else:
-                reply[REPLIES[name]] = await self.answer(name, ask, request)  # type: ignore[literal-required]
+                reply[REPLIES[name]] = await self.answer(name, ask, request)
         except VisitorLeftError:
             pass
         except Exception as error:
@@ -96,17 +82,14 @@ class Desk:
             return await self.questions.run(visitor, lambda _: qr(ask.link or ""), ask.n)
         picture = await self.picture(ask, visitor)
         queue = {"draw": self.drawings, "trust": self.long}.get(name, self.questions)
-        return await queue.run(visitor, lambda tell: getattr(self, name)(ask, picture, tell), ask.n)
+        return await queue.run(visitor, lambda tell: getattr(Inquiry(self, ask, picture, tell), name)(), ask.n)
 
     async def picture(self, ask: PageQuery, visitor: Visitor) -> Picture:
         """The picture that a question is about. Raises UserError for one that is not there or no picture."""
         if ask.example is not None:
             if ask.example not in self.examples:
-                raise UserError(
-                    "There is no example called {name}; choose {names}.",
-                    name=repr(ask.example),
-                    names=", ".join(self.examples),
-                )
+                names = ", ".join(self.examples)
+                raise UserError("There is no example called {name}; choose {names}.", name=repr(ask.example), names=names)
             return self.examples[ask.example]
         picture = await self.opened(self.pictures.find(ask.upload or ""), visitor, ask.n)
         return picture if ask.original is None else in_original(picture, ask.original)
@@ -139,72 +122,9 @@ class Desk:
         for queue in self.queues:
             queue.close()
 
-    def question(self, ask: PageQuery, **options: Any) -> Question:
-        """Raises UserError."""
-        return self.explainers.find(ask.weights).question(ask.head, ask.target, ask.contrast, method=ask.method, **options)
-
-    def explanation(self, ask: PageQuery, picture: Picture) -> Explanation:
-        """Raises UserError."""
-        return explain(self.explainers.find(ask.weights), picture, self.question(ask))
-
-    def explain(self, ask: PageQuery, picture: Picture, _: Progress) -> Answer:
-        explanation = self.explanation(ask, picture)
-        shown = None if ask.known else data_url(picture.image, SIDE)
-        return packed(explanation, trust_in(self.explainers.find(ask.weights), ask.method), ask, shown)
-
-    def maps(self, ask: PageQuery, picture: Picture, _: Progress) -> str:
-        return base64.b64encode(self.explanation(ask, picture).npz()).decode()
-
-    def cover(self, ask: PageQuery, picture: Picture, _: Progress) -> Covered:
-        if ask.box is None:
-            raise UserError("There is no box to cover; draw one on the enlarged picture.")
-        explainer = self.explainers.find(ask.weights)
-        found = cover(explainer, picture.image, self.question(ask), ask.box, stage_of(ask), picture.size)
-        return cover_message(found, explainer.labels)
-
-    def tip(self, ask: PageQuery, picture: Picture, _: Progress) -> Tipped:
-        if ask.target is None or ask.truth is None:
-            raise UserError("Name the class that was answered, and the one that is right.")
-        explainer = self.explainers.find(ask.weights)
-        question = explainer.question(ask.head, ask.target, ask.truth, method=ask.method)
-        return tipping_message(tipping(explainer, picture.image, question, stage_of(ask), picture.size))
-
-    def channels(self, ask: PageQuery, picture: Picture, _: Progress) -> Channels:
-        stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
-        question = self.question(ask, cell=ask.cell and (stage, *ask.cell), channels=True)
-        explainer.check_stage(question.head, stage)
-        explanation = explain(explainer, picture, question)
-        assert explanation.channels is not None
-        return channels.strongest(explainer, stage, explanation.channels[stage], self.channel_pictures)
-
-    def groups(self, ask: PageQuery, picture: Picture, _: Progress) -> ChannelGroups:
-        stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
-        found = channel_groups(explainer, picture.image, self.question(ask), stage)
-        return channels.grouped(explainer, stage, found, self.channel_pictures)
-
-    def draw(self, ask: PageQuery, picture: Picture, tell: Progress) -> Channels:
-        strongest, groups = self.channels(ask, picture, tell), self.groups(ask, picture, tell)["groups"]
-        grouped = [each for group in groups for each in group["channels"]]
-        wanted = dict.fromkeys(each["channel"] for each in (*strongest["for"], *strongest["against"], *grouped))
-        self.channel_pictures.draw(self.explainers.find(ask.weights), stage_of(ask), list(wanted), tell)
-        return self.channels(ask, picture, tell)
-
-    def firing(self, ask: PageQuery, picture: Picture, _: Progress) -> Firing:
-        stage, explainer = stage_of(ask), self.explainers.find(ask.weights)
-        count = sum(explainer.model.stage(stage).splits)
-        if ask.channel is None or ask.channel >= count:
-            raise UserError("Stage {stage} has the channels 0 to {last}.", stage=stage, last=count - 1)
-        grid = channels.activation(explainer, picture.image, stage, ask.channel)
-        return {"grid": packed_map(grid), "most": float(grid.max())}
-
-    def trust(self, ask: PageQuery, picture: Picture, tell: Progress) -> dict[str, Any]:
+    def load(self, ask: PageQuery, tell: Progress) -> dict[str, Any]:
         tell(0.0)
-        explainer, stage = self.explainers.find(ask.weights), stage_of(ask)
-        tested = self.tested(explainer, picture, self.question(ask), stage, tell)
-        assert tested.trust is not None
-        found = tested.trust[stage]
-        say = {language: found.sentence(language) for language in texts.LANGUAGES}
-        return {**vars(found), "randomised": packed_grid(found.randomised), "say": say}
+        return described(self.explainers.load(ask.weights, tell), ask.weights)
 
     def tested(self, explainer: Explainer, picture: Picture, question: Question, stage: str, tell: Progress) -> Explanation:
         """An answer whose map of one stage is tested on the picture. Raises UserError."""
@@ -213,22 +133,118 @@ class Desk:
         (explanation,) = explainer.explain_prepared(x, [picture.size], [question])
         return examine_prepared(explainer, x, explanation, [stage], tell)
 
-    def load(self, ask: PageQuery, tell: Progress) -> dict[str, Any]:
-        tell(0.0)
-        return described(self.explainers.load(ask.weights, tell), ask.weights)
+
+class Inquiry:
+    """A question about a picture whose turn has come, with a method for each such function in `REPLIES`; all raise UserError."""
+
+    def __init__(self, desk: Desk, ask: PageQuery, picture: Picture, tell: Progress = lambda *_: None) -> None:
+        self.desk, self.ask, self.picture, self.image, self.tell = desk, ask, picture, picture.image, tell
+        self.explainer, self.pictures = desk.explainers.find(ask.weights), desk.channel_pictures
+        self.stage = ask.stage or STAGES_BEFORE.get(ask.head, STAGES)[-1]
+
+    def question(self, **options: Any) -> Question:
+        ask = self.ask
+        return self.explainer.question(ask.head, ask.target, ask.contrast, method=ask.method, **options)
+
+    def explanation(self) -> Explanation:
+        return explain(self.explainer, self.picture, self.question())
+
+    def explain(self) -> messages.Answer:
+        explanation, trust = self.explanation(), trust_in(self.explainer, self.ask.method)
+        return packed(explanation, trust, self.ask, None if self.ask.known else data_url(self.image, SIDE))
+
+    def maps(self) -> str:
+        return base64.b64encode(self.explanation().npz()).decode()
+
+    def cover(self) -> messages.Covered:
+        if self.ask.box is None:
+            raise UserError("There is no box to cover; draw one on the enlarged picture.")
+        found = cover(self.explainer, self.image, self.question(), self.ask.box, self.stage, self.picture.size)
+        return {
+            "controls": [list(part) for part in found.controls],
+            "before": found.before,
+            "after": found.after,
+            "control_after": {head: float(np.median(p)) for head, p in found.control_after.items() if p},
+            "say": {each: sentences.cover_sentence(found, self.explainer.labels, each) for each in LANGUAGES},
+        }
+
+    def tip(self) -> messages.Tipped:
+        ask = self.ask
+        if ask.target is None or ask.truth is None:
+            raise UserError("Name the class that was answered, and the one that is right.")
+        question = self.explainer.question(ask.head, ask.target, ask.truth, method=ask.method)
+        found = tipping(self.explainer, self.image, question, self.stage, self.picture.size)
+        return {
+            "maps": [packed_map(grid) for grid in found.maps],
+            "scale": found.scale,
+            "box": found.box and list(found.box),
+            "say": {language: sentences.tipping_sentence(found, language) for language in LANGUAGES},
+            "why": {language: sentences.diagnosis(found, language) for language in LANGUAGES},
+        }
+
+    def channels(self) -> messages.Channels:
+        question = self.question(cell=self.ask.cell and (self.stage, *self.ask.cell), channels=True)
+        self.explainer.check_stage(question.head, self.stage)
+        explanation = explain(self.explainer, self.picture, question)
+        assert explanation.channels is not None
+        strongest = explanation.channels[self.stage]
+        known = self.pictures.known(self.explainer, self.stage, [each.channel for each in strongest])
+
+        def drawn(each: Channel) -> dict[str, Any]:
+            return {**vars(each), "picture": known.get(each.channel), "grid": packed_map(each.grid)}
+
+        return {
+            "missing": len(strongest) - len(known),
+            "for": [drawn(each) for each in strongest if each.share > 0],
+            "against": [drawn(each) for each in strongest if each.share <= 0],
+        }
+
+    def groups(self) -> messages.ChannelGroups:
+        groups = channel_groups(self.explainer, self.image, self.question(), self.stage).groups
+        wanted = [channel for group in groups for channel in group.channels]
+        known = self.pictures.known(self.explainer, self.stage, wanted)
+
+        def drawn(group: ChannelGroup) -> dict[str, Any]:
+            channels = [{"channel": channel, "picture": known.get(channel)} for channel in group.channels]
+            return {"share": group.share, "grid": packed_map(group.grid), "channels": channels}
+
+        rest = 1 - sum(group.share for group in groups)
+        return {"missing": len(wanted) - len(known), "groups": [drawn(group) for group in groups], "rest": rest}
+
+    def draw(self) -> messages.Channels:
+        strongest, groups = self.channels(), self.groups()["groups"]
+        grouped = [each for group in groups for each in group["channels"]]
+        wanted = dict.fromkeys(each["channel"] for each in (*strongest["for"], *strongest["against"], *grouped))
+        self.pictures.draw(self.explainer, self.stage, list(wanted), self.tell)
+        return self.channels()
+
+    def firing(self) -> messages.Firing:
+        count = sum(self.explainer.model.stage(self.stage).splits)
+        if self.ask.channel is None or self.ask.channel >= count:
+            raise UserError("Stage {stage} has the channels 0 to {last}.", stage=self.stage, last=count - 1)
+        grid = activation(self.explainer, self.image, self.stage, self.ask.channel)
+        return {"grid": packed_map(grid), "most": float(grid.max())}
+
+    def trust(self) -> dict[str, Any]:
+        self.tell(0.0)
+        explanation = self.desk.tested(self.explainer, self.picture, self.question(), self.stage, self.tell)
+        assert explanation.trust is not None
+        found = explanation.trust[self.stage]
+        say = {language: found.sentence(language) for language in LANGUAGES}
+        return {**vars(found), "randomised": packed_grid(found.randomised), "say": say}
 
 
-def refusal(error: Exception) -> Refusal:
-    """What the script is told of an error: a sentence in each language, and what it can do about it by itself."""
-    kind, source = "", None
-    if isinstance(error, NotLoadedError):
-        kind, source = "not_loaded", str(error.values["source"])
-    elif isinstance(error, RestartingError | PictureGoneError):
-        kind = "gone" if isinstance(error, PictureGoneError) else "restarting"
-    elif not isinstance(error, UserError):  # our mistake: loud in the log, and one sentence for the visitor, whose page goes on
+def refusal(error: Exception) -> dict[str, str | None]:
+    """What the script is told of an error: a sentence in each language, and what it can do about it by itself.
+
+    `kind`: "" (as it says), restarting, gone (the picture), not_loaded (the weights `source`).
+    """
+    if not isinstance(error, UserError):  # our mistake: loud in the log, and one sentence for the visitor, whose page goes on
         logging.error("A question failed", exc_info=error)
         error = UserError("This went wrong on our side; try another picture.")
-    return {**texts.error(error), "kind": kind, "source": source}  # type: ignore[typeddict-item]
+    kinds: dict[type[Exception], str] = {NotLoadedError: "not_loaded", PictureGoneError: "gone", RestartingError: "restarting"}
+    source = str(error.values["source"]) if isinstance(error, NotLoadedError) else None
+    return {**sentences.error(error), "kind": kinds.get(type(error), ""), "source": source}
 
 
 def in_original(picture: Picture, original: tuple[int, int]) -> Picture:
@@ -243,16 +259,8 @@ def in_original(picture: Picture, original: tuple[int, int]) -> Picture:
     return Picture(picture.image, original)
 
 
-def stage_of(ask: PageQuery) -> str:
-    """The stage that is asked about: by default the last one that the head sees."""
-    return ask.stage or STAGES_BEFORE[ask.head][-1]
-
-
-def packed(explanation: Explanation, trust: MapTrust | None, ask: PageQuery, picture: str | None) -> Answer:
-    """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, what it says in words, the picture.
-
-    `trust`: how well the maps of the question's method find objects; None where nobody measured it.
-    """
+def packed(explanation: Explanation, trust: MapTrust | None, ask: PageQuery, picture: str | None) -> messages.Answer:
+    """An Explanation for the browser: its JSON, the signed branch maps in 16 bits, what it says in words, the picture."""
     probabilities = explanation.probabilities[explanation.question.head]
     assert probabilities is not None
     return {
@@ -262,7 +270,7 @@ def packed(explanation: Explanation, trust: MapTrust | None, ask: PageQuery, pic
         "by_depth": by_depth(explanation),
         "likeliest": [vars(each) for each in likeliest(probabilities, explanation.labels, 10)],
         "unlikely": explanation.unlikely,
-        "words": {language: vars(sentences.words(explanation, trust, language)) for language in texts.LANGUAGES},
+        "words": {language: vars(sentences.words(explanation, trust, language)) for language in LANGUAGES},
         "standing": sentences.standing_stage(trust, explanation.question.head),
         "picture": picture,
     }

@@ -9,7 +9,6 @@ import ipaddress
 import json
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
@@ -82,10 +81,8 @@ class Limits:
         """whether `ROUTES` are those of this Gradio; None before the first request"""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        if scope["type"] != "http":  # a WebSocket, which nothing here uses
-            return await send({"type": "websocket.close"})
         exchange = Exchange(self, receive, send)
         self.open += 1
         try:
@@ -95,13 +92,17 @@ class Limits:
             await self.app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             pass
-        except HTTPException as error:
-            await exchange.refuse(scope, PlainTextResponse(error.detail, error.status_code), error)
-        except OSError as error:
-            if not is_disk_full(error):
+        except (HTTPException, OSError) as error:
+            if is_disk_full(error):
+                logging.error("The disk is full: %s", error)
+                refusal = PlainTextResponse("The server's disk is full; try again later.", 507)
+            elif isinstance(error, HTTPException):
+                refusal = PlainTextResponse(error.detail, error.status_code)
+            else:
                 raise
-            logging.error("The disk is full: %s", error)
-            await exchange.refuse(scope, PlainTextResponse("The server's disk is full; try again later.", 507), error)
+            if exchange.started:
+                raise
+            await refusal(scope, receive, exchange.send)
         finally:
             self.open -= 1
             self.held -= exchange.held
@@ -146,18 +147,21 @@ class Limits:
     def check_call(self, body: bytes) -> None:
         """Raises HTTPException for a file that was not uploaded here. Gradio would fetch an address."""
         try:
-            call = json.loads(body or b"{}")
+            call = json.loads(body or b"{}", object_hook=self.check_file)
         except (ValueError, RecursionError):
             raise HTTPException(400, "This is not JSON.") from None
         session = call.get("session_hash") if isinstance(call, dict) else None
         if isinstance(session, str) and len(session) > SESSION_CHARACTERS:  # Gradio keeps those of the last 2,000
             raise HTTPException(400, f"The name of a session has at most {SESSION_CHARACTERS} characters.")
-        for path in paths_in(call):
-            if not Path(path.replace("\0", "")).resolve().is_relative_to(self.uploads):
-                raise HTTPException(
-                    400,
-                    "The picture is not a file that was uploaded here; upload it first and send its path, as docs/api.md shows.",
-                )
+
+    def check_file(self, part: dict[str, Any]) -> dict[str, Any]:
+        """A part of a call. What Gradio takes for a file has `path` and `meta`."""
+        path = part.get("path") if "meta" in part else None
+        if isinstance(path, str) and not Path(path.replace("\0", "")).resolve().is_relative_to(self.uploads):
+            raise HTTPException(
+                400, "The picture is not a file that was uploaded here; upload it first and send its path, as docs/api.md shows."
+            )
+        return part
 
 
 class Exchange:
@@ -198,11 +202,6 @@ class Exchange:
             headers["Content-Security-Policy"] = POLICY
         await self.inner_send(message)
 
-    async def refuse(self, scope: Scope, response: PlainTextResponse, error: Exception) -> None:
-        if self.started:
-            raise error
-        await response(scope, self.inner_receive, self.send)
-
 
 def are_there(scope: Scope) -> bool:
     """Whether the app that a request is for has the routes in `GRADIOS`."""
@@ -212,15 +211,3 @@ def are_there(scope: Scope) -> bool:
             logging.warning("This Gradio has no route %s: the list of routes does not fit it, and every route is open.", path)
             return False
     return True
-
-
-def paths_in(call: Any) -> Iterator[str]:
-    """The paths of the files that a call names: what Gradio takes for a file has `path` and `meta`."""
-    if isinstance(call, dict):
-        if isinstance(path := call.get("path"), str) and "meta" in call:
-            yield path
-        for value in call.values():
-            yield from paths_in(value)
-    elif isinstance(call, list):
-        for value in call:
-            yield from paths_in(value)

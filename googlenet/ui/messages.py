@@ -13,17 +13,7 @@ from typing import Annotated, Any, Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    Strict,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    field_validator,
-)
+from pydantic import AfterValidator, Field, PlainValidator, Strict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from googlenet.explanation import GRAD_CAM, METHODS
@@ -31,7 +21,7 @@ from googlenet.model.architecture import STAGES
 from googlenet.pictures.frame import Box
 
 Said = dict[str, str]
-"""A text in each language, by `texts.LANGUAGES`."""
+"""A text in each language, by `sentences.LANGUAGES`."""
 
 MAX_SIDE = 100_000
 """Largest side in pixels, and so the largest position, that a browser may name."""
@@ -43,12 +33,6 @@ def within_bounds(text: str) -> str:
     return text[:500].encode(errors="replace").decode()
 
 
-def not_empty(box: Box) -> Box:
-    if box.x0 >= box.x1 or box.y0 >= box.y1:
-        raise ValueError("the box holds nothing")
-    return box
-
-
 Text = Annotated[str, Strict(), AfterValidator(within_bounds)]
 Whole = Annotated[int, Strict(), Field(gt=-(2**53), lt=2**53)]
 """A whole number that JavaScript holds exactly; True and False are none."""
@@ -56,6 +40,13 @@ Place = Annotated[Whole, Field(ge=0, le=MAX_SIDE)]
 Side = Annotated[Whole, Field(ge=1, le=MAX_SIDE)]
 Position = Annotated[float, Strict(), Field(ge=0, le=MAX_SIDE)]
 Edges = TypeAdapter(tuple[Position, Position, Position, Position])
+
+
+def box_of(sent: object) -> Box:
+    box = Box(*Edges.validate_python(sent))
+    if box.x0 >= box.x1 or box.y0 >= box.y1:
+        raise ValueError("the box holds nothing")
+    return box
 
 
 @dataclass(frozen=True)
@@ -92,20 +83,17 @@ class PageQuery:
     """to the page, to be drawn as a QR code"""
     channel: Place | None = None
     """index among the stage's channels, where one alone is asked about"""
-    box: Annotated[Box, BeforeValidator(Edges.validate_python), AfterValidator(not_empty)] | None = None
+    box: Annotated[Box, PlainValidator(box_of)] | None = None
     """a part to cover, in pixels of the original picture"""
-
-    @field_validator("*", mode="wrap")
-    @classmethod
-    def or_default(cls, value: object, check: ValidatorFunctionWrapHandler, field: ValidationInfo) -> object:
-        try:
-            return check(value)
-        except ValidationError:
-            return cls.__dataclass_fields__[str(field.field_name)].default
 
     @classmethod
     def from_browser(cls, sent: object) -> PageQuery:
-        return TypeAdapter(cls).validate_python(sent if isinstance(sent, dict) else {})
+        check, fields = TypeAdapter(cls).validate_python, sent if isinstance(sent, dict) else {}
+        try:
+            return check(fields)
+        except ValidationError as error:
+            wrong = {each["loc"][0] for each in error.errors()}
+            return check({name: value for name, value in fields.items() if name not in wrong})
 
 
 class Grid(TypedDict):
@@ -185,42 +173,11 @@ class Firing(TypedDict):
     most: float
 
 
-class Refusal(TypedDict):
-    """Why a question has no answer."""
-
-    en: str
-    ko: str
-    kind: str
-    """"" (as it says), restarting, gone (the picture), not_loaded (the weights `source`)"""
-    source: str | None
-
-
-class Reply(TypedDict, total=False):
-    """The number of the question, and the field that is named beside the function in `REPLIES`, or `refusal`."""
-
-    n: int
-    answer: Answer
-    npz: str
-    """a NumPy archive in base64"""
-    cover: Covered
-    tip: Tipped
-    channels: Channels
-    groups: ChannelGroups
-    firing: Firing
-    trust: dict[str, Any]
-    weights: dict[str, Any]
-    qr: str
-    """an SVG in a `data:` URL"""
-    place: int
-    """in the queue"""
-    share: float
-    """of the work that is done"""
-    refusal: Refusal
-
-
+Reply = dict[str, Any]
+"""`n`, the number of the question, and one field more: that of the function in `REPLIES`, or `refusal` (`desk.refusal`)."""
 REPLIES = {
     "explain": "answer",
-    "maps": "npz",
+    "maps": "npz",  # a NumPy archive in base64
     "cover": "cover",
     "tip": "tip",
     "channels": "channels",
@@ -229,11 +186,11 @@ REPLIES = {
     "firing": "firing",
     "trust": "trust",
     "weights": "weights",
-    "qr": "qr",
-    "progress": "",
-    "leave": "",
+    "qr": "qr",  # an SVG in a `data:` URL
+    "progress": "",  # of a question that is still open: its `place` in the queue, or the `share` of the work that is done
+    "leave": "",  # gives such a question up
 }
-"""function → the reply's field. `progress` tells of a question that is still open, `leave` gives it up."""
+"""function → the reply's field"""
 
 
 def packed_grid(grid: NDArray[np.floating]) -> Grid:

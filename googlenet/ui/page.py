@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ import gradio as gr
 import huggingface_hub
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ImageOps
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,11 +25,10 @@ from googlenet.explanation.render import BLUES, MAGMA, SPOTLIGHT
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
-from googlenet.ui import texts
+from googlenet.ui import sentences
 from googlenet.ui.api import endpoints
-from googlenet.ui.desk import Desk
-from googlenet.ui.messages import REPLIES, PageQuery, Reply
-from googlenet.ui.texts import TITLE
+from googlenet.ui.desk import Desk, Inquiry
+from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url
 from googlenet.ui.uploads import KEPT_SECONDS, TRUTHS, Pictures
 from googlenet.ui.weights import ExplainerCache, described
 
@@ -46,11 +44,7 @@ DESCRIPTION = (
 
 
 def build(
-    explainer: Explainer,
-    uploads: Path,
-    device: str = "auto",
-    title: str = TITLE,
-    examples: Mapping[str, Picture] | None = None,
+    explainer: Explainer, uploads: Path, device: str, title: str, examples: Mapping[str, Picture] | None
 ) -> tuple[gr.Blocks, Desk]:
     """The page. `uploads`: the folder of what visitors upload ($GRADIO_TEMP_DIR); `examples`: as for the Desk."""
     desk = Desk(ExplainerCache(explainer, device), Pictures(uploads), examples)
@@ -61,7 +55,7 @@ def build(
         gr.HTML(
             {
                 "n": first.n,
-                "answer": desk.explain(first, desk.examples[str(first.example)], lambda *_: None),
+                "answer": Inquiry(desk, first, desk.examples[str(first.example)]).explain(),
                 "weights": described(explainer, None),
             },
             html_template=(PAGE / "index.html").read_text("utf-8"),
@@ -70,8 +64,14 @@ def build(
             elem_id="walk",
             server_functions=functions(desk),
             modules=address(PAGE / "js") + "/",
-            words=texts.PAGE,
-            shared=shared(),
+            words=sentences.PAGE,
+            shared={
+                "heads": HEADS,
+                "stages": STAGES,
+                "branches": BRANCHES,
+                "last_stage": {head: stages[-1] for head, stages in STAGES_BEFORE.items()},
+                "spotlight": vars(SPOTLIGHT),
+            },
             space=space_page(),
             magma=colours(MAGMA),
             blues=colours(BLUES),
@@ -79,7 +79,7 @@ def build(
             examples=[
                 {
                     "name": name,
-                    "thumb": thumb(picture.image),
+                    "thumb": data_url(ImageOps.fit(picture.image, (112, 112)), 112),
                     "own": not examples,
                     "truth": truths.get(name),
                 }
@@ -166,7 +166,7 @@ def preview(title: str, url: str) -> str:
 
 def opening(title: str, languages: str) -> bytes:
     """The title and what this is, drawn before the scripts and the answer have come. `languages`: the header Accept-Language."""
-    words = texts.PAGE["ko" if languages.startswith("ko") else "en"]
+    words = sentences.PAGE["ko" if languages.startswith("ko") else "en"]
     drawn = f"<p><b>{escape(title)}</b></p><p>{escape(words['tagline'])}</p>"
     return f'<div class="opening"><style>{OPENING}</style>{drawn}</div>'.encode()
 
@@ -188,17 +188,6 @@ def theme() -> gr.themes.Base:
     )
 
 
-def shared() -> dict[str, Any]:
-    """What Python and the script both know."""
-    return {
-        "heads": HEADS,
-        "stages": STAGES,
-        "branches": BRANCHES,
-        "last_stage": {head: stages[-1] for head, stages in STAGES_BEFORE.items()},
-        "spotlight": vars(SPOTLIGHT),
-    }
-
-
 def colours(table: NDArray[np.float32]) -> str:
     """A table of colours as bytes in base64."""
     return base64.b64encode(table.round().astype(np.uint8).tobytes()).decode()
@@ -208,10 +197,3 @@ def space_page() -> str | None:
     """The page of the Space that this program runs in, which shows it in a frame; None anywhere else."""
     space = os.environ.get("SPACE_ID")
     return space and f"{huggingface_hub.constants.ENDPOINT}/spaces/{space}"
-
-
-def thumb(image: Image.Image) -> str:
-    """The middle of a picture, small and square."""
-    file = io.BytesIO()
-    ImageOps.fit(image, (112, 112)).save(file, "WEBP", quality=75)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,26 +1,67 @@
-"""What the page says about an answer, in English and Korean (`sentences.json`).
+"""What the page says, in English and Korean: of an answer, of a covered part, of what tipped an answer, of an error.
 
-A sentence is made from an Explanation's numbers and says no more than these carry: what the asked head answers, what of that is
-probably right, how often answers as sure were right, and where the best stage's strongest cell lies.
+The page's own words are in `page/texts.json`, the sentences in `sentences.json`. A sentence is made from its numbers and says no
+more than these carry. Whether a probability falls, rises or stays is read off the figures that are printed.
 
 In Korean a particle follows a Korean word or a figure, never a class's name: the last sound of an English one is not known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from googlenet.checkpoints.config import MapTrust
-from googlenet.explanation import Explanation, Statement, likeliest
+from googlenet.errors import UserError
+from googlenet.errors.korean import korean_error
+from googlenet.explanation import Explanation, Statement, classes_of, likeliest
 from googlenet.explanation.classes import korean_name
-from googlenet.explanation.groups import Group, find_group, imagenet_groups
+from googlenet.explanation.groups import Group, find_group, groups_of, imagenet_groups
 from googlenet.explanation.statements import percent
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
-from googlenet.ui.texts import SENTENCES, say
+from googlenet.pictures.frame import Box, peak_of
+from googlenet.probes.cover import Change, Cover
+from googlenet.probes.tipping import Tipping
+
+LANGUAGES = ("en", "ko")
+PAGE: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("page").joinpath("texts.json").read_text("utf-8"))
+"""language → the page's own words; `{names}` are filled in by the page's script."""
+SENTENCES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("sentences.json").read_text("utf-8"))
+"""language → key → a sentence; or key → kind → that"""
 
 SURE = 0.95
 """The probability from which a statement is made "surely". Below it is made "probably"."""
+LITTLE = 0.02
+"""A probability that moves by less is said to change little."""
+EVEN = 1.25
+"""Odds between two classes that change by a smaller factor are said to stay."""
+HALF = 0.5
+"""The share of random parts that change the answer as much from which a part counts as common. A special part has none."""
+
+SIBLINGS = 130
+"""Classes of the largest group whose members count as siblings: of all dogs, not of all mammals."""
+APART = 1 / 3
+"""The distance between two maps' strongest cells from which two objects may be there, as a share of the side."""
+ALIKE = 0.5
+"""The cosine of two maps from which they count as evidence in the same places."""
+CUT = 1 / 4
+"""The share of a photograph from which the part that the crop cut off is worth a word."""
+
+
+def say(language: str, key: str, kind: str | None = None, /, **values: object) -> str:
+    """A sentence of `SENTENCES` with its values. A language may leave values out."""
+    text = SENTENCES[language][key] if kind is None else SENTENCES[language][key][kind]
+    return str(text.format(**values))
+
+
+def error(problem: UserError) -> dict[str, str]:
+    """language → the error's sentence; English where a template has no translation."""
+    return {"en": str(problem), "ko": korean_error(problem)}
 
 
 @dataclass(frozen=True)
@@ -38,20 +79,9 @@ class Words:
     cards: dict[str, str]
     """head → what stands under its card, for the heads that are sure of something"""
 
-    @property
-    def text(self) -> str:
-        """All sentences but the cards'."""
-        return " ".join(filter(None, ("".join(self.headline), self.record, self.heads, self.place)))
-
 
 def words(explanation: Explanation, trust: MapTrust | None, language: str) -> Words:
-    """An answer in words.
-
-    Args:
-        explanation: the answer.
-        trust: how well the maps of the question's method find objects; None where nobody measured it.
-        language: one of `texts.LANGUAGES`.
-    """
+    """An answer in words. `trust`: how well the maps of the question's method find objects; None where nobody measured it."""
     cards = {
         head: f"{said_name(said, language)}, {percent(said.probability, language)}"
         for head, said in (explanation.statements or {}).items()
@@ -97,9 +127,9 @@ def _parts(language: str, key: str, **values: object) -> tuple[str, ...]:
 
 def _unlikely(explanation: Explanation, language: str) -> tuple[str, ...]:
     """The headline where no class is likely. Its group may be sure all the same."""
-    p = explanation.probabilities["main"]
+    p, said = explanation.probabilities["main"], (explanation.statements or {}).get("main")
     assert p is not None
-    best, said = percent(float(p.max()), language), (explanation.statements or {}).get("main")
+    best = percent(float(p.max()), language)
     if said is None or said.probability < SURE:
         return _parts(language, "unknown", best=best, classes=len(p))
     return _parts(language, "unknown_kind", best=best, kind=said_name(said, language))
@@ -147,8 +177,8 @@ def _heads(explanation: Explanation, language: str) -> str | None:
             top = likeliest(p, explanation.labels, 1)[0]
             name = f"{top.label}, {percent(top.probability, language)}"
         else:
-            statement = explanation.statements.get(head)
-            name = say(language, "nothing") if statement is None else said_name(statement, language)
+            said = explanation.statements.get(head)
+            name = said_name(said, language) if said else say(language, "nothing")
         line.append(f"{say(language, 'answers', head)}: {name}")
     return capitalised(" → ".join(line)) + "."
 
@@ -170,12 +200,10 @@ def _place(explanation: Explanation, trust: MapTrust | None, language: str) -> s
     stage = standing_stage(trust, question.head)
     if trust is None or trust.pointing[question.head][stage].low <= 0:
         return None
-    names = {
-        role: asked_name(explanation.labels, asked, language)
-        for role, asked in (("target", question.target), ("contrast", question.contrast))
-        if asked is not None
-    }
-    what = say(language, "evidence_rather" if "contrast" in names else "evidence_for", **names)
+    target, contrast = (
+        None if each is None else asked_name(explanation.labels, each, language) for each in (question.target, question.contrast)
+    )
+    what = say(language, "evidence_for" if contrast is None else "evidence_rather", target=target, contrast=contrast)
     peak = explanation.summary(stage).peak
     if peak is None:
         return say(language, "no_place", stage=stage, what=what)
@@ -189,19 +217,117 @@ def pointing_sentence(trust: MapTrust, head: str, stage: str, language: str = "e
     kind = "better" if pointing.low > 0 else "worse" if pointing.high < 0 else "as_good"  # the interval of neither holds 0
     sign = -1 if kind == "worse" else 1  # "worse by 19.9 points"
     low, high = sorted((sign * pointing.low, sign * pointing.high))
-    measured = say(
-        language,
-        "pointing",
-        pictures=trust.pictures,
-        dataset=trust.dataset,
-        stage=stage,
-        head=say(language, "heads", head),
-        share=percent(pointing.share, language),
-        centre=percent(trust.centre, language),
-    )
-    return f"{measured} {say(language, kind, gain=_tenths(sign * pointing.gain), low=_tenths(low), high=_tenths(high))}"
+    about = {"pictures": trust.pictures, "dataset": trust.dataset, "stage": stage, "head": say(language, "heads", head)}
+    shares = {"share": percent(pointing.share, language), "centre": percent(trust.centre, language)}
+    compared = say(language, kind, gain=_tenths(sign * pointing.gain), low=_tenths(low), high=_tenths(high))
+    return f"{say(language, 'pointing', **about, **shares)} {compared}"
 
 
 def _tenths(share: float) -> str:
     """A share in per cent, to a tenth."""
     return f"{round(100 * share, 1) + 0.0:.1f}".replace("-", "−")  # adding 0 leaves no "-0.0"
+
+
+def cover_sentence(cover: Cover, labels: Sequence[str], language: str) -> str:
+    """What covering a part has shown, beside random parts of the same size."""
+    change, total, count = cover.target, len(cover.controls), cover.as_much
+    sentences = [say(language, "covered", moves=_moves((change, cover.contrast), labels, language))]
+    if not total:
+        sentences.append(say(language, "covered_alone"))
+    elif abs(change.after - change.before) < LITTLE:
+        sentences.append(say(language, "covered_little", total=total, median=percent(cover.median, language)))
+    else:
+        way = "rises" if change.after > change.before else "falls"
+        kind = "special" if count == 0 else "common" if count >= HALF * total else "uncommon"
+        number = "none" if count == 0 else "all" if count == total else "one" if count == 1 else "some"
+        verdict = say(language, "verdicts", f"{way}_{kind}", name=asked_name(labels, change.asked, language))
+        as_much = say(language, "as_much", f"{way}_{number}", count=count)
+        beside = {"verdict": verdict, "total": total, "median": percent(cover.median, language), "as_much": as_much}
+        sentences.append(say(language, "covered_beside", **beside))
+    if cover.top_before.index != cover.top_after.index:
+        answer = say(language, "answers", cover.question.head)
+        top, share = class_name(cover.top_after.label, language), percent(cover.top_after.probability, language)
+        sentences.append(say(language, "becomes", answer=answer, top=top, share=share))
+    return " ".join(sentences)
+
+
+def _moves(changes: Iterable[Change | None], labels: Sequence[str], language: str) -> str:
+    """How probabilities go, by the figures that are printed."""
+    moves = []
+    for change in filter(None, changes):
+        before, after = (percent(p, language) for p in (change.before, change.after))
+        way = "stays" if before == after else "rises" if change.after > change.before else "falls"
+        name, start = asked_name(labels, change.asked, language), before.removesuffix(" %")  # "from 14 to 0.9 %"
+        moves.append(say(language, way, name=name, before=before, start=start, after=after))
+    return say(language, "and").join(moves)
+
+
+def tipping_sentence(tipping: Tipping, language: str) -> str:
+    """What covering the contrast's strongest place has shown."""
+    labels, both = tipping.explanation.labels, (tipping.answered, tipping.truth)
+    own, truth = (asked_name(labels, change.asked, language) for change in both)
+    if tipping.box is None:
+        return say(language, "tipped_nowhere", stage=tipping.stage, own=own, truth=truth)
+    top = f"{class_name(tipping.top_after.label, language)}, {percent(tipping.top_after.probability, language)}"
+    consequence = say(language, "consequences", _consequence(tipping), truth=truth, top=top)
+    return say(language, "tipped", moves=_moves(both, labels, language), consequence=consequence)
+
+
+def _consequence(tipping: Tipping) -> str:
+    """What the answer does without the covered part."""
+    own, truth = tipping.answered, tipping.truth
+    if tipping.top_before.index != tipping.top_after.index:
+        return "turns" if tipping.top_after.index in classes_of(truth.asked) else "turns_elsewhere"
+    if max(abs(change.after - change.before) for change in (own, truth)) < LITTLE:
+        return "hardly"
+    odds_after, odds_before = truth.after * own.before, truth.before * own.after  # times the same number
+    return "gains" if odds_after >= EVEN * odds_before else "loses" if odds_before >= EVEN * odds_after else "even"
+
+
+def diagnosis(tipping: Tipping, language: str) -> str | None:
+    """Why an answer may be wrong, in one line, as far as the numbers at hand support it.
+
+    The first of these that holds; None where none does. An earlier head had it right. Both are of one kind. Both have evidence,
+    in different places. A part of the photograph was cut off.
+    """
+    reason = _reason(tipping, language)
+    if reason is None:
+        return None
+    labels, head = tipping.explanation.labels, tipping.explanation.question.head
+    own, truth = (asked_name(labels, each.asked, language) for each in (tipping.answered, tipping.truth))
+    values = {"own": own, "truth": truth, "stage": tipping.stage, "answer": say(language, "answers", head), **reason[1]}
+    return capitalised(say(language, "diagnoses", reason[0], **values))
+
+
+def _reason(tipping: Tipping, language: str) -> tuple[str, dict[str, str]] | None:
+    """The kind of a diagnosis and the values of its own."""
+    explanation = tipping.explanation
+    (width, height), (x0, y0, x1, y1), head = explanation.size, explanation.seen, explanation.question.head
+    own, right = (set(classes_of(each.asked)) for each in (tipping.answered, tipping.truth))
+    if own & right:
+        return None  # the answer is of the group that the visitor names
+    for earlier in HEADS[: HEADS.index(head)]:
+        p = explanation.probabilities[earlier]
+        if p is not None and int(p.argmax()) in right:
+            return "earlier", {"answer": say(language, "answers", earlier), "share": percent(float(p.max()), language)}
+    kinds = [group for group in groups_of(explanation.labels) if own | right <= set(group.indices)]
+    kind = min(kinds, key=lambda group: len(group.indices), default=None)
+    p = explanation.probabilities[head]
+    if kind is not None and len(kind.indices) <= SIBLINGS and p is not None:
+        name = kind.name if language == "en" else kind.korean
+        return "siblings", {"kind": name, "share": percent(float(p[list(kind.indices)].sum()), language)}
+    if _apart(tipping):
+        return "both", {}
+    if (cut := 1 - (x1 - x0) * (y1 - y0) / (width * height)) >= CUT:
+        return "cut", {"share": percent(cut, language)}
+    return None
+
+
+def _apart(tipping: Tipping) -> bool:
+    """Whether two classes have evidence of like strength in different places."""
+    own, truth = tipping.maps[:2].clip(min=0)
+    lengths = float(np.linalg.norm(own)), float(np.linalg.norm(truth))
+    if min(lengths) < ALIKE * max(lengths) or not max(lengths):
+        return False
+    (x0, y0), (x1, y1) = peak_of(own, Box(0, 0, 1, 1)), peak_of(truth, Box(0, 0, 1, 1))
+    return max(abs(x0 - x1), abs(y0 - y1)) >= APART and float((own * truth).sum()) < ALIKE * lengths[0] * lengths[1]

@@ -24,22 +24,18 @@ from httpx2 import URL, InvalidURL
 
 from googlenet.errors import UserError
 from googlenet.errors.korean import in_locale
-from googlenet.ui.texts import TITLE
-from googlenet.ui.uploads import UploadFolder, examples_in
+from googlenet.ui.uploads import examples_in, upload_folder
 
 if TYPE_CHECKING:
     import gradio as gr
 
     from googlenet.ui.desk import Desk
 
+TITLE = "Inside GoogLeNet"
 FIRST_PORT, PORTS = 7860, 100
 """Where no port is named, the first free one of these."""
-M_ARENA_MAX = -8
-"""malloc.h"""
-GOODBYE, QUIET = 3.5, 0.5
-"""Seconds that the last replies have at most for their way to the browsers at the end, and those after the last one."""
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+GOODBYE, QUIET = 3.0, 0.5
+"""Seconds at the end: those that the last replies may take, and those for their way to the browsers."""
 
 
 def serve(
@@ -53,16 +49,12 @@ def serve(
     title: str = TITLE,
     examples: str | None = None,
 ) -> NoReturn:
-    """Load the weights and serve the page until SIGTERM or Ctrl-C, which end the process.
-
-    `googlenet serve --help` tells of the options. Raises UserError where the weights or the examples cannot be loaded, or the
-    page cannot be served there.
-    """
+    """Load the weights and serve the page until SIGTERM or Ctrl-C, which end the process. Raises UserError."""
     host = (host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1").strip("[]")
     port = find_port(host, port)
-    signal.signal(signal.SIGTERM, end)
-    with UploadFolder() as uploads:
-        set_environment(uploads.path, host)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # unwinds the main thread
+    with upload_folder() as uploads:
+        set_environment(uploads, host)
         bound_arenas()
         gc.disable()  # what the imports make stays: the collector would look through it again and again
         own = examples_in(Path(examples)) if examples else None
@@ -74,8 +66,8 @@ def serve(
             from googlenet.ui.page import build
         explainer = loading.result()
         explainer.answer_in_workers()
-        demo, desk = build(explainer, uploads.path, device, title, own)
-        launch(demo, uploads.path, host, port, share, title)
+        demo, desk = build(explainer, uploads, device, title, own)
+        launch(demo, uploads, host, port, share, title)
         status = 0
         try:
             while True:
@@ -91,11 +83,6 @@ def serve(
         ending.start()
         sys.exit(status)
     os._exit(status)
-
-
-def end(*_: object) -> NoReturn:
-    """SIGTERM: unwind the main thread."""
-    raise SystemExit
 
 
 def find_port(host: str, port: int | None) -> int:
@@ -142,11 +129,11 @@ def set_environment(pictures: Path, host: str) -> None:
     for name in ("GRADIO_DEBUG", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE"):
         os.environ.pop(name, None)  # those that `serve` has read, and those with which `launch` would do other than it is told
     for name, value in list(os.environ.items()):  # Gradio fails at its import where one of these cannot be used
-        if name.lower() in PROXIES and value and not is_proxy(value):
+        if name.lower() in ("http_proxy", "https_proxy", "all_proxy") and value and not is_proxy(value):
             problem = UserError(
                 "{name} is {value}, a proxy that this program cannot use; it goes on without.", name=name, value=value
             )
-        elif name in CERTIFICATES and value and not os.path.exists(value):
+        elif name in ("SSL_CERT_FILE", "SSL_CERT_DIR") and value and not os.path.exists(value):
             problem = UserError("{name} is {value}, which does not exist; it goes on without.", name=name, value=value)
         else:
             continue
@@ -170,7 +157,7 @@ def bound_arenas() -> None:
     of its own: the program grew from 1 to 3 GB under 32 visitors."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
+            ctypes.CDLL("libc.so.6").mallopt(-8, 2)  # M_ARENA_MAX of malloc.h
 
 
 def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, title: str) -> None:
@@ -226,10 +213,8 @@ def own_names(host: str) -> frozenset[str] | None:
 def say_goodbye(desk: Desk) -> None:
     """Tell who waits for an answer that the program restarts."""
     desk.close()
-    now = begun = busy = time.monotonic()
-    while now < min(busy + QUIET, begun + GOODBYE):
+    latest = time.monotonic() + GOODBYE
+    while desk.open and time.monotonic() < latest:
         time.sleep(0.05)
-        now = time.monotonic()
-        if desk.open:
-            busy = now
+    time.sleep(QUIET)
     sys.stdout.flush()

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -53,11 +53,6 @@ Progress = Callable[..., None]
 Work = Callable[[Progress], Any]
 
 
-async def stays() -> bool:
-    """A visitor of whom nobody knows whether the connection is still open."""
-    return False
-
-
 @dataclass(frozen=True)
 class Visitor:
     """Who asks, as far as a server can tell."""
@@ -66,7 +61,8 @@ class Visitor:
     """one opened page, or one call of the API"""
     address: str | None = None
     """None where it tells nobody apart (`own_address`)"""
-    has_left: Callable[[], Awaitable[bool]] = field(default=stays, compare=False)
+    has_left: Callable[[], Awaitable[bool]] | None = None
+    """None where nobody knows whether the connection is still open"""
 
 
 @dataclass(eq=False)
@@ -83,19 +79,13 @@ class Ticket:
     """when its turn is, on the monotonic clock"""
     result: asyncio.Future[Any]
     progress: float | None = None
-    left: bool = False
 
 
 class Turns:
     """Runs `running` pieces of work at a time, each in a thread; the rest wait. Belongs to the server's event loop."""
 
     def __init__(self, running: int, waiting: int = 256, per_session: int = 4) -> None:
-        """
-        Args:
-            running: how many pieces of work run at a time.
-            waiting: how many may wait, in all; those of one address may be half of them.
-            per_session: how many of one session may wait; half as many run at a time.
-        """
+        """`waiting`: how many may wait in all, half of them of one address; `per_session`: of one session, half of it may run."""
         self.places, self.most_waiting, self.per_session = running, waiting, per_session
         self.waiting: list[Ticket] = []
         self.running: set[Ticket] = set()
@@ -112,7 +102,7 @@ class Turns:
         ticket = self.join(visitor, work, number, seconds)
         try:
             while not (await asyncio.wait([ticket.result], timeout=LOOK))[0]:
-                if await visitor.has_left():
+                if visitor.has_left and await visitor.has_left():
                     raise VisitorLeftError
             return ticket.result.result()
         except BusyError:
@@ -164,32 +154,24 @@ class Turns:
             self.start(ticket)
 
     def start(self, ticket: Ticket) -> None:
-        loop, begun = asyncio.get_running_loop(), time.monotonic()
+        begun = time.monotonic()
 
         def tell(share: float = 0.0, *_: object) -> None:
-            if ticket.left:
+            if ticket.result.done():  # with an error: nobody waits any more
                 raise VisitorLeftError
             ticket.progress = share
 
-        def work() -> None:
-            try:
-                result, error = ticket.work(tell), None
-            except BaseException as raised:
-                result, error = None, raised
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the program ends
-                loop.call_soon_threadsafe(self.finish, ticket, time.monotonic() - begun, result, error)
+        def finish(done: asyncio.Future[Any]) -> None:
+            """The work has ended, and another may begin. The session pays for the time that it took."""
+            self.running.discard(ticket)
+            self.pay(ticket, self.cost(time.monotonic() - begun) - ticket.cost)
+            if error := done.exception():
+                fail(ticket, error)
+            elif not ticket.result.done():
+                ticket.result.set_result(done.result())
+            self.admit()
 
-        self.threads.submit(work)
-
-    def finish(self, ticket: Ticket, seconds: float, result: Any, error: BaseException | None) -> None:
-        """The work has ended, and another may begin. The session pays for the time that it took."""
-        self.running.discard(ticket)
-        self.pay(ticket, self.cost(seconds) - ticket.cost)
-        if error is not None:
-            fail(ticket, error)
-        elif not ticket.result.done():
-            ticket.result.set_result(result)
-        self.admit()
+        asyncio.get_running_loop().run_in_executor(self.threads, ticket.work, tell).add_done_callback(finish)
 
     def cost(self, seconds: float) -> float:
         return seconds / self.places / SHARE
@@ -204,7 +186,6 @@ class Turns:
 
     def leave(self, ticket: Ticket) -> None:
         """The visitor wants no answer any more. Work that runs keeps its place until it ends or tells of its progress."""
-        ticket.left = True
         if ticket in self.waiting:
             self.waiting.remove(ticket)
             self.pay(ticket, -ticket.cost)
@@ -237,11 +218,10 @@ def fail(ticket: Ticket, error: BaseException) -> None:
 def own_address(request: gr.Request) -> str | None:
     """The visitor's own address; of IPv6, the first of its network's, of which one visitor has all.
 
-    None where it tells nobody apart: on this machine, behind a proxy with a classroom behind it, on a Space. uvicorn gives a
-    visitor who comes through a proxy that it trusts ($FORWARDED_ALLOW_IPS) the port 0.
+    None where it tells nobody apart: on this machine, behind a proxy with a classroom behind it, on a Space.
     """
     client = request.client
-    if client is None or client.port == 0 or "SPACE_ID" in os.environ:
+    if client is None or client.port == 0 or "SPACE_ID" in os.environ:  # 0 comes through a proxy ($FORWARDED_ALLOW_IPS)
         return None
     try:
         address = ipaddress.ip_address(client.host)

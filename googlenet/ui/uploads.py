@@ -6,14 +6,13 @@ import contextlib
 import errno
 import os
 import shutil
-import stat
 import tempfile
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from unicodedata import normalize
 
 from googlenet.batch.files import find_pictures
@@ -118,55 +117,51 @@ def examples_in(folder: Path) -> dict[str, Picture]:
     return {normalize("NFC", each.name.as_posix()): open_bounded(each.path, SIDE) for each in found}
 
 
-class UploadFolder:
-    """A temporary folder for Gradio (`$GRADIO_TEMP_DIR`), as a context manager; a thread keeps it within its quota meanwhile."""
+@contextlib.contextmanager
+def upload_folder(parent: Path | None = None) -> Iterator[Path]:
+    """A temporary folder, which a thread keeps within its quota, in $GRADIO_TEMP_DIR or the system's temporary folder."""
+    parent = parent or Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_dead(parent)
+    root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()  # of mode 700
+    held, pictures, ended = lock(root), root / "pictures", threading.Event()
+    pictures.mkdir(mode=0o700)
 
-    def __init__(self, parent: Path | None = None) -> None:
-        """`parent`: where it is made; by default $GRADIO_TEMP_DIR or the system's temporary folder."""
-        parent = parent or Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
-        parent.mkdir(parents=True, exist_ok=True)
-        remove_dead(parent)
-        self.root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()  # of mode 700
-        self.lock = lock(self.root)
-        self.path = self.root / "pictures"
-        self.path.mkdir(mode=0o700)
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self.keep_sweeping, name="sweep", daemon=True)
+    def keep_sweeping() -> None:
+        while not ended.wait(SWEEP_SECONDS):
+            sweep(pictures, time.time())
 
-    def __enter__(self) -> UploadFolder:
-        self.thread.start()
-        return self
+    thread = threading.Thread(target=keep_sweeping, name="sweep", daemon=True)
+    thread.start()
+    try:
+        yield pictures
+    finally:
+        ended.set()
+        thread.join(2)
+        shutil.rmtree(root, ignore_errors=True)
+        if held is not None:
+            os.close(held)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.ended.set()
-        self.thread.join(2)
-        shutil.rmtree(self.root, ignore_errors=True)
-        if self.lock is not None:
-            os.close(self.lock)
 
-    def keep_sweeping(self) -> None:
-        while not self.ended.wait(SWEEP_SECONDS):
-            self.sweep(time.time())
+def sweep(pictures: Path, now: float) -> None:
+    """Delete what is too old at a time (seconds since 1970), and the oldest of what is too much.
 
-    def sweep(self, now: float) -> None:
-        """Delete what is too old at a time (seconds since 1970), and the oldest of what is too much.
-
-        A file dated in the future counts as new: the clock was set back.
-        """
-        size = 0
-        for number, (changed, length, path) in enumerate(sorted(scan(self.path), reverse=True)):
-            size += length
-            limit = UNFINISHED_SECONDS if path.parent == self.path else KEPT_SECONDS  # a finished upload has its own folder
-            with contextlib.suppress(OSError):  # just deleted
-                if changed > now + SWEEP_SECONDS:
-                    os.utime(path, (now, now), follow_symlinks=False)
-                elif now - changed > limit or size > MAX_BYTES or number >= MAX_FILES:
-                    size -= length
-                    path.unlink()
-        for folder, _, _ in os.walk(self.path, topdown=False):
-            with contextlib.suppress(OSError):  # not empty
-                if folder != str(self.path) and now - os.stat(folder).st_mtime > UNFINISHED_SECONDS:
-                    os.rmdir(folder)
+    A file dated in the future counts as new: the clock was set back.
+    """
+    size = 0
+    for number, (changed, length, path) in enumerate(sorted(scan(pictures), reverse=True)):
+        size += length
+        limit = UNFINISHED_SECONDS if path.parent == pictures else KEPT_SECONDS  # a finished upload has its own folder
+        with contextlib.suppress(OSError):  # just deleted
+            if changed > now + SWEEP_SECONDS:
+                os.utime(path, (now, now), follow_symlinks=False)
+            elif now - changed > limit or size > MAX_BYTES or number >= MAX_FILES:
+                size -= length
+                path.unlink()
+    for folder, _, _ in os.walk(pictures, topdown=False):
+        with contextlib.suppress(OSError):  # not empty
+            if folder != str(pictures) and now - os.stat(folder).st_mtime > UNFINISHED_SECONDS:
+                os.rmdir(folder)
 
 
 def is_disk_full(error: Exception) -> bool:
@@ -202,10 +197,7 @@ def remove_dead(parent: Path) -> None:
     for root in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             found = root.lstat()
-            if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "getuid") and found.st_uid != os.getuid()):
-                continue
-            if not (root / LOCK).exists() and time.time() - found.st_mtime < UNFINISHED_SECONDS:
-                continue  # another program may be making it
-            if (held := lock(root)) is not None:
+            new = not (root / LOCK).exists() and time.time() - found.st_mtime < UNFINISHED_SECONDS  # it may be in the making
+            if fcntl and not new and found.st_uid == os.getuid() and (held := lock(root)) is not None:
                 shutil.rmtree(root, ignore_errors=True)
                 os.close(held)

@@ -23,8 +23,7 @@ from googlenet.explanation.groups import everyday_words, groups_of
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, receptive_fields
 from googlenet.pictures.pixels import Picture
-from googlenet.ui import texts
-from googlenet.ui.sentences import class_name, pointing_sentence
+from googlenet.ui.sentences import LANGUAGES, class_name, pointing_sentence
 
 LOAD_SECONDS = 600.0
 """How long the Hub may take to send the weights that a visitor chose."""
@@ -153,7 +152,7 @@ def known_trust(explainer: Explainer) -> dict[str, Any]:
     """method → head → stage → language → what was measured of that map; nothing where nobody measured it."""
     return {
         method: {
-            head: {stage: {each: pointing_sentence(trust, head, stage, each) for each in texts.LANGUAGES} for stage in stages}
+            head: {stage: {each: pointing_sentence(trust, head, stage, each) for each in LANGUAGES} for stage in stages}
             for head, stages in trust.pointing.items()
         }
         for method in METHODS

@@ -22,7 +22,7 @@ from googlenet.checkpoints.readers.layouts import CAFFE_LAYERS
 from googlenet.errors import UserError
 from googlenet.model.architecture import BERKELEY, STAGES, TORCHVISION
 from googlenet.model.network import GoogLeNet, HeadLogits
-from googlenet.ui import texts
+from googlenet.ui import sentences
 from tests.helpers import random_model
 
 CLASSES = 11
@@ -109,7 +109,7 @@ def refusal(path: Path) -> str:
     """The one sentence with which a file is refused: it names the file, and neither it nor its Korean twin can be made long."""
     with pytest.raises(UserError) as caught:
         load(str(path))
-    said = texts.error(caught.value)
+    said = sentences.error(caught.value)
     for sentence in said.values():
         assert path.name in sentence
         assert sentence.endswith(".")

@@ -15,7 +15,7 @@ from googlenet.checkpoints.config import ModelConfig, dump_config, parse_config
 from googlenet.errors import UserError
 from googlenet.model.architecture import TORCHVISION
 from googlenet.pictures.images import Preprocess
-from googlenet.ui import texts
+from googlenet.ui import sentences
 from tests.helpers import CONFIG, TEMPERATURES
 
 
@@ -28,7 +28,7 @@ def refusal(config: object) -> str:
     """The one sentence with which a config is refused."""
     with pytest.raises(UserError) as caught:
         parse_config(config if isinstance(config, bytes) else json.dumps(config).encode(), "s")
-    said = texts.error(caught.value)
+    said = sentences.error(caught.value)
     assert said["en"].endswith(".")
     assert len(said["en"]) < 300
     assert said["en"].isprintable()

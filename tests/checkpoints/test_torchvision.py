@@ -14,7 +14,7 @@ from googlenet.checkpoints import load, load_for_visitor
 from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import DamagedWeightsError, OfflineWeightsError, UserError
 from googlenet.model.architecture import TORCHVISION
-from googlenet.ui import texts
+from googlenet.ui import sentences
 from tests.checkpoints.files import IMAGENET, close, lively, logits, picture
 
 WEIGHTS = GoogLeNet_Weights.IMAGENET1K_V1
@@ -46,7 +46,7 @@ def published(server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def refusal(kind: type[UserError]) -> str:
     with pytest.raises(kind) as caught:
         load("torchvision")
-    said = texts.error(caught.value)
+    said = sentences.error(caught.value)
     assert said["ko"] != said["en"]
     return said["en"]
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.helpers import PATIENCE, ROOT, free_port, random_image
+from googlenet.inference.device import cores
+from tests.helpers import PATIENCE, ROOT, free_port, is_running, random_image, until
 from tests.hub.conftest import write_model
 
 
@@ -23,6 +27,13 @@ def jpeg(seed: int = 0) -> bytes:
     file = io.BytesIO()
     random_image(320, 240, seed).save(file, "JPEG")
     return file.getvalue()
+
+
+def text(path: Path) -> str:
+    """Of a file in /proc; nothing where its process or thread has ended."""
+    with contextlib.suppress(OSError):
+        return path.read_text("ascii")
+    return ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,11 @@ class Program:
     async def ask_with(self, client: httpx.AsyncClient, function: str, **question: Any) -> Any:
         return (await client.post("component_server/", json=self.body(function, question))).raise_for_status().json()
 
+    def workers(self) -> list[int]:
+        """The processes that run its passes."""
+        children = " ".join(text(path) for path in Path(f"/proc/{self.process.pid}/task").glob("*/children"))
+        return [pid for pid in map(int, children.split()) if "inference.worker" in text(Path(f"/proc/{pid}/cmdline"))]
+
     def call(self, name: str, *values: Any) -> str:
         """The stream of an API call by plain HTTP."""
         event = self.post(f"call/{name}", json={"data": values}).raise_for_status().json()["event_id"]
@@ -97,17 +113,77 @@ def stop(program: Program) -> None:
 
 
 @pytest.fixture(scope="package")
+def anyio_backend() -> str:
+    """What runs the tests that are coroutines (`pytest.mark.anyio`)."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="package")
 def small(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The arguments for weights that start and answer quickly: three classes, no auxiliary heads."""
-    write_model(folder := tmp_path_factory.mktemp("small"))
+    write_model(folder := tmp_path_factory.mktemp("small"), ("a", "b", "c"))
     return ["--weights", str(folder), "--device", "cpu"]
+
+
+SETTINGS = {
+    "GRADIO_DEBUG": "1",
+    "GRADIO_SERVER_NAME": "::",
+    "OMP_NUM_THREADS": str(cores()),  # one pass at a time: a crowd's questions have to wait
+    "http_proxy": "127.0.0.1:9",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "https_proxy": "host:port",
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "all_proxy": "socks://127.0.0.1:9",
+    "no_proxy": "192.168.*",
+    "SSL_CERT_FILE": "/nowhere/ca.pem",
+}
+"""Every address of this machine, proxies that answer nothing, and what Gradio cannot use."""
 
 
 @pytest.fixture(scope="package")
 def program(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    program = start(small, tmp_path_factory.mktemp("temporary"))
+    """With labels, a title and examples of its own. SIGTERM tells who waits, and leaves neither a process nor a file."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    (examples := temporary / "pets").mkdir()
+    for seed, name in enumerate(("lion.jpg", "cheetah.jpg")):
+        (examples / name).write_bytes(jpeg(seed))
+    (names := temporary / "names.txt").write_text("lion\ncougar\ncat\n")
+    options = [*small, "--labels", str(names), "--title", "Our <pets>"]
+    program = start(options, temporary, "[::1]", 0, GOOGLENET_EXAMPLES=str(examples), **SETTINGS)
     yield program
-    stop(program)
+    workers = program.workers()
+    try:
+        replies, seconds = asyncio.run(end(program))
+    finally:
+        program.process.kill()
+        program.process.wait(PATIENCE)
+    refusals = [reply["refusal"] for reply in replies if "refusal" in reply]
+    assert refusals
+    assert all(refusal["kind"] == "restarting" and "restarting" in refusal["en"] for refusal in refusals)
+    assert seconds < 10  # or whoever stops a container kills it
+    assert program.process.returncode == 0
+    until(lambda: not any(map(is_running, workers)))
+    assert not list(temporary.glob("inside-googlenet-*"))
+    assert "Traceback" not in (log := program.log.read_text()), log
+
+
+async def end(program: Program) -> tuple[list[Any], float]:
+    """The replies to nine visitors, some of whom wait when the program is ended, and the seconds until it has ended."""
+    async with program.client() as client:
+        nine = (program.ask_with(client, "trust", n=1, session=f"{i}", example="lion") for i in range(9))
+        asked = [asyncio.ensure_future(question) for question in nine]
+        while True:
+            assert not all(question.done() for question in asked)
+            told = [await program.ask_with(client, "progress", n=1, session=f"{i}") for i in range(9)]
+            if any("place" in each for each in told):
+                break
+        program.process.send_signal(signal.SIGSTOP)
+        program.process.terminate()
+        program.process.send_signal(signal.SIGCONT)  # as a shell ends a job that Ctrl-Z stopped
+        stopped = time.monotonic()
+        replies = await asyncio.gather(*asked)
+        await asyncio.to_thread(program.process.wait, PATIENCE)
+        return replies, time.monotonic() - stopped
 
 
 FILE = {"_type": "gradio.FileData"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +15,22 @@ from starlette.routing import Route
 
 from googlenet.ui import limits
 from googlenet.ui.limits import GRADIOS, MEGABYTE, QUESTION, Limits
+from googlenet.ui.server import own_names
 from tests.server.conftest import FILE, Program, jpeg
 
+UNUSED = """
+    POST gradio_api/run/explain, POST gradio_api/run/predict, POST gradio_api/api/classify, GET gradio_api/deep_link,
+    GET gradio_api/custom_component/x/client/component/%0Ay, GET gradio_api/file=https://example.org/a.jpg,
+    GET gradio_api/proxy=https://example.org/a.jpg, GET gradio_api/file/etc/passwd, GET gradio_api/heartbeat/x,
+    GET gradio_api/upload_progress?upload_id=x, POST gradio_api/process_recording, POST gradio_api/stream/x,
+    GET gradio_api/queue/join, GET monitoring, PUT config, GET docs, GET openapi.json
+"""
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "gradio_api/run/explain"),
-        ("POST", "gradio_api/run/predict"),
-        ("POST", "gradio_api/api/classify"),
-        ("GET", "gradio_api/custom_component/x/client/component/%0Ay"),
-        ("GET", "gradio_api/file=https://example.org/a.jpg"),
-        ("GET", "gradio_api/proxy=https://example.org/a.jpg"),
-        ("GET", "gradio_api/file/etc/passwd"),
-        ("GET", "gradio_api/deep_link"),
-        ("GET", "gradio_api/heartbeat/x"),
-        ("GET", "gradio_api/upload_progress?upload_id=x"),
-        ("POST", "gradio_api/process_recording"),
-        ("POST", "gradio_api/stream/x"),
-        ("GET", "gradio_api/queue/join"),
-        ("GET", "monitoring"),
-        ("PUT", "config"),
-        ("GET", "docs"),
-        ("GET", "openapi.json"),
-    ],
-)
-def test_a_route_that_nothing_uses_is_not_there(program: Program, method: str, path: str) -> None:
-    answer = httpx.request(method, program.url + path, json={} if method == "POST" else None)
-    assert (answer.status_code, answer.text) == (404, "This page has no such route.")
+
+def test_a_route_that_nothing_uses_is_not_there(program: Program) -> None:
+    for method, path in (each.split() for each in UNUSED.split(",")):
+        answer = httpx.request(method, program.url + path, json={} if method == "POST" else None, trust_env=False)
+        assert (answer.status_code, answer.text) == (404, "This page has no such route."), path
 
 
 def test_an_upload_and_a_question_are_not_read_beyond_their_limit(program: Program) -> None:
@@ -73,14 +59,11 @@ def test_a_file_that_was_not_uploaded_here_is_neither_read_nor_fetched(program: 
         assert "not a file that was uploaded here" in answer.text
 
 
-def test_a_foreign_page_gets_nothing_of_a_server_of_this_machine_alone(program: Program) -> None:
-    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "]"}):
-        answer = program.get("config", headers=headers)
-        assert answer.status_code == 403
-        assert "access-control-allow-origin" not in answer.headers
-    for host in ("localhost:1", "127.0.0.1", "[::1]:80"):
-        assert program.get("config", headers={"Host": host}).status_code == 200
-    assert "default-src 'self'" in program.get("").headers["content-security-policy"]
+def test_a_server_of_this_machine_alone_knows_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert own_names("::1") == {"localhost", "::1"}
+    assert own_names("::") is None
+    monkeypatch.setenv("GRADIO_ROOT_PATH", "https://example.org/net")
+    assert own_names("127.0.0.1") == {"localhost", "127.0.0.1", "example.org"}
 
 
 async def read(request: Request) -> PlainTextResponse:
@@ -99,40 +82,51 @@ def client(tmp_path: Path, routes: list[Route], **options: Any) -> httpx.AsyncCl
 ALL = [Route(path.replace("x.js", "{x}").replace("=x", "={x}"), read, methods=[method]) for method, path in GRADIOS]
 
 
-def test_our_own_mistake_is_500(tmp_path: Path) -> None:
-    async def run() -> int:
-        async with client(tmp_path, [*ALL, Route("/", mistake)]) as http:
-            return (await http.get("/")).status_code
-
-    assert asyncio.run(run()) == 500
+@pytest.mark.anyio
+async def test_our_own_mistake_is_500(tmp_path: Path) -> None:
+    async with client(tmp_path, [*ALL, Route("/", mistake)]) as http:
+        assert (await http.get("/")).status_code == 500
 
 
-def test_a_foreign_pages_request_that_a_proxy_knows_by_a_cookie_is_refused(tmp_path: Path) -> None:
-    async def run() -> list[int]:
-        foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
-        async with client(tmp_path, ALL) as http:
-            sent = (foreign, foreign | {"Cookie": "a=b"}, {"Cookie": "a=b"}, foreign | {"Authorization": "Basic x"})
-            return [(await http.get("/config", headers=headers)).status_code for headers in sent]
-
-    assert asyncio.run(run()) == [200, 403, 200, 403]
+@pytest.mark.anyio
+async def test_a_foreign_pages_request_that_a_proxy_knows_by_a_cookie_is_refused(tmp_path: Path) -> None:
+    foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    sent = (foreign, foreign | {"Cookie": "a=b"}, {"Cookie": "a=b"}, foreign | {"Authorization": "Basic x"})
+    async with client(tmp_path, ALL) as http:
+        assert [(await http.get("/config", headers=headers)).status_code for headers in sent] == [200, 403, 200, 403]
 
 
-def test_bodies_in_memory_have_a_limit_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.anyio
+async def test_bodies_in_memory_have_a_limit_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "HELD", QUESTION // 2)
-
-    async def run() -> list[int]:
-        async with client(tmp_path, ALL) as http:
-            bodies = [b'"' + b"x" * size + b'"' for size in (QUESTION // 2, QUESTION // 3, QUESTION // 3)]
-            return [(await http.post("/gradio_api/queue/join", content=body)).status_code for body in bodies]
-
-    assert asyncio.run(run()) == [503, 200, 200]
+    bodies = [b'"' + b"x" * size + b'"' for size in (QUESTION // 2, QUESTION // 3, QUESTION // 3)]
+    async with client(tmp_path, ALL) as http:
+        statuses = [(await http.post("/gradio_api/queue/join", content=body)).status_code for body in bodies]
+    assert statuses == [503, 200, 200]
 
 
-def test_where_gradio_has_other_routes_all_are_open_and_the_log_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def run() -> list[int]:
-        async with client(tmp_path, [*ALL[1:], Route("/new", read)]) as http:
-            return [(await http.get(path)).status_code for path in ("/new", "/none")]
-
-    with caplog.at_level(logging.WARNING):
-        assert asyncio.run(run()) == [200, 404]
+@pytest.mark.anyio
+async def test_where_gradio_has_other_routes_all_are_open_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client(tmp_path, [*ALL[1:], Route("/new", read)]) as http:
+        assert [(await http.get(path)).status_code for path in ("/new", "/none")] == [200, 404]
     assert "every route is open" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_foreign_page_gets_nothing_of_a_server_of_this_machine_alone(tmp_path: Path) -> None:
+    async with client(tmp_path, ALL, hosts=frozenset({"localhost"})) as http:
+        for host, origin, status in (
+            ("evil.example", None, 403),
+            ("]", None, 403),
+            ("localhost", "http://evil.example", 403),
+            ("localhost", "null", 403),
+            ("localhost:1", None, 200),
+            ("127.0.0.1", "http://127.0.0.1:2", 200),
+            ("[::1]:80", None, 200),
+        ):
+            answer = await http.get("/config", headers={"Host": host} | ({"Origin": origin} if origin else {}))
+            assert answer.status_code == status
+            assert "access-control-allow-origin" not in answer.headers
+            assert "default-src 'self'" in answer.headers["content-security-policy"]

@@ -20,94 +20,45 @@ import httpx
 import pytest
 
 from googlenet.errors import UserError
-from googlenet.inference.device import cores
 from googlenet.inference.worker import worker_count
 from googlenet.ui.server import find_port
-from tests.helpers import PATIENCE, is_running, until
-from tests.server.conftest import FILE, Program, jpeg, start, stop
-
-PROXIES = {
-    "GRADIO_DEBUG": "1",
-    "http_proxy": "http://127.0.0.1:9",
-    "HTTP_PROXY": "http://127.0.0.1:9",
-    "ALL_PROXY": "socks5://127.0.0.1:9",
-    "all_proxy": "socks://127.0.0.1:9",
-}
-"""Proxies that answer nothing, and two of a kind that Gradio cannot use."""
+from tests.helpers import PATIENCE, until
+from tests.server.conftest import FILE, Program, jpeg, text
 
 
-def test_the_page_comes_up_behind_proxies_with_labels_a_title_and_examples(small: list[str], tmp_path: Path) -> None:
-    (tmp_path / "pets").mkdir()
-    for name in ("2 dog.jpg", "1 cat.jpg"):
-        (tmp_path / "pets" / name).write_bytes(jpeg())
-    (tmp_path / "names.txt").write_text("Tom\nRex\nZoe\n")
-    options = ["--labels", str(tmp_path / "names.txt"), "--title", "Our <pets>"]
-    variables = {"GOOGLENET_EXAMPLES": str(tmp_path / "pets"), "GRADIO_SERVER_NAME": "::1"}
-    program = start([*small, *options], tmp_path, "[::1]", **variables, **PROXIES)
-    try:
-        answer = program.ask("explain", example="1 cat")["answer"]["result"]
-        assert {each["label"] for each in answer["heads"]["main"]} == {"Tom", "Rex", "Zoe"}
-        until(
-            lambda: "Our <pets> is at http" in program.log.read_text() or "Inside GoogLeNet is at http" in program.log.read_text()
-        )
-        assert "Traceback" not in program.log.read_text()
-        assert program.get("config", headers={"Host": "evil.example"}).status_code == 403
-        (props,) = [each["props"] for each in program.get("config").json()["components"] if each["id"] == program.component]
-        assert [each["name"] for each in props["props"]["examples"]] == ["1 cat", "2 dog"]
-        page = program.get("").text  # as a crawler sees it, which runs no script
-        tags = re.findall(r'<meta\s+(?:property|name)="((?:og|twitter):[^"]+)"\s+content="([^"]*)"', page)
-        assert dict(tags)["og:title"] == "Our &lt;pets&gt;"
-        assert "photograph" in dict(tags)["og:description"]
-        assert len(dict(tags)) == len(tags)
-        korean = program.get("", headers={"Accept-Language": "ko-KR,ko;q=0.9"}).text
-        opening, rest = korean.split("gradio_config", 1)  # what is drawn before the long rest has come
-        assert "<b>Our &lt;pets&gt;</b>" in opening
-        assert "신경망" in opening
-        assert opening.index('rel="stylesheet"') < opening.index("<b>")
-        assert 'rel="stylesheet"' not in rest
-        assert program.get(dict(tags)["og:image"].removeprefix(program.url)).headers["content-type"] == "image/jpeg"
-    finally:
-        stop(program)
+def test_the_page_comes_up_behind_proxies_with_labels_a_title_and_examples(program: Program) -> None:
+    answer = program.ask("explain", example="lion")["answer"]["result"]
+    assert {each["label"] for each in answer["heads"]["main"]} == {"lion", "cougar", "cat"}
+    until(lambda: "Inside GoogLeNet is at http" in program.log.read_text())
+    assert "Traceback" not in program.log.read_text()
+    (props,) = [each["props"] for each in program.get("config").json()["components"] if each["id"] == program.component]
+    assert [each["name"] for each in props["props"]["examples"]] == ["cheetah", "lion"]
 
 
-def test_pictures_lie_in_a_folder_that_others_cannot_read(program: Program) -> None:
-    path = program.upload(jpeg()).json()[0]
-    assert Path(path).is_relative_to(program.pictures)
-    assert program.pictures.parent.stat().st_mode & 0o077 == 0
+def test_a_crawler_and_a_page_that_still_loads_show_the_title(program: Program) -> None:
+    tags = re.findall(r'<meta\s+(?:property|name)="((?:og|twitter):[^"]+)"\s+content="([^"]*)"', program.get("").text)
+    assert dict(tags)["og:title"] == "Our &lt;pets&gt;"
+    assert "photograph" in dict(tags)["og:description"]
+    assert len(dict(tags)) == len(tags)
+    korean = program.get("", headers={"Accept-Language": "ko-KR,ko;q=0.9"}).text
+    opening, rest = korean.split("gradio_config", 1)  # what is drawn before the long rest has come
+    assert "<b>Our &lt;pets&gt;</b>" in opening
+    assert "신경망" in opening
+    assert opening.index('rel="stylesheet"') < opening.index("<b>")
+    assert 'rel="stylesheet"' not in rest
+    assert program.get(dict(tags)["og:image"].removeprefix(program.url)).headers["content-type"] == "image/jpeg"
 
 
 def test_an_aborted_upload_lies_where_it_is_swept_within_minutes(program: Program) -> None:
-    host, port = program.url.split("/")[2].split(":")
+    url = httpx.URL(program.url)
     before = set(os.listdir(program.pictures))
-    head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     head += "Content-Length: 9999999\r\n\r\n"
     part = '--b\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
-    with socket.create_connection((host, int(port))) as line:
+    with socket.create_connection((url.host, url.port or 80)) as line:
         line.sendall((head + part).encode() + bytes(500_000))
         until(lambda: set(os.listdir(program.pictures)) - before)
     assert all((program.pictures / name).is_file() for name in set(os.listdir(program.pictures)) - before)
-
-
-@pytest.mark.parametrize(
-    ("question", "said", "kind"),
-    [
-        ({"example": "lion", "target": "9" * 4301}, "No class is called", ""),
-        ({"example": "lion", "target": 2**53 - 1}, "No class is called", ""),
-        ({"example": "lion", "head": "aux1"}, "have no trained aux1 head", ""),
-        ({"example": "nothing"}, "There is no example", ""),
-        ({"example": "lion", "weights": "user/repo"}, "not loaded here", "not_loaded"),
-        ({"upload": "/etc/passwd"}, "no longer here", "gone"),
-        ({}, "no longer here", "gone"),
-    ],
-)
-def test_a_wrong_question_gets_a_sentence_in_two_languages(
-    program: Program, question: dict[str, Any], said: str, kind: str
-) -> None:
-    reply = program.ask("explain", **question)
-    assert reply["n"] == 1
-    assert said in reply["refusal"]["en"]
-    assert 0 < len(reply["refusal"]["ko"]) < 1000
-    assert reply["refusal"]["kind"] == kind
 
 
 def test_odd_questions_and_calls_break_nothing(program: Program) -> None:
@@ -139,67 +90,50 @@ def test_trust_tests_the_map_of_one_stage(program: Program) -> None:
     question = result["question"]
     assert (question["head"], question["target"]["label"], question["method"]) == ("main", "lion", "layer-cam")
     assert list(result["trust"]) == ["4a"]
-    found = result["trust"]["4a"]
-    assert len(found["deletion"]) == len(found["random_insertion"]) == len(found["steps"]) == 21
-    assert found["deletion"][0] == found["insertion"][-1] == pytest.approx(result["belief"]["main"], abs=0.01)
-    assert "lion" in found["sentence"]["en"]
-    assert -1 <= found["randomised_correlation"] <= 1
+    assert "lion" in result["trust"]["4a"]["sentence"]["en"]
 
 
-def test_one_visitors_hundred_questions_keep_nobody_waiting(program: Program) -> None:
-    """Of one session, a few run or wait, and the rest is refused; who comes then is served in turn."""
-
-    async def run() -> tuple[list[Any], Any]:
-        async with program.client() as client:
-            asked = (program.ask_with(client, "explain", n=i, session="greedy", example="lion") for i in range(100))
-            greedy = asyncio.gather(*asked)
-            await asyncio.sleep(0.05)
-            honest = await program.ask_with(client, "explain", n=1, session="honest", example="cheetah")
-            return await greedy, honest
-
-    replies, honest = asyncio.run(run())
-    assert honest["answer"]["result"]["image"] == "cheetah"
-    refusals = [reply["refusal"] for reply in replies if "refusal" in reply]
+@pytest.mark.anyio
+async def test_one_visitors_many_questions_keep_nobody_waiting(program: Program) -> None:
+    """Of one session, a few run or wait, and the rest is refused; who comes then is served, each with an own answer."""
+    paths = [program.upload(jpeg(i), f"{i}.jpg").json()[0] for i in range(8)]
+    async with program.client() as client:
+        asked = (program.ask_with(client, "explain", n=i, session="greedy", example="lion") for i in range(20))
+        greedy = asyncio.gather(*asked)
+        await asyncio.sleep(0.05)
+        each = (program.ask_with(client, "explain", n=i, session=f"{i}", upload=path) for i, path in enumerate(paths))
+        honest = await asyncio.gather(*each)
+        refusals = [reply["refusal"] for reply in await greedy if "refusal" in reply]
+    assert [(reply["n"], reply["answer"]["result"]["image"]) for reply in honest] == [(i, f"{i}.jpg") for i in range(8)]
     assert refusals
     assert all(refusal["kind"] == "" and "questions are waiting already" in refusal["en"] for refusal in refusals)
 
 
-def test_thirty_visitors_at_once_each_get_their_own_answer(program: Program) -> None:
-    """A classroom behind one address."""
-    paths = [program.upload(jpeg(i), f"{i}.jpg").json()[0] for i in range(30)]
-
-    async def run() -> list[Any]:
-        async with program.client() as client:
-            asked = (program.ask_with(client, "explain", n=i, session=f"{i}", upload=path) for i, path in enumerate(paths))
-            return await asyncio.gather(*asked)
-
-    for i, reply in enumerate(asyncio.run(run())):
-        assert reply["n"] == i
-        assert reply["answer"]["result"]["image"] == f"{i}.jpg"
-
-
-def test_a_waiting_question_tells_its_place_and_can_be_given_up(program: Program) -> None:
-    """Trust takes long and is asked one at a time: the second visitor waits."""
-
-    async def run() -> None:
-        async with program.client() as client:
-            asked = {"example": "lion", "head": "main"}
-            first = asyncio.ensure_future(program.ask_with(client, "trust", n=1, session="first", **asked))
-            while "share" not in (told := await program.ask_with(client, "progress", n=1, session="first")):
-                assert not first.done()
-            assert 0 <= told["share"] <= 1
-            second = asyncio.ensure_future(program.ask_with(client, "trust", n=2, session="second", **asked))
-            place: dict[str, Any] = {}
-            while "place" not in place and not first.done():
-                place = await program.ask_with(client, "progress", n=2, session="second")
-            if not first.done():
-                assert place == {"n": 2, "place": 1}
-                await program.ask_with(client, "leave", n=2, session="second")
-                assert await second == {"n": 2}
-            assert "trust" in await first
-            await asyncio.gather(second)
-
-    asyncio.run(run())
+@pytest.mark.anyio
+async def test_a_waiting_question_tells_its_place_and_can_be_given_up(program: Program) -> None:
+    """Trust takes long and is asked one at a time: the others wait. One gives up, another hangs up."""
+    async with program.client() as client:
+        first = asyncio.ensure_future(program.ask_with(client, "trust", n=1, session="first", example="lion"))
+        while "share" not in (told := await program.ask_with(client, "progress", n=1, session="first")):
+            assert not first.done()
+        assert 0 <= told["share"] <= 1
+        second = asyncio.ensure_future(program.ask_with(client, "trust", n=2, session="second", example="lion"))
+        place: dict[str, Any] = {}
+        while "place" not in place and not first.done():
+            place = await program.ask_with(client, "progress", n=2, session="second")
+        if not first.done():
+            assert place == {"n": 2, "place": 1}
+            await program.ask_with(client, "leave", n=2, session="second")
+            assert await second == {"n": 2}
+        with contextlib.suppress(httpx.TimeoutException):
+            body = program.body("trust", {"n": 3, "session": "third", "example": "lion"})
+            await client.post("component_server/", json=body, timeout=0.3)
+        end = time.monotonic() + PATIENCE
+        while "place" in await program.ask_with(client, "progress", n=3, session="third"):
+            assert time.monotonic() < end
+            await asyncio.sleep(0.1)
+        assert "trust" in await first
+        await second
 
 
 @pytest.fixture
@@ -257,92 +191,22 @@ def has_answered(worker: int) -> bool:
     return int(written) > 300_000
 
 
-def text(path: Path) -> str:
-    """Of a file in /proc; nothing where its process or thread has ended."""
-    with contextlib.suppress(OSError):
-        return path.read_text("ascii")
-    return ""
-
-
-def test_a_crowd_gets_workers_and_the_end_is_told_and_leaves_nothing(small: list[str], tmp_path: Path) -> None:
-    """Passes run in other processes once questions wait. No visitor notices when one is killed. SIGTERM tells who waits, and
-    leaves neither a process nor a file. All of it on every address of this machine, with settings that cannot be used."""
-    variables = {
-        "GRADIO_SERVER_NAME": "::",
-        "http_proxy": "127.0.0.1:9",
-        "https_proxy": "host:port",
-        "no_proxy": "192.168.*",
-        "SSL_CERT_FILE": "/nowhere/ca.pem",
-    }
-    # With one pass at a time, 24 questions have to wait.
-    program = start(small, tmp_path, "[::1]", OMP_NUM_THREADS=str(cores()), **variables)
-    process = program.process
-
-    def workers() -> list[int]:
-        children = " ".join(text(path) for path in Path(f"/proc/{process.pid}/task").glob("*/children"))
-        return [pid for pid in map(int, children.split()) if "inference.worker" in text(Path(f"/proc/{pid}/cmdline"))]
-
+@pytest.mark.anyio
+async def test_a_crowd_gets_workers_and_nobody_notices_when_one_is_killed(program: Program) -> None:
     async def crowd() -> dict[str, Any]:
         async with program.client() as client:
-            names = [(name, f"{name} {i}") for i in range(12) for name in ("lion", "cat")]
+            names = [(name, f"{name} {i}") for i in range(12) for name in ("lion", "cheetah")]
             asked = (program.ask_with(client, "explain", n=1, session=session, example=name) for name, session in names)
             results = [reply["answer"]["result"] for reply in await asyncio.gather(*asked)]
         return {result["image"]: result["heads"]["main"][0]["index"] for result in results}
 
-    async def end() -> tuple[list[Any], float]:
-        async with program.client() as client:
-            nine = (program.ask_with(client, "trust", n=1, session=f"{i}", example="lion") for i in range(9))
-            asked = [asyncio.ensure_future(question) for question in nine]
-            while "place" not in await program.ask_with(client, "progress", n=1, session="8"):
-                assert not asked[8].done()
-            process.send_signal(signal.SIGSTOP)
-            process.terminate()
-            process.send_signal(signal.SIGCONT)  # as a shell ends a job that Ctrl-Z stopped
-            stopped = time.monotonic()
-            replies = await asyncio.gather(*asked)
-            await asyncio.to_thread(process.wait, PATIENCE)
-            return replies, time.monotonic() - stopped
-
-    try:
-        assert program.get("config", headers={"Host": "evil.example"}).status_code == 200  # it is open to every name
-        program.upload(jpeg())
-        assert not workers()
-        alone = asyncio.run(crowd())
-        latest = time.monotonic() + PATIENCE
-        while not any(map(has_answered, workers())):
-            assert asyncio.run(crowd()) == alone
-            assert time.monotonic() < latest
-            time.sleep(0.3)  # for the workers, which start
-        started = workers()
-        assert len(started) == worker_count()
-        os.kill(started[0], signal.SIGKILL)
-        assert asyncio.run(crowd()) == alone
-        replies, seconds = asyncio.run(end())
-    finally:
-        process.kill()
-        process.wait(PATIENCE)
-    assert replies[8]["refusal"]["kind"] == "restarting"
-    assert "restarting" in replies[8]["refusal"]["en"]
-    assert seconds < 10  # or whoever stops a container kills it
-    assert process.returncode == 0
-    until(lambda: not any(map(is_running, started)))
-    assert not list(tmp_path.glob("inside-googlenet-*"))
-    assert "Traceback" not in (log := program.log.read_text()), log
-
-
-def test_whoever_hangs_up_gives_the_place_up(program: Program) -> None:
-    async def run() -> None:
-        async with program.client() as client:
-            first = asyncio.ensure_future(program.ask_with(client, "trust", n=1, session="stays", example="lion"))
-            while "share" not in await program.ask_with(client, "progress", n=1, session="stays"):
-                assert not first.done()
-            with contextlib.suppress(httpx.TimeoutException):
-                body = program.body("trust", {"n": 2, "session": "goes", "example": "lion"})
-                await client.post("component_server/", json=body, timeout=0.3)
-            end = time.monotonic() + PATIENCE
-            while "place" in await program.ask_with(client, "progress", n=2, session="goes"):
-                assert time.monotonic() < end
-                await asyncio.sleep(0.1)
-            await first
-
-    asyncio.run(run())
+    alone = await crowd()
+    latest = time.monotonic() + PATIENCE
+    while not any(map(has_answered, program.workers())):
+        assert await crowd() == alone
+        assert time.monotonic() < latest
+        await asyncio.sleep(0.3)  # for the workers, which start
+    started = program.workers()
+    assert len(started) == worker_count()
+    os.kill(started[0], signal.SIGKILL)
+    assert await crowd() == alone

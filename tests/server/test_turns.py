@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
-from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +11,8 @@ import pytest
 
 from googlenet.ui import turns
 from googlenet.ui.turns import BusyError, Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
+
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
@@ -26,24 +26,23 @@ class Stage:
 
     def __init__(self, queue: Turns) -> None:
         self.queue, self.begun, self.go = queue, list[str](), threading.Event()
+        self.asked: list[asyncio.Task[Any]] = []
 
-    def ask(self, name: str, session: str | None = None, address: str | None = None, **options: Any) -> asyncio.Task[Any]:
+    async def ask(self, name: str, session: str | None = None, address: str | None = None, **options: Any) -> asyncio.Task[Any]:
         def work(tell: Progress) -> str:
             self.begun.append(name)
             self.go.wait(10)
             return name
 
-        return asyncio.ensure_future(self.queue.run(Visitor(session or name, address), work, **options))
+        self.asked.append(asyncio.ensure_future(self.queue.run(Visitor(session or name, address), work, **options)))
+        await settle()
+        return self.asked[-1]
 
-
-def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """pytest runs no coroutines by itself."""
-
-    @functools.wraps(test)
-    def run(**fixtures: Any) -> None:
-        asyncio.run(asyncio.wait_for(test(**fixtures), 60))
-
-    return run
+    async def end(self) -> list[str]:
+        """Let all work end that was not refused, and tell in which order it began."""
+        self.go.set()
+        await asyncio.gather(*self.asked, return_exceptions=True)
+        return self.begun
 
 
 async def settle() -> None:
@@ -51,7 +50,6 @@ async def settle() -> None:
         await asyncio.sleep(0.001)
 
 
-@in_a_loop
 async def test_work_is_done_and_its_error_raised() -> None:
     def wrong(tell: Progress) -> None:
         raise KeyError("a")
@@ -63,118 +61,84 @@ async def test_work_is_done_and_its_error_raised() -> None:
     assert not queue.running
 
 
-@in_a_loop
 async def test_one_sessions_many_questions_come_after_anothers_one() -> None:
     stage = Stage(Turns(1))
-    tasks = [stage.ask("first")]
-    await settle()
-    tasks += [stage.ask(f"flood {i}", "flood") for i in range(4)]
-    tasks += [stage.ask("honest"), stage.ask("other")]
-    await settle()
+    await stage.ask("first")
+    for i in range(4):
+        await stage.ask(f"flood {i}", "flood")
+    await stage.ask("honest")
+    await stage.ask("other")
     assert [stage.queue.place(ticket) for ticket in stage.queue.waiting] == [1, 4, 5, 6, 2, 3]
-    stage.go.set()
-    await asyncio.gather(*tasks)
-    assert stage.begun == ["first", "flood 0", "honest", "other", "flood 1", "flood 2", "flood 3"]
+    assert await stage.end() == ["first", "flood 0", "honest", "other", "flood 1", "flood 2", "flood 3"]
 
 
-@in_a_loop
 async def test_a_session_pays_for_the_time_that_its_work_took(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture that takes two seconds to decode counts as forty others."""
     clock = [100.0]
     monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     stage = Stage(Turns(1))
-    slow = stage.ask("slow", "slow")
-    await settle()
+    await stage.ask("slow", "slow")
     clock[0] += 2
-    stage.go.set()
-    await slow
+    await stage.end()
     stage.go.clear()
-    tasks = [stage.ask("running")]
-    await settle()
-    tasks += [stage.ask("slow again", "slow")]
-    tasks += [stage.ask(f"{i}", f"{i}") for i in range(30)]
-    await settle()
-    stage.go.set()
-    await asyncio.gather(*tasks)
-    assert stage.begun[-1] == "slow again"
+    await stage.ask("running")
+    await stage.ask("slow again", "slow")
+    for i in range(30):
+        await stage.ask(f"{i}")
+    assert (await stage.end())[-1] == "slow again"
 
 
-@in_a_loop
 async def test_what_will_take_long_waits_for_what_will_not() -> None:
     stage = Stage(Turns(1))
-    tasks = [stage.ask("running")]
-    await settle()
-    tasks += [stage.ask(f"large {i}", seconds=2.0) for i in range(24)] + [stage.ask("small", seconds=0.01)]
-    await settle()
-    stage.go.set()
-    await asyncio.gather(*tasks)
-    assert stage.begun[1] == "small"
+    await stage.ask("running")
+    await stage.ask("large", seconds=2.0)
+    await stage.ask("small", seconds=0.01)
+    assert await stage.end() == ["running", "small", "large"]
 
 
-@in_a_loop
-async def test_of_one_session_half_its_places_run() -> None:
+async def test_a_session_has_so_many_places_and_half_of_them_run() -> None:
     stage = Stage(Turns(8, per_session=4))
-    tasks = [stage.ask(f"{i}", "one") for i in range(4)]
-    await settle()
-    began = list(stage.begun)
-    stage.go.set()
-    await asyncio.gather(*tasks)
-    assert began == ["0", "1"]
+    for i in range(6):
+        await stage.ask(f"{i}", "one")
+    assert stage.begun == ["0", "1"]
+    with pytest.raises(BusyError, match="4 of your questions are waiting already"):
+        await (await stage.ask("more", "one"))
+    assert len(await stage.end()) == 6
 
 
-@in_a_loop
-async def test_a_session_has_so_many_places() -> None:
-    stage = Stage(Turns(1, per_session=2))
-    tasks = [stage.ask(f"{i}", "one") for i in range(3)]
-    await settle()
-    with pytest.raises(BusyError, match="2 of your questions are waiting already"):
-        await stage.ask("more", "one")
-    stage.go.set()
-    await asyncio.gather(*tasks)
-
-
-@in_a_loop
 async def test_in_a_full_queue_the_one_that_is_due_last_is_refused() -> None:
     stage = Stage(Turns(1, waiting=4))
-    running = stage.ask("running")
-    await settle()
-    flood = [stage.ask(f"flood {i}", "flood") for i in range(4)]
-    await settle()
-    honest = stage.ask("honest")
+    await stage.ask("running")
+    for i in range(4):
+        await stage.ask(f"flood {i}", "flood")
+    await stage.ask("honest")
     with pytest.raises(BusyError, match="you would be number 5 in the queue"):
-        await flood[3]
-    stage.go.set()
-    await asyncio.gather(running, *flood[:3], honest)
+        await stage.asked[4]
+    assert await stage.end() == ["running", "flood 0", "honest", "flood 1", "flood 2"]
 
 
-@in_a_loop
 async def test_one_address_has_half_of_the_queue() -> None:
     stage = Stage(Turns(1, waiting=4))
-    tasks = [stage.ask("running")]
-    await settle()
-    tasks += [stage.ask(f"near {i}", address="192.0.2.1") for i in range(2)]
-    await settle()
+    await stage.ask("running")
+    for i in range(3):
+        await stage.ask(f"near {i}", address="192.0.2.1")
     with pytest.raises(BusyError):
-        await stage.ask("near 2", address="192.0.2.1")
-    tasks += [stage.ask("far", address="192.0.2.2"), stage.ask("nowhere")]
-    stage.go.set()
-    await asyncio.gather(*tasks)
+        await stage.asked[3]
+    await stage.ask("far", address="192.0.2.2")
+    await stage.ask("nowhere")
+    assert await stage.end() == ["running", "near 0", "near 1", "far", "nowhere"]
 
 
-@in_a_loop
 async def test_who_leaves_gives_the_place_up() -> None:
-    stage = Stage(Turns(1))
-    running = stage.ask("running")
-    await settle()
-    gone = False
+    stage, gone = Stage(Turns(1)), asyncio.Event()
 
     async def has_left() -> bool:
-        return gone
+        return gone.is_set()
 
+    await stage.ask("running")
     leaving = asyncio.ensure_future(stage.queue.run(Visitor("leaving", has_left=has_left), lambda tell: None))
-    stopping = stage.ask("stopping", number=7)
-    await settle()
-    gone = True
+    stopping = await stage.ask("stopping", number=7)
+    gone.set()
     ticket = stage.queue.find("stopping", 7)
     assert ticket is not None
     stage.queue.leave(ticket)
@@ -182,11 +146,9 @@ async def test_who_leaves_gives_the_place_up() -> None:
         with pytest.raises(VisitorLeftError):
             await task
     assert not stage.queue.waiting
-    stage.go.set()
-    await running
+    assert await stage.end() == ["running"]
 
 
-@in_a_loop
 async def test_work_that_tells_of_its_progress_ends_with_its_visitor() -> None:
     queue, ended = Turns(1), threading.Event()
 
@@ -207,14 +169,13 @@ async def test_work_that_tells_of_its_progress_ends_with_its_visitor() -> None:
     assert await queue.run(Visitor("b"), lambda tell: 1) == 1
 
 
-@in_a_loop
 async def test_at_the_end_all_hear_that_the_program_restarts() -> None:
     stage = Stage(Turns(1))
-    tasks = [stage.ask("running"), stage.ask("waiting")]
-    await settle()
+    await stage.ask("running")
+    await stage.ask("waiting")
     await asyncio.to_thread(stage.queue.close)
-    tasks.append(stage.ask("late"))
-    for task in tasks:
+    await stage.ask("late")
+    for task in stage.asked:
         with pytest.raises(RestartingError):
             await task
     stage.go.set()

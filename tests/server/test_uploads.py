@@ -1,19 +1,29 @@
-"""The folder of the visitors' pictures: whose it is, how long a picture stays, how much fits, what is left at the end."""
+"""The folder of the visitors' pictures: whose it is, what stays how long, what is left at the end; a teacher's own examples."""
 
 from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from googlenet.errors import UserError
 from googlenet.ui import uploads
-from googlenet.ui.uploads import KEPT_SECONDS, UNFINISHED_SECONDS, UploadFolder
-from tests.helpers import ROOT
+from googlenet.ui.uploads import (
+    KEPT_SECONDS,
+    LOCK,
+    MAX_EXAMPLES,
+    PREFIX,
+    SIDE,
+    UNFINISHED_SECONDS,
+    examples_in,
+    sweep,
+    upload_folder,
+)
+from tests.helpers import random_image
 
 NOW = time.time()
 
@@ -31,79 +41,79 @@ def names(folder: Path) -> set[str]:
 
 
 def test_the_folder_is_its_owners_alone_and_goes_at_the_end(tmp_path: Path) -> None:
-    with UploadFolder(tmp_path) as folder:
-        assert stat.S_IMODE(folder.root.stat().st_mode) == 0o700
-        put(folder.path, "hash/a.jpg", 0)
+    with upload_folder(tmp_path) as folder:
+        assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+        put(folder, "hash/a.jpg", 0)
     assert not list(tmp_path.iterdir())
 
 
 def test_old_pictures_go_and_leftovers_of_broken_uploads_sooner(tmp_path: Path) -> None:
-    folder = UploadFolder(tmp_path)
-    put(folder.path, "hash/kept.jpg", KEPT_SECONDS - 1)
-    put(folder.path, "hash/old.jpg", KEPT_SECONDS + 1)
-    put(folder.path, "tmpkept", UNFINISHED_SECONDS - 1)
-    put(folder.path, "tmpold", UNFINISHED_SECONDS + 1)
-    folder.sweep(NOW)
-    assert names(folder.path) == {"hash/kept.jpg", "tmpkept"}
+    """Where the clock was set back, within the hour; of a link, what it leads to stays."""
+    outside, folder = put(tmp_path, "outside.jpg", 0), tmp_path / "pictures"
+    folder.mkdir()
+    put(folder, "hash/kept.jpg", KEPT_SECONDS - 1)
+    put(folder, "hash/old.jpg", KEPT_SECONDS + 1)
+    put(folder, "hash/future.jpg", -24 * 3600)
+    put(folder, "tmpkept", UNFINISHED_SECONDS - 1)
+    put(folder, "tmpold", UNFINISHED_SECONDS + 1)
+    (folder / "hash/link.jpg").symlink_to(outside)
+    os.utime(folder / "hash/link.jpg", (NOW - KEPT_SECONDS - 1,) * 2, follow_symlinks=False)
+    sweep(folder, NOW)
+    assert names(folder) == {"hash/kept.jpg", "hash/future.jpg", "tmpkept"}
+    sweep(folder, NOW + KEPT_SECONDS + 1)
+    assert not names(folder)
+    assert outside.exists()
 
 
 def test_beyond_the_quota_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = UploadFolder(tmp_path)
     for age in range(6):
-        put(folder.path, f"{age}/a.jpg", age, size=100)
+        put(tmp_path, f"{age}/a.jpg", age, size=100)
     monkeypatch.setattr(uploads, "MAX_BYTES", 450)
-    folder.sweep(NOW)
-    assert names(folder.path) == {f"{age}/a.jpg" for age in range(4)}
+    sweep(tmp_path, NOW)
+    assert names(tmp_path) == {f"{age}/a.jpg" for age in range(4)}
     monkeypatch.setattr(uploads, "MAX_FILES", 2)
-    folder.sweep(NOW)
-    assert names(folder.path) == {"0/a.jpg", "1/a.jpg"}
-
-
-def test_a_picture_goes_within_the_hour_where_the_clock_was_set_back(tmp_path: Path) -> None:
-    folder = UploadFolder(tmp_path)
-    put(folder.path, "hash/a.jpg", -24 * 3600)
-    folder.sweep(NOW)
-    assert names(folder.path) == {"hash/a.jpg"}
-    folder.sweep(NOW + KEPT_SECONDS + 1)
-    assert not names(folder.path)
+    sweep(tmp_path, NOW)
+    assert names(tmp_path) == {"0/a.jpg", "1/a.jpg"}
 
 
 def test_an_empty_folder_goes_in_time(tmp_path: Path) -> None:
-    folder = UploadFolder(tmp_path)
     for name, age in (("left", UNFINISHED_SECONDS + 1), ("new", 0)):
-        (folder.path / name).mkdir()
-        os.utime(folder.path / name, (NOW - age,) * 2)
-    folder.sweep(NOW)
-    assert [path.name for path in folder.path.iterdir()] == ["new"]
-
-
-def test_a_link_is_removed_and_not_followed(tmp_path: Path) -> None:
-    outside = put(tmp_path, "outside.jpg", 0)
-    folder = UploadFolder(tmp_path)
-    (folder.path / "hash").mkdir()
-    (folder.path / "hash/a.jpg").symlink_to(outside)
-    os.utime(folder.path / "hash/a.jpg", (NOW - KEPT_SECONDS - 1,) * 2, follow_symlinks=False)
-    folder.sweep(NOW)
-    assert outside.exists()
-    assert not names(folder.path)
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (NOW - age,) * 2)
+    sweep(tmp_path, NOW)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
 def test_a_start_removes_what_a_killed_program_left_and_nothing_of_a_running_one(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path; from googlenet.ui.uploads import UploadFolder\n"
-        "folder = UploadFolder(Path(sys.argv[1])); print(folder.root.name, flush=True); time.sleep(60)"
-    )
+    """A program that is killed lets go of its lock. One that starts may not have it yet."""
+    dead, starting = tmp_path / f"{PREFIX}dead", tmp_path / f"{PREFIX}starting"
+    for root in (dead, starting):
+        root.mkdir()
+    (dead / LOCK).touch()
+    with upload_folder(tmp_path) as running, upload_folder(tmp_path) as last:
+        assert set(tmp_path.iterdir()) == {starting, running.parent, last.parent}
 
-    def run() -> tuple[subprocess.Popen[str], str]:
-        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert process.stdout
-        return process, process.stdout.readline().strip()
 
-    (killed, dead), (running, alive) = run(), run()
-    killed.kill()
-    killed.wait()
-    third = UploadFolder(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {alive, third.root.name} - {dead}
-    running.kill()
-    running.wait()
+def test_examples_have_the_composed_names_and_the_order_of_their_files_and_large_ones_are_reduced(tmp_path: Path) -> None:
+    for name in ("02 zebra.jpg", "01 고양이.png", "03 cafe\u0301.JPG"):
+        random_image(40, 30).save(tmp_path / name)
+    random_image(3 * SIDE, 2 * SIDE).save(tmp_path / "04 large.jpg")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    found = examples_in(tmp_path)
+    assert list(found) == ["01 고양이", "02 zebra", "03 caf\u00e9", "04 large"]
+    assert [picture.size for picture in found.values()] == [(40, 30)] * 3 + [(3 * SIDE, 2 * SIDE)]
+    assert found["04 large"].image.width < 3 * SIDE
+
+
+def test_what_is_no_example_is_said_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no pictures"):
+        examples_in(tmp_path / "gone")
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"broken\.jpg"):
+        examples_in(tmp_path)
+    (tmp_path / "broken.jpg").unlink()
+    for number in range(MAX_EXAMPLES + 1):
+        random_image(8, 8).save(tmp_path / f"{number}.png")
+    with pytest.raises(UserError, match=f"at most {MAX_EXAMPLES}"):
+        examples_in(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -46,6 +47,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 picture(generator, channel).save(folder / part / wnid / f"{wnid}_{serial:06d}.png")
     write_classes(folder)
     return folder
+
+
+@pytest.fixture
+def copied(data: Path, tmp_path: Path) -> Path:
+    """The same data set, to change."""
+    return shutil.copytree(data, tmp_path / "data")
 
 
 def pack(path: Path, channels: list[int], *, labels: bool = True, box: list[list[int]] | None = None) -> Path:

@@ -6,16 +6,12 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
 
 from googlenet.errors import UserError
 from googlenet.pictures.frame import Box
-from googlenet.training import pictures
 from googlenet.training.data import (
     UNKNOWN,
     ClassName,
@@ -26,17 +22,8 @@ from googlenet.training.data import (
     read_split,
     weights_classes,
 )
-from googlenet.training.pictures import check_pictures, decode, read_pixels
+from googlenet.training.pictures import check_pictures, decode
 from tests.training.conftest import COLOURS, pack, write_classes
-
-
-@pytest.fixture
-def copied(data: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(data, tmp_path / "data")
-
-
-def names(split_classes: tuple[ClassName, ...]) -> tuple[str, ...]:
-    return tuple(row.name for row in split_classes)
 
 
 @pytest.mark.parametrize("name", ["valid", "validation"])
@@ -67,25 +54,21 @@ def test_class_folders_alone_are_split_each_class_by_itself(copied: Path) -> Non
     assert [path for path in read_split(folder, "val").pictures if path.parent.name == "n01"] == list(held_out.pictures[:5])
 
 
-def test_digits_in_names_mean_nothing(copied: Path) -> None:
-    folder = copied / "train" / "n01"
-    for name in ("写真_①.png", "x_².png", "12345678901234567890.png", "_.png"):
-        shutil.copy(folder / "n01_000000.png", folder / name)
-    split = read_split(copied, "train")
-    assert names(split.classes) == COLOURS
-    assert split.labels == (0,) * 28 + (1,) * 24 + (2,) * 24
-    assert check_pictures(split, workers=2, skip_broken=False) == (split, 16)
-
-
-def test_what_a_system_keeps_to_itself_is_left_out(copied: Path) -> None:
+def test_odd_names_count_and_what_a_system_keeps_to_itself_does_not(copied: Path) -> None:
+    """Pictures one folder deeper count where it is the only one, as in Tiny ImageNet's own archive."""
     train = copied / "train"
     (train / ".ipynb_checkpoints").mkdir()
-    shutil.copy(train / "n01" / "n01_000000.png", train / ".ipynb_checkpoints" / "a.png")
-    (train / "n01" / "._n01_000000.png").write_bytes(b"\0\5\x16\7AppleDouble")
-    (train / "n01" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
-    (train / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
-    (train / "n01" / "notes.txt").write_text("not a picture")
-    assert len(read_split(copied, "train").pictures) == 72
+    odd = ("写真_①.png", "x_².png", "12345678901234567890.png", "_.png")
+    for name in (*odd, "._a.png", ".DS_Store", "../.DS_Store", "../.ipynb_checkpoints/a.png", "notes.txt"):
+        shutil.copy(train / "n01" / "n01_000000.png", train / "n01" / name)
+    inner = train / "n02" / "images"
+    inner.mkdir()
+    for path in all_pictures(train / "n02"):
+        path.rename(inner / path.name)
+    split = read_split(copied, "train")
+    assert tuple(row.name for row in split.classes) == COLOURS
+    assert split.labels == (0,) * 28 + (1,) * 24 + (2,) * 24
+    assert check_pictures(split, workers=2, skip_broken=False) == (split, 16)
 
 
 def test_everything_that_is_wrong_with_a_tree_is_told(copied: Path) -> None:
@@ -102,15 +85,6 @@ def test_everything_that_is_wrong_with_a_tree_is_told(copied: Path) -> None:
         f"The class animals of {train} holds folders with pictures (animals/cat, animals/dog)",
     ):
         assert said in str(caught.value)
-
-
-def test_pictures_one_folder_deeper_count_where_it_is_the_only_one(copied: Path) -> None:
-    """As in Tiny ImageNet's own archive: train/<wnid>/images/<picture>."""
-    inner = copied / "train" / "n02" / "images"
-    inner.mkdir()
-    for path in all_pictures(copied / "train" / "n02"):
-        path.rename(inner / path.name)
-    assert read_split(copied, "train").labels.count(1) == 24
 
 
 @pytest.mark.parametrize("shut", ["train", "n02"])
@@ -132,82 +106,17 @@ def test_a_folder_that_cannot_be_read_is_named(copied: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[1]", '[{"wnid": "n01"}]', '[{"wnid": 1, "name": "red"}]', "[" * 100_000, "[]"])
-def test_a_broken_classes_file_is_one_sentence(copied: Path, text: str) -> None:
+def test_a_broken_classes_file_or_table_of_boxes_is_one_sentence(copied: Path, text: str) -> None:
     (copied / "classes.json").write_text(text)
     with pytest.raises(UserError, match=r"classes\.json must be a list of objects"):
         read_split(copied, "train")
     write_classes(copied, ("red", "red", "blue"))
     with pytest.raises(UserError, match="names red more than once"):
         read_split(copied, "train")
-
-
-def test_broken_pictures_are_all_named_or_skipped(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    split = read_split(copied, "train")
-    for row, junk in ((3, b""), (30, b"<html>not a picture</html>"), (60, b"\x89PNG\r\n\x1a\n")):
-        Path(str(split.pictures[row])).write_bytes(junk)
-    with pytest.raises(UserError) as caught:
-        check_pictures(split, workers=2, skip_broken=False)
-    for row in (3, 30, 60):
-        assert str(split.pictures[row]) in str(caught.value)
-    assert "--skip-broken" in str(caught.value)
-    kept, _ = check_pictures(split, workers=0, skip_broken=True)
-    assert len(kept.pictures) == len(kept.labels) == 69
-    assert "Left out 3 of 72 pictures" in capsys.readouterr().err
-
-
-def test_a_truncated_picture_is_found_while_decoding(copied: Path, cpu: torch.device) -> None:
-    split = read_split(copied, "train")
-    cut = Path(str(split.pictures[5]))
-    cut.write_bytes(cut.read_bytes()[:200])
-    assert check_pictures(split, workers=0, skip_broken=False)[0] == split  # its header is whole
-    with pytest.raises(UserError, match=cut.name):
-        read_pixels(split, 16, cpu, 2, False, copied)
-    kept, (pixels, aspects) = read_pixels(split, 16, cpu, 2, True, copied)
-    assert len(kept.pictures) == len(pixels) == len(aspects) == 71
-    for row in (4, 5, 70):
-        assert np.array_equal(pixels[row], decode(kept.pictures[row], 16)[0])
-
-
-@pytest.mark.parametrize("workers", [0, 3])
-def test_pixels_are_in_the_order_of_the_pictures(data: Path, cpu: torch.device, workers: int) -> None:
-    split = read_split(data, "train")
-    _, (pixels, _) = read_pixels(split, 16, cpu, workers, False, data)
-    for row in (0, 40, 71):
-        assert np.array_equal(pixels[row], decode(split.pictures[row], 16)[0])
-
-
-def test_pixels_that_do_not_fit_into_memory_lie_in_a_temporary_file(
-    copied: Path, cpu: torch.device, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    split = read_split(copied, "train")
-    cut = Path(str(split.pictures[5]))
-    cut.write_bytes(cut.read_bytes()[:200])
-    in_memory = read_pixels(split, 16, cpu, 0, True, copied)
-    before = set(copied.iterdir())
-    monkeypatch.setattr(pictures, "free_memory", lambda device: 1000)
-    assert isinstance(pictures.room_for(10, 16, copied), np.memmap)
-    in_file = read_pixels(split, 16, cpu, 2, True, copied)
-    assert in_file[0] == in_memory[0]
-    assert all(torch.equal(a, b) for a, b in zip(in_file[1], in_memory[1], strict=True))
-    assert set(copied.iterdir()) == before
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10_000))
-    with pytest.raises(UserError, match=r"The pixels of 72 pictures take 0 GB and do not fit on the disk of .*data;"):
-        read_pixels(split, 16, cpu, 2, True, copied)
-
-
-def test_pictures_are_seen_as_open_image_gives_them(tmp_path: Path) -> None:
-    """Upright by EXIF, transparent pixels on white, 16 bits brought to 8: as the page shows them."""
-    image = Image.new("RGB", (40, 20), "white")
-    image.paste("black", (0, 0, 20, 20))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90°
-    image.save(tmp_path / "turned.png", exif=exif)
-    turned, aspect = decode(tmp_path / "turned.png", 20)
-    assert aspect == 0.5
-    assert turned[2].max() == 0
-    assert turned[-2].min() == 255
-    Image.new("RGBA", (20, 20), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert decode(tmp_path / "clear.png", 20)[0].min() == 255
+    write_classes(copied)
+    (copied / "train" / "boxes.csv").write_text("path,left\nn01/n01_000001.png,2\n")
+    with pytest.raises(UserError, match="must have the columns"):
+        read_split(copied, "train")
 
 
 def test_packed_sets(tmp_path: Path) -> None:
@@ -217,16 +126,14 @@ def test_packed_sets(tmp_path: Path) -> None:
     write_classes(tmp_path)
     split = read_split(tmp_path, "train")
     assert split.labels == (0, 1, 2, 2, 1)
-    assert names(split.classes) == COLOURS
-    assert split.boxes is not None
-    assert split.boxes[0] == Box(0, 0, 8, 16)  # inclusive in the file, exclusive here
-    assert split.boxes[4] == Box(5, 5, 10, 10)
+    assert split.classes == tuple(map(ClassName, ("n01", "n02", "n03"), COLOURS))
+    assert split.examples[0].box == Box(0, 0, 8, 16)  # inclusive in the file, exclusive here
     assert str(split.pictures[4]) == f"{tmp_path / 'train-1-of-2.npz'}[1]"
     assert read_split(tmp_path, "val").labels == (1,)
     assert read_split(tmp_path / "train-1-of-2.npz", "val").labels == (2, 1)
     blue, _ = decode(split.pictures[3], 16)
     assert blue[..., 2].mean() > 150 > blue[..., 0].mean()
-    assert split.subset([4, 0]).boxes == (Box(5, 5, 10, 10), Box(0, 0, 8, 16))
+    assert [each.box for each in split.subset([4, 0]).examples] == [Box(5, 5, 10, 10), Box(0, 0, 8, 16)]
 
 
 def test_sets_without_names_or_labels(tmp_path: Path, data: Path) -> None:
@@ -243,17 +150,6 @@ def test_sets_without_names_or_labels(tmp_path: Path, data: Path) -> None:
     loose = read_split(data / "train", "train", class_folders=False)  # a folder of pictures, however deep
     assert len(loose.pictures) == 72
     assert not loose.labelled
-
-
-def test_boxes_of_a_tree(copied: Path) -> None:
-    (copied / "val" / "boxes.csv").write_text("path,x_min,y_min,x_max,y_max\nn01/n01_000001.png,2,3,4,9\n")
-    split = read_split(copied, "val")
-    assert split.boxes is not None
-    assert split.boxes[1] == Box(2, 3, 5, 10)
-    assert split.boxes[0] is None
-    (copied / "val" / "boxes.csv").write_text("path,left\nn01/n01_000001.png,2\n")
-    with pytest.raises(UserError, match="must have the columns"):
-        read_split(copied, "val")
 
 
 def test_a_packed_set_that_is_broken_or_does_not_fit_together_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,60 +11,36 @@ import torch
 from googlenet.checkpoints.config import ModelConfig
 from googlenet.model.architecture import PAPER
 from googlenet.pictures.images import Preprocess
-from googlenet.training.calibration import (
+from googlenet.training.evaluate import (
     ENOUGH,
     TEMPERATURES,
+    Answers,
+    by_class,
     calibration_error,
     choose_temperature,
-    confidences,
-    confidently_wrong,
-    fit_temperature,
-    unlikely_below,
-)
-from googlenet.training.evaluate import (
-    Answers,
-    accuracy,
-    accuracy_among,
-    by_class,
     class_table,
+    confidences,
     confusions,
+    fit_temperature,
     never_named,
     report,
     surest_mistakes,
     table,
+    unlikely_below,
 )
 
-
-def test_accuracy() -> None:
-    logits = torch.tensor([[3.0, 2, 1], [3, 2, 1], [1, 2, 3], [1, 3, 2]])
-    labels = torch.tensor([0, 1, 2, 0])
-    assert accuracy(logits, labels, 1) == 0.5
-    assert accuracy(logits, labels, 2) == 0.75
-    assert accuracy(logits, labels, 5) == 1
-
-
-def test_accuracy_among_some_classes() -> None:
-    logits = torch.tensor([[3.0, 2, 1], [1, 2, 3], [9, 1, 2]])
-    labels = torch.tensor([1, 1, 2])
-    assert accuracy(logits, labels, 1) == 0
-    assert accuracy_among(logits, labels, {1, 2}) == pytest.approx(2 / 3)
-
-
-def test_confidently_wrong_answers() -> None:
-    logits = torch.tensor([[5.0, 0, 0], [0, 5, 0], [1, 0.9, 0.9], [0, 0.1, 5]])
-    labels = torch.tensor([0, 0, 2, 0])
-    assert confidently_wrong(logits, labels, 1.0) == 0.5
-    assert confidently_wrong(logits, labels, 100.0) == 0
+CONFIG = ModelConfig(PAPER, ("a", "b", "c"), Preprocess(32, 32, (0.5,) * 3, (0.5,) * 3))
 
 
 def test_the_table_says_what_is_among_the_pictures_classes() -> None:
-    answers = Answers({"main": torch.eye(3)[[0, 1, 1]]}, torch.tensor([0, 1, 0]))
-    said = table(report(answers, {"main": 0.5}), answers)
+    """Of three answers one is right, two among the pictures' own classes; the wrong ones are sure at this temperature."""
+    answers = Answers({"main": torch.tensor([[1.0, 0, 0], [0, 1, 2], [0, 1, 0]])}, torch.tensor([0, 1, 0]))
+    said = table(report(answers, replace(CONFIG, temperatures={"main": 0.5})))
     assert said.splitlines()[0].startswith("| head | top-1 | top-5 | top-1 among the pictures' 2 classes | wrong with ≥ 50% |")
-    assert said.splitlines()[2].startswith("| main | 66.67% | 100.00% | 66.67% | 33.33% |")
+    assert said.splitlines()[2].startswith("| main | 33.33% | 100.00% | 66.67% | 66.67% |")
     assert len({line.count("|") for line in said.splitlines()}) == 1
     everything = Answers({"main": torch.eye(3)}, torch.arange(3))
-    assert "among" not in table(report(everything, None), everything)
+    assert "among" not in table(report(everything, CONFIG))
 
 
 def test_classes_and_confusions() -> None:
@@ -87,8 +64,7 @@ def test_the_table_of_very_many_classes_has_the_worst() -> None:
 
 def test_the_surest_mistakes_come_first() -> None:
     logits = torch.tensor([[0.0, 2, 0], [0, 0, 0], [5, 0, 0], [0, 3, 0]])
-    config = ModelConfig(PAPER, ("a", "b", "c"), Preprocess(32, 32, (0.5,) * 3, (0.5,) * 3), {"main": 1.0}, None)
-    mistakes = surest_mistakes(Answers({"main": logits}, torch.tensor([0, 0, 1, 1])), config)
+    mistakes = surest_mistakes(Answers({"main": logits}, torch.tensor([0, 0, 1, 1])), CONFIG)
     assert [row[:2] for row in mistakes] == [(2, 0), (0, 1)]
     assert mistakes[1][2:] == pytest.approx((math.e**2 / (math.e**2 + 2), 1 / (math.e**2 + 2)))
 
@@ -100,16 +76,12 @@ def answers_with_confidence(confidence: float, right: float, count: int = 10_000
     return logits, labels
 
 
-def test_calibration_error_is_the_gap() -> None:
-    assert calibration_error(*answers_with_confidence(0.9, 0.7)) == pytest.approx(0.2, abs=1e-3)
-    assert calibration_error(*answers_with_confidence(0.7, 0.7)) == pytest.approx(0, abs=1e-3)
-
-
-def test_the_temperature_closes_the_gap() -> None:
+def test_calibration_error_is_the_gap_and_the_temperature_closes_it() -> None:
     logits, labels = answers_with_confidence(0.9, 0.7)
     temperature = fit_temperature(logits, labels)
+    assert calibration_error(logits.softmax(dim=1), labels) == pytest.approx(0.2, abs=1e-3)
     assert temperature == pytest.approx(math.log(9) / math.log(7 / 3), rel=1e-3)
-    assert calibration_error(logits, labels, temperature) < 1e-3
+    assert calibration_error((logits / temperature).softmax(dim=1), labels) < 1e-3
 
 
 def test_a_temperature_stays_within_what_can_be_written() -> None:
@@ -125,12 +97,9 @@ def drawn(temperature: float, count: int, seed: int = 0) -> tuple[torch.Tensor, 
     return logits, torch.multinomial((logits / temperature).softmax(1), 1, generator=generator)[:, 0]
 
 
-def test_a_temperature_that_helps_on_held_out_pictures_is_chosen() -> None:
+def test_a_temperature_that_helps_on_held_out_pictures_is_chosen_and_none_makes_answers_surer() -> None:
     logits, labels = drawn(2.0, 680)
     assert choose_temperature(logits, labels) == fit_temperature(logits, labels) == pytest.approx(2.0, rel=0.15)
-
-
-def test_no_temperature_makes_answers_surer() -> None:
     assert choose_temperature(*drawn(0.5, 680)) == 1
 
 
@@ -140,13 +109,7 @@ def test_a_temperature_that_may_be_chance_is_not_chosen() -> None:
     fitted = [fit_temperature(*drawn(1.0, 200, seed)) for seed in range(20)]
     assert sum(t > 1.001 for t in fitted) >= 5
     assert sum(t != 1 for t in chosen) <= 2
-
-
-def test_few_pictures_fit_nothing() -> None:
-    few = ENOUGH - 1
-    logits, labels = answers_with_confidence(0.9, 0.7, few)
-    assert choose_temperature(logits, labels) == 1
-    assert unlikely_below(logits, labels, 1.0) is None
+    assert choose_temperature(*answers_with_confidence(0.9, 0.7, ENOUGH - 1)) == 1  # too few to say
 
 
 def test_unknown_things_lose_their_class() -> None:
@@ -160,3 +123,4 @@ def test_the_threshold_flags_a_tenth_of_known_pictures() -> None:
     logits, labels = torch.randn(2000, 10) * 3, torch.randint(10, (2000,))
     known, _ = confidences(logits, labels, 1.0)
     assert (known < unlikely_below(logits, labels, 1.0)).double().mean().item() == pytest.approx(0.1, abs=0.002)
+    assert unlikely_below(logits[: ENOUGH - 1], labels[: ENOUGH - 1], 1.0) is None
