@@ -2,7 +2,7 @@
 
 Files are mutations of every format in many kinds: bits and bytes changed, sizes and counts replaced by extremes, pieces cut out,
 doubled, moved or taken from another file of the format. Each is opened twice: by `open_image` in a process of its own that keeps
-to one thread, and by `open_bounded`. A request sends one to a running server's `/classify`.
+to one thread, and by a `Decoder`. A request sends one to a running server's `/classify`.
 
 The table counts outcomes. "exceptions" are those that are no PictureError, "warnings" also what a C library writes to stderr.
 Time is CPU time, memory what the process adds to its own while it opens the file. The worst files, and those that
@@ -239,7 +239,7 @@ def open_both(first: int, count: int, seed: int) -> None:
         for number in range(first, first + count):
             kind, data = mutated(number, seed)
             path.write_bytes(data)
-            for way, opened in (("open_image", here(path)), ("open_bounded", there(decoder, path))):
+            for way, opened in (("open_image", here(path)), ("Decoder", there(decoder, path))):
                 print(json.dumps([way, [number, kind, *opened]]), flush=True)
     decoder.stop()
 
@@ -285,7 +285,7 @@ def cpu_of(decoder: Decoder) -> float:
 
 
 def through_the_door(files: int, first: int, seed: int) -> None:
-    results: dict[str, list[Opened]] = {"open_image": [], "open_bounded": []}
+    results: dict[str, list[Opened]] = {"open_image": [], "Decoder": []}
     told = 0
     for start in range(first, first + files, CHUNK):
         count = min(CHUNK, first + files - start)
@@ -295,7 +295,7 @@ def through_the_door(files: int, first: int, seed: int) -> None:
         for way, values in lines:
             results[way].append(Opened(*values))
         if len(lines) < 2 * count:
-            way = "open_image" if len(lines) % 2 == 0 else "open_bounded"
+            way = "open_image" if len(lines) % 2 == 0 else "Decoder"
             print(f"The process of file {start + len(lines) // 2} ended with {done.returncode}: {done.stderr[-500:]}")
             results[way].append(Opened(start + len(lines) // 2, "?", f"EXCEPTION exit {done.returncode}", 0, 0))
         elif done.stderr:

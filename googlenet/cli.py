@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from googlenet.explanation import Explanation, Provenance, Question
     from googlenet.inference.explainer import Explainer
 
+__all__ = ["main"]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -44,56 +46,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 in any locale; an undecodable byte of a file name becomes \udcXX
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
-        if options.run in (run_serve, run_explain):  # a thread for each pass (`inference.device.lanes`); torch reads it at import
+        options = _parse(sys.argv[1:] if arguments is None else arguments)
+        if options.run in (
+            _run_serve,
+            _run_explain,
+        ):  # a thread for each pass (`inference.device.lanes`); torch reads it at import
             os.environ.setdefault("OMP_NUM_THREADS", "1")
         status: int = options.run(options)
         sys.stdout.flush()
         return status
     except UserError as error:
-        return fail(error)
+        return _fail(error)
     except ModuleNotFoundError as error:
-        return fail(missing_extra(error))
+        return _fail(missing_extra(error))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `… | head -1`
-        forget_stdout()
+        _forget_stdout()
         return 141
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        forget_stdout()
-        return fail(UserError("The results cannot be written: {error}.", error=reason(error)))
+        _forget_stdout()
+        return _fail(UserError("The results cannot be written: {error}.", error=reason(error)))
 
 
-def forget_stdout() -> None:
+def _forget_stdout() -> None:
     """Let what is still buffered go nowhere: it would raise again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def fail(error: UserError) -> int:
+def _fail(error: UserError) -> int:
     """Print an expected failure to stderr; the exit status for it."""
     print(f"googlenet: {in_locale(error)}", file=sys.stderr)
     return 1
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
+def _parse(words: Sequence[str]) -> argparse.Namespace:
     """Parse the command line. A misspelt command or option ends the process with 2 and one sentence."""
-    top, commands = parsers()
+    top, commands = _parsers()
     if words and not words[0].startswith("-"):
         if words[0] not in commands:
-            misspelt(top, words[0], commands)
+            _misspelt(top, words[0], commands)
         known = re.findall(r"--[a-z][a-z-]*", commands[words[0]].format_help())
         for word in words[1:]:
             option = word.partition("=")[0]
             if option == "--":
                 break
             if option.startswith("--") and not any(each.startswith(option) for each in known):
-                misspelt(commands[words[0]], option, known)
+                _misspelt(commands[words[0]], option, known)
     return top.parse_args(words)
 
 
-def misspelt(parser: argparse.ArgumentParser, word: str, known: Iterable[str]) -> NoReturn:
+def _misspelt(parser: argparse.ArgumentParser, word: str, known: Iterable[str]) -> NoReturn:
     """End the process with a sentence that names the command or option that was meant."""
     near = difflib.get_close_matches(word, set(known), 1)
     error = (
@@ -104,7 +109,7 @@ def misspelt(parser: argparse.ArgumentParser, word: str, known: Iterable[str]) -
     parser.exit(2, f"googlenet: {in_locale(error)}\n")
 
 
-def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The parser of the command line, and those of its commands."""
     top = argparse.ArgumentParser(prog="googlenet", description="Look inside GoogLeNet.")
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -117,7 +122,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     serve.add_argument("--share", action="store_true", help="also make a public link, through Gradio's tunnel")
     serve.add_argument("--title", metavar="TEXT", help="the page's title; default: $GOOGLENET_TITLE, else Inside GoogLeNet")
     serve.add_argument("--examples", metavar="FOLDER", help="the page's example pictures; default: $GOOGLENET_EXAMPLES")
-    serve.set_defaults(run=run_serve)
+    serve.set_defaults(run=_run_serve)
 
     explain = commands.add_parser("explain", help="explain pictures: one line of JSON for each on stdout")
     explain.add_argument(
@@ -138,7 +143,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     explain.add_argument("--format", default="json", choices=("json", "csv", "parquet"), help="of stdout; default: JSON lines")
     cluster = "explain data sets on a Ray cluster, or on one started here; --out is then a folder for Parquet files"
     explain.add_argument("--cluster", nargs="?", const="", metavar="ADDRESS", help=cluster)
-    explain.set_defaults(run=run_explain)
+    explain.set_defaults(run=_run_explain)
 
     train = commands.add_parser("train", help="learn from labelled pictures, from a teacher's answers, or from both")
     evaluate = commands.add_parser("evaluate", help="print accuracy and calibration of each head")
@@ -148,7 +153,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     channels.add_argument("weights", metavar="WEIGHTS", help="a folder or any other SOURCE")
     channels.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="an interrupted run continues there")
     channels.add_argument("--stage", choices=STAGES, help="draw this stage alone; default: all nine")
-    channels.set_defaults(run=run_channels)
+    channels.set_defaults(run=_run_channels)
 
     imports = commands.add_parser("import", help="write any SOURCE as a folder in this program's layout")
     imports.add_argument("source", metavar="SOURCE", help="folder, file, user/repo[@revision][:file] or torchvision")
@@ -171,11 +176,11 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     deploy.add_argument("--title", metavar="TEXT", help="the page's title; default: Inside GoogLeNet")
     deploy.add_argument("--examples", type=Path, metavar="FOLDER", help="the page's example pictures")
     deploy.add_argument("--dry-run", action="store_true", help="print what would be done; needs no token")
-    deploy.set_defaults(run=run_deploy)
+    deploy.set_defaults(run=_run_deploy)
     return top, dict(commands.choices)
 
 
-def run_serve(options: argparse.Namespace) -> int:
+def _run_serve(options: argparse.Namespace) -> int:
     from googlenet.checkpoints.source import default_source
     from googlenet.ui.server import serve
 
@@ -189,7 +194,7 @@ def run_serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def run_explain(options: argparse.Namespace) -> int:
+def _run_explain(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from googlenet.batch.files import check_outputs, find_pictures
@@ -201,23 +206,23 @@ def run_explain(options: argparse.Namespace) -> int:
     if options.stage and not options.trust:
         raise UserError("--stage names what --trust tests; add --trust.")
     if options.cluster is not None:
-        return run_cluster(options)
+        return _run_cluster(options)
     if options.only and not options.out:
         raise UserError("--only chooses among the files that --out writes; add --out.")
     out = Path(options.out) if options.out else None
     sources, wrong = find_pictures(options.images, out)
     for error in wrong:
-        fail(error)
+        _fail(error)
     if not sources:
         return 1
     if out:
         check_outputs(sources, out, options.only)
     failed = bool(wrong)
-    with output(options.format) as write:
+    with _output(options.format) as write:
         explainer = Explainer(load(options.weights or default_source(), labels=options.labels), options.device)
-        say_what_is_assumed(explainer.provenance)
-        question = question_of(explainer, options)
-        tested = stages_to_test(explainer, options) if options.trust else ()
+        _say_what_is_assumed(explainer.provenance)
+        question = _question_of(explainer, options)
+        tested = _stages_to_test(explainer, options) if options.trust else ()
         outcomes = explain_files(explainer, question, sources, out, only=options.only, full_size=options.full_size, tested=tested)
         with closing(outcomes), tqdm(total=len(sources), unit="img", disable=len(sources) < 2) as bar:
             for source, outcome in outcomes:
@@ -229,7 +234,7 @@ def run_explain(options: argparse.Namespace) -> int:
     return int(failed)
 
 
-def question_of(explainer: Explainer, options: argparse.Namespace) -> Question:
+def _question_of(explainer: Explainer, options: argparse.Namespace) -> Question:
     """The question that the options ask. A class may be named by its WordNet number. Raises QuestionError."""
     from googlenet.explanation.classes import imagenet_classes
 
@@ -240,14 +245,14 @@ def question_of(explainer: Explainer, options: argparse.Namespace) -> Question:
     return explainer.question(options.head, target, contrast, method=options.method, channels=options.channels)
 
 
-def stages_to_test(explainer: Explainer, options: argparse.Namespace) -> Sequence[str]:
+def _stages_to_test(explainer: Explainer, options: argparse.Namespace) -> Sequence[str]:
     """The stages that --trust tests: those of --stage, else the last that the head sees. Raises QuestionError for others."""
     for stage in options.stage or ():
         explainer.check_stage(options.head, stage)
     return options.stage or STAGES_BEFORE[options.head][-1:]
 
 
-def run_cluster(options: argparse.Namespace) -> int:
+def _run_cluster(options: argparse.Namespace) -> int:
     from googlenet.batch.cluster import explain_on_cluster
     from googlenet.checkpoints import load
     from googlenet.checkpoints.source import default_source
@@ -258,14 +263,14 @@ def run_cluster(options: argparse.Namespace) -> int:
     if not options.out:
         raise UserError("--cluster writes a Parquet table; name its folder with --out.")
     loaded = load(options.weights or default_source(), labels=options.labels)
-    question = question_of(Explainer(loaded, "cpu"), options)
+    question = _question_of(Explainer(loaded, "cpu"), options)
     summary = explain_on_cluster(options.images, options.out, loaded, question, options.cluster or None)
     print(f"{options.out} holds {summary.pictures:,} pictures; {summary.unreadable:,} of them could not be read.")
     return int(summary.unreadable > 0)
 
 
 @contextmanager
-def output(kind: str) -> Iterator[Callable[[str, Explanation | UserError], None]]:
+def _output(kind: str) -> Iterator[Callable[[str, Explanation | UserError], None]]:
     """A function that writes a picture's name and result to stdout, as a line of JSON or a row of a table."""
     from googlenet.batch.text import csv_writer, json_writer
 
@@ -280,7 +285,7 @@ def output(kind: str) -> Iterator[Callable[[str, Explanation | UserError], None]
         yield write
 
 
-def run_channels(options: argparse.Namespace) -> int:
+def _run_channels(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from googlenet.inference.explainer import Explainer
@@ -294,10 +299,10 @@ def run_channels(options: argparse.Namespace) -> int:
     return 0
 
 
-def say_what_is_assumed(weights: Provenance) -> None:
+def _say_what_is_assumed(weights: Provenance) -> None:
     """Print which normalisation is assumed, where a file of another layout does not state it."""
     if weights.assumed:
-        fail(
+        _fail(
             UserError(
                 "{source} does not say how pictures were normalised; {assumed} is assumed, and "
                 "`googlenet import --normalise` chooses.",
@@ -312,13 +317,13 @@ def run_import(options: argparse.Namespace) -> int:
 
     loaded = import_weights(options.source, options.out, options.normalise, options.labels, options.overwrite)
     if options.normalise is None:
-        say_what_is_assumed(loaded.provenance)
+        _say_what_is_assumed(loaded.provenance)
     heads = "aux1, aux2 and main" if loaded.config.architecture.aux_heads else "main alone"
     print(f"{options.out} holds {options.source}: {len(loaded.config.labels)} classes, trained heads: {heads}.")
     return 0
 
 
-def run_deploy(options: argparse.Namespace) -> int:
+def _run_deploy(options: argparse.Namespace) -> int:
     from googlenet.checkpoints.source import default_source
     from googlenet.ui.deploy import deploy
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -34,6 +35,24 @@ def test_every_public_name_can_be_imported() -> None:
         assert name in dir(googlenet)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         googlenet.Nothing  # noqa: B018
+
+
+def test_modules_use_each_other_by_their_doors() -> None:
+    """A module names in `__all__` what the others use of it."""
+    modules = {path: ast.parse(path.read_text("utf-8")) for path in (ROOT / "googlenet").rglob("*.py")}
+    doors: dict[str, set[str]] = {}
+    for path, tree in modules.items():
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        lists = [each.value for each in tree.body if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "__all__"]
+        doors[name] = set(ast.literal_eval(lists[0])) if lists else set()
+    used = 0
+    for path, tree in modules.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module in doors:
+                names = {each.name for each in node.names if f"{node.module}.{each.name}" not in doors}
+                assert names <= doors[node.module] | {"__version__"}, path
+                used += len(names)
+    assert used > 500
 
 
 def test_the_package_itself_imports_no_torch() -> None:

@@ -37,14 +37,16 @@ from googlenet.inference.explainer import Explainer
 from googlenet.pictures.decoding import SHARED
 from googlenet.pictures.images import Preprocess
 
-ACTOR, READER, WRITER = 0.5, 0.25, 0.25
+__all__ = ["explain_on_cluster"]
+
+_ACTOR, _READER, _WRITER = 0.5, 0.25, 0.25
 """CPUs that Ray reserves for each actor, reading task and writing task.
 
 Actors keep their reserve to the end. The sum is 1: reading and writing then find a free CPU beside an actor even on one core. An
 actor uses two cores. Its reserve is smaller, so that another node has room for it when its own is lost."""
-ON_CPU, ON_GPU = 8, 256
+_ON_CPU, _ON_GPU = 8, 256
 """Pictures in an actor's batch, without and with a GPU."""
-CONNECT_SECONDS = 10
+_CONNECT_SECONDS = 10
 """How long to wait for a connection to a cluster."""
 MARK = b"inside-googlenet"
 """The field of a Parquet file's metadata by which this program knows its own tables, with their weights and question."""
@@ -87,13 +89,13 @@ def explain_on_cluster(
     """
     files, folder = file_system(table)
     mark = mark_of(loaded, question)
-    done = finished(table, mark)
+    done = _finished(table, mark)
     pieces = [piece for source in sources for piece in pieces_of(source) if nfc(piece.name) not in done]
     if pieces:
         with connected(address):
-            rows = plan(pieces, done, loaded, question)
+            rows = _plan(pieces, done, loaded, question)
             schema = SCHEMA.with_metadata({MARK: mark})
-            resources = {"num_cpus": WRITER}
+            resources = {"num_cpus": _WRITER}
             rows.write_parquet(
                 folder, filesystem=files, min_rows_per_file=ROWS, ray_remote_args=resources, schema=schema, compression="zstd"
             )
@@ -118,7 +120,7 @@ def connected(address: str | None) -> Iterator[None]:
     try:
         if address and ":" in address:
             host, _, port = address.removeprefix("ray://").rpartition(":")
-            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()  # Ray itself retries without end
+            socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()  # Ray itself retries without end
         ray.init(address or "local", runtime_env=environment, logging_level=logging.WARNING, log_to_driver=False)
     except (OSError, ValueError):
         raise UserError("No Ray cluster answers at {address}; start one with: ray start --head", address=address) from None
@@ -128,7 +130,7 @@ def connected(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def plan(pieces: Sequence[Piece], done: Set[str], loaded: LoadedModel, question: Question) -> ray.data.Dataset:
+def _plan(pieces: Sequence[Piece], done: Set[str], loaded: LoadedModel, question: Question) -> ray.data.Dataset:
     """Pieces → rows of the table. Ray Data runs nothing until the rows are asked for.
 
     `done`: names of the pictures that the table holds already, in NFC.
@@ -136,23 +138,23 @@ def plan(pieces: Sequence[Piece], done: Set[str], loaded: LoadedModel, question:
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
     prepared = ray.data.from_items([piece._asdict() for piece in pieces]).flat_map(
-        prepare,  # type: ignore[arg-type]
+        _prepare,  # type: ignore[arg-type]
         fn_args=(loaded.config.preprocess, ray.put(done)),
-        num_cpus=READER,
+        num_cpus=_READER,
         compute=ray.data.TaskPoolStrategy(size=max(1, cpus if gpus else cpus // 2)),
     )
     return prepared.map_batches(
         Actor,
         fn_constructor_args=(ray.put(loaded), question),
-        batch_size=ON_GPU if gpus else ON_CPU,
+        batch_size=_ON_GPU if gpus else _ON_CPU,
         batch_format="numpy",
-        num_cpus=ACTOR,
+        num_cpus=_ACTOR,
         num_gpus=1 if gpus else 0,
         compute=ray.data.ActorPoolStrategy(size=gpus or max(1, cpus // 2)),
     )
 
 
-def prepare(item: dict[str, Any], preprocess: Preprocess, done: ray.ObjectRef[Set[str]]) -> Iterator[dict[str, Any]]:
+def _prepare(item: dict[str, Any], preprocess: Preprocess, done: ray.ObjectRef[Set[str]]) -> Iterator[dict[str, Any]]:
     """Read and prepare a piece's pictures. One that cannot be read has its sentence in `error`, else that is empty."""
     for name, data in contents(Piece(**item), ray.get(done)):
         x, size, error = np.zeros((3, preprocess.crop, preprocess.crop), np.float32), (0, 0), ""
@@ -174,7 +176,7 @@ class Actor:
         self.explainer, self.question = Explainer(ray.get(loaded)), question
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> pa.Table:
-        """Rows of `prepare` → rows of the table."""
+        """Rows of `_prepare` → rows of the table."""
         good = batch["error"] == ""
         sizes = [(int(width), int(height)) for width, height in zip(batch["width"][good], batch["height"][good], strict=True)]
         x = torch.from_numpy(batch["x"][good])
@@ -186,7 +188,7 @@ class Actor:
         return pa.Table.from_pylist(rows, SCHEMA)
 
 
-def finished(table: str, mark: bytes) -> frozenset[str]:
+def _finished(table: str, mark: bytes) -> frozenset[str]:
     """The names of the pictures that a table holds already. Files that an interrupted run left incomplete are deleted.
 
     Raises UserError where the table has other weights or another question, or the folder holds other files.

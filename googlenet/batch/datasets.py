@@ -25,8 +25,10 @@ from googlenet.checkpoints.labels import nfc
 from googlenet.errors import PictureError, UserError, reason
 from googlenet.pictures.pixels import MAX_BYTES
 
-TARS = (".tar", ".tar.gz", ".tgz")
-BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+__all__ = ["Piece", "contents", "file_system", "pieces_of"]
+
+_TARS = (".tar", ".tar.gz", ".tgz")
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 """How the files of pictures begin."""
 
 
@@ -60,7 +62,7 @@ def pieces_of(source: str) -> list[Piece]:
     inside = sorted(
         PurePosixPath(each.path) for each in files.get_file_info(pa.fs.FileSelector(path, recursive=True)) if each.is_file
     )
-    kinds = (*SUFFIXES, *TARS, ".parquet")
+    kinds = (*SUFFIXES, *_TARS, ".parquet")
     pieces = [
         Piece(source, str(file))
         for file in inside
@@ -80,11 +82,11 @@ def contents(piece: Piece, done: Set[str]) -> Iterator[tuple[str, bytes | Pictur
         files, _ = file_system(piece.source)
         if piece.path.lower().endswith(".parquet"):
             with files.open_input_file(piece.path) as file:
-                yield from values(pq.ParquetFile(file), piece.name, done)
+                yield from _values(pq.ParquetFile(file), piece.name, done)
             return
         with files.open_input_stream(piece.path, compression=None) as stream:
-            if piece.path.lower().endswith(TARS):
-                yield from members(stream, piece.name, done)
+            if piece.path.lower().endswith(_TARS):
+                yield from _members(stream, piece.name, done)
             else:
                 yield piece.name, stream.read(MAX_BYTES + 1)
     except (tarfile.TarError, EOFError, pa.ArrowException, ValueError):
@@ -93,7 +95,7 @@ def contents(piece: Piece, done: Set[str]) -> Iterator[tuple[str, bytes | Pictur
         yield piece.name, PictureError("{name} cannot be opened: {error}.", name=piece.name, error=reason(error))
 
 
-def members(stream: pa.NativeFile, name: str, done: Set[str]) -> Iterator[tuple[str, bytes]]:
+def _members(stream: pa.NativeFile, name: str, done: Set[str]) -> Iterator[tuple[str, bytes]]:
     """The pictures in a tar."""
     with tarfile.open(fileobj=stream, mode="r|*") as tar:
         for member in tar:
@@ -103,12 +105,12 @@ def members(stream: pa.NativeFile, name: str, done: Set[str]) -> Iterator[tuple[
                 yield own, file.read(MAX_BYTES + 1)
 
 
-def values(file: pq.ParquetFile, name: str, done: Set[str]) -> Iterator[tuple[str, bytes | PictureError]]:
+def _values(file: pq.ParquetFile, name: str, done: Set[str]) -> Iterator[tuple[str, bytes | PictureError]]:
     """The pictures in a Parquet file. A cell is bytes, or a struct with a field `bytes`, as data sets on the Hub have it.
 
     Of several such columns, the one counts where most cells begin as pictures do.
     """
-    columns = [field.name for field in file.schema_arrow if is_bytes(field.type)]
+    columns = [field.name for field in file.schema_arrow if _is_bytes(field.type)]
     if not columns:
         yield name, PictureError("{name} has no column with the bytes of pictures.", name=name)
         return
@@ -119,21 +121,21 @@ def values(file: pq.ParquetFile, name: str, done: Set[str]) -> Iterator[tuple[st
         if done >= set(map(nfc, names)):
             continue
         table = file.read_row_group(group, columns)
-        cells = {column: bytes_in(table.column(column)) for column in columns}
-        columns = [max(columns, key=lambda column: sum((data or b"").startswith(BEGINNINGS) for data in cells[column]))]
+        cells = {column: _bytes_in(table.column(column)) for column in columns}
+        columns = [max(columns, key=lambda column: sum((data or b"").startswith(_BEGINNINGS) for data in cells[column]))]
         for own, data in zip(names, cells[columns[0]], strict=True):
             if nfc(own) not in done:
                 yield own, PictureError("{name} has no bytes of a picture.", name=own) if data is None else data
 
 
-def is_bytes(kind: pa.DataType) -> bool:
+def _is_bytes(kind: pa.DataType) -> bool:
     """Whether a column of this type can hold the bytes of pictures."""
     if pa.types.is_struct(kind):
-        return any(field.name == "bytes" and is_bytes(field.type) for field in kind)
+        return any(field.name == "bytes" and _is_bytes(field.type) for field in kind)
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def bytes_in(column: pa.ChunkedArray) -> list[bytes | None]:
+def _bytes_in(column: pa.ChunkedArray) -> list[bytes | None]:
     """The cells of such a column."""
     return (pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column).to_pylist()
 

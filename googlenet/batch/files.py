@@ -14,11 +14,26 @@ from googlenet.checkpoints.labels import nfc
 from googlenet.errors import PictureError, UserError, reason
 from googlenet.model.architecture import STAGES
 
+__all__ = [
+    "INDEX",
+    "SOFTWARE",
+    "STDIN",
+    "SUFFIXES",
+    "Source",
+    "check_outputs",
+    "find_pictures",
+    "is_hidden",
+    "make_folder",
+    "outputs",
+    "pictures_in",
+    "unreadable",
+]
+
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 """What pictures' names end with, in upper or lower case."""
-KINDS = {"overlays": tuple(f"-{stage}.png" for stage in STAGES), "sheet": ("-sheet.png",), "maps": (".npz",)}
+_KINDS = {"overlays": tuple(f"-{stage}.png" for stage in STAGES), "sheet": ("-sheet.png",), "maps": (".npz",)}
 """kind of result → what follows the picture's name in the names of such files"""
-ENDINGS = tuple(ending for endings in KINDS.values() for ending in endings)
+_ENDINGS = tuple(ending for endings in _KINDS.values() for ending in endings)
 INDEX = "index.html"
 """The page that lists a folder's results."""
 STDIN = Path("-")
@@ -29,7 +44,7 @@ SOFTWARE = "Inside GoogLeNet"
 
 @dataclass(frozen=True)
 class Source:
-    """A picture's file, and the name of its results in the output folder, to which `ENDINGS` are added."""
+    """A picture's file, and the name of its results in the output folder, to which `_ENDINGS` are added."""
 
     path: Path
     name: Path
@@ -67,7 +82,7 @@ def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> t
         inside = sorted(pictures_in(argument, out, passed, wrong))
         pictures += [(path, path.relative_to(argument)) for path in inside]
         if not inside and len(wrong) == problems:
-            wrong.append(no_pictures(argument, passed))
+            wrong.append(_no_pictures(argument, passed))
     stems = [nfc(str(name.with_suffix(""))).casefold() for _, name in pictures]  # Windows and macOS ignore case
     shared = Counter(stems)
     names = [name if shared[stem] > 1 else name.with_suffix("") for (_, name), stem in zip(pictures, stems, strict=True)]
@@ -83,13 +98,13 @@ def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: lis
         passed: counts the other files by their suffix.
         wrong: gets an error for each folder that cannot be read.
     """
-    seen = {identity(folder)}
+    seen = {_identity(folder)}
     if out and out.is_dir():
-        seen.add(identity(out))
+        seen.add(_identity(out))
     for here, folders, files in os.walk(folder, followlinks=True, onerror=lambda error: wrong.append(unreadable(error))):
         kept = []
         for name in sorted(folders):
-            each = identity(Path(here, name))
+            each = _identity(Path(here, name))
             if not is_hidden(name) and each not in seen:
                 seen.add(each)
                 kept.append(name)
@@ -98,7 +113,7 @@ def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: lis
             path = Path(here, name)
             if is_hidden(name):
                 passed[name] += 1
-            elif path.suffix.lower() not in SUFFIXES or (name.endswith(ENDINGS) and is_ours(path)):
+            elif path.suffix.lower() not in SUFFIXES or (name.endswith(_ENDINGS) and is_ours(path)):
                 passed[path.suffix.lower() or name] += 1
             else:
                 yield path
@@ -109,13 +124,13 @@ def unreadable(error: OSError) -> UserError:
     return UserError("The folder {folder} cannot be read: {error}.", folder=error.filename, error=reason(error))
 
 
-def identity(folder: Path) -> tuple[int, int]:
+def _identity(folder: Path) -> tuple[int, int]:
     """Device and inode: equal for all paths and links to one folder."""
     status = folder.stat()
     return status.st_dev, status.st_ino
 
 
-def no_pictures(folder: Path, passed: Counter[str]) -> UserError:
+def _no_pictures(folder: Path, passed: Counter[str]) -> UserError:
     """The sentence for a folder without pictures, with what it holds instead."""
     if not passed:
         return PictureError("The folder {folder} is empty; name one that holds pictures.", folder=folder)
@@ -144,7 +159,7 @@ def check_outputs(sources: Sequence[Source], out: Path, only: str | None = None)
     Args:
         sources: the pictures.
         out: the output folder.
-        only: the kind of results that will be written (`KINDS`); None for all.
+        only: the kind of results that will be written (`_KINDS`); None for all.
 
     Raises:
         UserError: two results would have the same name, a name is too long for the system, a link leads out of the folder, or a
@@ -173,8 +188,8 @@ def check_outputs(sources: Sequence[Source], out: Path, only: str | None = None)
 
 
 def outputs(out: Path, source: Source, only: str | None = None) -> dict[str, Path]:
-    """ending → file, for a picture's results of a kind (`KINDS`); None for all."""
-    endings = KINDS[only] if only else ENDINGS
+    """ending → file, for a picture's results of a kind (`_KINDS`); None for all."""
+    endings = _KINDS[only] if only else _ENDINGS
     return {ending: out / source.name.with_name(source.name.name + ending) for ending in endings}
 
 

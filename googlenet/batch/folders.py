@@ -29,9 +29,11 @@ from googlenet.inference.explainer import Explainer
 from googlenet.pictures.decoding import Decoder
 from googlenet.probes.trust import examine_prepared
 
+__all__ = ["Prepared", "explain_files", "preparation"]
+
 SIDE = 2048
 """The longer side of an overlay in pixels at most, unless it has the picture's size (`--full-size`)."""
-WITH_PICTURES = 8
+_WITH_PICTURES = 8
 """The most pictures in a batch whose overlays are drawn. They stay in memory until then."""
 
 
@@ -77,21 +79,21 @@ def explain_files(
     Raises:
         UserError: results cannot be written.
     """
-    step = explainer.engine.largest if out is None else 1 if full_size else min(explainer.engine.largest, WITH_PICTURES)
+    step = explainer.engine.largest if out is None else 1 if full_size else min(explainer.engine.largest, _WITH_PICTURES)
     workers = 1 if full_size else cores()
     lanes = len(explainer.passes.engines)
     drawn = None if out is None else full_size
     with preparation(explainer, drawn, workers) as prepare, threads(workers) as preparing, threads(lanes) as running:
         prepared = in_order(preparing, prepare, sources, ahead=(1 + lanes) * step)
         batches = in_order(
-            running, lambda batch: explain_batch(explainer, question, batch, tested), batched(prepared, step), ahead=1 + lanes
+            running, lambda batch: _explain_batch(explainer, question, batch, tested), batched(prepared, step), ahead=1 + lanes
         )
         explained = (each for batch in batches for each in batch)
         if out is None:
             yield from ((source, outcome) for source, _, outcome in explained)
         else:
             rows = []
-            for source, outcome in in_order(preparing, lambda each: write(out, only, *each), explained, ahead=workers):
+            for source, outcome in in_order(preparing, lambda each: _write(out, only, *each), explained, ahead=workers):
                 rows.append(index_row(out, source, outcome, only))
                 yield source, outcome
             if len(rows) > 1:
@@ -138,7 +140,7 @@ def preparation(
             decoder.stop()
 
 
-def explain_batch(
+def _explain_batch(
     explainer: Explainer, question: Question, batch: Sequence[tuple[Source, Prepared | UserError]], tested: Sequence[str]
 ) -> list[tuple[Source, Prepared | None, Outcome]]:
     """Explain the pictures of a batch that could be read, and test the maps of the stages in `tested`."""
@@ -151,12 +153,14 @@ def explain_batch(
         answers = [examine_prepared(explainer, p.x, answer, tested) for p, answer in zip(good, answers, strict=True)]
     explanations = iter(answers)
     return [
-        (source, prepared, outcome_of(source, next(explanations))) if isinstance(prepared, Prepared) else (source, None, prepared)
+        (source, prepared, _outcome_of(source, next(explanations)))
+        if isinstance(prepared, Prepared)
+        else (source, None, prepared)
         for source, prepared in batch
     ]
 
 
-def outcome_of(source: Source, explanation: Explanation) -> Outcome:
+def _outcome_of(source: Source, explanation: Explanation) -> Outcome:
     """An error in place of the empty maps of a class rather than itself."""
     question = explanation.question
     if question.contrast is None or question.target != question.contrast:
@@ -169,7 +173,7 @@ def outcome_of(source: Source, explanation: Explanation) -> Outcome:
     )
 
 
-def write(out: Path, only: str | None, source: Source, prepared: Prepared | None, outcome: Outcome) -> tuple[Source, Outcome]:
+def _write(out: Path, only: str | None, source: Source, prepared: Prepared | None, outcome: Outcome) -> tuple[Source, Outcome]:
     """Write `<name>-<stage>.png` for each stage that the head sees, `<name>-sheet.png` and `<name>.npz`.
 
     Raises UserError where they cannot be written.
@@ -181,9 +185,9 @@ def write(out: Path, only: str | None, source: Source, prepared: Prepared | None
                 if ending == ".npz":
                     path.write_bytes(outcome.npz())
                 elif ending == "-sheet.png":
-                    save(sheet(prepared.image, outcome), path)
+                    _save(sheet(prepared.image, outcome), path)
                 elif ending[1:3] in outcome.branch_grids:
-                    save(overlay(prepared.image, outcome, ending[1:3]), path)
+                    _save(overlay(prepared.image, outcome, ending[1:3]), path)
         except OSError as error:
             raise UserError(
                 "The results of {name} cannot be written to {folder}: {error}.",
@@ -194,7 +198,7 @@ def write(out: Path, only: str | None, source: Source, prepared: Prepared | None
     return source, outcome
 
 
-def save(image: Image.Image, path: Path) -> None:
+def _save(image: Image.Image, path: Path) -> None:
     """Write a PNG with our `Software`."""
     text = PngImagePlugin.PngInfo()
     text.add_text("Software", SOFTWARE)

@@ -22,50 +22,52 @@ from googlenet.errors import UserError
 from googlenet.explanation import Explanation
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES
 
+__all__ = ["ROWS", "SCHEMA", "row", "table_writer"]
+
 ROWS = 1000
 """Rows in a row group. The writer keeps that many in memory."""
 
 
-def struct(**fields: pa.DataType) -> pa.DataType:
+def _struct(**fields: pa.DataType) -> pa.DataType:
     """A struct type from its fields' names and types."""
     return pa.struct(list(fields.items()))
 
 
-ASKED = struct(index=pa.int32(), label=pa.string(), classes=pa.int32())
-STATEMENT = struct(name=pa.string(), probability=pa.float64(), classes=pa.int32())
-PREDICTION = struct(index=pa.int32(), label=pa.string(), probability=pa.float64())
-STAGE = struct(
+_ASKED = _struct(index=pa.int32(), label=pa.string(), classes=pa.int32())
+_STATEMENT = _struct(name=pa.string(), probability=pa.float64(), classes=pa.int32())
+_PREDICTION = _struct(index=pa.int32(), label=pa.string(), probability=pa.float64())
+_STAGE = _struct(
     name=pa.string(),
     size=pa.list_(pa.int32()),
     peak=pa.list_(pa.float64()),
     share_of_evidence=pa.float64(),
-    branches=struct(**dict.fromkeys(BRANCHES, pa.float64())),
+    branches=_struct(**dict.fromkeys(BRANCHES, pa.float64())),
 )
-CHANNEL = struct(channel=pa.int32(), branch=pa.string(), share=pa.float64(), peak=pa.list_(pa.float64()))
-CHANNELS = pa.struct([("cell", pa.list_(pa.int32())), ("for", pa.list_(CHANNEL)), ("against", pa.list_(CHANNEL))])
-CURVE = pa.list_(pa.float64())
-CURVES = ("deletion", "insertion", "random_deletion", "random_insertion")
-TRUST = struct(
-    steps=CURVE,
-    **dict.fromkeys(CURVES, CURVE),
-    area=struct(**dict.fromkeys(CURVES, pa.float64())),
+_CHANNEL = _struct(channel=pa.int32(), branch=pa.string(), share=pa.float64(), peak=pa.list_(pa.float64()))
+_CHANNELS = pa.struct([("cell", pa.list_(pa.int32())), ("for", pa.list_(_CHANNEL)), ("against", pa.list_(_CHANNEL))])
+_CURVE = pa.list_(pa.float64())
+_CURVES = ("deletion", "insertion", "random_deletion", "random_insertion")
+_TRUST = _struct(
+    steps=_CURVE,
+    **dict.fromkeys(_CURVES, _CURVE),
+    area=_struct(**dict.fromkeys(_CURVES, pa.float64())),
     randomised_correlation=pa.float64(),
-    sentence=struct(en=pa.string(), ko=pa.string()),
+    sentence=_struct(en=pa.string(), ko=pa.string()),
 )
 SCHEMA = pa.schema(
     {
         "image": pa.string(),
-        "weights": struct(source=pa.string(), revision=pa.string(), sha256=pa.string()),
-        "heads": struct(**dict.fromkeys(HEADS, pa.list_(PREDICTION))),
-        "statements": struct(**dict.fromkeys(HEADS, STATEMENT)),
-        "record": struct(right=pa.int32(), of=pa.int32()),
-        "question": struct(head=pa.string(), target=ASKED, contrast=ASKED, method=pa.string()),
-        "belief": struct(**dict.fromkeys(HEADS, pa.float64())),
+        "weights": _struct(source=pa.string(), revision=pa.string(), sha256=pa.string()),
+        "heads": _struct(**dict.fromkeys(HEADS, pa.list_(_PREDICTION))),
+        "statements": _struct(**dict.fromkeys(HEADS, _STATEMENT)),
+        "record": _struct(right=pa.int32(), of=pa.int32()),
+        "question": _struct(head=pa.string(), target=_ASKED, contrast=_ASKED, method=pa.string()),
+        "belief": _struct(**dict.fromkeys(HEADS, pa.float64())),
         "seen": pa.list_(pa.float64()),
-        "stages": pa.list_(STAGE),
-        "channels": struct(**dict.fromkeys(STAGES, CHANNELS)),
-        "trust": struct(**dict.fromkeys(STAGES, TRUST)),
-        "grids": struct(**dict.fromkeys(STAGES, pa.list_(pa.float16()))),
+        "stages": pa.list_(_STAGE),
+        "channels": _struct(**dict.fromkeys(STAGES, _CHANNELS)),
+        "trust": _struct(**dict.fromkeys(STAGES, _TRUST)),
+        "grids": _struct(**dict.fromkeys(STAGES, pa.list_(pa.float16()))),
         "error": pa.string(),
     }
 )

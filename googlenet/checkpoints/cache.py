@@ -14,6 +14,8 @@ from huggingface_hub import constants
 
 from googlenet.checkpoints.source import COMMIT, Repository
 
+__all__ = ["OPERATOR", "VISITORS", "Cache", "has_digest", "remove", "write_whole"]
+
 
 @dataclass(frozen=True)
 class Cache:

@@ -16,6 +16,24 @@ from googlenet.explanation import Provenance
 from googlenet.model.architecture import STAGES, Architecture
 from googlenet.model.network import GoogLeNet
 
+__all__ = [
+    "CARD_FILE",
+    "CHANNELS_FILES",
+    "CONFIG_FILE",
+    "FLOATS",
+    "MAX_BYTES",
+    "MAX_CLASSES",
+    "MAX_SHEET",
+    "WEIGHTS_FILE",
+    "LoadedModel",
+    "Progress",
+    "build",
+    "count_classes",
+    "is_plain",
+    "read_beginning",
+    "read_whole",
+]
+
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
 CHANNELS_FILES = ("channels/index.json", *(f"channels/{stage}.webp" for stage in STAGES))
 """Pictures of what the channels look for (`googlenet.probes.atlas`), which may lie beside the weights."""
@@ -78,15 +96,15 @@ def build(architecture: Architecture, classes: int, tensors: Mapping[str, Tensor
             raise WeightsError("The weights of {source} hold a tensor that no GoogLeNet has: {name}.", source=source, name=name)
     own = {}
     for name, wanted in expected.items():
-        check(name, tensors[name], wanted, source)
+        _check(name, tensors[name], wanted, source)
         own[name] = tensors[name].detach().to(wanted.dtype, copy=True, memory_format=torch.contiguous_format)
     model.load_state_dict(own, strict=True, assign=True)
     return model.eval()
 
 
-def check(name: str, found: Tensor, wanted: Tensor, source: str) -> None:
+def _check(name: str, found: Tensor, wanted: Tensor, source: str) -> None:
     if found.shape != wanted.shape:
-        shapes = {"found": times(found.shape), "wanted": times(wanted.shape)}
+        shapes = {"found": _times(found.shape), "wanted": _times(wanted.shape)}
         raise WeightsError("{name} of {source} has the shape {found} where {wanted} belongs.", name=name, source=source, **shapes)
     if found.dtype not in (FLOATS if wanted.is_floating_point() else (wanted.dtype,)):
         raise WeightsError(
@@ -111,7 +129,7 @@ def is_plain(tensor: Tensor) -> bool:
     )
 
 
-def times(shape: torch.Size) -> str:
+def _times(shape: torch.Size) -> str:
     return "×".join(map(str, shape)) or "()"
 
 

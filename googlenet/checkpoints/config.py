@@ -19,11 +19,23 @@ from googlenet.explanation import LAYER_CAM
 from googlenet.model.architecture import HEADS, Architecture
 from googlenet.pictures.images import Preprocess
 
-FORMAT = 1
+__all__ = [
+    "MAX_CONFIG",
+    "MapTrust",
+    "Metrics",
+    "ModelConfig",
+    "Pointing",
+    "Records",
+    "dump_config",
+    "parse_config",
+    "refuse_many_fields",
+]
+
+_FORMAT = 1
 """The number of the format. It rises only when an older program would misread a newer file."""
 MAX_CONFIG = 1 << 20
 """The most bytes of the file; that of 1,000 classes has 20 KB."""
-MAX_FIELDS = 2_000
+_MAX_FIELDS = 2_000
 """The most fields, and the most lists and objects; that of 1,000 classes has 130 and 30. A parser makes an object of each list of
 two bytes, and pydantic a report for each wrong field: a file of 16 MB took 15 seconds and 3.6 GB."""
 _STRINGS = re.compile(rb'"[^"]*"?')
@@ -110,7 +122,7 @@ class ModelConfig:
     metrics: Metrics | None = None
     trust: MapTrust | None = None
     """None: not measured"""
-    format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
+    format: Annotated[int, Field(ge=1, le=_FORMAT)] = _FORMAT
     """1 in folders that do not state it"""
 
 
@@ -123,10 +135,10 @@ def dump_config(config: ModelConfig) -> str:
 
 
 def refuse_many_fields(data: bytes) -> None:
-    """Raises Reason where a stranger's JSON, which is not yet parsed, has more than `MAX_FIELDS` fields, or lists and objects."""
+    """Raises Reason where a stranger's JSON, not yet parsed, has more than `_MAX_FIELDS` fields, or lists and objects."""
     between_strings = _STRINGS.sub(b"", data.replace(rb"\\", b"").replace(rb"\"", b""))
-    if max(between_strings.count(b":"), between_strings.count(b"[") + between_strings.count(b"{")) > MAX_FIELDS:
-        raise Reason("it has more than {limit:,} fields", limit=MAX_FIELDS)
+    if max(between_strings.count(b":"), between_strings.count(b"[") + between_strings.count(b"{")) > _MAX_FIELDS:
+        raise Reason("it has more than {limit:,} fields", limit=_MAX_FIELDS)
 
 
 def parse_config(data: bytes, source: str) -> ModelConfig:
@@ -140,15 +152,15 @@ def parse_config(data: bytes, source: str) -> ModelConfig:
     except Reason as why:
         raise WeightsError("{file} of {source} cannot be read: {why}.", file="config.json", source=source, why=why) from None
     except ValidationError as problem:
-        raise sentence(problem, source) from None
-    check_heads(config, source)
+        raise _sentence(problem, source) from None
+    _check_heads(config, source)
     resize = config.preprocess.resize
     if config.preprocess.crop > (min(resize) if isinstance(resize, tuple) else resize):
         raise WeightsError("preprocess.crop in config.json of {source} must be at most as large as resize.", source=source)
     return config
 
 
-def check_heads(config: ModelConfig, source: str) -> None:
+def _check_heads(config: ModelConfig, source: str) -> None:
     """Raises WeightsError where a field by head lacks one of the weights' heads or names another."""
     heads = set(HEADS if config.architecture.aux_heads else ("main",))
     stated: dict[str, Mapping[str, object] | None] = {"temperatures": config.temperatures}
@@ -166,13 +178,13 @@ def check_heads(config: ModelConfig, source: str) -> None:
             )
 
 
-def sentence(problem: ValidationError, source: str) -> WeightsError:
+def _sentence(problem: ValidationError, source: str) -> WeightsError:
     """Pydantic's report as one sentence on one field."""
     errors = problem.errors(include_url=False, include_input=False)
     if any(error["loc"] == ("format",) and error["type"] == "less_than_equal" for error in errors):
         return WeightsError("config.json of {source} is of a newer format; update the program to read it.", source=source)
     error = max(errors, key=lambda error: len(error["loc"]))  # of the alternatives of a union, the one that matches furthest
-    field = ".".join(str(part) for part in error["loc"] if not str(part).startswith(UNION_TAGS)) or "config.json"
+    field = ".".join(str(part) for part in error["loc"] if not str(part).startswith(_UNION_TAGS)) or "config.json"
     limits = error.get("ctx", {})
     match error["type"]:
         case "json_invalid":  # also half of a surrogate pair ("\\ud800"), which no page could show
@@ -183,13 +195,13 @@ def sentence(problem: ValidationError, source: str) -> WeightsError:
             return WeightsError("config.json of {source} has an unknown field: {field}.", source=source, field=field)
         case "literal_error":
             limits["expected"] = limits["expected"].replace(" or ", ", ")
-    wanted = Reason(WANTED.get(error["type"], WANTED[""]).template, **limits)
+    wanted = Reason(_WANTED.get(error["type"], _WANTED[""]).template, **limits)
     return WeightsError("{field} in config.json of {source} must be {wanted}.", field=field, source=source, wanted=wanted)
 
 
-UNION_TAGS = ("constrained-int", "tuple[", "[key]")
+_UNION_TAGS = ("constrained-int", "tuple[", "[key]")
 """Parts of pydantic's paths that are not in the file."""
-WANTED = {
+_WANTED = {
     "int_type": Reason("a whole number"),
     "float_type": Reason("a number"),
     "string_type": Reason("text"),

@@ -35,6 +35,8 @@ from googlenet.explanation import Provenance
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.model.network import GoogLeNet
 
+__all__ = ["read_folder", "replace_files", "save", "trunk_sha256", "write_folder"]
+
 _MAX_HEADER = 1 << 16
 """Bytes of a card that are read. Its header is YAML, which a few bytes make large and nobody needs here: a line is enough."""
 _HEADER = re.compile(r"---\r?\n(.*?)\r?\n---\s", re.DOTALL)
@@ -119,7 +121,7 @@ def write_folder(
     parse_config(text, str(folder))  # never write what cannot be read
     if card is None and not (folder / CARD_FILE).exists():
         card = "---\nlicense: apache-2.0\npipeline_tag: image-classification\ntags: [googlenet]\n---\n\n# GoogLeNet\n"
-    tensors = {name: as_written(name, value) for name, value in model.state_dict().items()}
+    tensors = {name: _as_written(name, value) for name, value in model.state_dict().items()}
     files = {WEIGHTS_FILE: safetensors.torch.save(tensors), CONFIG_FILE: text, **more}
     if card is not None:
         files[CARD_FILE] = card.encode()
@@ -138,13 +140,13 @@ def trunk_sha256(model: GoogLeNet) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         if not name.startswith(("aux1.", "aux2.", "fc.")) and not name.endswith(".num_batches_tracked"):
-            tensor = as_written(name, value)
+            tensor = _as_written(name, value)
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
             digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 
 
-def as_written(name: str, value: Tensor) -> Tensor:
+def _as_written(name: str, value: Tensor) -> Tensor:
     """A tensor as it is written: in half precision; unchanged for BatchNorm and for values that half precision cannot hold."""
     value = value.cpu().contiguous()
     if ".bn." in name:

@@ -36,10 +36,10 @@ from googlenet.errors import (
 
 __all__ = ["DownloadProgress", "HubAwayError", "bounded_answers", "fetch_listing", "pull", "short_reason"]
 
-MAX_ANSWER = 4 << 20
+_MAX_ANSWER = 4 << 20
 """Bytes; the listing of a repository has about 300 for each file."""
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-is_listing = ContextVar("is_listing", default=False)
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+_is_listing = ContextVar("is_listing", default=False)
 """Whether this thread asks for a listing."""
 
 
@@ -57,7 +57,7 @@ def pull(cache: Cache, repository: Repository, token: str | bool | None = None, 
     try:
         info = fetch_listing(repository, token)
     except HubAwayError as away:
-        commit, file = find_cached(cache, repository, away)
+        commit, file = _find_cached(cache, repository, away)
         return read_folder(cache.snapshot(repository, commit), file, source, commit, offline=True, key=repository.key)
     commit = info.sha or ""
     files = {file.rfilename: file for file in info.siblings or [] if stays_inside(file.rfilename)}
@@ -65,7 +65,7 @@ def pull(cache: Cache, repository: Repository, token: str | bool | None = None, 
     if wanted not in files:
         raise MissingWeightsError("{source} holds no file {file}.", source=repository.id, file=wanted)
     pictures = [name for name in CHANNELS_FILES if name in files and (files[name].size or 0) <= MAX_SHEET]
-    names = [name for name in (*beside(wanted), CARD_FILE, wanted, *pictures) if name in files]
+    names = [name for name in (*_beside(wanted), CARD_FILE, wanted, *pictures) if name in files]
     for name in names:
         if (files[name].size or 0) > MAX_BYTES:
             raise WeightsError("{file} of {source} is larger than 200 MB, the most that is read.", file=name, source=source)
@@ -73,7 +73,7 @@ def pull(cache: Cache, repository: Repository, token: str | bool | None = None, 
     cache.make_room(cache.folder(repository), meter.total)
     try:
         for name in names:
-            download(cache, repository, commit, files[name], token, meter)
+            _download(cache, repository, commit, files[name], token, meter)
         loaded = read_folder(cache.snapshot(repository, commit), wanted, source, commit, key=repository.key)
     except WeightsError:
         if cache.quota is not None:
@@ -83,7 +83,7 @@ def pull(cache: Cache, repository: Repository, token: str | bool | None = None, 
     return loaded
 
 
-def beside(file: str) -> tuple[str, ...]:
+def _beside(file: str) -> tuple[str, ...]:
     """The `config.json` that belongs to a file, if it is of this program's layout."""
     return (str(PurePosixPath(file).with_name(CONFIG_FILE)),) if file.lower().endswith(".safetensors") else ()
 
@@ -104,7 +104,7 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
             "{source} has no revision {revision}; check it, or leave it out for the newest.", source=source, revision=revision
         ) from None
     except errors.GatedRepoError:
-        raise gated(source) from None
+        raise _gated(source) from None
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         if "credentials" in (error.server_message or ""):
@@ -119,17 +119,17 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
     except errors.HFValidationError:
         raise WeightsError("{source} is not the name of a repository on the Hub.", source=source) from None
     except (HTTPError, OSError) as error:
-        raise (settings_reason(error) or HubAwayError("the Hub cannot be reached")) from None
+        raise (_settings_reason(error) or HubAwayError("the Hub cannot be reached")) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # such as a hotel's log-in page
-        raise (settings_reason(error) or HubAwayError("something other than the Hub answers")) from None
+        raise (_settings_reason(error) or HubAwayError("something other than the Hub answers")) from None
     if info.gated and token is False:  # its listing is public, but its files need a token
-        raise gated(source)
+        raise _gated(source)
     if not COMMIT.fullmatch(info.sha or "") or (COMMIT.fullmatch(revision or "") and info.sha != revision):
         raise WeightsError("The Hub does not say which commit {source} is at; nothing is loaded.", source=str(repository))
     return info
 
 
-def gated(source: str) -> WeightsError:
+def _gated(source: str) -> WeightsError:
     return GatedWeightsError("{source} is gated: accept its terms on the Hub, then set HF_TOKEN and try again.", source=source)
 
 
@@ -165,7 +165,7 @@ class DownloadProgress:
         self.count(name, 0)
 
 
-def download(
+def _download(
     cache: Cache, repository: Repository, commit: str, file: RepoSibling, token: str | bool | None, meter: DownloadProgress
 ) -> None:
     """Download one file of a commit into the cache. Raises WeightsError; a file that differs from the Hub's digest is removed."""
@@ -174,7 +174,7 @@ def download(
         with bounded_answers():
             path = hf_hub_download(source, name, revision=commit, token=token, cache_dir=cache.root, tqdm_class=meter.bar(name))
     except errors.GatedRepoError:
-        raise gated(source) from None
+        raise _gated(source) from None
     except errors.RemoteEntryNotFoundError:
         raise MissingWeightsError("{source} holds no file {file}.", source=source, file=name) from None
     except (HTTPError, OSError, ValueError) as error:
@@ -201,7 +201,7 @@ def short_reason(error: BaseException | None) -> Reason:
     """An error of the network or the disk in a few words, without URLs and request numbers."""
     if isinstance(error, errors.HfHubHTTPError):
         return Reason("the Hub answers with error {status}", status=error.response.status_code)
-    if why := settings_reason(error):
+    if why := _settings_reason(error):
         return why
     if isinstance(error, HTTPError):
         return Reason("the connection broke or is too slow")
@@ -212,7 +212,7 @@ def short_reason(error: BaseException | None) -> Reason:
     return Reason("what arrived is not what the Hub announced")
 
 
-def find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str, str]:
+def _find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str, str]:
     """(commit, weights file) of a repository in the cache. Raises WeightsError where it is not there or damaged."""
     source = str(repository)
     found = cache.find(repository)
@@ -224,7 +224,7 @@ def find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str,
         )
     commit, names = found
     file = repository.file or choose(names, source)
-    for name in {file, *beside(file)} & set(names):
+    for name in {file, *_beside(file)} & set(names):
         path = cache.snapshot(repository, commit) / name
         if path.is_symlink() and not has_digest(path, path.resolve().name):  # a blob is named by its digest
             remove(path)
@@ -235,7 +235,7 @@ def find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str,
 
 
 class Bounded(SyncByteStream):
-    """The body of a response, of at most `MAX_ANSWER` bytes. Beyond them, reading it raises ValueError."""
+    """The body of a response, of at most `_MAX_ANSWER` bytes. Beyond them, reading it raises ValueError."""
 
     def __init__(self, stream: SyncByteStream) -> None:
         self.stream = stream
@@ -244,7 +244,7 @@ class Bounded(SyncByteStream):
         size = 0
         for part in self.stream:
             size += len(part)
-            if size > MAX_ANSWER:
+            if size > _MAX_ANSWER:
                 raise ValueError("the answer is too long")
             yield part
 
@@ -252,9 +252,9 @@ class Bounded(SyncByteStream):
         self.stream.close()
 
 
-def bound(response: Response) -> None:
+def _bound(response: Response) -> None:
     """What the client calls before it reads a response. A compressed one could unpack to any size: none is asked for."""
-    if isinstance(response.stream, SyncByteStream) and (is_listing.get() or response.status_code >= 400):
+    if isinstance(response.stream, SyncByteStream) and (_is_listing.get() or response.status_code >= 400):
         response.stream = Bounded(response.stream)
         response.headers.pop("Content-Encoding", None)
 
@@ -270,22 +270,22 @@ def bounded_answers(listing: bool = False) -> Iterator[None]:
     except OSError:
         raise HubAwayError("the certificates in SSL_CERT_FILE cannot be read") from None
     except (ImportError, InvalidURL, ValueError):
-        raise HubAwayError("the proxy in {variables} cannot be used", variables=proxies()) from None
-    if bound not in hooks:
-        hooks.append(bound)
-    token = is_listing.set(listing)
+        raise HubAwayError("the proxy in {variables} cannot be used", variables=_proxies()) from None
+    if _bound not in hooks:
+        hooks.append(_bound)
+    token = _is_listing.set(listing)
     try:
         yield
     finally:
-        is_listing.reset(token)
+        _is_listing.reset(token)
 
 
-def proxies() -> str:
+def _proxies() -> str:
     """The names of those environment variables that are set and name a proxy."""
-    return ", ".join(sorted(name for name, value in os.environ.items() if value and name.lower() in PROXIES))
+    return ", ".join(sorted(name for name, value in os.environ.items() if value and name.lower() in _PROXIES))
 
 
-def settings_reason(error: BaseException | None) -> HubAwayError | None:
+def _settings_reason(error: BaseException | None) -> HubAwayError | None:
     """Why a request failed, where this machine's settings are the cause; else None."""
     host = urlsplit(constants.ENDPOINT).hostname or ""
     causes: list[BaseException] = []
@@ -301,6 +301,6 @@ def settings_reason(error: BaseException | None) -> HubAwayError | None:
             return HubAwayError(
                 "the certificate of {address} is not trusted here: SSL_CERT_FILE names those that are", address=host
             )
-    if proxies() and any(isinstance(cause, HTTPError) for cause in causes) and not proxy_bypass(host):
-        return HubAwayError("the Hub cannot be reached through the proxy in {variables}", variables=proxies())
+    if _proxies() and any(isinstance(cause, HTTPError) for cause in causes) and not proxy_bypass(host):
+        return HubAwayError("the Hub cannot be reached through the proxy in {variables}", variables=_proxies())
     return None

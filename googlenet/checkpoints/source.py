@@ -13,6 +13,25 @@ from googlenet.checkpoints.readers import SUFFIXES
 from googlenet.errors import MissingWeightsError, WeightsError, reason
 from googlenet.model.architecture import HEADS
 
+__all__ = [
+    "COMMIT",
+    "KNOWN_SOURCES",
+    "PACKAGE",
+    "TORCHVISION",
+    "File",
+    "Folder",
+    "Repository",
+    "Source",
+    "Torchvision",
+    "choose",
+    "default_source",
+    "list_folder",
+    "parse_for_visitor",
+    "parse_source",
+    "shipped",
+    "stays_inside",
+]
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -82,7 +101,7 @@ KNOWN_SOURCES = (
 """Sources beside the built-in weights, for the page's menu."""
 
 PACKAGE = Path(__file__).parents[1]
-BUILT_IN = "weights"
+_BUILT_IN = "weights"
 """The folder of the weights that come with the program, and their name as a SOURCE."""
 
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
@@ -108,11 +127,11 @@ def parse_source(text: str) -> Source:
         >>> parse_source("user/repo@v1:net.pth").revision
         'v1'
     """
-    if text == BUILT_IN and not os.path.exists(text):
-        return Folder(shipped(BUILT_IN), BUILT_IN)
+    if text == _BUILT_IN and not os.path.exists(text):
+        return Folder(shipped(_BUILT_IN), _BUILT_IN)
     if os.path.isdir(text):
-        own = os.path.realpath(text) == os.path.realpath(shipped(BUILT_IN))
-        return Folder(Path(text), BUILT_IN if own else text)  # results name no path of this machine
+        own = os.path.realpath(text) == os.path.realpath(shipped(_BUILT_IN))
+        return Folder(Path(text), _BUILT_IN if own else text)  # results name no path of this machine
     if os.path.exists(text):
         return File(Path(text), text)
     if text == TORCHVISION:
@@ -177,10 +196,10 @@ def choose(names: Iterable[str], source: str) -> str:
 
 def shipped(name: str, package: Path = PACKAGE) -> Path:
     """A file or folder that comes with the program: inside an installed package, beside the package in a checkout."""
-    installed = package / name if name == BUILT_IN else package / "space" / name
+    installed = package / name if name == _BUILT_IN else package / "space" / name
     return installed if installed.exists() else package.parent / name
 
 
 def default_source() -> str:
     """$GOOGLENET_WEIGHTS, else the built-in weights."""
-    return os.environ.get("GOOGLENET_WEIGHTS") or str(shipped(BUILT_IN))
+    return os.environ.get("GOOGLENET_WEIGHTS") or str(shipped(_BUILT_IN))

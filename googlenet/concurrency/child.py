@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
+__all__ = ["Child", "ChildEndedError"]
+
 R = TypeVar("R")
 
 
@@ -31,12 +33,9 @@ class Child:
     """
 
     def __init__(self, module: str, seconds: float, environment: Mapping[str, str], errors: int | None = None) -> None:
-        """
-        Args:
-            module: runs as `__main__`, with the folder of this package on its path.
-            seconds: how long it may take to reply before it is killed.
-            environment: its environment variables, and no others.
-            errors: where its stderr goes, as in `subprocess.Popen`; by default where this program's goes.
+        """`module` runs as `__main__` with this environment alone, and is killed where it takes longer than `seconds` to reply.
+
+        `errors`: where its stderr goes, as in `subprocess.Popen`; by default where this program's goes.
         """
         self.seconds = seconds
         self.lock = threading.Lock()
@@ -60,16 +59,9 @@ class Child:
         return self.owner == os.getpid() and self.process.poll() is None
 
     def exchange(self, talk: Callable[[IO[bytes], IO[bytes]], R]) -> R:
-        """Send a message and read its reply.
+        """What `talk` returns, which sends a message to the process's stdin and reads the reply from its stdout.
 
-        Args:
-            talk: called with the process's stdin and stdout. It raises OSError, ValueError or EOFError where the pipe ends.
-
-        Returns:
-            what `talk` returns.
-
-        Raises:
-            ChildEndedError: the process has ended. It does not start again.
+        `talk` raises OSError, ValueError or EOFError where the pipe ends. Raises ChildEndedError where the process has ended.
         """
         assert self.process.stdin
         assert self.process.stdout

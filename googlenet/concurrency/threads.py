@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
+__all__ = ["Progress", "batched", "in_order", "threads"]
+
 T = TypeVar("T")
 R = TypeVar("R")
+Progress = Callable[[float], None]
+"""Called with the share of the work that is done, 0…1."""
 
 
 @contextmanager

@@ -9,9 +9,25 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+__all__ = [
+    "REASONS",
+    "DamagedWeightsError",
+    "GatedWeightsError",
+    "ListedError",
+    "MissingWeightsError",
+    "OfflineWeightsError",
+    "PictureError",
+    "QuestionError",
+    "Reason",
+    "UserError",
+    "WeightsError",
+    "missing_extra",
+    "reason",
+]
+
 LONGEST = 200
 """Characters of a name that a sentence quotes at most."""
-LISTED = 20
+_LISTED = 20
 """Errors that are named where there are many."""
 
 
@@ -64,7 +80,7 @@ class DamagedWeightsError(WeightsError):
 
 
 class ListedError(UserError):
-    """Several expected failures: a heading, and a line for each, up to `LISTED`."""
+    """Several expected failures: a heading, and a line for each, up to `_LISTED`."""
 
     def __init__(self, heading: str, errors: Sequence[UserError], **values: object) -> None:
         super().__init__(heading, **values)
@@ -76,9 +92,9 @@ class ListedError(UserError):
 
     @property
     def shown(self) -> list[UserError]:
-        """The first `LISTED` errors, and one that gives the number of the others."""
-        more = len(self.errors) - LISTED
-        return [*self.errors[:LISTED], *([UserError("… and {count:,} more.", count=more)] if more > 0 else [])]
+        """The first `_LISTED` errors, and one that gives the number of the others."""
+        more = len(self.errors) - _LISTED
+        return [*self.errors[:_LISTED], *([UserError("… and {count:,} more.", count=more)] if more > 0 else [])]
 
     def __str__(self) -> str:
         return "\n".join([super().__str__(), *(f"- {error}" for error in self.shown)])
@@ -90,11 +106,11 @@ class Reason(UserError):  # noqa: N818 - a part of an error's sentence
 
 def printable(value: object) -> str:
     """A value as a sentence quotes it: at most `LONGEST` characters, unprintable ones escaped."""
-    text = shortened(str(value))
-    return shortened("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+    text = _shortened(str(value))
+    return _shortened("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
 
 
-def shortened(text: str) -> str:
+def _shortened(text: str) -> str:
     """The beginning and the end of a long text. The end of a path is the file's name."""
     if len(text) <= LONGEST:
         return text

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from googlenet.errors import ListedError, UserError
 
+__all__ = ["in_locale", "korean_error"]
+
 KOREAN_ERRORS: dict[str, str] = json.loads(Path(__file__).with_name("korean.json").read_text("utf-8"))
 """UserError template → the same sentence in Korean, with the same names in braces."""
 

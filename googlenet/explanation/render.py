@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 from googlenet.explanation import LAYER_CAM, Explanation
+from googlenet.explanation.statements import percent
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.pictures.frame import Box, enlarge
 from googlenet.pictures.levels import tiles
+
+__all__ = ["BLUES", "INK", "MAGMA", "PAPER", "SOFT", "SPOTLIGHT", "font", "overlay", "overlays", "page", "sheet"]
 
 MAGMA: NDArray[np.float32] = np.array(
     [list(bytes.fromhex(colour)) for colour in json.loads(Path(__file__).with_name("magma.json").read_text("utf-8"))], np.float32
@@ -62,28 +65,13 @@ SPOTLIGHT = Spotlight()
 TILE = 128 * SPOTLIGHT.hatch_period
 """Side in pixels of the tiles in which an overlay is drawn: a multiple of the hatch's period, so that its lines continue."""
 
-PAPER, INK, SOFT, ACCENT, BAR = "#faf8f4", "#1c1a17", "#6b655d", "#f0c3b0", "#e4dfd6"
+PAPER, INK, SOFT, _ACCENT, BAR = "#faf8f4", "#1c1a17", "#6b655d", "#f0c3b0", "#e4dfd6"
 
 
 def overlay(image: Image.Image, explanation: Explanation, stage: str, side: int | None = None) -> Image.Image:
-    """Draw a stage's map over the picture. The map is divided by its own maximum.
+    """Draw the map of a stage that the asked head sees over the picture, RGB. It is divided by its own maximum.
 
-    Args:
-        image: the picture, RGB.
-        explanation: of this picture.
-        stage: a stage that the asked head sees.
-        side: the longer side of the result in pixels at most; None keeps the picture's size.
-
-    Returns:
-        RGB; hatched where the crop left the picture out.
-
-    Example:
-        >>> from PIL import Image
-        >>> from googlenet import Explainer
-        >>> image = Image.new("RGB", (320, 240))
-        >>> explanation = Explainer.from_pretrained("weights", device="cpu").explain(image, target="lion")
-        >>> overlay(image, explanation, "4c", side=160).size
-        (160, 120)
+    The result is hatched where the crop left the picture out. `side`: its longer side in pixels at most; None keeps the size.
     """
     return overlays(image, explanation, [stage], side)[0]
 
@@ -106,16 +94,16 @@ def overlays(image: Image.Image, explanation: Explanation, stages: Sequence[str]
     return drawn
 
 
-LEVELS = np.arange(256) / 255
-BRIGHTEST = SPOTLIGHT.keep + SPOTLIGHT.add
+_LEVELS = np.arange(256) / 255
+_BRIGHTEST = SPOTLIGHT.keep + SPOTLIGHT.add
 """The formula's value for white at full evidence: above 1. Sums are divided by it and multiplied at the end, against clipping."""
-BRIGHTENED: list[int] = (np.arange(256) * BRIGHTEST).round().clip(0, 255).astype(int).tolist()
-KEPT: list[int] = (np.arange(256) * SPOTLIGHT.keep / BRIGHTEST).round().astype(int).tolist()
+_BRIGHTENED: list[int] = (np.arange(256) * _BRIGHTEST).round().clip(0, 255).astype(int).tolist()
+_KEPT: list[int] = (np.arange(256) * SPOTLIGHT.keep / _BRIGHTEST).round().astype(int).tolist()
 """value of a channel of the picture → what is kept of it at full evidence"""
-LIGHT: list[int] = (LEVELS * LEVELS * (3 - 2 * LEVELS) * 255).round().astype(int).tolist()
+_LIGHT: list[int] = (_LEVELS * _LEVELS * (3 - 2 * _LEVELS) * 255).round().astype(int).tolist()
 """level of evidence → opacity of the lit picture, by smoothstep, which gives the light a soft edge"""
-ADDED = MAGMA[((SPOTLIGHT.tint[0] + SPOTLIGHT.tint[1] * LEVELS) * 255).astype(int)] * (SPOTLIGHT.add / BRIGHTEST)
-TINT = ADDED.round().astype(np.uint8).tobytes()
+_ADDED = MAGMA[((SPOTLIGHT.tint[0] + SPOTLIGHT.tint[1] * _LEVELS) * 255).astype(int)] * (SPOTLIGHT.add / _BRIGHTEST)
+_TINT = _ADDED.round().astype(np.uint8).tobytes()
 """level of evidence → RGB that is added to the picture"""
 
 
@@ -131,22 +119,22 @@ class Photograph:
     @classmethod
     def of(cls, image: Image.Image, box: Box) -> Photograph:
         """From an RGB picture, of which the crop kept `box` in pixels."""
-        red, green, blue = (weight * SPOTLIGHT.dim / BRIGHTEST for weight in SPOTLIGHT.luminance)
+        red, green, blue = (weight * SPOTLIGHT.dim / _BRIGHTEST for weight in SPOTLIGHT.luminance)
         y, x = np.ogrid[: image.height, : image.width]
         unseen = (x + 0.5 < box.x0) | (x + 0.5 > box.x1) | (y + 0.5 < box.y0) | (y + 0.5 > box.y1)
         stripes = np.arange(image.width + image.height) % SPOTLIGHT.hatch_period < SPOTLIGHT.hatch_width
         lines = unseen & sliding_window_view(stripes, image.width)[: image.height]  # stripes[x + y]
-        hatch = Image.fromarray(lines.astype(np.uint8) * np.uint8(round(SPOTLIGHT.hatch_light / BRIGHTEST)))
+        hatch = Image.fromarray(lines.astype(np.uint8) * np.uint8(round(SPOTLIGHT.hatch_light / _BRIGHTEST)))
         grey = ImageChops.add_modulo(image.convert("L", (red, green, blue, 0)), hatch)
-        return cls(grey.convert("RGB"), image.point(KEPT * 3))
+        return cls(grey.convert("RGB"), image.point(_KEPT * 3))
 
     def under(self, heat: NDArray[np.float32]) -> Image.Image:
         """The overlay for evidence (height, width) in 0…1, which is 0 outside the crop."""
         level = Image.fromarray((heat * 255 + 0.5).astype(np.uint8))
-        light = level.point(LIGHT)
-        level.putpalette(TINT)
+        light = level.point(_LIGHT)
+        level.putpalette(_TINT)
         lit = ImageChops.add_modulo(self.kept, level.convert("RGB"))  # the sum is never above 255, and this is faster than `add`
-        return Image.composite(lit, self.grey, light).point(BRIGHTENED * 3)
+        return Image.composite(lit, self.grey, light).point(_BRIGHTENED * 3)
 
 
 def sheet(image: Image.Image, explanation: Explanation) -> Image.Image:
@@ -166,14 +154,14 @@ def sheet(image: Image.Image, explanation: Explanation) -> Image.Image:
         for column, stage in enumerate(STAGES[before : before + 3]):
             x = left + column * (cell + gap)
             if stage in explanation.branch_grids:
-                draw_stage(canvas, image, explanation, stage, (x, top), cell)
+                _draw_stage(canvas, image, explanation, stage, (x, top), cell)
             else:
                 draw.rectangle((x, top, x + cell, top + cell), BAR)
                 draw.text((x + 10, top + cell // 2 - 8), f"{stage}: behind {explanation.question.head}", SOFT, font(14))
-        draw_head(draw, explanation, head, (left, top + cell + 90), act)
+        _draw_head(draw, explanation, head, (left, top + cell + 90), act)
         left += act + 2 * gap
     note = "Each overlay is divided by its own maximum. Hatched: cropped away, not seen."
-    draw.text((margin, 612), f"{note}  {weights_of(explanation)}", SOFT, font(14))
+    draw.text((margin, 612), f"{note}  {_weights_of(explanation)}", SOFT, font(14))
     return canvas
 
 
@@ -187,14 +175,14 @@ def describe(explanation: Explanation) -> str:
     return f"{asked}, by LayerCAM" if question.method == LAYER_CAM else asked
 
 
-def weights_of(explanation: Explanation) -> str:
+def _weights_of(explanation: Explanation) -> str:
     """The weights in words: source, commit and SHA-256."""
     weights = explanation.weights
     revision = f"@{weights.revision[:12]}" if weights.revision else ""
     return f"Weights: {weights.source}{revision}, SHA-256 {weights.sha256[:12]}"
 
 
-def draw_stage(
+def _draw_stage(
     canvas: Image.Image, image: Image.Image, explanation: Explanation, stage: str, at: tuple[int, int], cell: int
 ) -> None:
     draw, (x, y) = ImageDraw.Draw(canvas), at
@@ -206,7 +194,7 @@ def draw_stage(
     draw.text((x, y + cell + 26), shares, SOFT, font(11))
 
 
-def draw_head(draw: ImageDraw.ImageDraw, explanation: Explanation, head: str, at: tuple[int, int], width: int) -> None:
+def _draw_head(draw: ImageDraw.ImageDraw, explanation: Explanation, head: str, at: tuple[int, int], width: int) -> None:
     x, y = at
     draw.text((x, y), f"{head}", INK, font(18))
     draw.text((x + 70, y + 3), f"after {STAGES_BEFORE[head][-1]}", SOFT, font(14))
@@ -215,7 +203,7 @@ def draw_head(draw: ImageDraw.ImageDraw, explanation: Explanation, head: str, at
         return
     for row, (label, probability, asked) in enumerate(rows_of(explanation, head)):
         line = y + 32 + row * 28
-        draw.rounded_rectangle((x, line, x + max(6, width * probability), line + 24), 4, ACCENT if asked else BAR)
+        draw.rounded_rectangle((x, line, x + max(6, width * probability), line + 24), 4, _ACCENT if asked else BAR)
         draw.text((x + 8, line + 4), label, INK, font(14))
         draw.text((x + width - 8, line + 4), percent(probability), INK, font(14), anchor="ra")
 
@@ -239,37 +227,30 @@ def page(explanation: Explanation) -> str:
         photograph = ImageOps.contain(explanation.photograph(), (320, 320))
         drawn = overlays(photograph, explanation, list(explanation.branch_grids), 160)
         pictures = [("photograph", photograph), *zip(explanation.branch_grids, drawn, strict=True)]
-    figures = [f'<figure {BESIDE}><img alt="{n}" src="{data_url(p)}"><figcaption>{n}</figcaption></figure>' for n, p in pictures]
+    figures = [
+        f'<figure {_BESIDE}><img alt="{n}" src="{_data_url(p)}"><figcaption>{n}</figcaption></figure>' for n, p in pictures
+    ]
     tables = [
-        f"<table {BESIDE}><caption>{head}</caption>{''.join(map(table_row, rows_of(explanation, head)))}</table>"
+        f"<table {_BESIDE}><caption>{head}</caption>{''.join(map(_table_row, rows_of(explanation, head)))}</table>"
         for head, p in explanation.probabilities.items()
         if p is not None
     ]
     return f"<p>{html.escape(describe(explanation))}</p>{''.join(figures)}<br>{''.join(tables)}"
 
 
-BESIDE = 'style="display: inline-table; margin: 4px"'
+_BESIDE = 'style="display: inline-table; margin: 4px"'
 
 
-def table_row(row: tuple[str, float, bool]) -> str:
+def _table_row(row: tuple[str, float, bool]) -> str:
     label, probability, asked = row
     name, share = html.escape(label[:80]), html.escape(percent(probability))
     return f"<tr><th>{name}</th><th>{share}</th></tr>" if asked else f"<tr><td>{name}</td><td>{share}</td></tr>"
 
 
-def data_url(picture: Image.Image) -> str:
+def _data_url(picture: Image.Image) -> str:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def percent(p: float) -> str:
-    """A share in per cent. Rounding never gives "100 %" or "0 %"."""
-    if p >= 0.995:
-        return "> 99 %"
-    if p < 0.001:
-        return "< 0.1 %"
-    return f"{p * 100:.0f} %" if p >= 0.0995 else f"{p * 100:.1f} %"
 
 
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -14,14 +14,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.explanation.classes import korean_name
-from googlenet.explanation.groups import Group, groups_of
+from googlenet.explanation.classes import Group, groups_of, korean_name
 
-THRESHOLD = 0.8
+__all__ = ["BINS", "Record", "Speaker", "Statement", "bin_of", "percent"]
+
+_THRESHOLD = 0.8
 """The summed probability from which a group is said, for weights that state none."""
 
 BINS = (0.15, 0.3, 0.5, 0.8)
 """The probabilities at which the bins of a record begin, after the first."""
+
+
+_PERCENT = {
+    None: ("> 99 %", "< 0.1 %", " %"),
+    "en": ("over 99 %", "under 0.1 %", " %"),
+    "ko": ("99% 이상", "0.1% 미만", "%"),
+}
+"""language, None for signs → what stands for a share from 99.5 % on, for one below 0.1 %, and the unit of all others"""
 
 
 class Record(NamedTuple):
@@ -45,23 +54,12 @@ class Statement:
 
 
 class Speaker:
-    """Finds what to say for one set of weights.
-
-    Example:
-        >>> import numpy as np
-        >>> speaker = Speaker(("tabby", "Egyptian cat", "lion", "violin"))
-        >>> speaker.statements({"main": np.array([0.5, 0.4, 0.07, 0.03], np.float32)})["main"].name
-        'cat'
-    """
+    """Finds what to say for one set of weights: of "tabby" with 0.5 and "Egyptian cat" with 0.4, "cat"."""
 
     def __init__(self, labels: tuple[str, ...], threshold: float | None = None) -> None:
-        """
-        Args:
-            labels: the classes' names in the order of the logits.
-            threshold: the least probability of what is said; `THRESHOLD` by default.
-        """
+        """`labels` in the order of the logits; `threshold`: the least probability of what is said, `_THRESHOLD` by default."""
         self.labels = labels
-        self.threshold = THRESHOLD if threshold is None else threshold
+        self.threshold = _THRESHOLD if threshold is None else threshold
         self.groups = groups_of(labels)[::-1]
         """the most particular first; empty where a label is not one of ImageNet's: nothing is said then"""
         self.members = np.zeros((len(labels) if self.groups else 0, len(self.groups)), np.float32)
@@ -110,11 +108,9 @@ def bin_of(probability: float) -> int:
     return int(np.searchsorted(BINS, probability, side="right"))
 
 
-def percent(p: float, language: str = "en") -> str:
-    """A probability in per cent. Rounding never gives "100 %" or "0 %"."""
-    unit = "%" if language == "ko" else " %"
+def percent(p: float, language: str | None = None) -> str:
+    """A share in per cent, as a sentence of the language ("en", "ko") has it, or in signs. Never rounded to "100 %" or "0 %"."""
+    most, least, unit = _PERCENT[language]
     if p >= 0.995:
-        return f"99{unit} 이상" if language == "ko" else f"over 99{unit}"
-    if p < 0.001:
-        return f"0.1{unit} 미만" if language == "ko" else f"under 0.1{unit}"
-    return f"{100 * p:.{0 if p >= 0.0995 else 1}f}{unit}"
+        return most
+    return least if p < 0.001 else f"{100 * p:.{0 if p >= 0.0995 else 1}f}{unit}"

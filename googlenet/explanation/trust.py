@@ -1,7 +1,4 @@
-"""The result of testing a map on one picture, as numbers and as a sentence in English or Korean. NumPy alone, no torch.
-
-`googlenet.probes.trust` runs the test.
-"""
+"""The result of `googlenet.probes.trust`'s test of a map, as numbers and as a sentence in English or Korean. No torch here."""
 
 from __future__ import annotations
 
@@ -11,14 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.explanation.classes import korean_name
-from googlenet.explanation.groups import find_group, imagenet_groups
+from googlenet.explanation.classes import find_group, imagenet_groups, korean_name
 from googlenet.explanation.statements import percent
 
-CLEAR = 0.05
+__all__ = ["Trust", "area"]
+
+_CLEAR = 0.05
 """Two curves count as different from this area between them, as a share of the whole picture's probability."""
 
-ALIKE, PARTLY = 0.5, 0.2
+_ALIKE, _PARTLY = 0.5, 0.2
 """The rank correlations from which the map with randomised weights counts as alike, and as partly alike."""
 
 
@@ -58,21 +56,21 @@ class Trust:
         """The result in words: hiding the brightest tenth and a random tenth, both curves, and the randomised weights."""
         tenth = round((len(self.steps) - 1) / 10)
         drop, random_drop = (curve[0] - curve[tenth] for curve in (self.deletion, self.random_deletion))
-        clear = CLEAR * self.deletion[0]
+        clear = _CLEAR * self.deletion[0]
         hides = area(self.random_deletion) - area(self.deletion) > clear
         shows = area(self.insertion) - area(self.random_insertion) > clear
         before, after = percent(self.deletion[0], language), percent(self.deletion[tenth], language)
         if language == "en":
-            text = f"Hiding the brightest tenth of the picture {points(drop)} {self.label} in {named(self.head)} "
-            text += f"({before} to {after}); hiding a random tenth {points(random_drop)} it. "
+            text = f"Hiding the brightest tenth of the picture {_points(drop)} {self.label} in {_named(self.head)} "
+            text += f"({before} to {after}); hiding a random tenth {_points(random_drop)} it. "
         else:
             group = find_group(self.label, imagenet_groups())
             name = korean_name(self.label) or (group.korean if group else self.label)
-            text = f"가장 밝은 10분의 1을 가리면 {self.head}에서 ‘{name}’ 클래스의 확률이 {points(drop, 'ko')}"
-            text += f"({before} → {after}). 무작위로 10분의 1을 가리면 {points(random_drop, 'ko')}. "
-        kind = "alike" if self.correlation >= ALIKE else "partly" if self.correlation >= PARTLY else "different"
-        alike = RANDOMISED[language][kind].format(round(self.correlation, 2) + 0.0)  # never "-0.00"
-        return f"{text}{VERDICTS[language][hides, shows]} {alike.replace('-', '−')}"
+            text = f"가장 밝은 10분의 1을 가리면 {self.head}에서 ‘{name}’ 클래스의 확률이 {_points(drop, 'ko')}"
+            text += f"({before} → {after}). 무작위로 10분의 1을 가리면 {_points(random_drop, 'ko')}. "
+        kind = "alike" if self.correlation >= _ALIKE else "partly" if self.correlation >= _PARTLY else "different"
+        alike = _RANDOMISED[language][kind].format(round(self.correlation, 2) + 0.0)  # never "-0.00"
+        return f"{text}{_VERDICTS[language][hides, shows]} {alike.replace('-', '−')}"
 
 
 def area(curve: tuple[float, ...]) -> float:
@@ -80,7 +78,7 @@ def area(curve: tuple[float, ...]) -> float:
     return float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
 
 
-def points(drop: float, language: str = "en") -> str:
+def _points(drop: float, language: str = "en") -> str:
     """A change of probability in percentage points."""
     size = round(abs(drop) * 100)
     if size == 0:
@@ -91,7 +89,7 @@ def points(drop: float, language: str = "en") -> str:
     return f"{size}%p {'내려갑니다' if drop > 0 else '올라갑니다'}"
 
 
-VERDICTS = {
+_VERDICTS = {
     "en": {
         (True, True): "The map beats chance when its bright places are hidden and when they alone are shown.",
         (True, False): "The map beats chance when its bright places are hidden, but not when they alone are shown.",
@@ -107,7 +105,7 @@ VERDICTS = {
 }
 """language → (better than chance at deletion, at insertion) → the sentence."""
 
-RANDOMISED = {
+_RANDOMISED = {
     "en": {
         "different": "With randomised weights the map is a different one (rank correlation {:.2f}).",
         "partly": "With randomised weights part of the map stays (rank correlation {:.2f}): that part shows the picture, not the "
@@ -125,5 +123,5 @@ RANDOMISED = {
 """language → how alike the map stays → the sentence."""
 
 
-def named(head: str) -> str:
+def _named(head: str) -> str:
     return "the main head" if head == "main" else head

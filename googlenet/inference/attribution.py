@@ -8,7 +8,7 @@ from types import ModuleType
 
 __all__ = ["LayerGradientXActivation"]
 
-PLOTTING = (
+_PLOTTING = (
     *("matplotlib", "matplotlib.cm", "matplotlib.colors", "matplotlib.pyplot", "matplotlib.axes", "matplotlib.collections"),
     *("matplotlib.figure", "matplotlib.image", "mpl_toolkits", "mpl_toolkits.axes_grid1"),
 )
@@ -24,16 +24,16 @@ class StandIn(ModuleType):
         return sys.modules.get(f"{self.__name__}.{name}") or type(name, (), {})
 
 
-log = logging.getLogger("matplotlib")
-level = log.level
-log.setLevel(logging.ERROR)  # it warns where its cache is not in the home folder
+_log = logging.getLogger("matplotlib")
+_level = _log.level
+_log.setLevel(logging.ERROR)  # it warns where its cache is not in the home folder
 try:
     from captum.attr import LayerGradientXActivation
 except OSError:  # matplotlib finds no folder for its cache: this process draws no picture of Captum's
-    sys.modules |= {name: StandIn(name) for name in PLOTTING}
+    sys.modules |= {name: StandIn(name) for name in _PLOTTING}
     from captum.attr import LayerGradientXActivation
 
-    for name in PLOTTING:
+    for name in _PLOTTING:
         del sys.modules[name]
 finally:
-    log.setLevel(level)
+    _log.setLevel(_level)

@@ -1,11 +1,17 @@
-"""Where the network runs, and in which precision."""
+"""Where the network runs, in which precision, and with torch's settings of the calling thread kept away from it."""
+
+from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 
 from googlenet.errors import UserError
+
+__all__ = ["cores", "half_precision", "lanes", "own_settings", "pick_device"]
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux says how much of the cores' time a container may use."""
@@ -49,3 +55,17 @@ def lanes(device: torch.device) -> int:
     thread side by side take less time a picture than one pass of two threads.
     """
     return max(1, cores() // torch.get_num_threads()) if device.type == "cpu" else 1
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Within the block, or in the decorated function, torch works as in a new thread: no inference mode, for instance."""
+    with ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        yield

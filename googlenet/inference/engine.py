@@ -1,10 +1,10 @@
 """Runs one pass on a device.
 
 A CPU runs the pass as it is. On a GPU, launching its thousand kernels takes several times as long as a small batch's computation.
-So the pass, still Captum's, is captured once in a CUDA graph for each batch size of `SIZES`, and replayed. The numbers are the
-same. A graph reads from fixed addresses on the device: pictures, and questions as tensors. Its results are one tensor, which is
-copied to the host at once. Where a graph cannot be captured, or its first replay does not give what the pass gave, the engine
-says so once in the log and goes on without graphs.
+So the pass, still Captum's, is captured once in a CUDA graph for each batch size of `SIZES`, and replayed. A graph reads from
+fixed addresses on the device: pictures, and questions as tensors. Its results are one tensor, which is copied to the host at
+once. Where a graph cannot be captured, or its first replay does not give what the pass gave, the engine says so once in the log
+and goes on without graphs.
 
 A GPU computes in float32, its convolutions with TF32, as torch does by default: bfloat16 gains little there and changes the maps.
 `bash benchmarks/gpu.sh` measures both choices: the rows "no graph" and "bfloat16".
@@ -25,21 +25,20 @@ from torch import Tensor
 
 from googlenet.errors import UserError
 from googlenet.explanation import Question
+from googlenet.inference.device import own_settings
 from googlenet.inference.gradcam import Asked, GradCamResult, Parts, one_pass
 from googlenet.model.architecture import HEADS, STAGES
 from googlenet.model.network import GoogLeNet
-from googlenet.model.settings import own_settings
+
+__all__ = ["Engine", "PictureResult", "fastest_kernels"]
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """The batch sizes of a GPU's graphs. A batch between two sizes is padded."""
-
-FIRST = (8, 1)
+_FIRST = (8, 1)
 """The batch sizes that are captured at the start, for one visitor and for a few. The others are captured at their first use."""
-
-ROUNDING = 1e-2
+_ROUNDING = 1e-2
 """The relative difference by which a graph's first replay may differ from the pass: TF32 keeps 10 bits, about 1e-3 in a layer."""
-
-LARGEST_ON_CPU = 8
+_LARGEST_ON_CPU = 8
 """The most pictures of one pass on a CPU. Larger passes delay every request in them; smaller ones cost more a picture."""
 
 logger = logging.getLogger(__name__)
@@ -93,17 +92,14 @@ class Engine:
     """Runs one model on its device. Only one call may run at a time, since the graphs share their memory."""
 
     def __init__(self, model: GoogLeNet, size: int, *, graphs: bool | None = None, largest: int | None = None) -> None:
-        """
-        Args:
-            model: as `GoogLeNet.for_inference` gives it, on its device.
-            size: side of the pictures in pixels.
-            graphs: whether to pad and replay; by default only on a GPU. On a CPU a replay computes the pass again (for tests).
-            largest: the most pictures of one pass; by default the device's.
+        """For a model as `GoogLeNet.for_inference` gives it, on its device, and pictures with sides of `size` pixels.
+
+        `graphs`: whether to pad and replay; by default only on a GPU. On a CPU a replay computes the pass again (for tests).
         """
         self.model, self.size = model, size
         self.device = next(model.parameters()).device
         self.graphs = self.device.type == "cuda" if graphs is None else graphs
-        self.largest = largest or (SIZES[-1] if self.device.type == "cuda" else LARGEST_ON_CPU)
+        self.largest = largest or (SIZES[-1] if self.device.type == "cuda" else _LARGEST_ON_CPU)
         self.heads = HEADS if model.aux1 is not None else HEADS[-1:]
         self.passes = 0
         """how many passes have run"""
@@ -112,24 +108,17 @@ class Engine:
 
     def warm_up(self) -> dict[str, tuple[int, int]]:
         """Run first passes, so that the first question need not wait. Returns stage → (rows, columns) of its map."""
-        for n in FIRST if self.graphs else (1,):
+        for n in _FIRST if self.graphs else (1,):
             n = min(n, self.largest)
             results = self(torch.zeros(n, 3, self.size, self.size), [Question()] * n)
         return {stage: (grid.shape[1], grid.shape[2]) for stage, grid in ((stage, results[0][stage]) for stage in STAGES)}
 
     @own_settings()
     def __call__(self, x: Tensor, questions: Sequence[Question]) -> list[PictureResult]:
-        """Answer one question for each picture, in as few passes as the memory allows.
+        """Answer one question for each prepared picture x (N, 3, S, S) float32, in as few passes as the memory allows.
 
-        Args:
-            x: (N, 3, S, S) float32, prepared pictures on the host.
-            questions: one for each picture, checked (`googlenet.inference.questions`).
-
-        Returns:
-            list[PictureResult]: in the order of the pictures.
-
-        Raises:
-            UserError: the GPU's memory is too small for one picture, or the GPU fails.
+        The questions are checked (`Explainer.check`). Raises UserError where the GPU's memory is too small for one picture, or
+        the GPU fails.
         """
         results: list[PictureResult] = []
         while len(results) < len(x):
@@ -137,8 +126,8 @@ class Engine:
             try:
                 results += self.run(x[some], questions[some])
             except (torch.OutOfMemoryError, torch.AcceleratorError) as error:
-                if not is_out_of_memory(error):
-                    raise lost(error) from None
+                if not _is_out_of_memory(error):
+                    raise _lost(error) from None
                 self.halve(len(x[some]))
         return results
 
@@ -184,7 +173,7 @@ class Engine:
             try:
                 self.plans[key] = Plan(self.model, inputs, parts)
             except Exception as error:
-                if is_out_of_memory(error):
+                if _is_out_of_memory(error):
                     raise
                 logger.warning("The GPU cannot capture the pass; going on without CUDA graphs.", exc_info=error)
                 self.graphs, self.inputs = False, None
@@ -229,11 +218,7 @@ class Plan:
     """The pass for one batch size and set of parts, from inputs at fixed addresses to one tensor of results."""
 
     def __init__(self, model: GoogLeNet, inputs: Inputs, parts: Parts) -> None:
-        """Run the pass on what the inputs hold, capture it, and compare its first replay with the pass.
-
-        Raises:
-            RuntimeError: the replay differs from the pass, or whatever the capture raises.
-        """
+        """Run the pass on what the inputs hold, capture it, and compare its first replay with the pass, or raise RuntimeError."""
         self.model, self.inputs, self.parts = model, inputs, parts
         plain, self.layout = self.warm_up()
         self.flat = plain
@@ -275,11 +260,11 @@ class Plan:
         return graph.replay  # it keeps the graph
 
     def compare(self, plain: Tensor) -> None:
-        """Raise RuntimeError where the logits and maps of the replay differ from the pass's by more than `ROUNDING`."""
+        """Raise RuntimeError where the logits and maps of the replay differ from the pass's by more than `_ROUNDING`."""
         columns = [where for name, (where, _) in self.layout.items() if name in (*HEADS, *STAGES)]
         wanted, found = (torch.cat([flat[:, where] for where in columns], dim=1) for flat in (plain, self.flat))
         difference = float((found - wanted).norm() / wanted.norm())
-        if not difference <= ROUNDING:  # so written, since it may be NaN
+        if not difference <= _ROUNDING:  # so written, since it may be NaN
             raise RuntimeError(f"a graph's results differ from the pass's: |a − b| / |b| is {difference:.1e}")
 
     def replay(self, x: Tensor, asked: Asked) -> Tensor:
@@ -289,12 +274,12 @@ class Plan:
         return self.flat[: len(x)]
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     """A capture that memory ended fails once more when it is closed: the first error is then the second's context."""
     return any(isinstance(each, torch.OutOfMemoryError) for each in (error, error.__context__))
 
 
-def lost(error: RuntimeError) -> UserError:
+def _lost(error: RuntimeError) -> UserError:
     """The error for a GPU that failed. Every later call of the GPU fails too, until the process ends."""
     logger.error("The GPU is lost.", exc_info=error)
     return UserError("The GPU does not answer any more; restart the program, with --device cpu if it happens again.")

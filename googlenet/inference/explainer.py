@@ -14,32 +14,32 @@ from PIL import Image
 from torch import Tensor
 
 from googlenet.checkpoints import LoadedModel, load
-from googlenet.checkpoints.config import ModelConfig
 from googlenet.checkpoints.folder import trunk_sha256
 from googlenet.checkpoints.source import Repository, parse_source
 from googlenet.concurrency.threads import in_order, threads
-from googlenet.errors import WeightsError
-from googlenet.explanation import GRAD_CAM, Cell, Explanation, Group, Question
-from googlenet.explanation.labels import Labels
-from googlenet.explanation.statements import Speaker
-from googlenet.inference.answer import explanation_of
-from googlenet.inference.device import half_precision, lanes, pick_device
-from googlenet.inference.engine import Engine
+from googlenet.errors import QuestionError, WeightsError
+from googlenet.explanation import GRAD_CAM, LAYER_CAM, METHODS, Cell, Channel, Explanation, Group, Question, classes_of
+from googlenet.explanation.classes import Labels
+from googlenet.explanation.statements import Record, Speaker, bin_of
+from googlenet.inference.device import half_precision, lanes, own_settings, pick_device
+from googlenet.inference.engine import Engine, PictureResult
+from googlenet.inference.gradcam import FOR, ChannelMaps
 from googlenet.inference.passes import PassQueue
-from googlenet.inference.questions import check_question, check_stage
 from googlenet.inference.worker import keep_workers
-from googlenet.model.architecture import HEADS
+from googlenet.model.architecture import BRANCHES, HEADS, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet
-from googlenet.model.settings import own_settings
+from googlenet.pictures.frame import Box, peak_of
 from googlenet.pictures.images import ImageSource, open_image
+
+__all__ = ["Explainer"]
 
 
 class Explainer:
     """A model that answers questions about pictures. Any number of threads may call it.
 
-    Requests that wait at the same time share a pass through the network, each with its own question
-    (`googlenet.inference.passes`). On a CPU several passes run side by side: as many as the cores allow at torch's number of
-    threads for each. A program with many threads gets most answers a second after `torch.set_num_threads(1)`.
+    Requests that wait at the same time share a pass through the network, each with its own question. On a CPU several passes run
+    side by side: as many as the cores allow at torch's number of threads for each. A program with many threads gets most answers
+    a second after `torch.set_num_threads(1)`.
 
     It can be pickled and copied; a copy has its own network, and runs on the CPU where there is no GPU. A process that is forked
     after torch has used several threads hangs in its first pass, as torch does: call `torch.set_num_threads(1)` in it first, or
@@ -62,7 +62,7 @@ class Explainer:
 
     @own_settings()
     def __init__(self, loaded: LoadedModel, device: str = "auto", *, bfloat16: bool | None = None) -> None:
-        self.config: ModelConfig = loaded.config
+        self.config = loaded.config
         self.provenance = loaded.provenance
         self.folder = loaded.folder
         """the folder of the weights on this disk"""
@@ -111,8 +111,7 @@ class Explainer:
         Args:
             source: as `googlenet.load` takes it.
             revision: a branch, tag or commit of a repository on the Hub, in place of the source's.
-            device: `auto` (CUDA where there is a GPU, else the CPU), `cpu` or `cuda`.
-            bfloat16: whether the convolutions run in bfloat16; by default for float32 weights on a CPU with instructions for it.
+            device, bfloat16: as for `Explainer`.
 
         Raises:
             WeightsError: the weights cannot be found, fetched or read.
@@ -139,7 +138,7 @@ class Explainer:
         """Resize, crop and normalise a picture as the weights require.
 
         Args:
-            image: a PIL image, a file's path, its bytes or the open file, or an array (`googlenet.pictures.images.open_image`).
+            image: as for `explain`.
 
         Returns:
             Tensor: the network's input (1, 3, S, S) float32. S is `config.preprocess.crop`, in pixels.
@@ -194,15 +193,11 @@ class Explainer:
         Example:
             >>> from PIL import Image
             >>> from googlenet import Explainer
+            >>> image = Image.new("RGB", (320, 240))
             >>> explainer = Explainer.from_pretrained("weights", device="cpu")
-            >>> explanation = explainer.explain(Image.new("RGB", (320, 240)), head="aux2", target=3)
-            >>> explanation.question.target, sorted(explanation.grids)
-            (3, ['3a', '3b', '4a', '4b', '4c', '4d'])
-            >>> explanation.maps["4c"].shape
-            (240, 320)
-            >>> explanation = explainer.explain(Image.new("RGB", (320, 240)), target="dog", contrast="cat", method="layer-cam")
-            >>> len(explanation.question.target.indices), bool(explanation.grids["3a"].min() >= 0)
-            (118, True)
+            >>> explanation = explainer.explain(image, head="aux2", target="dog", contrast="cat", method="layer-cam")
+            >>> len(explanation.question.target.indices), sorted(explanation.grids), explanation.maps["4c"].shape
+            (118, ['3a', '3b', '4a', '4b', '4c', '4d'], (240, 320))
         """
         question = self.question(head, target, contrast, method=method, channels=channels, cell=cell)
         opened = open_image(image)
@@ -220,10 +215,7 @@ class Explainer:
         channels: bool = False,
         cell: tuple[str, int, int] | None = None,
     ) -> Question:
-        """Make a question from names, and check it. The arguments are those of `explain`.
-
-        Returns:
-            Question: with classes as indices and groups as `Group`, for `explain_batch`, `explain_prepared`, `googlenet.examine`.
+        """Make a question from names and check it, for `explain_batch` and `googlenet.examine`. The arguments are `explain`'s.
 
         Raises:
             QuestionError: these weights have no such head, class or group, the stage has no such cell, or a class is its own
@@ -231,8 +223,7 @@ class Explainer:
 
         Example:
             >>> from googlenet import Explainer
-            >>> explainer = Explainer.from_pretrained("weights", device="cpu")
-            >>> question = explainer.question("aux2", "lion", "a dog")
+            >>> question = Explainer.from_pretrained("weights", device="cpu").question("aux2", "lion", "a dog")
             >>> question.head, question.target, question.contrast.name
             ('aux2', 291, 'dog')
         """
@@ -248,11 +239,49 @@ class Explainer:
         return question
 
     def check(self, question: Question) -> None:
-        """Raises QuestionError for a head or cell that these weights do not have, IndexError for a missing class index."""
-        check_question(question, self.config, self.provenance.source, self.grid_sizes)
+        """Raises QuestionError for what these weights lack and for a class that is its own contrast, IndexError for an index."""
+        head, cell = question.head, question.cell
+        if head not in HEADS:
+            raise QuestionError("There is no head {head}; choose main, aux2 or aux1.", head=repr(head))
+        if head != "main" and not self.config.architecture.aux_heads:
+            raise QuestionError(
+                "The weights {source} have no trained {head} head; ask about the main head.",
+                source=self.provenance.source,
+                head=head,
+            )
+        if cell is not None:
+            self.check_stage(head, cell.stage)
+            height, width = self.grid_sizes[cell.stage]
+            if not (0 <= cell.row < height and 0 <= cell.column < width):
+                raise QuestionError(
+                    "Stage {stage} has {height} rows and {width} columns of cells; there is none in row {row}, column {column}.",
+                    height=height,
+                    width=width,
+                    **cell._asdict(),
+                )
+        if question.method not in METHODS:
+            raise QuestionError("There is no method {method}; choose grad-cam or layer-cam.", method=repr(question.method))
+        target, contrast = classes_of(question.target), classes_of(question.contrast)
+        for index in (*target, *contrast):
+            if not 0 <= index < len(self.labels):
+                raise IndexError(f"class {index} of {len(self.labels)}")
+        if target and set(target) == set(contrast):
+            raise QuestionError(
+                "The class and its contrast are both {label}; name two different classes, or no contrast.",
+                label=question.target.name if isinstance(question.target, Group) else self.labels[target[0]],
+            )
 
-    check_stage = staticmethod(check_stage)
-    """Raises QuestionError for a stage that the head does not see."""
+    @staticmethod
+    def check_stage(head: str, stage: str) -> None:
+        """Raises QuestionError for a stage that the head does not see."""
+        stages = STAGES_BEFORE[head]
+        if stage not in stages:
+            raise QuestionError(
+                "The {head} head sees no stage {stage}; choose one of {stages}.",
+                head=head,
+                stage=repr(stage),
+                stages=", ".join(stages),
+            )
 
     def find(self, name: str | int | Group) -> int | Group:
         """What a person names. Raises QuestionError where nothing or several classes have the name (`Labels.find`)."""
@@ -275,9 +304,9 @@ class Explainer:
             >>> from PIL import Image
             >>> from googlenet import Explainer
             >>> explainer = Explainer.from_pretrained("weights", device="cpu")
-            >>> images = [Image.new("RGB", (320, 240)), Image.new("RGB", (64, 64))]
             >>> questions = [explainer.question(target="lion"), explainer.question("aux1")]
-            >>> [explanation.question.head for explanation in explainer.explain_batch(images, questions)]
+            >>> found = explainer.explain_batch([Image.new("RGB", (320, 240)), Image.new("RGB", (64, 64))], questions)
+            >>> [explanation.question.head for explanation in found]
             ['main', 'aux1']
         """
         parts = self.passes.parts(len(images))
@@ -289,23 +318,57 @@ class Explainer:
         return explanations
 
     def explain_prepared(self, x: Tensor, sizes: Sequence[tuple[int, int]], questions: Sequence[Question]) -> list[Explanation]:
-        """Explain pictures that are prepared already (`preprocess`).
-
-        Args:
-            x: (N, 3, S, S) float32.
-            sizes: (width, height) in pixels of each picture before its preparation.
-            questions: one for each picture (`question`).
-
-        Returns:
-            list[Explanation]: in the order of the pictures.
-        """
+        """`explain_batch` for pictures that are prepared already, x (N, 3, S, S) float32, and had these sizes (width, height)."""
         for question in questions:
             self.check(question)
         results = self.passes.run(x, questions)
-        return [
-            explanation_of(result, size, question, self.model, self.config, self.provenance, self.speaker)
-            for result, size, question in zip(results, sizes, questions, strict=True)
-        ]
+        return [self._explanation(*each) for each in zip(results, sizes, questions, strict=True)]
+
+    def _explanation(self, result: PictureResult, size: tuple[int, int], question: Question) -> Explanation:
+        """The Explanation of one picture of (width, height) pixels. A question without a class is about the head's top class."""
+        config = self.config
+        result = result.copy()  # else one picture would keep its whole batch in memory
+        if question.target is None:
+            question = replace(question, target=int(result["target"]))
+        temperatures = config.temperatures or {}
+        probabilities = {head: _softmax(result.get(head), temperatures.get(head, 1.0)) for head in HEADS}
+        stages = STAGES_BEFORE[question.head]
+        layer_cam = question.method == LAYER_CAM
+        seen = config.preprocess.seen(size)
+        threshold = config.metrics.unlikely_below if config.metrics else None
+        return Explanation(
+            size=size,
+            seen=seen,
+            question=question,
+            labels=config.labels,
+            probabilities=probabilities,
+            branch_grids={stage: result[stage] for stage in stages},
+            weights=self.provenance,
+            unlikely=threshold is not None and float(probabilities["main"].max()) < threshold,  # type: ignore[union-attr]
+            channels={stage: self._channels(stage, result, seen) for stage in stages} if question.channels else None,
+            against_grids={stage: result[f"{stage} against"] for stage in stages} if layer_cam else None,
+            statements=self.speaker.statements(probabilities),
+            record={head: None if p is None else self._record(head, float(p.max())) for head, p in probabilities.items()},
+        )
+
+    def _record(self, head: str, probability: float) -> Record | None:
+        """How many answers with about this probability were right; None where it was not measured, or no answer had it."""
+        metrics = self.config.metrics
+        if metrics is None or metrics.records is None:
+            return None
+        measured, number = metrics.records[head], bin_of(probability)
+        return Record(measured.right[number], measured.of[number]) if measured.of[number] else None
+
+    def _channels(self, stage: str, result: PictureResult, seen: Box) -> tuple[Channel, ...]:
+        """The strongest channels of a stage: first those for the class, then those against it."""
+        ends = np.cumsum(self.model.stage(stage).splits)
+        strongest = []
+        parts = (result[f"{stage} {name}"] for name in ChannelMaps._fields)
+        for place, (index, share, grid) in enumerate(zip(*parts, strict=True)):
+            if share > 0 if place < FOR else share < 0:
+                branch = BRANCHES[int(np.searchsorted(ends, index, side="right"))]
+                strongest.append(Channel(int(index), branch, float(share), grid, peak_of(np.abs(grid), seen)))
+        return tuple(strongest)
 
     def answer_in_workers(self) -> None:
         """For a server on a CPU: run the passes in worker processes while requests have to wait."""
@@ -320,13 +383,9 @@ class Explainer:
 
     @own_settings()
     def probabilities(self, x: Tensor) -> dict[str, NDArray[np.float32]]:
-        """Classify prepared pictures without maps. Other threads' passes may run between the batches.
+        """Classify prepared pictures x (N, 3, S, S) float32 without maps. Other threads' passes may run between the batches.
 
-        Args:
-            x: (N, 3, S, S) float32 (`preprocess`).
-
-        Returns:
-            head → probabilities (N, classes) float32, for the heads that the weights have.
+        Returns head → probabilities (N, classes) float32, for the heads that the weights have.
         """
         temperatures, batches = self.config.temperatures or {}, []
         for some in x.split(self.engine.largest):
@@ -340,3 +399,11 @@ class Explainer:
                 }
             )
         return {head: np.concatenate([batch[head] for batch in batches]) for head in batches[0]}
+
+
+def _softmax(logits: NDArray[np.float32] | None, temperature: float) -> NDArray[np.float32] | None:
+    """softmax(logits / temperature); None for a head that the weights lack."""
+    if logits is None:
+        return None
+    powers = np.exp((logits - logits.max()) / np.float32(temperature))
+    return powers / powers.sum()

@@ -8,7 +8,8 @@ Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Locali
 The evidence against is a map of its own, Σ_k ReLU(−∂y/∂A_k) ⊙ A_k: in one cell some channels speak for the class and others
 against it. Both are sums over channels, so branches and channels are exact parts of them, too.
 
-The score y is a class's logit, or the logsumexp of a group's logits: the logit of "one of these classes".
+The score y is a class's logit, or the logsumexp of a group's logits: the logit of "one of these classes". With a contrast, the
+contrast's score is subtracted from it.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from torch import Tensor
 
 from googlenet.explanation import LAYER_CAM, METHODS, Question, classes_of
 from googlenet.inference.attribution import LayerGradientXActivation
+from googlenet.inference.device import own_settings
 from googlenet.model.architecture import HEADS, STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet, HeadLogits
-from googlenet.model.settings import own_settings
+
+__all__ = ["FOR", "Asked", "ChannelMaps", "GradCamResult", "Parts", "attributions", "grad_cam", "one_pass"]
 
 FOR, AGAINST = 5, 3
 """How many channels of a stage are named: with the most evidence for the class, and with the most against it."""
@@ -106,10 +109,6 @@ class Parts(NamedTuple):
 def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> GradCamResult:
     """Answer one question for each image of a batch, in one forward and one backward pass for all.
 
-    For head h, class c and stage s with activation A (K×H×W): α_k = 1/(H·W) Σ_ij ∂y_c/∂A_kij, map_ij = Σ_k α_k A_kij. With a
-    contrast d, y_c − y_d stands for y_c. A group's y is the logsumexp of its classes' logits. For LayerCAM,
-    map_ij = Σ_k ReLU(∂y_c/∂A_kij) A_kij.
-
     Only one call at a time may use a model, since hooks on a module see every input that runs through it. `googlenet.Explainer`
     ensures this.
 
@@ -152,18 +151,18 @@ def one_pass(model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts) -> GradCam
     for stage, gradient in zip(stages, gradients, strict=True):
         size = gradient.shape[2:]
         splits = model.stage(stage).splits
-        cells = cells_of(activations[stage])
+        cells = _cells_of(activations[stage])
         alpha = gradient.mean(dim=(2, 3), dtype=torch.float32)  # (N, K)
-        maps[stage] = branch_maps(cells, alpha, splits).unflatten(2, size)
+        maps[stage] = _branch_maps(cells, alpha, splits).unflatten(2, size)
         evidence = None
         if parts.layer_cam:
-            evidence = Evidence.of(cells, cells_of(gradient), layer_cam)
-            pro, contra = (branch_sums(part, splits).unflatten(2, size) for part in (evidence.pro, evidence.contra))
+            evidence = Evidence.of(cells, _cells_of(gradient), layer_cam)
+            pro, contra = (_branch_sums(part, splits).unflatten(2, size) for part in (evidence.pro, evidence.contra))
             chosen = layer_cam[:, None, None, None]
             maps[stage], against[stage] = torch.where(chosen, pro, maps[stage]), contra * chosen
         if parts.channels:
             position = torch.where(cell[0] == STAGES.index(stage), cell[1] * size[1] + cell[2], -1)
-            found = strongest_channels(cells, alpha, position, evidence)
+            found = _strongest_channels(cells, alpha, position, evidence)
             strongest[stage] = found._replace(maps=found.maps.unflatten(2, size))
     logits = HeadLogits(seen.get("aux1"), seen.get("aux2"), seen["main"])
     return GradCamResult(logits, seen["targets"], maps, against, strongest)
@@ -180,33 +179,33 @@ def attributions(
 
     def score(x: Tensor) -> Tensor:
         """The asked quantity of each image, (N,)."""
-        logits = forward(model, x, parts.heads, activations)
+        logits = _forward(model, x, parts.heads, activations)
         present = {name: value for name, value in zip(HEADS, logits, strict=True) if value is not None}
         seen.update({name: value.detach().float() for name, value in present.items()})
         place = head - len(HEADS) + len(present)  # a model without auxiliary heads has only the main one
         own = torch.stack(list(present.values()))[place, torch.arange(len(x), device=x.device)]  # (N, classes)
         target, contrast = asked.classes.unbind(1)
-        seen["targets"] = among(own.detach(), target).argmax(dim=1)
+        seen["targets"] = _among(own.detach(), target).argmax(dim=1)
         target = target.scatter(1, seen["targets"][:, None], True)
-        lead = among(own, contrast).logsumexp(dim=1) * contrast.any(dim=1)
-        return among(own, target).logsumexp(dim=1) - lead
+        lead = _among(own, contrast).logsumexp(dim=1) * contrast.any(dim=1)
+        return _among(own, target).logsumexp(dim=1) - lead
 
     layers = [model.stage(stage) for stage in stages]
     gradients = LayerGradientXActivation(score, layers, multiply_by_inputs=False).attribute(x)
     return seen, activations, gradients
 
 
-def among(logits: Tensor, classes: Tensor) -> Tensor:
+def _among(logits: Tensor, classes: Tensor) -> Tensor:
     """Logits (N, classes), −∞ outside each row's classes (N, classes) bool; all of them where a row names none."""
     return logits.masked_fill(~classes & classes.any(dim=1, keepdim=True), -torch.inf)
 
 
-def cells_of(values: Tensor) -> Tensor:
+def _cells_of(values: Tensor) -> Tensor:
     """(N, K, H, W) → (N, H·W, K) float32: a view where it is float32 and channels last."""
     return values.flatten(2).transpose(1, 2).float()
 
 
-def forward(model: GoogLeNet, x: Tensor, heads: Sequence[str], activations: dict[str, Tensor]) -> HeadLogits:
+def _forward(model: GoogLeNet, x: Tensor, heads: Sequence[str], activations: dict[str, Tensor]) -> HeadLogits:
     """All heads' logits. Adds each stage's output to `activations`.
 
     A head that is not in `heads` gets no autograd graph: its gradients would be zeros.
@@ -224,21 +223,21 @@ def forward(model: GoogLeNet, x: Tensor, heads: Sequence[str], activations: dict
         return HeadLogits(aux1, aux2, model.classify(stage))
 
 
-def branch_maps(cells: Tensor, alpha: Tensor, splits: tuple[int, ...]) -> Tensor:
+def _branch_maps(cells: Tensor, alpha: Tensor, splits: tuple[int, ...]) -> Tensor:
     """Activation (N, H·W, K) and α (N, K) → the four branches' signed maps (N, 4, H·W) float32. Their sum is the stage's map.
 
     It is one matrix product over the channels: a branch's weights are zero outside its own channels.
     """
-    return (alpha[:, None] * channels_of(splits, alpha.device)) @ cells.transpose(1, 2)
+    return (alpha[:, None] * _channels_of(splits, alpha.device)) @ cells.transpose(1, 2)
 
 
-def branch_sums(parts: Tensor, splits: tuple[int, ...]) -> Tensor:
+def _branch_sums(parts: Tensor, splits: tuple[int, ...]) -> Tensor:
     """Parts (N, H·W, K) of a map → the sums over each branch's channels (N, 4, H·W) float32."""
-    return channels_of(splits, parts.device) @ parts.transpose(1, 2)
+    return _channels_of(splits, parts.device) @ parts.transpose(1, 2)
 
 
 @cache
-def channels_of(splits: tuple[int, ...], device: torch.device) -> Tensor:
+def _channels_of(splits: tuple[int, ...], device: torch.device) -> Tensor:
     """(4, K): 1 where a channel belongs to a branch."""
     branch = torch.repeat_interleave(torch.arange(4), torch.tensor(splits))
     return torch.nn.functional.one_hot(branch, 4).T.float().contiguous().to(device)
@@ -260,13 +259,11 @@ class Evidence(NamedTuple):
         return cls(gradient.clamp(min=0) * cells, (-gradient).clamp(min=0) * cells, asked)
 
 
-def strongest_channels(cells: Tensor, alpha: Tensor, position: Tensor, evidence: Evidence | None) -> ChannelMaps:
+def _strongest_channels(cells: Tensor, alpha: Tensor, position: Tensor, evidence: Evidence | None) -> ChannelMaps:
     """Find the channels that speak most for the class, and those that speak most against it.
 
-    Grad-CAM ranks them by the largest and the smallest sum in the stage's map, LayerCAM by their sums in its two maps.
-
-    Activation `cells` (N, H·W, K), α (N, K), `position` (N,) int64: the cell to rank by, −1 for the sum over all → the channels,
-    with maps (N, FOR + AGAINST, H·W).
+    Grad-CAM ranks them by the largest and the smallest sum in the stage's map, LayerCAM by their sums in its two maps. `cells`
+    (N, H·W, K) is the activation, `position` (N,) int64 the cell to rank by, −1 for the sum over all.
     """
     images = torch.arange(len(cells), device=cells.device)
 

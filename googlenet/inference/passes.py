@@ -18,6 +18,8 @@ from googlenet.concurrency.child import ChildEndedError
 from googlenet.explanation import Question
 from googlenet.inference.engine import Engine, PictureResult
 
+__all__ = ["PassQueue"]
+
 
 @dataclass
 class Request:
@@ -57,10 +59,6 @@ class PassQueue:
         self.crowded = threading.Event()
         """set when a request has to wait"""
 
-    def __len__(self) -> int:
-        """How many requests wait for a pass."""
-        return len(self.requests)
-
     def parts(self, n: int) -> list[slice]:
         """n pictures in parts of as many as one pass takes."""
         step = self.engines[0].largest
@@ -74,7 +72,7 @@ class PassQueue:
         while next_pass := self.wait(own):
             runner, batch = next_pass
             try:
-                run_pass(runner, batch)
+                _run_pass(runner, batch)
             except ChildEndedError:
                 self.take_back(batch)
             finally:
@@ -150,7 +148,7 @@ class PassQueue:
             self.changed.notify_all()
 
 
-def run_pass(runner: Runner, batch: Sequence[Request]) -> None:
+def _run_pass(runner: Runner, batch: Sequence[Request]) -> None:
     """Answer requests in one pass. An error of the pass becomes theirs. Raises ChildEndedError, which does not."""
     try:
         x = batch[0].x if len(batch) == 1 else torch.cat([request.x for request in batch])

@@ -18,9 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import IO, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from googlenet.concurrency.child import Child, ChildEndedError
@@ -30,19 +28,17 @@ from googlenet.inference.engine import Engine, PictureResult
 from googlenet.inference.passes import PassQueue
 from googlenet.model.network import GoogLeNet
 
-MOST = 4
-"""The most workers, each with its share of the cores. Each loads torch, which takes most of its memory."""
+__all__ = ["keep_workers", "worker_count"]
 
+_MOST = 4
+"""The most workers, each with its share of the cores. Each loads torch, which takes most of its memory."""
 PICTURES = 4
 """The most pictures of one pass. Eight would take little less time a picture and more memory, and the next question would wait
 twice as long."""
-
 QUIET = 600
 """Seconds without a question that had to wait, after which the workers end and their memory is free again."""
-
 WALL_SECONDS = 60.0
 """Seconds after which a worker that does not reply is killed. Starting takes 10 on a busy machine, a pass less than one."""
-
 PAUSE = 10
 """Seconds before workers start anew where they could not start or one was killed, for instance for want of memory."""
 
@@ -87,7 +83,7 @@ class Worker:
 
 
 def worker_count() -> int:
-    return min(cores(), MOST)
+    return min(cores(), _MOST)
 
 
 def keep_workers(passes: PassQueue, copied_model: Callable[[], GoogLeNet], size: int) -> None:
@@ -122,7 +118,7 @@ def start_workers(model: GoogLeNet, size: int) -> list[Worker]:
     return workers
 
 
-def main() -> None:
+def _main() -> None:
     """The worker's process: messages from stdin, replies to stdout, until stdin ends."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # whatever prints does not disturb the replies
@@ -138,16 +134,15 @@ def main() -> None:
         engine(torch.zeros(PICTURES, 3, size, size), [Question()] * PICTURES)  # takes now the memory that it will need
         reply(engine.largest)
         while True:
-            reply(answer(engine, *pickle.load(source)))
+            x, questions = pickle.load(source)
+            try:
+                results = engine(torch.from_numpy(x), questions)
+            except Exception as error:
+                reply(error)
+            else:
+                reply(results)
     os._exit(0)  # the reply that nobody reads is not flushed
 
 
-def answer(engine: Engine, x: NDArray[np.float32], questions: Sequence[Question]) -> list[PictureResult] | Exception:
-    try:
-        return engine(torch.from_numpy(x), questions)
-    except Exception as error:
-        return error
-
-
 if __name__ == "__main__":
-    main()
+    _main()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+__all__ = ["BERKELEY", "BRANCHES", "HEADS", "PAPER", "STAGES", "STAGES_BEFORE", "TORCHVISION", "Architecture", "receptive_fields"]
+
 HEADS = ("aux1", "aux2", "main")
 STAGES = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 BRANCHES = ("1x1", "3x3", "5x5", "pool")

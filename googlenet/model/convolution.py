@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+__all__ = ["ConvReLU", "fuses"]
+
 
 class ConvReLU(nn.Conv2d):
     """relu(conv(x)): (N, in, H, W) → (N, out, H', W').

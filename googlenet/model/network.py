@@ -18,6 +18,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from googlenet.model.architecture import PAPER, Architecture
 from googlenet.model.convolution import ConvReLU
 
+__all__ = ["FusedInception", "GoogLeNet", "HeadLogits"]
+
 
 class HeadLogits(NamedTuple):
     """Logits (N, classes) of the three heads in order of depth; None for a head that the model lacks."""
@@ -176,14 +178,14 @@ class GoogLeNet(nn.Module):
     def stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield the nine stages' names and outputs in order of depth. Sizes in the comments are for a 224×224 input."""
         x = self.conv1(x.to(next(self.parameters()).dtype))  # (N, 64, 112, 112)
-        x = self.lrn(pool(x))  # (N, 64, 56, 56)
+        x = self.lrn(_pool(x))  # (N, 64, 56, 56)
         x = self.conv3(self.conv2(x))  # (N, 192, 56, 56)
-        x = pool(self.lrn(x))  # (N, 192, 28, 28)
+        x = _pool(self.lrn(x))  # (N, 192, 28, 28)
         x = self.inception3a(x)
         yield "3a", x  # (N, 256, 28, 28)
         x = self.inception3b(x)
         yield "3b", x  # (N, 480, 28, 28)
-        x = self.inception4a(pool(x))
+        x = self.inception4a(_pool(x))
         yield "4a", x  # (N, 512, 14, 14)
         x = self.inception4b(x)
         yield "4b", x  # (N, 512, 14, 14)
@@ -193,7 +195,7 @@ class GoogLeNet(nn.Module):
         yield "4d", x  # (N, 528, 14, 14)
         x = self.inception4e(x)
         yield "4e", x  # (N, 832, 14, 14)
-        x = self.inception5a(pool(x, self.architecture.maxpool4_kernel))
+        x = self.inception5a(_pool(x, self.architecture.maxpool4_kernel))
         yield "5a", x  # (N, 832, 7, 7)
         x = self.inception5b(x)
         yield "5b", x  # (N, 1024, 7, 7)
@@ -258,6 +260,6 @@ class GoogLeNet(nn.Module):
         return self
 
 
-def pool(x: Tensor, kernel: int = 3) -> Tensor:
+def _pool(x: Tensor, kernel: int = 3) -> Tensor:
     """The max-pool between groups of layers: stride 2, no padding, the size rounded up (112 → 56 → 28 → 14 → 7)."""
     return F.max_pool2d(x, kernel, stride=2, ceil_mode=True)

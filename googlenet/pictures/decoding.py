@@ -1,9 +1,9 @@
 """A stranger's file → an upright RGB picture, within limits of memory and time.
 
-`open_bounded` hands the file to a process of its own (`python -m googlenet.pictures.decoding`). The operating system ends that
+A `Decoder` hands the file to a process of its own (`python -m googlenet.pictures.decoding`). The operating system ends that
 process after 2 s of CPU time and gives it at most 400 MB more than it starts with. The process imports neither PyTorch nor the
 rooms above `pictures`. None of its environment variables could hold a secret. Windows has no such limits: there, the process is
-ended after `WALL_SECONDS`.
+ended after `_WALL_SECONDS`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ from googlenet.concurrency.child import Child, ChildEndedError
 from googlenet.errors import PictureError
 from googlenet.pictures.pixels import Picture, damaged, decode, read_file
 
-CPU_SECONDS = 2.0
+__all__ = ["SHARED", "Decoder"]
+
+_CPU_SECONDS = 2.0
 """Seconds of CPU time that the decoding process may take for a picture."""
-WALL_SECONDS = 20.0
+_WALL_SECONDS = 20.0
 """Seconds after which it is ended, however little CPU time it got: on a busy machine it gets little."""
-MORE_MEMORY = 400_000_000
+_MORE_MEMORY = 400_000_000
 """Bytes of address space that the decoding process may take beyond what it has after its imports."""
-ROWS = 64
+_ROWS = 64
 """Rows of a picture that are sent at once: a second copy of all might be too much memory."""
-ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
 """The variables that the decoding process gets."""
 
 
@@ -48,21 +50,21 @@ class Decoder:
         self.child: Child | None = None
 
     def open(self, path: str | Path, least: int | None = None) -> Picture:
-        """A file → a picture, reduced as `decode` says. Raises PictureError."""
+        """A regular file → a picture, reduced as `decode` says. Raises PictureError where it cannot be read within the limits."""
         return self.open_bytes(read_file(Path(path)), str(path), least)
 
     def open_bytes(self, data: bytes, name: str, least: int | None = None) -> Picture:
-        """A file's bytes → a picture, reduced as `decode` says. Errors use `name`. Raises PictureError."""
+        """`open` for a file's bytes, which errors call `name`."""
         with self.lock:
             if self.child is None or not self.child.usable:
                 self.stop()
                 self.child = start()
             try:
-                return self.child.exchange(lambda stdin, stdout: ask(stdin, stdout, data, name, least))
+                return self.child.exchange(lambda stdin, stdout: _ask(stdin, stdout, data, name, least))
             except ChildEndedError as error:
                 self.stop()
                 self.child = start()  # now, so that the next picture need not wait for it
-                raise ended(error.code, name) from None
+                raise _ended(error.code, name) from None
             except PictureError:
                 raise
             except BaseException:  # such as Ctrl-C: the next picture must not get this one's pixels
@@ -77,31 +79,31 @@ class Decoder:
 
 
 def start() -> Child:
-    environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environment["OPENBLAS_NUM_THREADS"] = "1"  # the buffers of more threads would count as memory
-    return Child("googlenet.pictures.decoding", WALL_SECONDS, environment, subprocess.DEVNULL)
+    return Child("googlenet.pictures.decoding", _WALL_SECONDS, environment, subprocess.DEVNULL)
 
 
-def ask(stdin: IO[bytes], stdout: IO[bytes], data: bytes, name: str, least: int | None) -> Picture:
+def _ask(stdin: IO[bytes], stdout: IO[bytes], data: bytes, name: str, least: int | None) -> Picture:
     """Send a picture to the decoding process and read the result. Raises PictureError, OSError and EOFError."""
     stdin.write(struct.pack("<II", len(data), least or 0))
     stdin.write(data)
     stdin.flush()
-    found = json.loads(exactly(stdout, struct.unpack("<I", exactly(stdout, 4))[0]))
+    found = json.loads(_exactly(stdout, struct.unpack("<I", _exactly(stdout, 4))[0]))
     if "error" in found:
         raise PictureError(found["error"], name=name)
     width, height = found["reduced"]
-    return Picture(Image.frombytes("RGB", (width, height), exactly(stdout, 3 * width * height)), tuple(found["size"]))
+    return Picture(Image.frombytes("RGB", (width, height), _exactly(stdout, 3 * width * height)), tuple(found["size"]))
 
 
-def exactly(stream: IO[bytes], length: int) -> bytes:
+def _exactly(stream: IO[bytes], length: int) -> bytes:
     data = stream.read(length)
     if len(data) < length:
         raise EOFError
     return data
 
 
-def ended(code: int, name: str) -> PictureError:
+def _ended(code: int, name: str) -> PictureError:
     """Why the decoding process ended, by its return code."""
     if code == -signal.SIGKILL or code == -signal.SIGPROF:
         return PictureError(
@@ -110,77 +112,56 @@ def ended(code: int, name: str) -> PictureError:
     return damaged(name)
 
 
-def main() -> None:
+def _main() -> None:
     """The decoding process: pictures from stdin, results to stdout, until stdin ends."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    limit_memory()
+    _limit_memory()
     while len(request := source.read(8)) == 8:
         length, least = struct.unpack("<II", request)
         data = source.read(length)
-        clock(CPU_SECONDS)
+        _clock(_CPU_SECONDS)
         try:
             picture = decode(data, "", least or None)
             del data
         except PictureError as error:
-            send(sink, {"error": error.template})
+            _send(sink, {"error": error.template})
         else:
-            send(sink, {"size": picture.size, "reduced": picture.image.size})
+            _send(sink, {"size": picture.size, "reduced": picture.image.size})
             width, height = picture.image.size
-            for top in range(0, height, ROWS):
-                sink.write(picture.image.crop((0, top, width, min(top + ROWS, height))).tobytes())
+            for top in range(0, height, _ROWS):
+                sink.write(picture.image.crop((0, top, width, min(top + _ROWS, height))).tobytes())
             del picture
         sink.flush()
-        clock(0)
+        _clock(0)
 
 
-def send(sink: IO[bytes], message: dict[str, object]) -> None:
+def _send(sink: IO[bytes], message: dict[str, object]) -> None:
     text = json.dumps(message).encode()
     sink.write(struct.pack("<I", len(text)) + text)
 
 
-def clock(seconds: float) -> None:
+def _clock(seconds: float) -> None:
     """Let the operating system end this process after so many seconds of CPU time; 0 removes the limit."""
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def limit_memory() -> None:
+def _limit_memory() -> None:
     """On Linux, bound the address space, and forbid core dumps and writing files."""
     if sys.platform == "linux":
         import resource
 
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        most = pages * resource.getpagesize() + MORE_MEMORY
+        most = pages * resource.getpagesize() + _MORE_MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
 SHARED = Decoder()
+"""This program's own."""
 atexit.register(SHARED.stop)
 
 
-def open_bounded(path: str | Path, least: int | None = None) -> Picture:
-    """A file from a stranger → a picture, within limits of time and memory.
-
-    Args:
-        path: of a regular file.
-        least: a length in pixels. A picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by
-            2, 4 or 8); its shorter side stays at least this long. None for the whole picture.
-
-    Returns:
-        The picture, RGB and upright, and the size that it has in the file.
-
-    Raises:
-        PictureError: it cannot be read, or reading it takes more than 2 s of CPU time or 400 MB.
-
-    Example:
-        >>> picture = open_bounded("tests/browser/page.jpg", least=450)
-        >>> picture.size[0] // picture.image.size[0]
-        2
-    """
-    return SHARED.open(path, least)
-
-
 if __name__ == "__main__":
-    main()
+    _main()

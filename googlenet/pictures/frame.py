@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["Box", "enlarge", "peak_of"]
+
 
 class Box(NamedTuple):
     """A rectangle in pixels of the upright picture: x to the right, y down, the far edges exclusive."""
@@ -35,22 +37,16 @@ def peak_of(grid: NDArray[np.floating], box: Box) -> tuple[float, float]:
 
 
 def enlarge(grid: NDArray[np.floating], size: tuple[int, int], box: Box) -> NDArray[np.float32]:
-    """Enlarge a grid to the picture, bilinear between the cells' centres.
+    """A grid (h, w) that covers a box of a picture of (width, height) pixels → (height, width) float32, 0 outside the box.
 
-    Args:
-        grid: (h, w), covers `box`.
-        size: (width, height) of the picture in pixels.
-        box: in pixels of the picture.
-
-    Returns:
-        (height, width) float32, 0 outside the box.
+    It is bilinear between the cells' centres.
     """
-    rows = interpolation(size[1], box.y0, box.y1, grid.shape[0])
-    columns = interpolation(size[0], box.x0, box.x1, grid.shape[1])
+    rows = _interpolation(size[1], box.y0, box.y1, grid.shape[0])
+    columns = _interpolation(size[0], box.x0, box.x1, grid.shape[1])
     return np.asarray(rows @ grid @ columns.T, dtype=np.float32)
 
 
-def interpolation(pixels: int, start: float, end: float, cells: int) -> NDArray[np.float32]:
+def _interpolation(pixels: int, start: float, end: float, cells: int) -> NDArray[np.float32]:
     """The matrix (pixels, cells) of linear interpolation along one axis; rows of pixels outside start…end are zero."""
     centre = np.arange(pixels) + 0.5
     at = ((centre - start) / (end - start) * cells - 0.5).clip(0, cells - 1)

@@ -17,6 +17,8 @@ from googlenet.errors import PictureError
 from googlenet.pictures.frame import Box
 from googlenet.pictures.pixels import MAX_BYTES, damaged, decode, is_rgb, orientation_of, read_file, rgb_pixels
 
+__all__ = ["ImageSource", "Preprocess", "open_image"]
+
 ImageSource = Image.Image | bytes | str | Path | IO[bytes] | NDArray[Any]
 Pixels = Annotated[int, Field(ge=32, le=1024)]
 Mean = Annotated[float, Field(ge=0, le=1)]
@@ -27,7 +29,7 @@ def open_image(source: ImageSource) -> Image.Image:
     """Open a picture: a file, bytes or a PIL image → RGB, upright by its EXIF orientation, transparency on white.
 
     More than 8 bits a channel are converted to 8 as `googlenet.pictures.levels` says. Decoding runs in the calling process. For
-    files from strangers, `googlenet.pictures.decoding.open_bounded` also bounds time and memory.
+    files from strangers, `googlenet.pictures.decoding.SHARED.open` also bounds time and memory.
 
     Args:
         source: a PIL image, a file's path, a file's bytes, a file that is open for reading bytes, or an array (H, W, 3) of RGB:
@@ -41,16 +43,16 @@ def open_image(source: ImageSource) -> Image.Image:
             `googlenet.pictures.pixels.FORMATS`, or an array of another shape or range.
     """
     if isinstance(source, Image.Image):
-        return upright_rgb(source)
+        return _upright_rgb(source)
     if isinstance(source, np.ndarray):
-        return array_image(source)
+        return _array_image(source)
     if isinstance(source, str | Path):
         return decode(read_file(Path(source)), str(source)).image
-    data = source if isinstance(source, bytes) else read_open_file(source)
+    data = source if isinstance(source, bytes) else _read_open_file(source)
     return decode(data, "The picture").image
 
 
-def array_image(array: NDArray[Any]) -> Image.Image:
+def _array_image(array: NDArray[Any]) -> Image.Image:
     """An array as a picture. Raises PictureError for one that is not RGB."""
     shaped = array.ndim == 3 and array.shape[2] == 3 and array.size > 0
     if shaped and array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1:  # both are false for NaN
@@ -60,7 +62,7 @@ def array_image(array: NDArray[Any]) -> Image.Image:
     return Image.fromarray(array)
 
 
-def read_open_file(source: object) -> bytes:
+def _read_open_file(source: object) -> bytes:
     """The bytes of an open file, from where it stands. Raises PictureError."""
     read = getattr(source, "read", None)
     data = read(MAX_BYTES + 1) if callable(read) else None
@@ -72,7 +74,7 @@ def read_open_file(source: object) -> bytes:
     return data
 
 
-def upright_rgb(image: Image.Image) -> Image.Image:
+def _upright_rgb(image: Image.Image) -> Image.Image:
     """Convert a PIL image of any mode, loaded or not, as `open_image` does."""
     try:
         image.load()

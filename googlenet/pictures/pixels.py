@@ -18,33 +18,38 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, ROWSPERSTRIP, TiffImageFile
 from googlenet.errors import REASONS, PictureError, reason
 from googlenet.pictures.levels import TILE, levels, low_tiles, narrow, need_low_bytes, tiles
 
+__all__ = [
+    "FORMATS",
+    "MAX_BYTES",
+    "Picture",
+    "damaged",
+    "decode",
+    "is_rgb",
+    "orientation_of",
+    "read_file",
+    "rgb_pixels",
+    "size_of_file",
+]
+
 MAX_BYTES = 20 * 1024 * 1024
-MAX_PIXELS = 50_000_000
+_MAX_PIXELS = 50_000_000
 MAX_MEMORY = 350_000_000
 """Bytes that decoding may take, estimated before it. The decoding process (`pictures/decoding.py`) gets 400 MB."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """The formats that may be read. No other decoder of Pillow gets a visitor's file."""
-BYTES_PER_PIXEL = {"JPEG": 7, "MPO": 7, "PNG": 7, "WEBP": 20, "GIF": 5, "BMP": 7, "TIFF": 7}
+_BYTES_PER_PIXEL = {"JPEG": 7, "MPO": 7, "PNG": 7, "WEBP": 20, "GIF": 5, "BMP": 7, "TIFF": 7}
 """Upper estimates of the memory that Pillow takes at its peak, the RGB result of 3 bytes included. MPO is a JPEG with a second
 picture behind it, as phones write."""
-BYTES_OF_RUN_LENGTHS = 70
+_BYTES_OF_RUN_LENGTHS = 70
 """For a BMP with run-length coding, which Pillow expands in Python."""
-BYTES_DECODED_TWICE = 9
+_BYTES_DECODED_TWICE = 9
 """Where the low bytes of 16-bit colours are decoded, too: 38 megapixels fit into `MAX_MEMORY`."""
 
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_BYTES  # a long text or colour profile is no damage
 
-TURNS = {
-    1: (False, 1, 1),
-    2: (False, 1, -1),
-    3: (False, -1, -1),
-    4: (False, -1, 1),
-    5: (True, 1, 1),
-    6: (True, 1, -1),
-    7: (True, -1, -1),
-    8: (True, -1, 1),
-}
-"""EXIF orientation → (swap rows and columns, then step of the rows, step of the columns) that bring the picture upright"""
+_TURNS = (1, 1), (1, -1), (-1, -1), (-1, 1)
+"""The steps of the rows and of the columns that bring a picture upright, for EXIF's orientations 1 to 4. The orientations 5 to 8
+are the same after rows and columns are swapped."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Picture:
 def read_file(path: Path) -> bytes:
     """The bytes of a regular file, at most one more than `MAX_BYTES`. Raises PictureError."""
     try:
-        with open(path, "rb", opener=without_waiting) as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise PictureError("{name} is not a regular file; name a picture file.", name=path)
             return file.read(MAX_BYTES + 1)
@@ -70,25 +75,21 @@ def read_file(path: Path) -> bytes:
         raise PictureError("{name} cannot be opened: {error}.", name=path, error=REASONS[errno.ENOENT]) from None
 
 
-def without_waiting(path: str, flags: int) -> int:
+def _without_waiting(path: str, flags: int) -> int:
     """Open a path without waiting: opening a FIFO waits for a writer otherwise."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def decode(data: bytes, name: str, least: int | None = None) -> Picture:
-    """Decode a picture in this process.
+    """Decode a whole file in this process. Errors call it `name`.
 
-    Args:
-        data: the whole file.
-        name: what to call it in an error.
-        least: a length in pixels. A picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by
-            2, 4 or 8); its shorter side stays at least this long. None for the whole picture.
+    `least`: a length in pixels. A picture whose shorter side is at least twice as long is reduced by a whole factor (a JPEG by 2,
+    4 or 8); its shorter side stays at least this long. None for the whole picture.
 
-    Raises:
-        PictureError: not a picture of `FORMATS`, more than 20 MB, more than 50 megapixels, more memory than `MAX_MEMORY`, or
-            damaged.
+    Raises PictureError where it is no picture of `FORMATS`, is damaged, or has more than 20 MB or 50 megapixels, or takes more
+    memory than `MAX_MEMORY`.
     """
-    image = opened(data, name)
+    image = _opened(data, name)
     size = image.size
     try:
         if least:
@@ -97,9 +98,9 @@ def decode(data: bytes, name: str, least: int | None = None) -> Picture:
         tiles_of_low = low_tiles(image)
         image.load()
         if tiles_of_low and need_low_bytes(image):
-            if image.width * image.height * BYTES_DECODED_TWICE > MAX_MEMORY:
+            if image.width * image.height * _BYTES_DECODED_TWICE > MAX_MEMORY:
                 raise MemoryError
-            low = opened(data, name)
+            low = _opened(data, name)
             low.tile = tiles_of_low
             narrow(image, low)
             low.close()
@@ -111,24 +112,24 @@ def decode(data: bytes, name: str, least: int | None = None) -> Picture:
             picture = Image.fromarray(pixels)
         return Picture(picture, size if orientation < 5 else (size[1], size[0]))
     except MemoryError as error:
-        raise too_large_for_memory(name) from error
+        raise _too_large_for_memory(name) from error
     except Exception as error:  # for broken files, Pillow raises nearly every kind
         raise damaged(name) from error
 
 
 def size_of_file(data: bytes, name: str) -> tuple[int, int]:
     """(width, height) in pixels as stored, read from the file's header. Raises PictureError as `decode` does."""
-    return opened(data, name).size
+    return _opened(data, name).size
 
 
-def opened(data: bytes, name: str) -> ImageFile.ImageFile:
+def _opened(data: bytes, name: str) -> ImageFile.ImageFile:
     """A picture whose header is read and within the limits. Raises PictureError."""
     if len(data) > MAX_BYTES:
         raise PictureError("{name} is larger than 20 MB; save it smaller and try again.", name=name)
     too_large = PictureError("{name} has more than 50 megapixels; save it smaller and try again.", name=name)
     try:
-        if data.startswith(b"RIFF") and prod(webp_size(data)) * BYTES_PER_PIXEL["WEBP"] > MAX_MEMORY:
-            raise too_large_for_memory(name)  # Pillow takes a WebP's memory when it opens the file
+        if data.startswith(b"RIFF") and prod(_webp_size(data)) * _BYTES_PER_PIXEL["WEBP"] > MAX_MEMORY:
+            raise _too_large_for_memory(name)  # Pillow takes a WebP's memory when it opens the file
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except PictureError:
         raise
@@ -139,18 +140,18 @@ def opened(data: bytes, name: str) -> ImageFile.ImageFile:
     except Image.DecompressionBombError:
         raise too_large from None
     except MemoryError as error:
-        raise too_large_for_memory(name) from error
+        raise _too_large_for_memory(name) from error
     except Exception as error:  # for broken files, Pillow raises nearly every kind
         raise damaged(name) from error
     pixels = image.width * image.height
-    if pixels > MAX_PIXELS:
+    if pixels > _MAX_PIXELS:
         raise too_large
-    if pixels * bytes_per_pixel(image) > MAX_MEMORY:
-        raise too_large_for_memory(name)
+    if pixels * _bytes_per_pixel(image) > MAX_MEMORY:
+        raise _too_large_for_memory(name)
     return image
 
 
-def webp_size(data: bytes) -> tuple[int, int]:
+def _webp_size(data: bytes) -> tuple[int, int]:
     """(width, height) in pixels of a WebP's canvas, which its first chunk states (RFC 9649); no pixels for any other file."""
     kind, body = data[12:16], data[20:30].ljust(10, b"\0")
     if kind == b"VP8X":
@@ -161,15 +162,15 @@ def webp_size(data: bytes) -> tuple[int, int]:
     return (bits & 0x3FFF, bits >> 16 & 0x3FFF) if kind == b"VP8 " else (0, 0)
 
 
-def bytes_per_pixel(image: ImageFile.ImageFile) -> float:
+def _bytes_per_pixel(image: ImageFile.ImageFile) -> float:
     """An upper estimate of the memory that decoding takes at its peak."""
     if image.format == "BMP" and image.info.get("compression") in (1, 2):
-        return BYTES_OF_RUN_LENGTHS
+        return _BYTES_OF_RUN_LENGTHS
     raw = 0.0
     if isinstance(image, TiffImageFile):  # libtiff holds a strip, which may be the whole picture
         bits, rows = image.tag_v2.get(BITSPERSAMPLE, (1,)), image.tag_v2.get(ROWSPERSTRIP, image.height)
         raw = sum(bits) / 8 * min(1, rows / image.height)
-    return BYTES_PER_PIXEL[image.format or ""] + raw
+    return _BYTES_PER_PIXEL[image.format or ""] + raw
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -178,14 +179,14 @@ def orientation_of(image: Image.Image) -> int:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # for broken data, Pillow raises nearly every kind
         return 1
-    return orientation if orientation in TURNS else 1
+    return int(orientation) if orientation in range(1, 9) else 1
 
 
 def damaged(name: str) -> PictureError:
     return PictureError("{name} is damaged or cut off; save it anew and try again.", name=name)
 
 
-def too_large_for_memory(name: str) -> PictureError:
+def _too_large_for_memory(name: str) -> PictureError:
     return PictureError("{name} takes too much memory to decode; save it smaller or as a JPEG and try again.", name=name)
 
 
@@ -194,30 +195,24 @@ def is_rgb(image: Image.Image) -> bool:
 
 
 def rgb_pixels(image: Image.Image, orientation: int, factor: int) -> NDArray[np.uint8]:
-    """A loaded picture of any mode → RGB.
+    """A loaded picture of any mode, stored with this EXIF orientation → RGB (height, width, 3) of the upright picture.
 
-    Args:
-        image: of any mode. More than 8 bits a channel are converted by `levels`; transparency is laid on white.
-        orientation: the EXIF orientation, 1 to 8, of the stored picture.
-        factor: factor × factor pixels become one.
-
-    Returns:
-        (height, width, 3) of the upright picture.
+    More than 8 bits a channel are converted by `levels`; transparency is laid on white; factor × factor pixels become one.
     """
     to_bytes = levels(image)
     width, height = -(-image.width // factor), -(-image.height // factor)
-    swap, down, across = TURNS[orientation]
+    swap, (down, across) = orientation > 4, _TURNS[(orientation - 1) % 4]
     pixels = np.empty((width, height, 3) if swap else (height, width, 3), np.uint8)
     stored = pixels[::down, ::across].swapaxes(0, 1) if swap else pixels[::down, ::across]
     for box in tiles(image.size, TILE // factor * factor or factor):
-        tile = on_white(to_bytes(image.crop(box)))
+        tile = _on_white(to_bytes(image.crop(box)))
         x, y = box[0] // factor, box[1] // factor
         part = np.asarray(tile.reduce(factor) if factor > 1 else tile)
         stored[y : y + part.shape[0], x : x + part.shape[1]] = part
     return pixels
 
 
-def on_white(image: Image.Image) -> Image.Image:
+def _on_white(image: Image.Image) -> Image.Image:
     """RGB, with what is transparent laid on white."""
     if image.mode not in ("RGBA", "LA", "PA", "RGBa", "La") and "transparency" not in image.info:
         return image.convert("RGB")

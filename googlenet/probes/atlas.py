@@ -26,14 +26,16 @@ from googlenet.errors import Reason, UserError, reason
 from googlenet.model.architecture import STAGES
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
-from googlenet.probes.visualise import STEPS, TILE, visualise
+from googlenet.probes.visualise import TILE, visualise
+
+__all__ = ["Atlas", "read_atlas", "webp", "write_atlas"]
 
 COLUMNS = 32
 """Tiles in a row of a sheet."""
-INDEX = "index.json"
-MAX_INDEX = 1 << 16
+_INDEX = "index.json"
+_MAX_INDEX = 1 << 16
 """The most bytes of an index that are read."""
-QUALITY = 60
+_QUALITY = 60
 """Quality of the sheets' WebP compression, 0 to 100."""
 
 
@@ -50,7 +52,7 @@ class Index(BaseModel):
     """stage → how many pictures its sheet holds"""
 
     def write(self, folder: Path) -> None:
-        write_whole(folder / INDEX, (self.model_dump_json(indent=1) + "\n").encode())
+        write_whole(folder / _INDEX, (self.model_dump_json(indent=1) + "\n").encode())
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def read_atlas(folder: Path, trunk: str, counts: Mapping[str, int]) -> Atlas | N
 
     None where there is none or it belongs to other weights. The log says so in the second case.
     """
-    if not (folder / INDEX).exists():
+    if not (folder / _INDEX).exists():
         return None
     try:
         index = read_index(folder)
@@ -103,7 +105,7 @@ def read_atlas(folder: Path, trunk: str, counts: Mapping[str, int]) -> Atlas | N
 
 def read_index(folder: Path) -> Index:
     """The folder's `index.json`. Raises Reason where it cannot be used."""
-    data = read_beginning(folder / INDEX, MAX_INDEX)
+    data = read_beginning(folder / _INDEX, _MAX_INDEX)
     refuse_many_fields(data)
     try:
         return Index.model_validate_json(data)
@@ -119,26 +121,22 @@ def write_atlas(
     stages: Sequence[str],
     *,
     batch: int = 32,
-    steps: int = STEPS,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Write the pictures of all channels of some stages.
+    """Write the pictures of all channels of some stages. The next run continues an interrupted one.
 
-    `<stage>.part.npy` keeps the tiles that are done, so that the next run continues an interrupted one. `progress` is called
-    after each batch with the number of its tiles.
-
-    Raises:
-        UserError: the folder holds the atlas of other weights, or cannot be written.
+    `progress` is called after each batch with the number of its tiles. Raises UserError where the folder holds the atlas of other
+    weights, or cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        index = read_index(folder) if (folder / INDEX).exists() else Index(trunk=trunk)
+        index = read_index(folder) if (folder / _INDEX).exists() else Index(trunk=trunk)
         if index.trunk != trunk:
             raise UserError("{folder} holds the channels of other weights; choose another folder.", folder=folder)
         index.write(folder)
         for stage in stages:
             if stage not in index.channels:
-                tiles = draw_stage(model, preprocess, stage, folder / f"{stage}.part.npy", batch, steps, progress)
+                tiles = _draw_stage(model, preprocess, stage, folder / f"{stage}.part.npy", batch, progress)
                 write_whole(folder / f"{stage}.webp", sheet_of(tiles))
                 index.channels[stage] = len(tiles)
                 index.write(folder)
@@ -148,21 +146,15 @@ def write_atlas(
         raise UserError("The folder {folder} cannot be written: {error}.", folder=folder, error=why) from None
 
 
-def draw_stage(
-    model: GoogLeNet,
-    preprocess: Preprocess,
-    stage: str,
-    part: Path,
-    batch: int,
-    steps: int,
-    progress: Callable[[int], None],
+def _draw_stage(
+    model: GoogLeNet, preprocess: Preprocess, stage: str, part: Path, batch: int, progress: Callable[[int], None]
 ) -> NDArray[np.uint8]:
     """Draw all channels of a stage: (K, TILE, TILE, 3). The file `part` keeps the pictures that are done."""
     count = sum(model.stage(stage).splits)
     tiles = np.load(part) if part.exists() else np.zeros((0, TILE, TILE, 3), np.uint8)
     while len(tiles) < count:
         channels = range(len(tiles), min(len(tiles) + batch, count))
-        tiles = np.concatenate((tiles, visualise(model, preprocess, stage, channels, steps=steps)))
+        tiles = np.concatenate((tiles, visualise(model, preprocess, stage, channels)))
         data = io.BytesIO()
         np.save(data, tiles)
         write_whole(part, data.getvalue())
@@ -175,7 +167,7 @@ def sheet_of(tiles: NDArray[np.uint8]) -> bytes:
     rows = -(-len(tiles) // COLUMNS)
     filled = np.concatenate((tiles, np.zeros((rows * COLUMNS - len(tiles), TILE, TILE, 3), np.uint8)))
     sheet = filled.reshape(rows, COLUMNS, TILE, TILE, 3).swapaxes(1, 2).reshape(rows * TILE, COLUMNS * TILE, 3)
-    return webp(sheet, QUALITY)
+    return webp(sheet, _QUALITY)
 
 
 def webp(pixels: NDArray[np.uint8], quality: int) -> bytes:

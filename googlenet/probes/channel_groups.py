@@ -20,9 +20,11 @@ from googlenet.explanation import LAYER_CAM, Question
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import Asked, Parts, attributions
 
+__all__ = ["ChannelGroup", "channel_groups"]
+
 GROUPS = 6
-TINY = float(np.finfo(np.float32).tiny)
-STEPS = 200
+_TINY = float(np.finfo(np.float32).tiny)
+_STEPS = 200
 """Updates of the factors: at most 0.25 s on one core, at 3b."""
 
 
@@ -50,33 +52,15 @@ class ChannelGroups:
 
 
 def channel_groups(explainer: Explainer, image: Image.Image, question: Question, stage: str) -> ChannelGroups:
-    """Find the groups of a stage's channels that speak for a class.
+    """Find the groups of a stage's channels that speak for the question's class, in an RGB picture.
 
-    Args:
-        explainer: its network answers the question once more.
-        image: an RGB picture.
-        question: head, class, contrast; without a class, the head's top class.
-        stage: one that the head sees.
-
-    Returns:
-        ChannelGroups: six groups, and the rest.
-
-    Raises:
-        QuestionError: the head does not see the stage.
-
-    Example:
-        >>> from PIL import Image
-        >>> from googlenet import Explainer, Question
-        >>> explainer = Explainer.from_pretrained("weights", device="cpu")
-        >>> found = channel_groups(explainer, Image.new("RGB", (320, 240)), Question(), "5b")
-        >>> len(found.groups), found.groups[0].grid.shape
-        (6, (7, 7))
+    Raises QuestionError where the head does not see the stage.
     """
     explainer.check_stage(question.head, stage)
-    return grouped(channel_maps(explainer, explainer.preprocess(image), question, stage))
+    return grouped(_channel_maps(explainer, explainer.preprocess(image), question, stage))
 
 
-def channel_maps(explainer: Explainer, x: Tensor, question: Question, stage: str) -> NDArray[np.float32]:
+def _channel_maps(explainer: Explainer, x: Tensor, question: Question, stage: str) -> NDArray[np.float32]:
     """All channels' parts (K, H, W) of a stage's map, for one prepared picture x (1, 3, S, S)."""
     asked, parts = Asked.of([question], len(explainer.labels)), Parts.of([question])
     with explainer.passes.engine() as engine:
@@ -95,7 +79,7 @@ def grouped(maps: NDArray[np.float32]) -> ChannelGroups:
     rest = maps.clip(max=0).sum(axis=0)
     if not channels:
         return ChannelGroups((), rest)
-    by_channel, by_place = factors(evidence[channels])
+    by_channel, by_place = _factors(evidence[channels])
     amounts = by_channel * by_place.sum(axis=1)  # (channels, groups)
     home, whole = amounts.argmax(axis=1), float(np.abs(maps).sum())
     groups = [
@@ -109,7 +93,7 @@ def grouped(maps: NDArray[np.float32]) -> ChannelGroups:
     return ChannelGroups(tuple(sorted(groups, key=lambda group: -group.share)), rest)
 
 
-def factors(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _factors(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Factorise values (K, M) ≥ 0 into (K, GROUPS), whose columns sum to 1, and (GROUPS, M), whose columns sum to the values'.
 
     The start is not random: a group begins with the channels of the place that the groups before it explain least.
@@ -117,13 +101,13 @@ def factors(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[n
     unexplained, starts = values, []
     for _ in range(GROUPS):
         starts.append(int((unexplained**2).sum(axis=0).argmax()))
-        direction = unexplained[:, starts[-1]] / max(float(np.linalg.norm(unexplained[:, starts[-1]])), TINY)
+        direction = unexplained[:, starts[-1]] / max(float(np.linalg.norm(unexplained[:, starts[-1]])), _TINY)
         unexplained = unexplained - np.outer(direction, direction @ unexplained)
     left = values[:, starts] + values.mean(axis=1, keepdims=True) / 10  # a product with 0 would stay 0
     left /= left.sum(axis=0)
     right = np.repeat(values.sum(axis=0, keepdims=True) / GROUPS, GROUPS, axis=0)
-    for _ in range(STEPS):
-        left *= (values / (left @ right).clip(min=TINY)) @ right.T
-        left /= left.sum(axis=0).clip(min=TINY)
-        right *= left.T @ (values / (left @ right).clip(min=TINY))
+    for _ in range(_STEPS):
+        left *= (values / (left @ right).clip(min=_TINY)) @ right.T
+        left /= left.sum(axis=0).clip(min=_TINY)
+        right *= left.T @ (values / (left @ right).clip(min=_TINY))
     return left, right

@@ -1,7 +1,7 @@
 """Covers a part of a picture and asks again: which pixels are covered, how they are filled, how the probabilities change.
 
-`fill` replaces hidden pixels by the mean of their surroundings. The page's covering, `googlenet.probes.tipping` and the deletion
-and insertion curves of `googlenet.probes.trust` use it.
+`cover` covers a part that a person chose, `tipping` what spoke most for an answer rather than for the truth. `fill` replaces
+hidden pixels by the mean of their surroundings; the deletion and insertion curves of `googlenet.probes.trust` use it too.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ from PIL import Image
 from torch import Tensor
 
 from googlenet.errors import QuestionError
-from googlenet.explanation import Group, Prediction, Question, classes_of, likeliest
+from googlenet.explanation import Explanation, Group, Prediction, Question, classes_of, likeliest
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.frame import Box, enlarge
 
-SURROUNDINGS = 1 / 8
-"""Standard deviation of the Gaussian weights of a hidden pixel's surroundings, as a share of the picture's side."""
+__all__ = ["Change", "Cover", "Tipping", "cover", "fill", "light", "pixels", "probability", "tipping"]
 
+_SURROUNDINGS = 1 / 8
+"""Standard deviation of the Gaussian weights of a hidden pixel's surroundings, as a share of the picture's side."""
 CONTROLS = 6
 """How many other parts are covered for comparison: with the part itself and the whole picture, one batch on a CPU. Of a part like
 any other, none of them changes the answer as much with a probability of 1 in 7."""
-
 OVERLAP = 1 / 4
 """The largest share of the covered part that a control may cover too."""
+_SQUARE = 2 / 7
+"""Side of the square that `tipping` covers, as a share of the network's input: two cells of 5a, four of 4e."""
 
 Part = tuple[slice, slice]
 """Rows and columns of the network's input."""
-
-NOTHING: Part = slice(0), slice(0)
+_NOTHING: Part = slice(0), slice(0)
 
 
 @dataclass(frozen=True)
@@ -90,26 +91,13 @@ class Cover:
 def fill(x: Tensor, hidden: Tensor) -> Tensor:
     """Hide parts of prepared pictures under the mean of their surroundings.
 
-    Each hidden pixel becomes the mean of all visible pixels, with Gaussian weights of their distance. `SURROUNDINGS` is the
-    Gaussian's standard deviation. A picture that is hidden as a whole becomes 0, which is the normalised mean colour.
+    Each hidden pixel becomes the mean of all visible pixels, with Gaussian weights of their distance. A picture that is hidden as
+    a whole becomes 0, which is the normalised mean colour.
 
-    Args:
-        x: (N, 3, S, S) or (1, 3, S, S) float32, normalised.
-        hidden: (N, S, S) bool.
-
-    Returns:
-        (N, 3, S, S) float32.
-
-    Example:
-        >>> import torch
-        >>> x = torch.ones(1, 3, 64, 64)
-        >>> hidden = torch.zeros(1, 64, 64, dtype=torch.bool)
-        >>> hidden[:, 20:30, 20:30] = True
-        >>> torch.allclose(fill(x, hidden), x)
-        True
+    x (N, 3, S, S) or (1, 3, S, S) float32, normalised, and `hidden` (N, S, S) bool → (N, 3, S, S) float32.
     """
     at = torch.arange(x.shape[-1], device=x.device)
-    near = (-((at[:, None] - at) ** 2) / (2 * (SURROUNDINGS * len(at)) ** 2)).exp()
+    near = (-((at[:, None] - at) ** 2) / (2 * (_SURROUNDINGS * len(at)) ** 2)).exp()
     visible = (~hidden)[:, None].float()
     mean = (near @ (x * visible) @ near) / (near @ visible @ near).clamp(min=torch.finfo(torch.float32).tiny)
     return torch.where(hidden[:, None], mean, x)
@@ -121,26 +109,14 @@ def cover(
     """Cover a part of the picture, ask again, and compare with random parts of the same size. No pass computes maps.
 
     Args:
-        explainer: answers the questions.
         image: an RGB picture.
         question: head and class; without a class, the head's top class.
         box: the part to cover, in pixels of the picture.
         stage: the stage on whose map the part was chosen.
         size: (width, height) of the picture where `image` is a smaller copy of it; by default the image's.
 
-    Returns:
-        Cover: the parts and the probabilities without and with each covered.
-
     Raises:
         QuestionError: the head does not see the stage, or the crop left the whole box out.
-
-    Example:
-        >>> from PIL import Image
-        >>> from googlenet import Explainer, Question
-        >>> explainer = Explainer.from_pretrained("weights", device="cpu")
-        >>> found = cover(explainer, Image.new("RGB", (320, 240)), Question(), Box(100, 60, 180, 140), "5b")
-        >>> sorted(found.after), len(found.controls)
-        (['aux1', 'aux2', 'main'], 6)
     """
     explainer.check_stage(question.head, stage)
     explainer.check(question)
@@ -152,7 +128,7 @@ def cover(
     side = x.shape[-1]
     part = pixels(box, seen, side)
     others = random_parts(part, side)
-    heads = covered(explainer, x, [NOTHING, part, *others])
+    heads = _covered(explainer, x, [_NOTHING, part, *others])
     before, after = heads[question.head][:2]
     target = int(before.argmax()) if question.target is None else question.target
     asked = {head: probability(p, target).tolist() for head, p in heads.items()}
@@ -164,13 +140,13 @@ def cover(
         {head: p[0] for head, p in asked.items()},
         {head: p[1] for head, p in asked.items()},
         {head: tuple(p[2:]) for head, p in asked.items()},
-        None if question.contrast is None else change_of(question.contrast, before, after),
+        None if question.contrast is None else _change_of(question.contrast, before, after),
         likeliest(before, explainer.labels, 1)[0],
         likeliest(after, explainer.labels, 1)[0],
     )
 
 
-def covered(explainer: Explainer, x: Tensor, parts: Sequence[Part]) -> dict[str, NDArray[np.float32]]:
+def _covered(explainer: Explainer, x: Tensor, parts: Sequence[Part]) -> dict[str, NDArray[np.float32]]:
     """head → probabilities (parts, classes) of one prepared picture x (1, 3, S, S), each time with one of the parts covered."""
     hidden = torch.zeros(len(parts), *x.shape[2:], dtype=torch.bool)
     for place, (rows, columns) in enumerate(parts):
@@ -183,7 +159,7 @@ def probability(p: NDArray[np.float32], asked: int | Group) -> NDArray[np.float3
     return np.asarray(p[..., list(classes_of(asked))].sum(axis=-1))
 
 
-def change_of(asked: int | Group, before: NDArray[np.float32], after: NDArray[np.float32]) -> Change:
+def _change_of(asked: int | Group, before: NDArray[np.float32], after: NDArray[np.float32]) -> Change:
     """How the probability of a class or group changes from (classes,) to (classes,)."""
     return Change(asked, float(probability(before, asked)), float(probability(after, asked)))
 
@@ -231,3 +207,74 @@ def random_parts(part: Part, side: int, count: int = CONTROLS) -> list[Part]:
     return [
         (slice(r, r + height), slice(c, c + width)) for r, c in zip(rows[chosen].tolist(), columns[chosen].tolist(), strict=True)
     ]
+
+
+@dataclass(frozen=True, eq=False)  # its array has no equality that is one truth value
+class Tipping:
+    """What spoke for an answer and for the truth at one stage, and what happens without what tipped it."""
+
+    explanation: Explanation
+    """of the answered class alone"""
+    stage: str
+    maps: NDArray[np.float32]
+    """(3, H, W), signed, in logit units: for the answered class, for the truth, for the first rather than the second"""
+    box: Box | None
+    """the covered square around the third map's strongest cell, in pixels of the picture; None where no cell of it is positive"""
+    answered: Change
+    truth: Change
+    top_before: Prediction
+    """the head's top class"""
+    top_after: Prediction
+
+    @property
+    def scale(self) -> float:
+        """The three maps' strongest cell, by which all of them are divided when they are drawn; 0 where none is positive."""
+        return max(float(self.maps.max()), 0.0)
+
+
+def tipping(
+    explainer: Explainer, image: Image.Image, question: Question, stage: str, size: tuple[int, int] | None = None
+) -> Tipping:
+    """Compare an answer with the truth at one stage, cover what tipped it, and ask again.
+
+    It takes one pass for the three maps and one without a backward pass for the covered picture.
+
+    Args:
+        image: an RGB picture.
+        question: head, answered class, and the true one as its contrast.
+        stage: whose maps are compared.
+        size: (width, height) of the picture where `image` is a smaller copy of it; by default the image's.
+
+    Raises:
+        QuestionError: the head does not see the stage, or the two classes are the same.
+
+    Source: Zhang et al., "Finer-CAM", 2025, for the third map.
+    """
+    target, truth = question.target, question.contrast
+    assert target is not None
+    assert truth is not None
+    explainer.check_stage(question.head, stage)
+    x = explainer.preprocess(image)
+    questions = [replace(question, contrast=None), replace(question, target=truth, contrast=None), question]
+    own, other, contrast = explainer.explain_prepared(x.expand(3, -1, -1, -1), [size or image.size] * 3, questions)
+    maps = np.stack([each.grids[stage] for each in (own, other, contrast)])
+    before = own.probabilities[question.head]
+    assert before is not None
+    after, box = before, None
+    if maps[2].max() > 0:
+        part = around(maps[2], x.shape[-1])
+        box = in_picture(part, own.seen, x.shape[-1])
+        after = _covered(explainer, x, [part])[question.head][0]
+    answered, other_change = (_change_of(asked, before, after) for asked in (target, truth))
+    top_before, top_after = (likeliest(p, explainer.labels, 1)[0] for p in (before, after))
+    return Tipping(own, stage, maps, box, answered, other_change, top_before, top_after)
+
+
+def around(grid: NDArray[np.floating], side: int) -> Part:
+    """The square around a map's strongest cell, moved into the network's input where it would reach beyond its edge."""
+    size = round(_SQUARE * side)
+    cell = np.unravel_index(int(grid.argmax()), grid.shape)
+    low = [
+        min(max(round((at + 0.5) / cells * side - size / 2), 0), side - size) for at, cells in zip(cell, grid.shape, strict=True)
+    ]
+    return slice(low[0], low[0] + size), slice(low[1], low[1] + size)

@@ -7,7 +7,7 @@ network has learnt must change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,21 +15,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from googlenet.concurrency.threads import in_order, threads
+from googlenet.concurrency.threads import Progress, in_order, threads
 from googlenet.explanation import Explanation, Group, Question
 from googlenet.explanation.trust import Trust
+from googlenet.inference.device import own_settings
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
 from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet
-from googlenet.model.settings import own_settings
 from googlenet.pictures.images import ImageSource, open_image
 from googlenet.probes.cover import fill, light, probability
 
-STEPS = 20
-"""Steps of a deletion or insertion curve."""
+__all__ = ["curves", "examine", "examine_prepared", "order", "randomise", "rank_correlation"]
 
-Progress = Callable[[float], None]
+_STEPS = 20
+"""Steps of a deletion or insertion curve."""
 
 
 def examine(
@@ -51,8 +51,8 @@ def examine(
         progress: called with the share of the work that is done, 0…1.
 
     Returns:
-        Explanation: its `trust` has a `googlenet.explanation.trust.Trust` for each stage: deletion and insertion curves beside
-        those in random order, the map of the network with randomised weights, and a sentence.
+        Explanation: its `trust` has a `Trust` for each stage: deletion and insertion curves beside those in random order, the map
+        of the network with randomised weights, and a sentence.
 
     Raises:
         PictureError: the picture cannot be read.
@@ -86,17 +86,17 @@ def examine_prepared(
     def progress_in(done: int) -> Progress:
         return lambda share: progress((done + share) / len(stages))
 
-    trust = {stage: trust_in(explainer, x, explanation, stage, progress_in(i)) for i, stage in enumerate(stages)}
+    trust = {stage: _trust_in(explainer, x, explanation, stage, progress_in(i)) for i, stage in enumerate(stages)}
     return replace(explanation, trust=trust)
 
 
-def trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: str, progress: Progress) -> Trust:
+def _trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: str, progress: Progress) -> Trust:
     """Test one stage's map on a prepared picture x (1, 3, S, S) float32."""
     question, grid = explanation.question, explanation.grids[stage]
     assert question.target is not None
     noise = np.random.default_rng(0).standard_normal(grid.shape).astype(np.float32)
     orders = torch.stack([order(grid, x.shape[-1]), order(noise, x.shape[-1])])
-    both_curves = curves(explainer, x, question.target, orders, STEPS, lambda share: progress(0.9 * share))[question.head]
+    both_curves = curves(explainer, x, question.target, orders, _STEPS, lambda share: progress(0.9 * share))[question.head]
     model = explainer.copied_model()
     randomise(model, stage)
     maps = grad_cam(model, x.to(explainer.device, memory_format=torch.channels_last), [question]).branch_maps[stage]
@@ -106,7 +106,7 @@ def trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: s
     return Trust(
         question.head,
         explanation.name_of(question.target),
-        tuple(np.linspace(0, 1, STEPS + 1).tolist()),
+        tuple(np.linspace(0, 1, _STEPS + 1).tolist()),
         deletion[0],
         insertion[0],
         deletion[1],
@@ -127,8 +127,7 @@ def curves(
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Measure deletion and insertion of one prepared picture x (1, 3, S, S), in M orders (M, S, S) of its pixels (`order`).
 
-    Returns:
-        head → deletion and insertion, (M, steps + 1) each: the probability from nothing to everything hidden (shown).
+    Returns head → deletion and insertion, (M, steps + 1) each: the probability from nothing to everything hidden (shown).
     """
     side, count = x.shape[-1], len(orders)
     counts = torch.linspace(0, side * side, steps + 1).round()[1:-1]

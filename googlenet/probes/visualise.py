@@ -20,33 +20,32 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from googlenet.concurrency.threads import Progress
 from googlenet.model.convolution import ConvReLU
 from googlenet.model.network import FusedInception, GoogLeNet
 from googlenet.pictures.images import Preprocess
 
-SIDE = 112
-"""Side in pixels of the picture that is optimised."""
-TILE = 56
-"""Side in pixels of the picture that is kept."""
-STEPS = 40
-RATE = 0.02
-"""The largest learning rate of Adam on the Fourier coefficients. The rate rises over `WARM_UP` steps, then falls to 0."""
-WARM_UP = 8
-MARGIN = 12
+__all__ = ["TILE", "visualise"]
+
+_SIDE, TILE = 112, 56
+"""Side in pixels of the picture that is optimised, and of the one that is kept."""
+_STEPS = 40
+_RATE = 0.02
+"""The largest learning rate of Adam on the Fourier coefficients. The rate rises over `_WARM_UP` steps, then falls to 0."""
+_WARM_UP = 8
+_MARGIN = 12
 """The largest shift of a picture in pixels, in each direction."""
-TURN, SCALE = 12.0, 0.15
+_TURN, _SCALE = 12.0, 0.15
 """Largest rotation in degrees, largest change of size."""
-CONTRAST = 1.1
+_CONTRAST = 1.1
 """Standard deviation of the brightness before the sigmoid, which makes the contrast that of a photograph."""
-FALL = 1.25
+_FALL = 1.25
 """A coefficient's scale falls with this power of its frequency. Photographs have about 1; a larger power makes less noise."""
-COLOURFUL = 0.65
+_COLOURFUL = 0.65
 """The largest standard deviation of the two colour axes, as a share of that of the brightness."""
 
-COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
+_COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
 """RGB of the three uncorrelated colour axes of natural pictures, brightness first (a constant of the library Lucid)."""
-
-Progress = Callable[[float], None]
 
 
 def visualise(
@@ -55,8 +54,7 @@ def visualise(
     stage: str,
     channels: Sequence[int],
     *,
-    steps: int = STEPS,
-    seed: int = 0,
+    steps: int = _STEPS,
     progress: Progress = lambda share: None,
 ) -> NDArray[np.uint8]:
     """Make the pictures that channels of one stage respond to most, all in one batch.
@@ -64,33 +62,20 @@ def visualise(
     Args:
         model: as `GoogLeNet.for_inference` gives it, on the device to use. No other thread may use it at the same time.
         preprocess: how the weights want their pictures normalised.
-        stage: one of `googlenet.model.architecture.STAGES`.
         channels: indices among the stage's channels.
         steps: of the optimisation.
-        seed: of the first picture and of its movements.
-        progress: called with the share of the work that is done, 0…1.
 
     Returns:
-        (N, TILE, TILE, 3) uint8, RGB.
-
-    Source: Olah et al., "Feature Visualization", 2017.
-
-    Example:
-        >>> from googlenet import GoogLeNet
-        >>> from googlenet.pictures.images import Preprocess
-        >>> model = GoogLeNet(classes=10).for_inference()
-        >>> preprocess = Preprocess(224, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-        >>> visualise(model, preprocess, "3a", [0, 5], steps=2).shape
-        (2, 56, 56, 3)
+        (N, TILE, TILE, 3) uint8, RGB; the same at each call.
     """
     device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (preprocess.mean, preprocess.std))
-    waves = (torch.randn(len(channels), 3, SIDE, SIDE // 2 + 1, 2, generator=generator) * 0.01).to(device).requires_grad_()
-    optimizer = torch.optim.Adam([waves], lr=RATE)
+    waves = (torch.randn(len(channels), 3, _SIDE, _SIDE // 2 + 1, 2, generator=generator) * 0.01).to(device).requires_grad_()
+    optimizer = torch.optim.Adam([waves], lr=_RATE)
     asked = responding(model, stage, channels)
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = RATE * min(1, (step + 1) / WARM_UP) * (1 - step / steps)
+        optimizer.param_groups[0]["lr"] = _RATE * min(1, (step + 1) / _WARM_UP) * (1 - step / steps)
         x = (moved(picture(waves), generator) - mean) / std
         response = asked(x.to(memory_format=torch.channels_last))
         optimizer.zero_grad()
@@ -107,12 +92,12 @@ def picture(waves: Tensor) -> Tensor:
     side = waves.shape[2]
     rows, columns = torch.fft.fftfreq(side, device=waves.device), torch.fft.rfftfreq(side, device=waves.device)
     frequency = (rows[:, None] ** 2 + columns**2).sqrt().clamp(min=1 / side)
-    values = torch.fft.irfft2(torch.view_as_complex(waves) / frequency**FALL, s=(side, side), norm="ortho")
+    values = torch.fft.irfft2(torch.view_as_complex(waves) / frequency**_FALL, s=(side, side), norm="ortho")
     values = values - values.mean(dim=(2, 3), keepdim=True)
     spread = values.std(dim=(2, 3), keepdim=True)
-    bright, most = spread[:, :1], torch.tensor([1.0, COLOURFUL, COLOURFUL], device=waves.device)[:, None, None]
-    values = CONTRAST * most * values / spread.maximum(bright)
-    colours = COLOURS.to(waves.device) / COLOURS[:, 0].square().mean().sqrt()
+    bright, most = spread[:, :1], torch.tensor([1.0, _COLOURFUL, _COLOURFUL], device=waves.device)[:, None, None]
+    values = _CONTRAST * most * values / spread.maximum(bright)
+    colours = _COLOURS.to(waves.device) / _COLOURS[:, 0].square().mean().sqrt()
     return torch.einsum("nchw,kc->nkhw", values, colours).sigmoid()
 
 
@@ -120,8 +105,8 @@ def moved(x: Tensor, generator: torch.Generator) -> Tensor:
     """Move, turn and scale each of (N, 3, S, S) pictures at random. The edges are mirrored."""
     n, side = len(x), x.shape[-1]
     turn, size, across, down = (torch.rand(4, n, generator=generator) * 2 - 1).to(x.device)
-    angle, scale = turn * math.radians(TURN), 1 + size * SCALE
-    shift = 2 * MARGIN / side
+    angle, scale = turn * math.radians(_TURN), 1 + size * _SCALE
+    shift = 2 * _MARGIN / side
     rows = torch.stack((angle.cos() / scale, -angle.sin() / scale, across * shift), 1)
     more = torch.stack((angle.sin() / scale, angle.cos() / scale, down * shift), 1)
     grid = F.affine_grid(torch.stack((rows, more), 1), list(x.shape), align_corners=False)
@@ -150,13 +135,13 @@ class Responses(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         module = self.module
         pool, projection = module.branch4
-        one, three, five = linear(module.reduce, x).split(module.widths, dim=1)
-        branches = one, linear(module.three, three.relu()), linear(module.five, five.relu()), linear(projection, pool(x))
+        one, three, five = _linear(module.reduce, x).split(module.widths, dim=1)
+        branches = one, _linear(module.three, three.relu()), _linear(module.five, five.relu()), _linear(projection, pool(x))
         means = torch.cat([branch.mean(dim=(2, 3), dtype=torch.float32) for branch in branches], dim=1)
         return means[torch.arange(len(x)), self.channels]
 
 
-def linear(conv: nn.Module, x: Tensor) -> Tensor:
+def _linear(conv: nn.Module, x: Tensor) -> Tensor:
     """A ConvReLU without its ReLU."""
     assert isinstance(conv, ConvReLU)
     return nn.Conv2d.forward(conv, x)

@@ -16,17 +16,19 @@ from googlenet.training.last_layers import has_prior
 from googlenet.training.loop import Run
 from googlenet.training.recipe import SCRATCH, Options, Recipe
 
+__all__ = ["write_card"]
 
-def name_of(path: str | Path) -> str:
+
+def _name_of(path: str | Path) -> str:
     """The last part of a path: readers of a card do not have this machine's folders."""
     return Path(path).resolve().name
 
 
-def command_of(options: Options, recipe: Recipe) -> str:
+def _command_of(options: Options, recipe: Recipe) -> str:
     """The command that repeats a run."""
     init = options.init or SCRATCH
     values = {
-        "--init": name_of(init) if Path(init).exists() else init,
+        "--init": _name_of(init) if Path(init).exists() else init,
         "--teacher": options.teacher,
         "--shares": options.shares and ",".join(f"{share:g}" for share in options.shares),
         "--split": None if any(has_part(data, "val") for data in options.data) else f"{options.split:g}",
@@ -38,18 +40,18 @@ def command_of(options: Options, recipe: Recipe) -> str:
         "--seed": recipe.seed,
         "--input-size": options.input_size,
     }
-    words: list[object] = ["googlenet", "train", *map(name_of, options.data), "--out", "FOLDER"]
+    words: list[object] = ["googlenet", "train", *map(_name_of, options.data), "--out", "FOLDER"]
     words += [word for name, value in values.items() if value is not None for word in (name, value)]
     words += ["--no-balance"] * (not recipe.balance) + ["--skip-broken"] * options.skip_broken
     return shlex.join(map(str, words))
 
 
-def story_of(run: Run, plan: Plan, options: Options) -> str:
+def _story_of(run: Run, plan: Plan, options: Options) -> str:
     """How a run went, in one paragraph."""
     recipe = run.recipe
     start = "from scratch" if plan.start is None else f"from weights with SHA-256 {plan.start.provenance.sha256}"
     sets = " and ".join(
-        f"{source.count:,} pictures of {name_of(path)}{'' if split.labelled else ' (no labels)'}"
+        f"{source.count:,} pictures of {_name_of(path)}{'' if split.labelled else ' (no labels)'}"
         for source, split, path in zip(run.material.sources, plan.splits, options.data, strict=True)
     )
     device = torch.cuda.get_device_name() if run.device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
@@ -78,7 +80,7 @@ def story_of(run: Run, plan: Plan, options: Options) -> str:
 def write_card(config: ModelConfig, answers: Answers, run: Run, plan: Plan, options: Options) -> str:
     """The card with its YAML header. `config`: with metrics."""
     assert config.metrics is not None
-    own = f"{len(plan.classes):,} classes of {name_of(options.data[0])}"
+    own = f"{len(plan.classes):,} classes of {_name_of(options.data[0])}"
     title = "ImageNet's 1,000 classes" if plan.classes == imagenet() else own
     dataset, reports = config.metrics.dataset, report(answers, config)
     data = ModelCardData(
@@ -104,13 +106,13 @@ def write_card(config: ModelConfig, answers: Answers, run: Run, plan: Plan, opti
         *never_named(answers, config.labels),
         calibration_section(config, answers),
         statement_section(answers, config),
-        LIMITS,
-        f"## Training\n{story_of(run, plan, options)}\n\n```\n{command_of(options, run.recipe)}\n```",
+        _LIMITS,
+        f"## Training\n{_story_of(run, plan, options)}\n\n```\n{_command_of(options, run.recipe)}\n```",
     ]
     return "\n\n".join(sections) + "\n"
 
 
-LIMITS = (
+_LIMITS = (
     "## Limits\nThe weights know the classes in `config.json` and nothing else: a picture of anything else gets a wrong name "
     "with some confidence. They have the biases of the pictures that they learnt from. Use them to study networks, not to decide "
     "anything about people or safety."

@@ -19,12 +19,14 @@ from googlenet.training.pictures import check_pictures
 from googlenet.training.recipe import Options, Recipe
 from googlenet.training.teachers import Teacher, load_teacher
 
+__all__ = ["CHECKPOINT_FILE", "Plan", "check"]
+
 CHECKPOINT_FILE = "checkpoint.pt"
-MARGIN = 1.25
+_MARGIN = 1.25
 """Pictures are kept at this many times the network's input side, since a random crop is smaller than the picture."""
-FITTED = 0.02
+_FITTED = 0.02
 """Share of the labelled training pictures that choose the temperatures, where the reported ones are others."""
-FEW = 30
+_FEW = 30
 """Fewer pictures of a class than this say little about it."""
 
 
@@ -52,7 +54,7 @@ class Exam(NamedTuple):
         lines = [f"Measured on {self.title} of {len(counts):,} of {len(self.measure.classes):,} classes, {each} of each."]
         if self.fit is not self.measure:
             lines.append(f"{len(self.fit.examples):,} other pictures are held out to choose the temperatures.")
-        if low < FEW:
+        if low < _FEW:
             lines.append(f"So few mean little: one picture of {low} is {1 / low:.0%} of its class.")
         return " ".join(lines)
 
@@ -73,7 +75,7 @@ class Plan(NamedTuple):
 
 
 @contextmanager
-def added_to(mistakes: list[UserError]) -> Iterator[None]:
+def _added_to(mistakes: list[UserError]) -> Iterator[None]:
     """Add the UserError that the block raises to a list."""
     try:
         yield
@@ -81,7 +83,7 @@ def added_to(mistakes: list[UserError]) -> Iterator[None]:
         mistakes += error.errors if isinstance(error, ListedError) else [error]
 
 
-def refuse(mistakes: list[UserError]) -> None:
+def _refuse(mistakes: list[UserError]) -> None:
     if mistakes:
         raise mistakes[0] if len(mistakes) == 1 else ListedError("Nothing was started:", mistakes)
 
@@ -89,14 +91,14 @@ def refuse(mistakes: list[UserError]) -> None:
 def check(options: Options, recipe: Recipe, device: torch.device) -> Plan:
     """Read headers, classes, weights and the teacher. Raises a UserError that names all mistakes."""
     wrong = [*recipe.mistakes(), *options.mistakes()]
-    with added_to(wrong):
+    with _added_to(wrong):
         make_folder(options.out)
     if not options.overwrite:
-        wrong += what_is_there(options)
+        wrong += _what_is_there(options)
     start = teacher = None
-    with added_to(wrong):
+    with _added_to(wrong):
         start = load(options.init) if options.init else None
-    with added_to(wrong):
+    with _added_to(wrong):
         teacher = load_teacher(options.teacher, device) if options.teacher else None
 
     def read(data: Path, part: Part, held_out: float) -> tuple[Split, int]:
@@ -108,7 +110,7 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Plan:
     splits: list[Split] = []
     sides: list[int] = []
     for data in options.data:
-        with added_to(wrong):
+        with _added_to(wrong):
             training, side = read(data, "train", held_out)
             splits.append(training)
             sides.append(side)
@@ -116,25 +118,25 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Plan:
                 measured, held_out = data, 0.0
     validation = Split()
     if measured is not None:
-        with added_to(wrong):
+        with _added_to(wrong):
             validation, _ = read(measured, "val", options.split)
-    refuse(wrong)
-    classes = choose_classes(splits, start, teacher)
+    _refuse(wrong)
+    classes = _choose_classes(splits, start, teacher)
     if measured is None or not validation.examples:
         raise UserError("There are no labelled pictures to measure on: one data set needs val/<class>/<picture> or val.npz.")
     relabelled: list[Split] = []
     for split in (*splits, validation):
-        with added_to(wrong):
+        with _added_to(wrong):
             relabelled.append(split.relabelled(classes))
-    refuse(wrong)
+    _refuse(wrong)
     *splits, validation = relabelled
-    exam = choose_exam(splits, options.data.index(measured), measured, validation)
-    largest = round(MARGIN * max(phase.size for phase in recipe.schedule))
-    per_batch = share_out(splits, options.shares, recipe.batch_size)
+    exam = _choose_exam(splits, options.data.index(measured), measured, validation)
+    largest = round(_MARGIN * max(phase.size for phase in recipe.schedule))
+    per_batch = _share_out(splits, options.shares, recipe.batch_size)
     return Plan(splits, [min(side, largest) for side in sides], per_batch, classes, exam, start, teacher)
 
 
-def what_is_there(options: Options) -> Iterator[UserError]:
+def _what_is_there(options: Options) -> Iterator[UserError]:
     """What in the output folder must not be replaced, one error each."""
     out, checkpoint = options.out, options.out / CHECKPOINT_FILE
     names = ", ".join(name for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE) if (out / name).exists())
@@ -144,7 +146,7 @@ def what_is_there(options: Options) -> Iterator[UserError]:
         yield UserError("{path} is the checkpoint of a run; add --resume to go on from it, or --overwrite.", path=checkpoint)
 
 
-def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: Teacher | None) -> tuple[ClassName, ...]:
+def _choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: Teacher | None) -> tuple[ClassName, ...]:
     """The classes of the network: those of the first labelled data set, or the teacher's."""
     own = next((split.classes for split in splits if split.labelled), ())
     if teacher is None:
@@ -165,11 +167,11 @@ def choose_classes(splits: Sequence[Split], start: LoadedModel | None, teacher: 
     )
 
 
-def choose_exam(splits: list[Split], own: int, data: Path, validation: Split) -> Exam:
+def _choose_exam(splits: list[Split], own: int, data: Path, validation: Split) -> Exam:
     """The pictures that the network is measured on, and those that choose its temperatures.
 
-    Validation pictures that were held out of the training pictures do both. Else a share `FITTED` of the training pictures of the
-    data set, `splits[own]`, chooses the temperatures. Where these have no labels, the even rows of the validation pictures do.
+    Validation pictures that were held out of the training pictures do both. Else a share `_FITTED` of the training pictures of
+    the data set, `splits[own]`, chooses the temperatures; where these have no labels, the even rows of the validation pictures.
     """
     if not has_part(data, "val"):
         return Exam(validation, validation, data, "held-out training pictures")
@@ -177,11 +179,11 @@ def choose_exam(splits: list[Split], own: int, data: Path, validation: Split) ->
         rows = range(len(validation.examples))
         even, odd = (validation.subset(rows[ROWS[kind]]) for kind in ("even", "odd"))
         return Exam(even, odd, data, "validation pictures (odd rows)")
-    splits[own], fit = hold_out(splits[own], FITTED)
+    splits[own], fit = hold_out(splits[own], _FITTED)
     return Exam(fit if fit.examples else validation, validation, data, "validation pictures")
 
 
-def share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_size: int) -> list[int]:
+def _share_out(splits: Sequence[Split], shares: Sequence[float] | None, batch_size: int) -> list[int]:
     """How many pictures of each data set are in a batch."""
     weights = shares or [len(split.examples) for split in splits]
     per_batch = [round(weight / sum(weights) * batch_size) for weight in weights]

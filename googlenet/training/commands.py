@@ -9,6 +9,8 @@ from pathlib import Path
 
 from googlenet.training.recipe import SCRATCH, SPLIT, Options, Recipe, parse_schedule
 
+__all__ = ["add_arguments"]
+
 
 def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentParser) -> None:
     """Add the arguments of both commands, and the functions that run them."""
@@ -22,7 +24,7 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
         help=f"weights to start from; the last layers are new for new labels; {SCRATCH}: none; default: the built-in weights",
     )
     add("--teacher", metavar="MODULE:FUNCTION", help="a network to learn from, without labels too")
-    add("--shares", type=numbers, metavar="A,B,…", help="of each DATA in a batch; default: by number of pictures")
+    add("--shares", type=_numbers, metavar="A,B,…", help="of each DATA in a batch; default: by number of pictures")
     add(
         "--schedule",
         default=",".join(map(str, Recipe.schedule)),
@@ -49,14 +51,14 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
     )
     add("--resume", action="store_true", help="go on from FOLDER's checkpoint")
     add("--overwrite", action="store_true", help="replace the weights or the checkpoint in FOLDER")
-    train.set_defaults(run=run_train)
+    train.set_defaults(run=_run_train)
 
     add = evaluate.add_argument
     add("weights", metavar="WEIGHTS", help="a folder or any other SOURCE")
     add("data", type=Path, metavar="DATA", help="folder with val/<class>/ or <class>/, or .npz; any of the weights' classes")
     add(
         "--split",
-        type=share,
+        type=_share,
         metavar="SHARE",
         help=f"of each class, that `train --split` holds out without val/; 1: all; default: {SPLIT} of a folder, all of an .npz",
     )
@@ -69,19 +71,19 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
         help="which pictures: even to choose temperatures and a threshold, odd to report; default: all",
     )
     add("--maps", action="store_true", help="measure the maps instead, on pictures whose object has a box")
-    add("--sample", type=count, default=1200, metavar="N", help="pictures for --maps; default: %(default)s")
+    add("--sample", type=_count, default=1200, metavar="N", help="pictures for --maps; default: %(default)s")
     add(
         "--write",
         action="store_true",
         help="write into WEIGHTS' config.json: the statements' threshold, chosen on even rows, and the record of the odd rows; "
         "with --maps, how well the maps find objects",
     )
-    evaluate.set_defaults(run=run_evaluate)
+    evaluate.set_defaults(run=_run_evaluate)
 
     for command in (train, evaluate):
         command.add_argument(
             "--workers",
-            type=count,
+            type=_count,
             default=os.cpu_count() or 1,
             metavar="N",
             help="threads that decode, 0 for none; default: one a core",
@@ -89,14 +91,14 @@ def add_arguments(train: argparse.ArgumentParser, evaluate: argparse.ArgumentPar
         command.add_argument("--skip-broken", action="store_true", help="leave out pictures that cannot be read")
 
 
-def count(text: str) -> int:
+def _count(text: str) -> int:
     """Parse a whole number from 0 on."""
     if not (text.isascii() and text.isdecimal() and len(text) < 6):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
 
 
-def share(text: str) -> float:
+def _share(text: str) -> float:
     """Parse a number above 0, up to 1."""
     value = float(text)
     if not 0 < value <= 1:
@@ -104,12 +106,12 @@ def share(text: str) -> float:
     return value
 
 
-def numbers(text: str) -> tuple[float, ...]:
+def _numbers(text: str) -> tuple[float, ...]:
     """Parse numbers that are separated by commas."""
     return tuple(float(part) for part in text.split(","))
 
 
-def run_train(options: argparse.Namespace) -> int:
+def _run_train(options: argparse.Namespace) -> int:
     from googlenet.inference.device import pick_device
     from googlenet.training.run import train
 
@@ -121,7 +123,7 @@ def run_train(options: argparse.Namespace) -> int:
     return 0
 
 
-def run_evaluate(options: argparse.Namespace) -> int:
+def _run_evaluate(options: argparse.Namespace) -> int:
     from googlenet.training.evaluate import evaluate
 
     evaluate(options)

@@ -39,8 +39,24 @@ from googlenet.explanation.classes import imagenet_classes
 from googlenet.pictures.frame import Box
 from googlenet.training.recipe import SPLIT
 
+__all__ = [
+    "NAMED",
+    "ROWS",
+    "UNKNOWN",
+    "ClassName",
+    "Part",
+    "Picture",
+    "Rows",
+    "Split",
+    "has_part",
+    "hold_out",
+    "imagenet",
+    "read_split",
+    "weights_classes",
+]
+
 Part = Literal["train", "val"]
-FOLDERS: dict[Part, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation")}
+_FOLDERS: dict[Part, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation")}
 """part → the names that its folder may have"""
 Rows = Literal["all", "even", "odd"]
 ROWS: dict[Rows, slice] = {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}
@@ -127,7 +143,7 @@ def weights_classes(labels: Sequence[str]) -> tuple[ClassName, ...]:
     return table if tuple(labels) == tuple(row.name for row in table) else tuple(ClassName(label, label) for label in labels)
 
 
-def class_table(folder: Path) -> tuple[ClassName, ...]:
+def _class_table(folder: Path) -> tuple[ClassName, ...]:
     """The rows of `folder/classes.json`, none without that file. Raises UserError where it has another shape."""
     path = folder / "classes.json"
     if not path.is_file():
@@ -140,12 +156,12 @@ def class_table(folder: Path) -> tuple[ClassName, ...]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError('{path} must be a list of objects such as {{"wnid": "n02129165", "name": "lion"}}.', path=path) from None
     for column in zip(*table, strict=True):
-        if twice := repeated(column):
+        if twice := _repeated(column):
             raise UserError("{path} names {names} more than once.", path=path, names=twice)
     return table
 
 
-def repeated(names: Iterable[str]) -> str:
+def _repeated(names: Iterable[str]) -> str:
     """The names that stand there more than once, in one line."""
     return ", ".join(sorted(name for name, count in Counter(names).items() if count > 1)[:NAMED])
 
@@ -197,9 +213,9 @@ def read_split(data: Path, part: Part, held_out: float | None = None, class_fold
     """
     if has_part(data, "val"):
         if part == "val" or has_part(data, "train"):
-            return read_part(data, part)
-    elif has_part(data, "train") or (data.is_dir() and class_folders and any(map(Path.is_dir, visible(data)))):
-        whole = read_part(data, "train")
+            return _read_part(data, part)
+    elif has_part(data, "train") or (data.is_dir() and class_folders and any(map(Path.is_dir, _visible(data)))):
+        whole = _read_part(data, "train")
         if held_out is None:
             held_out = 1.0 if part == "val" and data.is_file() else SPLIT
         return hold_out(whole, held_out)[part == "val"] if whole.labelled else whole
@@ -212,18 +228,18 @@ def read_split(data: Path, part: Part, held_out: float | None = None, class_fold
 
 def has_part(data: Path, part: Part) -> bool:
     """Whether a data set has files of its own for this part. An `.npz` file has a training part alone."""
-    return bool(packed_files(data, part) or part_folder(data, part))
+    return bool(_packed_files(data, part) or _part_folder(data, part))
 
 
-def part_folder(data: Path, part: Part) -> Path | None:
-    return next((data / name for name in FOLDERS[part] if (data / name).is_dir()), None)
+def _part_folder(data: Path, part: Part) -> Path | None:
+    return next((data / name for name in _FOLDERS[part] if (data / name).is_dir()), None)
 
 
-def read_part(data: Path, part: Part) -> Split:
+def _read_part(data: Path, part: Part) -> Split:
     """The packed files or the tree of a part, without regard to the other part."""
-    table = class_table(data if data.is_dir() else data.parent)
-    archives = packed_files(data, part)
-    return read_packed(archives, table or imagenet()) if archives else read_tree(part_folder(data, part) or data, table)
+    table = _class_table(data if data.is_dir() else data.parent)
+    archives = _packed_files(data, part)
+    return _read_packed(archives, table or imagenet()) if archives else _read_tree(_part_folder(data, part) or data, table)
 
 
 def hold_out(split: Split, share: float) -> tuple[Split, Split]:
@@ -243,23 +259,23 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split]:
     return split.subset(row for row in range(len(split.examples)) if row not in chosen), split.subset(sorted(chosen))
 
 
-def packed_files(data: Path, part: Part) -> list[Path]:
+def _packed_files(data: Path, part: Part) -> list[Path]:
     """The `.npz` files of a part, by name."""
     if data.suffix == ".npz" and data.is_file():
         return [data] if part == "train" else []
     return [path for path in sorted(data.glob("[!.]*.npz")) if path.name.startswith("val") == (part == "val")]
 
 
-def read_packed(paths: list[Path], classes: tuple[ClassName, ...]) -> Split:
+def _read_packed(paths: list[Path], classes: tuple[ClassName, ...]) -> Split:
     """The pictures of `.npz` files, one file after the other."""
-    splits = [read_archive(path, classes) for path in paths]
+    splits = [_read_archive(path, classes) for path in paths]
     if len({split.labelled for split in splits}) > 1:
         names = ", ".join(path.name for path in paths)
         raise UserError("Some of {names} have labels and some have none; put them into separate data sets.", names=names)
     return Split(tuple(each for split in splits for each in split.examples), classes)
 
 
-def read_archive(path: Path, classes: tuple[ClassName, ...]) -> Split:
+def _read_archive(path: Path, classes: tuple[ClassName, ...]) -> Split:
     """The pictures of one `.npz` file."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -288,21 +304,21 @@ def read_archive(path: Path, classes: tuple[ClassName, ...]) -> Split:
     return Split(tuple(map(Example, pictures, labels or repeat(UNKNOWN), boxes)), classes)
 
 
-def read_tree(folder: Path, table: tuple[ClassName, ...]) -> Split:
+def _read_tree(folder: Path, table: tuple[ClassName, ...]) -> Split:
     """The pictures of `folder/<class>/`, or of the one folder in it that holds pictures."""
     named = {row.wnid: row for row in table}
-    inside = visible(folder)
+    inside = _visible(folder)
     pictures = {each: all_pictures(each) for each in inside if each.is_dir()}
     classes = tuple(named.get(name, ClassName(name, name)) for name in (nfc(each.name) for each in pictures))
     loose = [path.name for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
-    if wrong := list(mistakes_in(folder, pictures, classes, loose)):
+    if wrong := list(_mistakes_in(folder, pictures, classes, loose)):
         raise wrong[0] if len(wrong) == 1 else ListedError("The data cannot be used:", wrong)
-    boxes = read_boxes(folder)
+    boxes = _read_boxes(folder)
     rows = ((path, label) for label, its_pictures in enumerate(pictures.values()) for path in its_pictures)
     return Split(tuple(Example(path, label, boxes.get(path.relative_to(folder).as_posix())) for path, label in rows), classes)
 
 
-def mistakes_in(
+def _mistakes_in(
     folder: Path, pictures: Mapping[Path, list[Path]], classes: Sequence[ClassName], loose: list[str]
 ) -> Iterator[UserError]:
     """What is wrong with a tree, one error each. `pictures`: by class folder; `loose`: names of pictures beside those."""
@@ -324,13 +340,13 @@ def mistakes_in(
                 folder=folder,
                 names=", ".join(sorted(str(parent.relative_to(folder)) for parent in parents - {each})[:3]),
             )
-    if twice := repeated(row.name for row in classes):
+    if twice := _repeated(row.name for row in classes):
         yield UserError("Several classes of {folder} are called {names}.", folder=folder, names=twice)
     if not classes:
         yield UserError("{folder} holds no class folders.", folder=folder)
 
 
-def read_boxes(folder: Path) -> dict[str, Box]:
+def _read_boxes(folder: Path) -> dict[str, Box]:
     """`boxes.csv`: a picture's path in the folder → its object's box. None without that file."""
     path = folder / "boxes.csv"
     if not path.is_file():
@@ -345,7 +361,7 @@ def read_boxes(folder: Path) -> dict[str, Box]:
         raise UserError("{path} must have the columns path, x_min, y_min, x_max and y_max.", path=path) from None
 
 
-def visible(folder: Path) -> list[Path]:
+def _visible(folder: Path) -> list[Path]:
     """The folder's files and folders, by name, without hidden ones."""
     try:
         return sorted(path for path in folder.iterdir() if not is_hidden(path.name))

@@ -38,30 +38,45 @@ from googlenet.pictures.images import Preprocess
 from googlenet.training.data import NAMED, ROWS, Rows, Split, has_part, read_split, weights_classes
 from googlenet.training.pictures import check_pictures, in_threads, opened
 
-BATCH = 64
-MOST_CLASSES = 100
-"""Rows of the table of classes."""
-RIGHT = 0.9
-"""The share of statements that shall be right."""
-THRESHOLDS = [percent / 100 for percent in range(50, 100)]
-"""Those that are tried for statements, the lowest first: a lower one says more."""
-SHEET = "wrong.png"
-SHOWN = 48
-"""The most pictures on the sheet of wrong ones."""
-CELL, GAP, TEXT, COLUMNS = 150, 10, 44, 2
+__all__ = [
+    "Answers",
+    "calibrate",
+    "calibration_section",
+    "evaluate",
+    "markdown",
+    "never_named",
+    "predict",
+    "prepare",
+    "report",
+    "statement_section",
+    "table",
+    "with_records",
+]
 
-FLAGGED = 0.1
+_BATCH = 64
+_MOST_CLASSES = 100
+"""Rows of the table of classes."""
+_RIGHT = 0.9
+"""The share of statements that shall be right."""
+_THRESHOLDS = [percent / 100 for percent in range(50, 100)]
+"""Those that are tried for statements, the lowest first: a lower one says more."""
+_SHEET = "wrong.png"
+_SHOWN = 48
+"""The most pictures on the sheet of wrong ones."""
+_CELL, _GAP, _TEXT, _COLUMNS = 150, 10, 44, 2
+
+_FLAGGED = 0.1
 """Share of pictures of known classes for which the page may say that no class looks likely."""
 ENOUGH = 100
 """The fewest pictures from which a temperature or a threshold is computed."""
 TEMPERATURES = (1.0, 20.0)
 """The range that is searched for temperatures; `config.json` may state 0.01 to 100. None is below 1: it would make answers surer,
 wrong ones, too, and a network that is often wrong should rather look too unsure."""
-FOLDS = 10
+_FOLDS = 10
 """Parts of the cross-validation."""
-CLEAR = 1.96
+_CLEAR = 1.96
 """How many standard errors above 0 a temperature's mean gain on held-out pictures must be: its 95 % interval is above 0."""
-SURE = 0.5
+_SURE = 0.5
 """A wrong class with at least this probability counts as confidently wrong."""
 
 
@@ -98,7 +113,7 @@ def predict(model: GoogLeNet, preprocess: Preprocess, split: Split, device: torc
     network = model.for_inference().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     inputs = in_threads(lambda picture: preprocess(opened(picture)), split.pictures, workers)
     logits: dict[str, list[Tensor]] = defaultdict(list)
-    for batch in batched(tqdm(inputs, "evaluate", len(split.examples), unit="img", mininterval=2), BATCH):
+    for batch in batched(tqdm(inputs, "evaluate", len(split.examples), unit="img", mininterval=2), _BATCH):
         heads = network.heads(torch.cat(batch).to(device, memory_format=torch.channels_last))
         for head, its_logits in zip(HEADS, heads, strict=True):
             if its_logits is not None:
@@ -112,7 +127,7 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(columns), *lines[1:]])
 
 
-def accuracy(logits: Tensor, labels: Tensor, k: int) -> float:
+def _accuracy(logits: Tensor, labels: Tensor, k: int) -> float:
     """Share of pictures whose label is among the k highest of logits (N, classes)."""
     return (logits.topk(min(k, logits.shape[1]), dim=1).indices == labels[:, None]).any(dim=1).double().mean().item()
 
@@ -125,10 +140,10 @@ def calibration_error(p: Tensor, labels: Tensor, bins: int = 15) -> float:
     return (torch.zeros(bins, dtype=torch.float64).index_add(0, which, gaps).abs().sum() / len(labels)).item()
 
 
-def confidently_wrong(p: Tensor, labels: Tensor) -> float:
-    """Share of pictures that get a wrong class with a probability of `SURE` or more."""
+def _confidently_wrong(p: Tensor, labels: Tensor) -> float:
+    """Share of pictures that get a wrong class with a probability of `_SURE` or more."""
     confidence, predicted = p.max(dim=1)
-    return ((confidence >= SURE) & (predicted != labels)).double().mean().item()
+    return ((confidence >= _SURE) & (predicted != labels)).double().mean().item()
 
 
 def confidences(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -143,10 +158,10 @@ def report(answers: Answers, config: ModelConfig) -> dict[str, dict[str, float]]
     reports, labels, p = {}, answers.labels, answers.probabilities(config)
     present, among = labels.unique(return_inverse=True)
     for head, logits in answers.logits.items():
-        shares = {"top-1": accuracy(logits, labels, 1), "top-5": accuracy(logits, labels, 5)}
+        shares = {"top-1": _accuracy(logits, labels, 1), "top-5": _accuracy(logits, labels, 5)}
         if len(present) < logits.shape[1]:
-            shares[f"top-1 among the pictures' {len(present):,} classes"] = accuracy(logits[:, present], among, 1)
-        shares[f"wrong with ≥ {SURE:.0%}"] = confidently_wrong(p[head], labels)
+            shares[f"top-1 among the pictures' {len(present):,} classes"] = _accuracy(logits[:, present], among, 1)
+        shares[f"wrong with ≥ {_SURE:.0%}"] = _confidently_wrong(p[head], labels)
         shares["calibration error"] = calibration_error(p[head], labels)
         shares["before temperature"] = calibration_error(logits.softmax(dim=1), labels)
         reports[head] = shares
@@ -179,9 +194,9 @@ def class_table(answers: Answers, names: Sequence[str]) -> str:
     """How often each class is named right, as a Markdown table; of very many classes those that do worst."""
     rows = by_class(answers, names)
     title = "class"
-    if len(rows) > MOST_CLASSES:
-        title = f"the {MOST_CLASSES} classes of {len(rows):,} that do worst"
-        rows = sorted(rows, key=lambda row: row[1] / row[2])[:MOST_CLASSES]
+    if len(rows) > _MOST_CLASSES:
+        title = f"the {_MOST_CLASSES} classes of {len(rows):,} that do worst"
+        rows = sorted(rows, key=lambda row: row[1] / row[2])[:_MOST_CLASSES]
     cells = [(name, f"{right} of {pictures}", f"{right / pictures:.0%}") for name, right, pictures in rows]
     return markdown([title, "named right", "share"], cells)
 
@@ -196,19 +211,19 @@ def never_named(answers: Answers, names: Sequence[str]) -> list[str]:
 def choose_temperature(logits: Tensor, labels: Tensor) -> float:
     """The fitted temperature where it is clearly better than 1 on pictures that it was not fitted on, else 1.
 
-    Cross-validation in `FOLDS` parts: the temperature is fitted on the other parts. A picture's gain is how much this temperature
-    raises the logarithm of its label's probability. The mean gain must be more than `CLEAR` standard errors above 0.
+    Cross-validation in `_FOLDS` parts: the temperature is fitted on the other parts. A picture's gain is how much this
+    temperature raises the logarithm of its label's probability. The mean gain must be more than `_CLEAR` standard errors above 0.
     """
     if len(labels) < ENOUGH:
         return 1.0
-    part = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0)) % FOLDS
+    part = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0)) % _FOLDS
     gains = torch.empty(len(labels), dtype=torch.float64)
-    for fold in range(FOLDS):
+    for fold in range(_FOLDS):
         held_out = part == fold
         temperature = fit_temperature(logits[~held_out], labels[~held_out])
         ours, theirs = logits[held_out].double(), labels[held_out]
-        gains[held_out] = losses(ours, theirs, 1.0) - losses(ours, theirs, temperature)
-    clear = gains.mean() > CLEAR * gains.std() / math.sqrt(len(gains))
+        gains[held_out] = _losses(ours, theirs, 1.0) - _losses(ours, theirs, temperature)
+    clear = gains.mean() > _CLEAR * gains.std() / math.sqrt(len(gains))
     return fit_temperature(logits, labels) if clear else 1.0
 
 
@@ -221,7 +236,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     logits = logits.double()
 
     def loss(log_temperature: float) -> float:
-        return losses(logits, labels, math.exp(log_temperature)).mean().item()
+        return _losses(logits, labels, math.exp(log_temperature)).mean().item()
 
     golden = (math.sqrt(5) - 1) / 2  # the loss is convex in 1 / temperature, so it has one minimum in this range
     while high - low > 1e-5:
@@ -233,7 +248,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return math.exp((low + high) / 2)
 
 
-def losses(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
+def _losses(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """−log of the label's probability (N,)."""
     return F.cross_entropy(logits / temperature, labels, reduction="none")
 
@@ -241,10 +256,10 @@ def losses(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
 def unlikely_below(logits: Tensor, labels: Tensor, temperature: float) -> float | None:
     """The threshold: where the highest probability is below it, the page says that no class looks likely.
 
-    It is chosen so that a share of `FLAGGED` of these pictures is below it. None where there are fewer than `ENOUGH` pictures.
+    It is chosen so that a share of `_FLAGGED` of these pictures is below it. None where there are fewer than `ENOUGH` pictures.
     """
     known, _ = confidences(logits, labels, temperature)
-    return known.quantile(FLAGGED).item() if len(labels) >= ENOUGH else None
+    return known.quantile(_FLAGGED).item() if len(labels) >= ENOUGH else None
 
 
 def calibrate(answers: Answers) -> tuple[dict[str, float], float | None]:
@@ -266,11 +281,11 @@ def calibration_section(config: ModelConfig, answers: Answers) -> str:
     threshold = config.metrics.unlikely_below
     if threshold is not None:
         known, unknown = confidences(answers.logits["main"], answers.labels, (config.temperatures or {}).get("main", 1.0))
-        wrong, low, low_unknown = (of.double().mean() for of in (unknown >= SURE, known < threshold, unknown < threshold))
+        wrong, low, low_unknown = (of.double().mean() for of in (unknown >= _SURE, known < threshold, unknown < threshold))
         lines.append(
             f"Pictures with their true class's logit removed stand for unknown things: {wrong:.1%} of them still "
-            f"get a wrong name with {SURE:.0%} or more. Below a best probability of {threshold:.3f} the page says that none of "
-            f"the classes looks likely: chosen so that {FLAGGED:.0%} of pictures of known classes fall below; of the measured "
+            f"get a wrong name with {_SURE:.0%} or more. Below a best probability of {threshold:.3f} the page says that none of "
+            f"the classes looks likely: chosen so that {_FLAGGED:.0%} of pictures of known classes fall below; of the measured "
             f"pictures {low:.1%} of the known and {low_unknown:.1%} of the unknown do."
         )
     return "\n".join(lines)
@@ -289,7 +304,7 @@ class Said(NamedTuple):
     """share of the pictures of which nothing is said"""
 
 
-def said(speaker: Speaker, p: Tensor, labels: Tensor) -> Said:
+def _said(speaker: Speaker, p: Tensor, labels: Tensor) -> Said:
     """Measure one head's statements. p: (N, classes); labels: (N,), the true classes."""
     groups = [classes_of(choice and choice[0]) for choice in speaker.choose(p.numpy())]
     hits = [label in group for group, label in zip(groups, labels.tolist(), strict=True) if group]
@@ -298,16 +313,16 @@ def said(speaker: Speaker, p: Tensor, labels: Tensor) -> Said:
     return Said(sum(hits) / len(hits) if hits else math.nan, sum(bits) / len(bits), single, 1 - len(hits) / len(groups))
 
 
-def choose_threshold(answers: Answers, config: ModelConfig) -> float | None:
-    """The lowest of `THRESHOLDS` at which a share of `RIGHT` of every head's statements is right; None where there is none."""
+def _choose_threshold(answers: Answers, config: ModelConfig) -> float | None:
+    """The lowest of `_THRESHOLDS` at which a share of `_RIGHT` of every head's statements is right; None where there is none."""
     heads = answers.probabilities(config).values()
-    for threshold in THRESHOLDS if Speaker(config.labels).groups else ():
-        if all(said(Speaker(config.labels, threshold), p, answers.labels).right >= RIGHT for p in heads):
+    for threshold in _THRESHOLDS if Speaker(config.labels).groups else ():
+        if all(_said(Speaker(config.labels, threshold), p, answers.labels).right >= _RIGHT for p in heads):
             return threshold
     return None
 
 
-def records(answers: Answers, config: ModelConfig) -> dict[str, Records]:
+def _records(answers: Answers, config: ModelConfig) -> dict[str, Records]:
     """head → how many answers were right, in five bins of the top class's probability."""
     counts = {}
     for head, p in answers.probabilities(config).items():
@@ -322,7 +337,8 @@ def with_records(config: ModelConfig, fit: Answers, exam: Answers) -> ModelConfi
     """The configuration with the statements' threshold that is chosen on some pictures, and the records of others."""
     assert config.metrics is not None
     return replace(
-        config, metrics=replace(config.metrics, statement_threshold=choose_threshold(fit, config), records=records(exam, config))
+        config,
+        metrics=replace(config.metrics, statement_threshold=_choose_threshold(fit, config), records=_records(exam, config)),
     )
 
 
@@ -331,7 +347,7 @@ def statement_section(answers: Answers, config: ModelConfig) -> str:
     speaker = Speaker(config.labels, config.metrics.statement_threshold if config.metrics else None)
     lines = ["## How far to believe an answer"]
     if speaker.groups:
-        heads = {head: said(speaker, p, answers.labels) for head, p in answers.probabilities(config).items()}
+        heads = {head: _said(speaker, p, answers.labels) for head, p in answers.probabilities(config).items()}
         rows = [(head, f"{s.right:.1%}", f"{s.bits:.2f}", f"{s.single:.1%}", f"{s.silent:.1%}") for head, s in heads.items()]
         lines += [
             f"A head says the most specific class or group whose probability reaches {speaker.threshold:.2f}. Bits: log2 of "
@@ -340,16 +356,16 @@ def statement_section(answers: Answers, config: ModelConfig) -> str:
         ]
     edges = [f"{edge:.0%}" for edge in BINS]
     columns = [f"below {edges[0]}", *(f"{a}–{b}" for a, b in pairwise(edges)), f"from {edges[-1]}"]
-    counts = ((head, zip(each.right, each.of, strict=True)) for head, each in records(answers, config).items())
+    counts = ((head, zip(each.right, each.of, strict=True)) for head, each in _records(answers, config).items())
     lines.append("\nAnswers that were right, of all with such a probability of the top class:\n")
     lines.append(markdown(["head", *columns], ([head, *(f"{right} of {n}" for right, n in each)] for head, each in counts)))
     return "\n".join(lines)
 
 
-def write_predictions(file: Path, split: Split, answers: Answers, config: ModelConfig) -> None:
+def _write_predictions(file: Path, split: Split, answers: Answers, config: ModelConfig) -> None:
     """Write a table with a row for each picture: its file, its class, the five most probable classes and their probabilities."""
     p, classes = answers.probabilities(config)["main"].topk(min(5, len(config.labels)), dim=1)
-    with writing(file), file.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
+    with _writing(file), file.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(["file", "class", *(f"{what}{k + 1}" for k in range(p.shape[1]) for what in ("top", "probability"))])
         for picture, label, *best in zip(split.pictures, split.labels, classes.tolist(), p.tolist(), strict=True):
@@ -367,31 +383,31 @@ def surest_mistakes(answers: Answers, config: ModelConfig) -> list[tuple[int, in
     return sorted(wrong, key=lambda row: -row[2])
 
 
-def write_wrong(folder: Path, split: Split, answers: Answers, explainer: Explainer) -> None:
+def _write_wrong(folder: Path, split: Split, answers: Answers, explainer: Explainer) -> None:
     """Draw `wrong.png`: the pictures that are named wrong, with the last stage's maps of the named class and of the true one."""
     mistakes, labels = surest_mistakes(answers, explainer.config), explainer.labels
-    shown = mistakes[:SHOWN]
-    across, down = 3 * (CELL + GAP) + 2 * GAP, CELL + TEXT + GAP
-    sheet = Image.new("RGB", (2 * GAP + COLUMNS * across, 50 + -(-len(shown) // COLUMNS) * down), PAPER)
+    shown = mistakes[:_SHOWN]
+    across, down = 3 * (_CELL + _GAP) + 2 * _GAP, _CELL + _TEXT + _GAP
+    sheet = Image.new("RGB", (2 * _GAP + _COLUMNS * across, 50 + -(-len(shown) // _COLUMNS) * down), PAPER)
     draw = ImageDraw.Draw(sheet)
     title = f"{len(mistakes):,} of {len(answers.labels):,} pictures are named wrong; the surest {len(shown):,}"
-    draw.text((2 * GAP, 14), f"{title}. Maps of stage {STAGES[-1]}: the named class, the true class.", SOFT, font(14))
+    draw.text((2 * _GAP, 14), f"{title}. Maps of stage {STAGES[-1]}: the named class, the true class.", SOFT, font(14))
     for place, (row, named, p, own) in enumerate(shown):
-        left, top = 2 * GAP + place % COLUMNS * across, 50 + place // COLUMNS * down
+        left, top = 2 * _GAP + place % _COLUMNS * across, 50 + place // _COLUMNS * down
         picture = opened(split.pictures[row])
         questions = [Question("main", target) for target in (named, split.labels[row])]
-        maps = [overlay(picture, each, STAGES[-1], CELL) for each in explainer.explain_batch([picture] * 2, questions)]
+        maps = [overlay(picture, each, STAGES[-1], _CELL) for each in explainer.explain_batch([picture] * 2, questions)]
         true = labels[split.labels[row]]
         draw.text((left, top), f"{labels[named][:24]} {p:.0%}, not {true[:24]} {own:.0%}", INK, font(14))
         draw.text((left, top + 20), split.pictures[row].name[-64:], SOFT, font(11))
-        for column, image in enumerate((ImageOps.contain(picture, (CELL, CELL)), *maps)):
-            sheet.paste(image, (left + column * (CELL + GAP), top + TEXT - 6))
-    with writing(folder / SHEET):
-        sheet.save(folder / SHEET)
+        for column, image in enumerate((ImageOps.contain(picture, (_CELL, _CELL)), *maps)):
+            sheet.paste(image, (left + column * (_CELL + _GAP), top + _TEXT - 6))
+    with _writing(folder / _SHEET):
+        sheet.save(folder / _SHEET)
 
 
 @contextmanager
-def writing(file: Path) -> Iterator[None]:
+def _writing(file: Path) -> Iterator[None]:
     """Raise a UserError where the block cannot write the file."""
     try:
         yield
@@ -417,7 +433,7 @@ def evaluate(options: argparse.Namespace) -> None:
         dataset = data.name if data.is_dir() else data.parent.name
         trust = measure_all(Explainer(loaded, options.device), split, options.sample, dataset)
         if options.write:
-            write_config(replace(loaded.config, trust=trust), options.weights)
+            _write_config(replace(loaded.config, trust=trust), options.weights)
         print(json.dumps({"trust": asdict(trust)}))
         return
     device, config = pick_device(options.device), loaded.config
@@ -426,7 +442,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.write and config.metrics:
         shown = answers.rows("odd")
         config = with_records(config, answers.rows("even"), shown)
-        write_config(config, options.weights)
+        _write_config(config, options.weights)
     whole = has_part(options.data, "val") or options.data.is_file() or options.split == 1
     whose = "" if whole else " that `train` holds out; --split 1: all"
     print(f"{len(shown.labels):,} pictures of {len(shown.labels.unique()):,} of {len(config.labels):,} classes{whose}\n")
@@ -436,15 +452,15 @@ def evaluate(options: argparse.Namespace) -> None:
         print("\n" + calibration_section(config, shown))
     print("\n" + statement_section(shown, config))
     if options.predictions:
-        write_predictions(options.predictions, split, answers, config)
+        _write_predictions(options.predictions, split, answers, config)
     if options.wrong:
-        write_wrong(options.wrong, split, answers, Explainer(replace(loaded, config=config), options.device))
+        _write_wrong(options.wrong, split, answers, Explainer(replace(loaded, config=config), options.device))
     if options.rows == "even":
         temperatures, threshold = calibrate(answers)
         print("\n" + json.dumps({"temperatures": temperatures, "unlikely_below": threshold}))
 
 
-def write_config(config: ModelConfig, folder: str) -> None:
+def _write_config(config: ModelConfig, folder: str) -> None:
     """Replace a folder's config.json. Raises UserError where WEIGHTS is no folder or cannot be written."""
     text = dump_config(config).encode()
     parse_config(text, folder)  # never write what cannot be read

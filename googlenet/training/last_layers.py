@@ -18,11 +18,13 @@ from tqdm import tqdm
 from googlenet.training.loop import Run
 from googlenet.training.teachers import Teacher
 
-PENALTY = 30
+__all__ = ["fit_last_layers", "has_prior", "put_prior_into_loss", "take_out_prior"]
+
+_PENALTY = 30
 """The ridge penalty λ, as a multiple of the features' mean square. It matters where there are few views."""
-EPSILON = 1e-6
+_EPSILON = 1e-6
 """Added to each class's prior, so that a class which the pictures lack gets no infinite bias."""
-FITTED, COUNTED = 16_384, 32_000
+_FITTED, _COUNTED = 16_384, 32_000
 """The most pictures for the ridge regression and for the prior of a run: those of its first epoch."""
 
 
@@ -39,7 +41,7 @@ def fit_last_layers(run: Run) -> None:
     hooks = [layer.register_forward_pre_hook(lambda module, inputs: seen.update({module: inputs[0]})) for layer in layers]
     squares = {layer: torch.zeros(1025, 1025, device=run.device) for layer in layers}
     products = {layer: torch.zeros(1025, run.material.classes, device=run.device) for layer in layers}
-    batches = first_epoch(run, FITTED)
+    batches = _first_epoch(run, _FITTED)
     for step in tqdm(range(batches), desc="ridge regression", mininterval=2):
         torch.manual_seed(run.recipe.seed * 1_000_003 + step)
         views, target = run.material.batch(step, size, run.recipe.crops[0], False, run.recipe, run.teacher)
@@ -56,7 +58,7 @@ def fit_last_layers(run: Run) -> None:
         hook.remove()
     for layer in layers:
         mean_square = squares[layer].diagonal().mean() / (batches * run.recipe.batch_size)
-        solved = torch.linalg.solve(squares[layer] + PENALTY * mean_square * torch.eye(1025, device=run.device), products[layer])
+        solved = torch.linalg.solve(squares[layer] + _PENALTY * mean_square * torch.eye(1025, device=run.device), products[layer])
         layer.weight.copy_(solved[:-1].T)
         layer.bias.copy_(solved[-1])
     model.train()
@@ -72,7 +74,7 @@ def has_prior(run: Run) -> bool:
 def take_out_prior(run: Run) -> None:
     """Balance the heads at the end of a run, by their prior on its pictures in the shares in which the run draws them."""
     model, size = run.model.eval(), run.recipe.schedule[-1].size
-    log_priors = log_priors_of(lambda views: [logits for logits in run.heads(views) if logits is not None], run, size)
+    log_priors = _log_priors_of(lambda views: [logits for logits in run.heads(views) if logits is not None], run, size)
     for layer, log_prior in zip(model.last_layers().values(), log_priors, strict=True):
         layer.bias.sub_((run.recipe.balance * log_prior).to(layer.bias))
 
@@ -80,24 +82,24 @@ def take_out_prior(run: Run) -> None:
 def put_prior_into_loss(run: Run, teacher: Teacher) -> None:
     """Let the loss compare logits + log(prior of the teacher) with the teacher's answers, so that the logits become balanced."""
     size = teacher.size_for(run.recipe.schedule[-1].size)
-    (log_prior,) = log_priors_of(lambda views: [teacher.answer(views)], run, size)
+    (log_prior,) = _log_priors_of(lambda views: [teacher.answer(views)], run, size)
     run.log_prior = log_prior.float()
 
 
-def log_priors_of(heads: Callable[[Tensor], list[Tensor]], run: Run, size: int) -> Tensor:
+def _log_priors_of(heads: Callable[[Tensor], list[Tensor]], run: Run, size: int) -> Tensor:
     """The logarithms of the heads' priors on a run's pictures, of mean 0, so that the mean of a bias stays as it is.
 
     `heads`: views (N, 3, size, size) in 0…1 → logits (N, classes) of each. Returns (heads, classes) float64.
     """
     sums, count = torch.zeros((), dtype=torch.float64, device=run.device), 0
-    for step in tqdm(range(first_epoch(run, COUNTED)), desc="prior", mininterval=2):
+    for step in tqdm(range(_first_epoch(run, _COUNTED)), desc="prior", mininterval=2):
         for views in run.material.middle_views(step, size):
             sums = sums + torch.stack(heads(views)).double().softmax(dim=2).sum(dim=1)
             count += len(views)
-    logs = (sums / count + EPSILON).log()
+    logs = (sums / count + _EPSILON).log()
     return logs - logs.mean(dim=1, keepdim=True)
 
 
-def first_epoch(run: Run, most: int) -> int:
+def _first_epoch(run: Run, most: int) -> int:
     """The number of steps of the first epoch, for at most this many pictures."""
     return max(1, min(most // run.recipe.batch_size, run.material.steps_per_epoch))

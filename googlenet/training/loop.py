@@ -27,10 +27,12 @@ from googlenet.training.pictures import Material
 from googlenet.training.recipe import Phase, Recipe
 from googlenet.training.teachers import Teacher
 
-AUX_WEIGHT = 0.3
-LARGEST_GRADIENT = 5.0
+__all__ = ["Run"]
+
+_AUX_WEIGHT = 0.3
+_LARGEST_GRADIENT = 5.0
 PARTS = ("conv1", "conv2", "conv3", *(f"inception{stage}" for stage in STAGES))
-CHECKPOINT_EVERY = 120
+_CHECKPOINT_EVERY = 120
 """Seconds between checkpoints."""
 LOOK_EVERY = 50
 """Steps from one reading of the loss to the next: reading it makes the host wait for the GPU."""
@@ -44,7 +46,7 @@ def loss_of(heads: HeadLogits, target: Tensor, temperature: float = 1.0, log_pri
     """
     logits = [head.float() if log_prior is None else head.float() + log_prior for head in heads if head is not None]
     losses = [temperature * F.cross_entropy(head / temperature, target) for head in logits]
-    return losses[-1] + AUX_WEIGHT * sum(losses[:-1])
+    return losses[-1] + _AUX_WEIGHT * sum(losses[:-1])
 
 
 def learning_rate_at(progress: float, warm_up: float) -> float:
@@ -117,7 +119,7 @@ class Run:
         loss = torch.zeros((), device=self.device)
         per_step = self.recipe.batch_size
         total = None if self.recipe.minutes else self.steps * per_step
-        with stop_on_signals(self), tqdm(total=total, initial=self.step * per_step, unit="img", mininterval=2) as bar:
+        with _stop_on_signals(self), tqdm(total=total, initial=self.step * per_step, unit="img", mininterval=2) as bar:
             while self.progress < 1 and not self.stopping:
                 if self.phase() != phase:
                     phase = self.phase()
@@ -126,7 +128,7 @@ class Run:
                 loss += self.learn(phase.size)
                 bar.update(per_step)
                 self.seconds = before + time.monotonic() - started
-                late = time.monotonic() - saved > CHECKPOINT_EVERY
+                late = time.monotonic() - saved > _CHECKPOINT_EVERY
                 if self.step % LOOK_EVERY == 0 or late or self.stopping:
                     self.look(loss, bar)
                 if late:
@@ -167,7 +169,7 @@ class Run:
         loss = loss_of(self.heads(views), target, self.temperature, self.log_prior)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), _LARGEST_GRADIENT)
         self.optimizer.step()
         self.step += 1
         return loss.detach()
@@ -222,7 +224,7 @@ class Run:
 
 
 @contextmanager
-def stop_on_signals(run: Run) -> Iterator[None]:
+def _stop_on_signals(run: Run) -> Iterator[None]:
     """On Ctrl-C or SIGTERM, let the step finish. A second signal ends the program as usual."""
 
     def stop(_number: int, _frame: object) -> None:

@@ -34,19 +34,21 @@ from googlenet.training.data import Split
 from googlenet.training.evaluate import markdown
 from googlenet.training.pictures import opened
 
+__all__ = ["SMALL", "STEPS", "Boxed", "boxed", "interval", "measure_all"]
+
 SMALL = 1 / 3
 """Only pictures whose box covers at most this share are compared with the centre: a larger box is too easy to hit."""
-CENTRED = 1 / 4
+_CENTRED = 1 / 4
 """Standard deviation of the centred Gaussian, as a share of the picture's side."""
-CURVED, SANE = 1 / 20, 1 / 100
+_CURVED, _SANE = 1 / 20, 1 / 100
 """Shares of the pictures for deletion and insertion curves, and for randomised weights, which take many passes a picture."""
 STEPS = 5
 """Steps of a deletion or insertion curve: few, so that many pictures can be measured."""
-DRAWS = 2000
+_DRAWS = 2000
 """Bootstrap samples for an interval."""
-TITLES = {GRAD_CAM: "Grad-CAM", LAYER_CAM: "LayerCAM"}
+_TITLES = {GRAD_CAM: "Grad-CAM", LAYER_CAM: "LayerCAM"}
 """method → heading of its tables"""
-ON_SMALL = "pictures whose box covers at most a third"
+_ON_SMALL = "pictures whose box covers at most a third"
 
 Measures = dict[tuple[str, ...], list[float]]
 """What was measured → its value for each picture. The first of a key's words:
@@ -93,18 +95,18 @@ def boxed(split: Split, preprocess: Preprocess, sample: int) -> list[Boxed]:
 def measure_all(explainer: Explainer, split: Split, sample: int, dataset: str) -> MapTrust:
     """Measure both methods' maps on at most `sample` pictures, print the tables, and return what `config.json` states of them."""
     pictures = boxed(split, explainer.config.preprocess, sample)
-    measures = {method: measure(explainer, pictures, method) for method in TITLES}
-    for method, title in TITLES.items():
+    measures = {method: measure(explainer, pictures, method) for method in _TITLES}
+    for method, title in _TITLES.items():
         print(f"## {title}\n\n{report(measures[method])}\n")
     return summary(measures, dataset, explainer.provenance.sha256)
 
 
 def measure(explainer: Explainer, pictures: Sequence[Boxed], method: str = GRAD_CAM) -> Measures:
-    """Measure the maps of every head on every picture. `CURVED` and `SANE` of them, from the first, get the slow measures too."""
+    """Measure the maps of every head on every picture; `_CURVED` and `_SANE` of them, from the first, slowly too."""
     measures: Measures = defaultdict(list)
     rng = np.random.default_rng(0)
     heads = HEADS if explainer.config.architecture.aux_heads else HEADS[-1:]
-    curved, sane = (math.ceil(len(pictures) * share) for share in (CURVED, SANE))
+    curved, sane = (math.ceil(len(pictures) * share) for share in (_CURVED, _SANE))
     step = explainer.engine.largest
     with tqdm(total=len(pictures), desc="where the evidence lies", unit="img", mininterval=2) as bar:
         for start in range(0, len(pictures), step):
@@ -117,20 +119,20 @@ def measure(explainer: Explainer, pictures: Sequence[Boxed], method: str = GRAD_
                 answers.append(explainer.explain_prepared(x, sizes, questions))
             for i, (picture, *explanations) in enumerate(zip(some, *answers, strict=True)):
                 by_head = dict(zip(heads, explanations, strict=True))
-                point(measures, explainer, picture, by_head)
+                _point(measures, explainer, picture, by_head)
                 if start + i < curved:
-                    hide(measures, explainer, x[i : i + 1], picture.label, by_head, rng)
+                    _hide(measures, explainer, x[i : i + 1], picture.label, by_head, rng)
             bar.update(len(some))
-    distrust(measures, explainer, pictures[:sane], heads, method)
+    _distrust(measures, explainer, pictures[:sane], heads, method)
     return measures
 
 
-def point(measures: Measures, explainer: Explainer, picture: Boxed, explanations: dict[str, Explanation]) -> None:
+def _point(measures: Measures, explainer: Explainer, picture: Boxed, explanations: dict[str, Explanation]) -> None:
     """Measure one picture: the pointing game, and the evidence inside the box."""
     main, box = explanations["main"], picture.box
     side = explainer.config.preprocess.crop
     rows, columns = pixels(box, main.seen, side)
-    gaussian = centred(side)
+    gaussian = _centred(side)
     p = main.probabilities["main"]
     assert p is not None
     measures["box",].append((rows.stop - rows.start) * (columns.stop - columns.start) / side**2)
@@ -148,14 +150,14 @@ def point(measures: Measures, explainer: Explainer, picture: Boxed, explanations
                 measures["branch", head, stage.name, branch].append(share)
 
 
-def centred(side: int) -> NDArray[np.float32]:
+def _centred(side: int) -> NDArray[np.float32]:
     """A Gaussian in the picture's centre, (side, side)."""
     at = (np.arange(side) + 0.5) / side - 0.5
-    line = np.exp(-(at**2) / (2 * CENTRED**2))
+    line = np.exp(-(at**2) / (2 * _CENTRED**2))
     return np.outer(line, line).astype(np.float32)
 
 
-def hide(
+def _hide(
     measures: Measures,
     explainer: Explainer,
     x: Tensor,
@@ -167,7 +169,7 @@ def hide(
     side = x.shape[-1]
     sizes = explainer.grid_sizes
     random = {size: rng.standard_normal(size).astype(np.float32) for size in sorted(set(sizes.values()))}
-    grids = [("", "centre", centred(side)), *(("", str(size), grid) for size, grid in random.items())]
+    grids = [("", "centre", _centred(side)), *(("", str(size), grid) for size, grid in random.items())]
     grids += [(head, stage, grid) for head, e in explanations.items() for stage, grid in e.grids.items()]
     orders = torch.stack([order(grid, side) for *_, grid in grids])
     for head, ways in curves(explainer, x, label, orders, STEPS).items():
@@ -179,7 +181,7 @@ def hide(
                 measures[way, head, f"random {stage}"].append(areas[str(sizes[stage])])
 
 
-def distrust(measures: Measures, explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str], method: str) -> None:
+def _distrust(measures: Measures, explainer: Explainer, pictures: Sequence[Boxed], heads: Sequence[str], method: str) -> None:
     """Measure each map's rank correlation with the map of randomised weights, from the heads down to each stage."""
     own: dict[tuple[int, str, str], NDArray[np.float32]] = {}
     model = explainer.copied_model()
@@ -207,15 +209,15 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{per_cent(self.mean)} ({per_cent(self.low)}…{per_cent(self.high)})"
+        return f"{_per_cent(self.mean)} ({_per_cent(self.low)}…{_per_cent(self.high)})"
 
 
-def per_cent(share: float) -> str:
+def _per_cent(share: float) -> str:
     """A share in per cent, to one decimal place."""
-    return signed(100 * share, 1)
+    return _signed(100 * share, 1)
 
 
-def signed(value: float, digits: int) -> str:
+def _signed(value: float, digits: int) -> str:
     """A number with a typographic minus sign, and no minus sign before 0."""
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
@@ -224,7 +226,7 @@ def interval(values: NDArray[np.floating]) -> Interval:
     """The mean over pictures and its interval. The bootstrap draws pictures with replacement, with a fixed seed."""
     if not len(values):
         return Interval(np.nan, np.nan, np.nan)
-    drawn = values[np.random.default_rng(0).integers(0, len(values), (DRAWS, len(values)))].mean(axis=1)
+    drawn = values[np.random.default_rng(0).integers(0, len(values), (_DRAWS, len(values)))].mean(axis=1)
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Interval(float(values.mean()), float(low), float(high))
 
@@ -234,24 +236,24 @@ def groups(measures: Measures) -> dict[str, NDArray[np.bool_]]:
     box = np.array(measures["box",])
     return {
         "all pictures": np.ones(len(box), bool),
-        ON_SMALL: box <= SMALL,
+        _ON_SMALL: box <= SMALL,
         "pictures that main names right": np.array(measures["right",], bool),
     }
 
 
-def maps_of(measures: Measures) -> Iterator[tuple[str, str]]:
+def _maps_of(measures: Measures) -> Iterator[tuple[str, str]]:
     """(head, stage) of each map that was measured."""
     return ((key[1], key[2]) for key in measures if key[0] == "pointing")
 
 
 def summary(measures: Mapping[str, Measures], dataset: str, sha256: str) -> MapTrust:
     """What `config.json` states about the maps, to four decimal places. `measures`: by method, of the same pictures."""
-    small = groups(measures[GRAD_CAM])[ON_SMALL]
+    small = groups(measures[GRAD_CAM])[_ON_SMALL]
     centre = np.array(measures[GRAD_CAM]["centre",])[small]
 
     def pointing(method: str) -> dict[str, dict[str, Pointing]]:
         heads: dict[str, dict[str, Pointing]] = defaultdict(dict)
-        for head, stage in maps_of(measures[method]):
+        for head, stage in _maps_of(measures[method]):
             hits = np.array(measures[method]["pointing", head, stage])[small]
             heads[head][stage] = Pointing(*(round(float(value), 4) for value in (hits.mean(), *interval(hits - centre))))
         return dict(heads)
@@ -264,19 +266,19 @@ def report(measures: Measures) -> str:
     parts = []
     for name, chosen in groups(measures).items():
         curved = chosen[: len(measures["deletion", "main", "centre"])]
-        parts += [f"### {name[0].upper()}{name[1:]}", pointing_table(measures, chosen)]
+        parts += [f"### {name[0].upper()}{name[1:]}", _pointing_table(measures, chosen)]
         if curved.any():
-            parts.append(curve_table(measures, curved))
-    return "\n\n".join([*parts, branch_table(measures), sanity_table(measures)])
+            parts.append(_curve_table(measures, curved))
+    return "\n\n".join([*parts, _branch_table(measures), _sanity_table(measures)])
 
 
-def pointing_table(measures: Measures, chosen: NDArray[np.bool_]) -> str:
+def _pointing_table(measures: Measures, chosen: NDArray[np.bool_]) -> str:
     def values(*key: str) -> NDArray[np.float64]:
         return np.array(measures[key])[chosen]
 
     centre, gaussian = values("centre"), values("centred")
     rows = []
-    for head, stage in maps_of(measures):
+    for head, stage in _maps_of(measures):
         hits, inside = values("pointing", head, stage), values("inside", head, stage)
         rows.append((head, stage, *map(interval, (hits, hits - centre, inside, inside - gaussian))))
     columns = ("strongest cell on the object", "minus the centre", "positive evidence inside", "minus the Gaussian")
@@ -287,36 +289,36 @@ def pointing_table(measures: Measures, chosen: NDArray[np.bool_]) -> str:
     )
 
 
-def curve_table(measures: Measures, chosen: NDArray[np.bool_]) -> str:
+def _curve_table(measures: Measures, chosen: NDArray[np.bool_]) -> str:
     """Deletion: less is better. Insertion: more is better."""
     rows = []
-    for head, stage in maps_of(measures):
+    for head, stage in _maps_of(measures):
         row: list[object] = [head, stage]
         for way in ("deletion", "insertion"):
             names = (stage, f"random {stage}", "centre")
             own, by_chance, centre = (np.array(measures[way, head, name])[chosen] for name in names)
-            row += [interval(own), per_cent(by_chance.mean()), per_cent(centre.mean()), interval(own - by_chance)]
+            row += [interval(own), _per_cent(by_chance.mean()), _per_cent(centre.mean()), interval(own - by_chance)]
         rows.append(row)
     baselines = ("random", "centre", "map minus random")
     columns = ("head", "stage", "deletion", *baselines, "insertion", *baselines)
     return f"{chosen.sum()} pictures with curves of {STEPS} steps.\n\n{markdown(columns, rows)}"
 
 
-def branch_table(measures: Measures) -> str:
+def _branch_table(measures: Measures) -> str:
     rows = []
-    for head, stage in maps_of(measures):
+    for head, stage in _maps_of(measures):
         shares = (float(np.mean(measures["branch", head, stage, branch])) for branch in BRANCHES)
-        rows.append((head, stage, *map(per_cent, shares)))
+        rows.append((head, stage, *map(_per_cent, shares)))
     title = f"### Which filters carry the evidence\n\n{len(measures['box',])} pictures, each asked about its true class.\n\n"
     return title + markdown(["head", "stage", *(branch.replace("x", "×") for branch in BRANCHES)], rows)
 
 
-def sanity_table(measures: Measures) -> str:
+def _sanity_table(measures: Measures) -> str:
     """How similar a map stays when weights are randomised."""
     rows = []
-    for head, stage in maps_of(measures):
+    for head, stage in _maps_of(measures):
         means = (float(np.mean(measures["randomised", head, stage, down_to])) for down_to in ("heads", *STAGES[::-1]))
-        rows.append((head, stage, *(signed(mean, 2) for mean in means)))
+        rows.append((head, stage, *(_signed(mean, 2) for mean in means)))
     count = len(measures["randomised", "main", "3a", "heads"])
     title = (
         "### Sanity check by cascading randomisation\n\nRank correlation of a map with itself after the weights were drawn anew, "

@@ -37,17 +37,19 @@ from googlenet.training.data import UNKNOWN, Picture, Split
 from googlenet.training.recipe import Recipe
 from googlenet.training.teachers import Teacher
 
+__all__ = ["Material", "Source", "check_pictures", "in_threads", "opened", "read_pixels"]
+
 T = TypeVar("T")
 R = TypeVar("R")
-CHUNK = 32
+_CHUNK = 32
 """How many pictures a thread takes at once."""
-SHARE_OF_MEMORY = 0.5
+_SHARE_OF_MEMORY = 0.5
 """The share of free memory that pictures may take; the rest is for the network."""
-STRETCH = 4 / 3
+_STRETCH = 4 / 3
 """A crop's aspect ratio differs from the picture's by at most this factor."""
-LIGHT = 0.3
+_LIGHT = 0.3
 """The largest change of brightness, contrast and saturation, as factors around 1."""
-UNEQUAL = 1.5
+_UNEQUAL = 1.5
 """Classes are unequal where the largest has more than this many times the pictures of the smallest."""
 
 
@@ -57,21 +59,21 @@ def in_threads(function: Callable[[T], R], items: Iterable[T], workers: int) -> 
         yield from map(function, items)
         return
     with threads(workers) as pool:
-        for done in in_order(pool, lambda chunk: list(map(function, chunk)), batched(items, CHUNK), ahead=2 * workers):
+        for done in in_order(pool, lambda chunk: list(map(function, chunk)), batched(items, _CHUNK), ahead=2 * workers):
             yield from done
 
 
-def contents(picture: Picture) -> bytes:
+def _contents(picture: Picture) -> bytes:
     """A picture's file. Raises PictureError."""
     return read_file(picture) if isinstance(picture, Path) else picture.data.tobytes()
 
 
 def opened(picture: Picture) -> Image.Image:
     """The picture as `open_image` gives it."""
-    return decode_file(contents(picture), str(picture)).image
+    return decode_file(_contents(picture), str(picture)).image
 
 
-def read_all(read: Callable[[int], T], split: Split, workers: int, skip_broken: bool, title: str) -> tuple[list[int], list[T]]:
+def _read_all(read: Callable[[int], T], split: Split, workers: int, skip_broken: bool, title: str) -> tuple[list[int], list[T]]:
     """Call `read` with each row of a split, in threads. Returns the rows that could be read, and the results for them.
 
     Raises a UserError that names the pictures that cannot be read, where they may not be left out.
@@ -100,15 +102,15 @@ def check_pictures(split: Split, workers: int, skip_broken: bool) -> tuple[Split
     """Read every header. Returns the split without files that are no pictures, and the longest of the shorter sides."""
 
     def shorter_side(row: int) -> int:
-        return min(size_of_file(contents(split.pictures[row]), str(split.pictures[row])))
+        return min(size_of_file(_contents(split.pictures[row]), str(split.pictures[row])))
 
-    rows, sides = read_all(shorter_side, split, workers, skip_broken, "check")
+    rows, sides = _read_all(shorter_side, split, workers, skip_broken, "check")
     return split.subset(rows), max(sides, default=0)
 
 
 def decode(picture: Picture, side: int) -> tuple[NDArray[np.uint8], float]:
     """A picture resized to (side, side, 3) uint8, and its width / height before that. Raises UserError."""
-    whole = decode_file(contents(picture), str(picture), least=side)
+    whole = decode_file(_contents(picture), str(picture), least=side)
     image = whole.image if whole.image.size == (side, side) else whole.image.resize((side, side), Image.Resampling.BICUBIC)
     return np.asarray(image), whole.size[0] / whole.size[1]
 
@@ -127,19 +129,19 @@ def read_pixels(
         pixels[row], aspect = decode(split.pictures[row], side)
         return aspect
 
-    rows, aspects = read_all(keep, split, workers, skip_broken, "decode")
+    rows, aspects = _read_all(keep, split, workers, skip_broken, "decode")
     if len(rows) < len(pixels):
         for place, row in enumerate(rows):  # a copy might not fit into memory
             pixels[place] = pixels[row]
         split, pixels = split.subset(rows), pixels[: len(rows)]
-    home = device if pixels.nbytes <= SHARE_OF_MEMORY * free_memory(device) else torch.device("cpu")
+    home = device if pixels.nbytes <= _SHARE_OF_MEMORY * free_memory(device) else torch.device("cpu")
     return split, torch.from_numpy(pixels).to(home), torch.tensor(aspects, device=home)
 
 
 def room_for(count: int, side: int, folder: Path) -> NDArray[np.uint8]:
     """(count, side, side, 3), in memory or in a temporary file."""
     shape, size = (count, side, side, 3), count * side * side * 3
-    if size <= SHARE_OF_MEMORY * free_memory(torch.device("cpu")):
+    if size <= _SHARE_OF_MEMORY * free_memory(torch.device("cpu")):
         return np.empty(shape, np.uint8)
     if size > shutil.disk_usage(folder).free:
         raise UserError(
@@ -173,21 +175,21 @@ def draw_crops(aspects: Tensor, least_area: float) -> Tensor:
     squeezed picture's, both -1…1.
     """
     area = least_area + (1 - least_area) * torch.rand_like(aspects)
-    ratio = torch.exp((2 * torch.rand_like(aspects) - 1) * math.log(STRETCH))
+    ratio = torch.exp((2 * torch.rand_like(aspects) - 1) * math.log(_STRETCH))
     width = (area * ratio / aspects).sqrt().clamp(max=1)
     height = (area / ratio * aspects).sqrt().clamp(max=1)
     flip = torch.where(torch.rand_like(aspects) < 0.5, -1.0, 1.0)
     x, y = ((2 * torch.rand_like(aspects) - 1) * (1 - side) for side in (width, height))
-    return crops_of(width * flip, height, x, y)
+    return _crops_of(width * flip, height, x, y)
 
 
-def middle_squares(aspects: Tensor) -> Tensor:
+def _middle_squares(aspects: Tensor) -> Tensor:
     """The middle square of each picture, as `draw_crops` gives crops. aspects: (N,) float32, width / height."""
     zero = torch.zeros_like(aspects)
-    return crops_of((1 / aspects).clamp(max=1), aspects.clamp(max=1), zero, zero)
+    return _crops_of((1 / aspects).clamp(max=1), aspects.clamp(max=1), zero, zero)
 
 
-def crops_of(width: Tensor, height: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def _crops_of(width: Tensor, height: Tensor, x: Tensor, y: Tensor) -> Tensor:
     zero = torch.zeros_like(x)
     return torch.stack([width, zero, x, zero, height, y], dim=1).view(-1, 2, 3)
 
@@ -203,7 +205,7 @@ def take(pixels: Tensor, crops: Tensor, size: int) -> Tensor:
 
 def relight(views: Tensor) -> Tensor:
     """Random brightness, contrast and saturation for each of (N, 3, S, S) views in 0…1."""
-    brightness, contrast, saturation = 1 + LIGHT * (2 * torch.rand(3, len(views), 1, 1, 1, device=views.device) - 1)
+    brightness, contrast, saturation = 1 + _LIGHT * (2 * torch.rand(3, len(views), 1, 1, 1, device=views.device) - 1)
     grey = views.mean(dim=1, keepdim=True)
     views = grey + (views - grey) * saturation
     middle = grey.mean(dim=(2, 3), keepdim=True)
@@ -260,7 +262,7 @@ class Source:
         self.pixels, self.aspects, self.per_batch, self.seed = pixels, aspects, per_batch, list(seed)
         self.count = len(split.examples)
         counts = Counter(split.labels).values()
-        self.unequal = split.labelled and max(counts) > UNEQUAL * min(counts)
+        self.unequal = split.labelled and max(counts) > _UNEQUAL * min(counts)
         self.drawn_labels = np.array(split.labels) if balanced and self.unequal else None
         self.labels = torch.tensor(split.labels, device=pixels.device)
         self.order = lru_cache(maxsize=2)(self.new_order)
@@ -269,7 +271,7 @@ class Source:
     def new_order(self, epoch: int) -> Tensor:
         generator = np.random.default_rng([*self.seed, epoch])
         labels = self.drawn_labels
-        rows = generator.permutation(self.count) if labels is None else draw_evenly(labels, generator)
+        rows = generator.permutation(self.count) if labels is None else _draw_evenly(labels, generator)
         return torch.from_numpy(rows).to(self.labels.device)
 
     def rows(self, step: int) -> Tensor:
@@ -284,18 +286,18 @@ class Source:
     def batch(self, step: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """A step's pixels (n, side, side, 3) uint8, aspects (n,) float32 and labels (n,) int64, on the device."""
         rows = self.rows(step)
-        pixels, aspects, labels = (send(each[rows], device) for each in (self.pixels, self.aspects, self.labels))
+        pixels, aspects, labels = (_send(each[rows], device) for each in (self.pixels, self.aspects, self.labels))
         return pixels, aspects, labels
 
 
-def send(tensor: Tensor, device: torch.device) -> Tensor:
+def _send(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor to the device; a copy to a GPU does not make the host wait."""
     if tensor.device.type == "cpu" and device.type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
-def draw_evenly(labels: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+def _draw_evenly(labels: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
     """As many rows as there are labels, in random order: each class equally often, or once more. A row is drawn again only where
     its class has no other left."""
     rows = generator.permutation(len(labels))
@@ -345,4 +347,4 @@ class Material:
     def middle_views(self, step: int, size: int) -> list[Tensor]:
         """The middle squares (n, 3, size, size) of a step's pictures, in 0…1, one tensor for each data set."""
         batches = (source.batch(step, self.device) for source in self.sources)
-        return [take(pixels, middle_squares(aspects), size) for pixels, aspects, _ in batches]
+        return [take(pixels, _middle_squares(aspects), size) for pixels, aspects, _ in batches]

@@ -11,11 +11,13 @@ from pathlib import Path
 from googlenet.errors import UserError
 from googlenet.model.architecture import STAGES
 
+__all__ = ["SCRATCH", "SPLIT", "Options", "Phase", "Recipe", "parse_schedule"]
+
 SPLIT = 0.2
 """Share of each class that is held out where a data set has no `val`."""
 SCRATCH = "scratch"
 """What stands on the command line for a start from random weights."""
-SIZES = (32, 1024)
+_SIZES = (32, 1024)
 """The smallest and the largest side of a network's input, in pixels, in `config.json`."""
 
 
@@ -82,7 +84,7 @@ class Recipe:
 
     def mistakes(self) -> Iterator[UserError]:
         """The settings that cannot work, one error each."""
-        low, high = SIZES
+        low, high = _SIZES
         for phase in self.schedule:
             if not low <= phase.size <= high:
                 yield UserError("--schedule {phase}: the size must be from {low} to {high}.", phase=phase, low=low, high=high)
@@ -123,7 +125,7 @@ class Options:
 
     def mistakes(self) -> Iterator[UserError]:
         """The options that cannot work, one error each."""
-        (low, high), size, count = SIZES, self.input_size, len(self.data)
+        (low, high), size, count = _SIZES, self.input_size, len(self.data)
         if size is not None and not low <= size <= high:
             yield UserError("--input-size {size}: it must be from {low} to {high}.", size=size, low=low, high=high)
         shares = self.shares

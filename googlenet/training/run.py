@@ -26,6 +26,8 @@ from googlenet.training.loop import Run
 from googlenet.training.pictures import Material, Source, read_pixels
 from googlenet.training.recipe import Options, Recipe
 
+__all__ = ["train"]
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's mean and standard deviation, for RGB in 0…1."""
 
@@ -45,9 +47,9 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
     print(plan.exam, flush=True)
     torch.manual_seed(recipe.seed)
     model, preprocess, new_layers = begin(plan.start, plan.classes)
-    material = read_material(plan, options, recipe, device)
+    material = _read_material(plan, options, recipe, device)
     path = options.out / CHECKPOINT_FILE
-    run = Run(model, material, preprocess, recipe, plan.teacher, device, path, identity(plan))
+    run = Run(model, material, preprocess, recipe, plan.teacher, device, path, _identity(plan))
     if recipe.prior_in_loss and plan.teacher is not None:
         put_prior_into_loss(run, plan.teacher)
     if options.resume:
@@ -60,7 +62,7 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
     size = options.input_size or recipe.schedule[-1].size
     labels = tuple(row.name for row in plan.classes)
     config = ModelConfig(model.architecture, labels, brought_to(preprocess, size), temperatures=None, metrics=None)
-    answers = publish(run, config, plan, options)
+    answers = _publish(run, config, plan, options)
     path.unlink()
     print("\n".join(never_named(answers, labels)))
     print(f"{options.out} holds the weights. Next:")
@@ -90,7 +92,7 @@ def brought_to(preprocess: Preprocess, size: int) -> Preprocess:
     return replace(preprocess, resize=(height, width) if isinstance(preprocess.resize, tuple) else height, crop=size)
 
 
-def read_material(plan: Plan, options: Options, recipe: Recipe, device: torch.device) -> Material:
+def _read_material(plan: Plan, options: Options, recipe: Recipe, device: torch.device) -> Material:
     """Decode the data sets, with each set's number of pictures in a batch."""
     sources = []
     for number, (split, side) in enumerate(zip(plan.splits, plan.sides, strict=True)):
@@ -99,7 +101,7 @@ def read_material(plan: Plan, options: Options, recipe: Recipe, device: torch.de
     return Material(sources, len(plan.classes), device)
 
 
-def identity(plan: Plan) -> dict[str, str]:
+def _identity(plan: Plan) -> dict[str, str]:
     """What must be the same in a checkpoint and in the run that resumes from it, besides the settings."""
 
     data = repr(([[(each.picture.name, each.label) for each in split.examples] for split in plan.splits], plan.per_batch))
@@ -111,7 +113,7 @@ def identity(plan: Plan) -> dict[str, str]:
     }
 
 
-def publish(run: Run, config: ModelConfig, plan: Plan, options: Options) -> Answers:
+def _publish(run: Run, config: ModelConfig, plan: Plan, options: Options) -> Answers:
     """Measure the weights as they are written, in half precision, and write the folder."""
     exam, device = plan.exam, run.device
     with tempfile.TemporaryDirectory(dir=options.out) as scratch:

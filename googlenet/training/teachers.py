@@ -2,7 +2,7 @@
 
 A teacher is `package.module:function`. Called without arguments, the function returns a tuple:
 - an `nn.Module`: pictures (N, 3, S, S) float32 → logits (N, classes), of ImageNet's 1,000 or of the data set's classes in order,
-- the side S of its input in pixels, or None for a convolutional network that takes any size: its input is then `EXTRA` pixels
+- the side S of its input in pixels, or None for a convolutional network that takes any size: its input is then `_EXTRA` pixels
   larger than the student's,
 - the mean and the standard deviation of RGB in 0…1 that its input is normalised with, three numbers each.
 """
@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from googlenet.errors import UserError, missing_extra
 from googlenet.inference.device import half_precision
 
-EXTRA = 32
+__all__ = ["Teacher", "efficientnet_lite2", "load_teacher"]
+
+_EXTRA = 32
 """Pixels by which the view of a teacher without a fixed size is larger than the student's."""
 Channels = tuple[float, float, float]
 
@@ -40,7 +42,7 @@ class Teacher:
 
     def size_for(self, student: int) -> int:
         """The side in pixels of the teacher's view where the student's view has `student` pixels."""
-        return self.size or student + EXTRA
+        return self.size or student + _EXTRA
 
     @torch.no_grad()
     def answer(self, views: Tensor) -> Tensor:

@@ -28,12 +28,14 @@ from googlenet.ui.turns import Progress, Turns, Visitor, own_address
 from googlenet.ui.uploads import SIDE, is_disk_full
 from googlenet.ui.weights import explain as explained
 
+__all__ = ["endpoints"]
+
 File = dict[str, Any] | None
 """A file as Gradio brings it, checked to be one that was uploaded: {path, orig_name, …}."""
 Json = dict[str, Any]
 
 
-PARAMETERS = {
+_PARAMETERS = {
     "image": "The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).",
     "head": "The classifier to explain: main, aux2 or aux1.",
     "target": "The class or group to explain, by label or index; empty for the head's own top class.",
@@ -89,8 +91,8 @@ def endpoints(desk: Desk) -> None:
             explanation = explained(own, picture, asked(head, target, contrast, method))
             stages = list(explanation.branch_grids)
             drawn = dict(zip(stages, overlays(picture.image, explanation, stages, SIDE), strict=True))
-            files = saved(drawn, desk.pictures.folder)
-            return explanation.to_json(name_of(image)), [(path, stage) for stage, path in files.items()]
+            files = _saved(drawn, desk.pictures.folder)
+            return explanation.to_json(_name_of(image)), [(path, stage) for stage, path in files.items()]
 
         return await in_turn(desk.questions, request, image, answer)
 
@@ -105,7 +107,7 @@ def endpoints(desk: Desk) -> None:
 
         def answer(picture: Picture, _: Progress) -> str:
             explanation = explained(own, picture, asked(head, target, contrast, method))
-            return json.dumps(explanation.to_json(name_of(image)), ensure_ascii=False)
+            return json.dumps(explanation.to_json(_name_of(image)), ensure_ascii=False)
 
         return await in_turn(desk.questions, request, image, answer)
 
@@ -120,7 +122,7 @@ def endpoints(desk: Desk) -> None:
 
         def answer(picture: Picture, _: Progress) -> str:
             explanation = explained(own, picture, asked(head, target, contrast, method))
-            return saved({"sheet": draw_sheet(picture.image, explanation)}, desk.pictures.folder)["sheet"]
+            return _saved({"sheet": draw_sheet(picture.image, explanation)}, desk.pictures.folder)["sheet"]
 
         return await in_turn(desk.questions, request, image, answer)
 
@@ -134,7 +136,7 @@ def endpoints(desk: Desk) -> None:
         """
 
         def answer(picture: Picture, _: Progress) -> Json:
-            return explained(own, picture, asked(head, target, contrast, method, channels=True)).to_json(name_of(image))
+            return explained(own, picture, asked(head, target, contrast, method, channels=True)).to_json(_name_of(image))
 
         return await in_turn(desk.questions, request, image, answer)
 
@@ -157,7 +159,7 @@ def endpoints(desk: Desk) -> None:
         def answer(picture: Picture, tell: Progress) -> Json:
             question = asked(head, target, contrast, method)
             name = str(stage)[:20] or STAGES_BEFORE[question.head][-1]
-            return desk.tested(own, picture, question, name, tell).to_json(name_of(image))
+            return desk.tested(own, picture, question, name, tell).to_json(_name_of(image))
 
         return await in_turn(desk.long, request, image, answer)
 
@@ -169,7 +171,7 @@ def endpoints(desk: Desk) -> None:
 
     defaults = {"head": "main", "target": "", "contrast": "", "stage": "", "method": GRAD_CAM}
     inputs: dict[str, Any] = {name: gr.Textbox(value, label=name, visible=False) for name, value in defaults.items()}
-    inputs["image"] = gr.File(label="image", visible=False)  # gr.Image decodes a file before `open_bounded` can check it
+    inputs["image"] = gr.File(label="image", visible=False)  # gr.Image decodes a file before the decoding process can check it
     heads, result = gr.JSON(label="heads", visible=False), gr.JSON(label="explanation", visible=False)
     gallery = gr.Gallery(label="overlays", format="jpeg", visible=False)
     drawing = gr.Image(label="sheet", format="jpeg", visible=False)
@@ -184,18 +186,18 @@ def endpoints(desk: Desk) -> None:
     }
     for function, outputs in table.items():
         names = [name for name in inspect.signature(function).parameters if name != "request"]
-        told = "".join(f"    {name}: {PARAMETERS[name]}\n" for name in names)
+        told = "".join(f"    {name}: {_PARAMETERS[name]}\n" for name in names)
         function.__doc__ = inspect.cleandoc(function.__doc__ or "").replace("Returns:", f"Args:\n{told}\nReturns:")
         # without `preprocess`, which leaves an empty file for every call
         asks = [inputs[name] for name in names]
         gr.Button(visible=False).click(function, asks, outputs, api_name=function.__name__, preprocess=False)
 
 
-def name_of(image: File) -> str:
+def _name_of(image: File) -> str:
     return Path(image["path"]).name if image else ""
 
 
-def saved(images: Mapping[str, Image.Image], folder: Path) -> dict[str, str]:
+def _saved(images: Mapping[str, Image.Image], folder: Path) -> dict[str, str]:
     """name → file of each image, in the folder that is swept. Raises UserError where the disk is full."""
     try:
         place = Path(tempfile.mkdtemp(dir=folder))

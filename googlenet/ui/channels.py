@@ -20,6 +20,8 @@ from googlenet.model.architecture import STAGES
 from googlenet.probes.atlas import Atlas, read_atlas, webp
 from googlenet.probes.visualise import visualise
 
+__all__ = ["ChannelPictures", "activation"]
+
 
 def activation(explainer: Explainer, image: Image.Image, stage: str, channel: int) -> NDArray[np.float32]:
     """A channel's activation (rows, columns) in a picture."""

@@ -16,10 +16,12 @@ from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_F
 from googlenet.checkpoints.hub import HubAwayError, bounded_answers, fetch_listing, short_reason
 from googlenet.errors import PictureError, UserError, reason
 
-WEIGHTS, TITLE, EXAMPLES = VARIABLES = ("GOOGLENET_WEIGHTS", "GOOGLENET_TITLE", "GOOGLENET_EXAMPLES")
+__all__ = ["deploy"]
+
+_WEIGHTS, _TITLE, _EXAMPLES = _VARIABLES = ("GOOGLENET_WEIGHTS", "GOOGLENET_TITLE", "GOOGLENET_EXAMPLES")
 """What `googlenet serve` reads where its options are not given."""
-TOP_LEVEL = ("app.py", "requirements.txt", "LICENSE")
-CONTENTS = [
+_TOP_LEVEL = ("app.py", "requirements.txt", "LICENSE")
+_CONTENTS = [
     "py.typed",
     "**/*.py",
     "errors/*.json",
@@ -34,7 +36,7 @@ CONTENTS = [
     "ui/page/js/*.js",
 ]
 """Files of the package. Nothing else in its folder is uploaded: it may be an editor's, or a secret."""
-BUILD_TIME = 30 * 60.0
+_BUILD_TIME = 30 * 60.0
 """Seconds that a Space may take to build and start. Most of it is the installation of PyTorch."""
 
 
@@ -70,10 +72,10 @@ def deploy(
         user, _ = repo_id.split("/")
     except (HFValidationError, ValueError):
         raise UserError("{space} is not the name of a Space; write user/space.", space=repo_id) from None
-    plan = make_plan(weights, title, examples, package)
+    plan = _make_plan(weights, title, examples, package)
     address = f"{constants.ENDPOINT}/spaces/{repo_id}"
     if dry_run:
-        print(describe(repo_id, plan, hardware, private))
+        print(_describe(repo_id, plan, hardware, private))
         return address
     if not get_token():
         raise UserError("There is no token on this machine; set HF_TOKEN to one that may write to {user}.", user=user)
@@ -81,10 +83,10 @@ def deploy(
     try:
         with bounded_answers():
             if plan.repository:
-                require(plan.repository)
-            commit = upload(api, repo_id, plan, hardware, private)
+                _require(plan.repository)
+            commit = _upload(api, repo_id, plan, hardware, private)
             print(f"{repo_id} has the files (commit {commit}); waiting until it runs.")
-            wait(api, repo_id, commit)
+            _wait(api, repo_id, commit)
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
             raise UserError("The token may not write to {space}; set HF_TOKEN to one that may.", space=repo_id) from None
@@ -98,37 +100,37 @@ def deploy(
     return address
 
 
-def make_plan(weights: str, title: str | None, examples: Path | None, package: Path) -> Plan:
+def _make_plan(weights: str, title: str | None, examples: Path | None, package: Path) -> Plan:
     """The files that the Space needs, and its variables. Raises UserError where a file is missing or a folder has no pictures."""
-    files: dict[str, Path | bytes] = {name: path for name in TOP_LEVEL if (path := source.shipped(name, package)).is_file()}
+    files: dict[str, Path | bytes] = {name: path for name in _TOP_LEVEL if (path := source.shipped(name, package)).is_file()}
     root = package.resolve()
-    for path in sorted(path for pattern in CONTENTS for path in root.glob(pattern)):
+    for path in sorted(path for pattern in _CONTENTS for path in root.glob(pattern)):
         parts = path.relative_to(root).parts
         # an installed package holds the Space's own files inside; they are added above
         if parts[0] != "space" and not any(map(is_hidden, parts)) and path.resolve() == path:  # no link
             files["/".join(("googlenet", *parts))] = path
-    for name in (*TOP_LEVEL, "googlenet/cli.py"):
+    for name in (*_TOP_LEVEL, "googlenet/cli.py"):
         if name not in files:
             raise UserError("{file} of the program is missing; install it anew, or deploy from a checkout.", file=name)
-    variables = {TITLE: title} if title else {}
+    variables = {_TITLE: title} if title else {}
     if examples:
-        files |= example_files(examples)
-        variables[EXAMPLES] = "examples"
+        files |= _example_files(examples)
+        variables[_EXAMPLES] = "examples"
     repository: source.Repository | None = None
     match source.parse_source(weights):
         case source.Folder(path) | source.File(path) as local:
             load(local)  # raises here what the Space would raise later
-            files |= {f"weights/{name}": file for name, file in weights_files(path).items()}
+            files |= {f"weights/{name}": file for name, file in _weights_files(path).items()}
             if isinstance(local, source.File) and local.key:
-                variables[WEIGHTS] = f"weights/{path.name}:{local.key}"
+                variables[_WEIGHTS] = f"weights/{path.name}:{local.key}"
         case source.Repository() as remote:
-            repository, variables[WEIGHTS] = remote, str(remote)
+            repository, variables[_WEIGHTS] = remote, str(remote)
         case source.Torchvision():
-            variables[WEIGHTS] = source.TORCHVISION
-    return Plan(files | {"README.md": readme(source.shipped("README.md", package), title, repository)}, variables, repository)
+            variables[_WEIGHTS] = source.TORCHVISION
+    return Plan(files | {"README.md": _readme(source.shipped("README.md", package), title, repository)}, variables, repository)
 
 
-def example_files(folder: Path) -> dict[str, Path]:
+def _example_files(folder: Path) -> dict[str, Path]:
     """The pictures in a folder, by their names in the Space. Raises UserError where there are none."""
     try:
         inside = sorted(folder.iterdir())
@@ -141,7 +143,7 @@ def example_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def require(repository: source.Repository) -> None:
+def _require(repository: source.Repository) -> None:
     """Raises UserError where the Hub lacks the weights that the Space is to fetch."""
     try:
         names = [file.rfilename for file in fetch_listing(repository, None).siblings or []]
@@ -155,7 +157,7 @@ def require(repository: source.Repository) -> None:
         raise UserError("{source} holds no file {file}.", source=repository.id, file=repository.file)
 
 
-def weights_files(path: Path) -> dict[str, Path]:
+def _weights_files(path: Path) -> dict[str, Path]:
     """The files that a SOURCE on this machine consists of, by their names in its folder."""
     folder, name = (
         (path, source.choose([file.name for file in path.iterdir()], str(path))) if path.is_dir() else (path.parent, path.name)
@@ -164,7 +166,7 @@ def weights_files(path: Path) -> dict[str, Path]:
     return {file: folder / file for file in (*beside, name) if (folder / file).is_file()}
 
 
-def readme(path: Path, title: str | None, repository: source.Repository | None) -> bytes:
+def _readme(path: Path, title: str | None, repository: source.Repository | None) -> bytes:
     """README.md, whose header names the Space and the weights to fetch. It states no licence: the user chooses one."""
     text = path.read_text("utf-8")
     if not text.startswith("---\n"):
@@ -176,11 +178,11 @@ def readme(path: Path, title: str | None, repository: source.Repository | None) 
         card.data["title"] = title
     if repository:
         card.data["models"] = [repository.id]
-        card.data["preload_from_hub"] = [preload(repository)]
+        card.data["preload_from_hub"] = [_preload(repository)]
     return str(card).encode()
 
 
-def preload(repository: source.Repository) -> str:
+def _preload(repository: source.Repository) -> str:
     """`repository file,… [commit]`, the header's syntax for a download. Without files the Space downloads everything."""
     if repository.file:
         names = repository.file
@@ -191,7 +193,7 @@ def preload(repository: source.Repository) -> str:
     return f"{repository.id} {names}" + (f" {repository.revision}" if repository.revision else "")
 
 
-def describe(repo_id: str, plan: Plan, hardware: str | None, private: bool) -> str:
+def _describe(repo_id: str, plan: Plan, hardware: str | None, private: bool) -> str:
     """What a dry run prints: one line for each variable, file and line of the header."""
     sizes = {name: len(c) if isinstance(c, bytes) else c.stat().st_size for name, c in plan.files.items()}
     lines = [f"Space {repo_id}, {'private' if private else 'public'}, hardware {hardware or 'as it is (cpu-basic when new)'}"]
@@ -204,12 +206,12 @@ def describe(repo_id: str, plan: Plan, hardware: str | None, private: bool) -> s
     return "\n".join(lines)
 
 
-def upload(api: HfApi, repo_id: str, plan: Plan, hardware: str | None, private: bool) -> str:
+def _upload(api: HfApi, repo_id: str, plan: Plan, hardware: str | None, private: bool) -> str:
     """Create the Space where there is none, set it up, and send the files in one commit. Returns the commit's hash."""
     api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
     if private:  # an existing Space may be public
         api.update_repo_settings(repo_id, repo_type="space", private=True)
-    for name in api.get_space_variables(repo_id).keys() & set(VARIABLES) - plan.variables.keys():
+    for name in api.get_space_variables(repo_id).keys() & set(_VARIABLES) - plan.variables.keys():
         api.delete_space_variable(repo_id, name)
     for name, value in plan.variables.items():
         api.add_space_variable(repo_id, name, value)
@@ -223,9 +225,9 @@ def upload(api: HfApi, repo_id: str, plan: Plan, hardware: str | None, private: 
     return str(api.create_commit(repo_id, changes, commit_message="Bring up to date", repo_type="space").oid)
 
 
-def wait(api: HfApi, repo_id: str, commit: str) -> None:
+def _wait(api: HfApi, repo_id: str, commit: str) -> None:
     """Return when the Space runs this commit. Raises UserError with the last line of its log when it does not."""
-    deadline = time.monotonic() + BUILD_TIME
+    deadline = time.monotonic() + _BUILD_TIME
     try:
         while True:
             runtime = api.wait_for_space(repo_id, timeout=max(0.0, deadline - time.monotonic()), poll_interval=2)

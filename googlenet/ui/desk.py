@@ -21,8 +21,7 @@ from googlenet.inference.worker import worker_count
 from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
 from googlenet.probes.channel_groups import ChannelGroup, channel_groups
-from googlenet.probes.cover import cover, probability
-from googlenet.probes.tipping import tipping
+from googlenet.probes.cover import cover, probability, tipping
 from googlenet.probes.trust import examine_prepared
 from googlenet.ui import messages, sentences
 from googlenet.ui.channels import ChannelPictures, activation
@@ -32,9 +31,11 @@ from googlenet.ui.turns import Progress, RestartingError, Turns, Visitor, Visito
 from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, SIDE, PictureGoneError, Pictures, example
 from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
 
-ON_GPU = 16
+__all__ = ["Desk", "Inquiry", "packed"]
+
+_ON_GPU = 16
 """How many questions are in work at once on a GPU. On a CPU two for each worker: one is prepared while another runs."""
-QR_CHARACTERS = 500
+_QR_CHARACTERS = 500
 """The longest link that is drawn as a QR code: 81 modules each way."""
 
 
@@ -46,7 +47,7 @@ class Desk:
         self.explainers, self.pictures, self.channel_pictures = explainers, pictures, ChannelPictures()
         self.examples = examples or {name: example(name) for name in EXAMPLES}
         cpu = explainers.own.device.type == "cpu"
-        self.questions = Turns(2 * worker_count() if cpu else ON_GPU)
+        self.questions = Turns(2 * worker_count() if cpu else _ON_GPU)
         self.decoding = Turns(1, per_session=8)  # a picture that takes long keeps nobody waiting who asks about another
         self.long = Turns(1, waiting=16, per_session=1)  # what takes seconds
         self.drawings, self.loads = Turns(1, waiting=16, per_session=2), Turns(1, waiting=16, per_session=1)
@@ -69,7 +70,7 @@ class Desk:
         except VisitorLeftError:
             pass
         except Exception as error:
-            reply["refusal"] = refusal(error)
+            reply["refusal"] = _refusal(error)
         finally:
             self.open -= 1
         return reply
@@ -92,7 +93,7 @@ class Desk:
                 raise UserError("There is no example called {name}; choose {names}.", name=repr(ask.example), names=names)
             return self.examples[ask.example]
         picture = await self.opened(self.pictures.find(ask.upload or ""), visitor, ask.n)
-        return picture if ask.original is None else in_original(picture, ask.original)
+        return picture if ask.original is None else _in_original(picture, ask.original)
 
     async def opened(self, path: Path, visitor: Visitor, number: int | None = None) -> Picture:
         """A picture of the folder of uploads, decoded in its turn. Raises UserError."""
@@ -234,7 +235,7 @@ class Inquiry:
         return {**vars(found), "randomised": packed_grid(found.randomised), "say": say}
 
 
-def refusal(error: Exception) -> dict[str, str | None]:
+def _refusal(error: Exception) -> dict[str, str | None]:
     """What the script is told of an error: a sentence in each language, and what it can do about it by itself.
 
     `kind`: "" (as it says), restarting, gone (the picture), not_loaded (the weights `source`).
@@ -247,7 +248,7 @@ def refusal(error: Exception) -> dict[str, str | None]:
     return {**sentences.error(error), "kind": kinds.get(type(error), ""), "source": source}
 
 
-def in_original(picture: Picture, original: tuple[int, int]) -> Picture:
+def _in_original(picture: Picture, original: tuple[int, int]) -> Picture:
     """A copy that the browser reduced, as part of an original of (width, height).
 
     Raises UserError where the two do not have the same shape, to a pixel of the copy, or the copy is the larger one.
@@ -290,5 +291,5 @@ def by_depth(explanation: Explanation, others: int = 5) -> list[dict[str, Any]]:
 
 def qr(link: str) -> str:
     """A link as a QR code: an SVG in a `data:` URL."""
-    drawn: str = segno.make(link[:QR_CHARACTERS], micro=False).svg_data_uri(border=2, light="#fff")
+    drawn: str = segno.make(link[:_QR_CHARACTERS], micro=False).svg_data_uri(border=2, light="#fff")
     return drawn

@@ -23,12 +23,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from googlenet.ui.messages import SESSION_CHARACTERS
 from googlenet.ui.uploads import is_disk_full
 
+__all__ = ["Limits"]
+
 MEGABYTE = 1024 * 1024
 QUESTION = 16 * 1024
 """Bytes of a question or a call. It is read whole before Gradio gets it."""
 HELD = 128 * MEGABYTE
 """Bytes of all bodies in memory at a time. Those of uploads go to the disk."""
-OPEN = 1000
+_OPEN = 1000
 """Requests that are answered at a time."""
 
 
@@ -40,7 +42,7 @@ class Route(NamedTuple):
     """bytes that a body may have"""
 
 
-ROUTES = (
+_ROUTES = (
     Route("GET HEAD", r"/(config/?|theme\.css|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\d+)?)?"),
     Route("GET HEAD", r"/(static|assets)/.+"),
     Route("GET HEAD", r"/gradio_api/file=(?!https?:).+"),
@@ -62,7 +64,7 @@ GRADIOS = (
 )
 """Routes of Gradio that it does not document and the page needs. Where a later Gradio has others, every route is open."""
 
-POLICY = (
+_POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
     "connect-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'unsafe-eval'"
 )
@@ -78,7 +80,7 @@ class Limits:
         self.app, self.uploads, self.hosts = app, uploads, hosts
         self.open = self.held = 0
         self.listed: bool | None = None
-        """whether `ROUTES` are those of this Gradio; None before the first request"""
+        """whether `_ROUTES` are those of this Gradio; None before the first request"""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,7 +88,7 @@ class Limits:
         exchange = Exchange(self, receive, send)
         self.open += 1
         try:
-            if self.open > OPEN:
+            if self.open > _OPEN:
                 raise HTTPException(503, "The server is busy; ask again in a moment.")
             scope = await self.check(scope, exchange)
             await self.app(scope, exchange.receive, exchange.send)
@@ -111,8 +113,8 @@ class Limits:
         """The request as Gradio gets it. Raises HTTPException for one that it does not get."""
         path, headers = scope["path"], Headers(scope=scope)
         if self.listed is None:
-            self.listed = are_there(scope)
-        route = next((r for r in ROUTES if scope["method"] in r.methods.split() and re.fullmatch(r.path, path)), None)
+            self.listed = _are_there(scope)
+        route = next((r for r in _ROUTES if scope["method"] in r.methods.split() and re.fullmatch(r.path, path)), None)
         if route is None:
             if self.listed:
                 raise HTTPException(404, "This page has no such route.")
@@ -199,11 +201,11 @@ class Exchange:
             self.started = True
             headers = MutableHeaders(scope=message)
             headers["X-Content-Type-Options"] = "nosniff"
-            headers["Content-Security-Policy"] = POLICY
+            headers["Content-Security-Policy"] = _POLICY
         await self.inner_send(message)
 
 
-def are_there(scope: Scope) -> bool:
+def _are_there(scope: Scope) -> bool:
     """Whether the app that a request is for has the routes in `GRADIOS`."""
     for method, path in GRADIOS:
         asked = {"type": "http", "method": method, "path": path, "headers": []}

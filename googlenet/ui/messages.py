@@ -20,29 +20,45 @@ from googlenet.explanation import GRAD_CAM, METHODS
 from googlenet.model.architecture import STAGES
 from googlenet.pictures.frame import Box
 
+__all__ = [
+    "REPLIES",
+    "SESSION_CHARACTERS",
+    "Answer",
+    "ChannelGroups",
+    "Channels",
+    "Covered",
+    "Firing",
+    "PageQuery",
+    "Reply",
+    "Tipped",
+    "data_url",
+    "packed_grid",
+    "packed_map",
+]
+
 Said = dict[str, str]
 """A text in each language, by `sentences.LANGUAGES`."""
 
-MAX_SIDE = 100_000
+_MAX_SIDE = 100_000
 """Largest side in pixels, and so the largest position, that a browser may name."""
 SESSION_CHARACTERS = 100
 
 
-def within_bounds(text: str) -> str:
+def _within_bounds(text: str) -> str:
     """The first 500 characters. A lone surrogate, which JavaScript may send, becomes '?'."""
     return text[:500].encode(errors="replace").decode()
 
 
-Text = Annotated[str, Strict(), AfterValidator(within_bounds)]
+Text = Annotated[str, Strict(), AfterValidator(_within_bounds)]
 Whole = Annotated[int, Strict(), Field(gt=-(2**53), lt=2**53)]
 """A whole number that JavaScript holds exactly; True and False are none."""
-Place = Annotated[Whole, Field(ge=0, le=MAX_SIDE)]
-Side = Annotated[Whole, Field(ge=1, le=MAX_SIDE)]
-Position = Annotated[float, Strict(), Field(ge=0, le=MAX_SIDE)]
+Place = Annotated[Whole, Field(ge=0, le=_MAX_SIDE)]
+Side = Annotated[Whole, Field(ge=1, le=_MAX_SIDE)]
+Position = Annotated[float, Strict(), Field(ge=0, le=_MAX_SIDE)]
 Edges = TypeAdapter(tuple[Position, Position, Position, Position])
 
 
-def box_of(sent: object) -> Box:
+def _box_of(sent: object) -> Box:
     box = Box(*Edges.validate_python(sent))
     if box.x0 >= box.x1 or box.y0 >= box.y1:
         raise ValueError("the box holds nothing")
@@ -83,7 +99,7 @@ class PageQuery:
     """to the page, to be drawn as a QR code"""
     channel: Place | None = None
     """index among the stage's channels, where one alone is asked about"""
-    box: Annotated[Box, PlainValidator(box_of)] | None = None
+    box: Annotated[Box, PlainValidator(_box_of)] | None = None
     """a part to cover, in pixels of the original picture"""
 
     @classmethod
@@ -138,7 +154,7 @@ class Covered(TypedDict):
 
 
 class Tipped(TypedDict):
-    """What tipped an answer (`googlenet.probes.tipping`)."""
+    """What tipped an answer (`googlenet.probes.cover.tipping`)."""
 
     maps: Sequence[Grid]
     """what spoke for the answered class, for the truth, for the first rather than the second"""

@@ -32,13 +32,15 @@ from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url
 from googlenet.ui.uploads import KEPT_SECONDS, TRUTHS, Pictures
 from googlenet.ui.weights import ExplainerCache, described
 
+__all__ = ["Preview", "build", "head", "theme"]
+
 PAGE = Path(__file__).parent / "page"
 CARD = Path(__file__).with_name("card.jpg")
 """What a link to the page shows where it is shared, 1200×630; the page draws it (`tests/browser/screenshots.py`)."""
-ON_LOAD = """
+_ON_LOAD = """
 import(new URL(props.modules + "start.js", document.baseURI).href).then(({ start }) => start({ element, props, server }));
 """
-DESCRIPTION = (
+_DESCRIPTION = (
     "Watch a decision form, stage by stage: what three classifiers say of a photograph, and where they find the evidence."
 )
 
@@ -59,11 +61,11 @@ def build(
                 "weights": described(explainer, None),
             },
             html_template=(PAGE / "index.html").read_text("utf-8"),
-            js_on_load=ON_LOAD,
+            js_on_load=_ON_LOAD,
             apply_default_css=False,
             elem_id="walk",
-            server_functions=functions(desk),
-            modules=address(PAGE / "js") + "/",
+            server_functions=_functions(desk),
+            modules=_address(PAGE / "js") + "/",
             words=sentences.PAGE,
             shared={
                 "heads": HEADS,
@@ -72,9 +74,9 @@ def build(
                 "last_stage": {head: stages[-1] for head, stages in STAGES_BEFORE.items()},
                 "spotlight": vars(SPOTLIGHT),
             },
-            space=space_page(),
-            magma=colours(MAGMA),
-            blues=colours(BLUES),
+            space=_space_page(),
+            magma=_colours(MAGMA),
+            blues=_colours(BLUES),
             title=title,
             examples=[
                 {
@@ -92,7 +94,7 @@ def build(
     return demo, desk
 
 
-def functions(desk: Desk) -> list[Callable[..., Any]]:
+def _functions(desk: Desk) -> list[Callable[..., Any]]:
     """What the script calls as `server.NAME(question)`."""
 
     def function(name: str) -> Callable[..., Any]:
@@ -105,14 +107,14 @@ def functions(desk: Desk) -> list[Callable[..., Any]]:
     return [function(name) for name in REPLIES]
 
 
-def address(path: Path) -> str:
+def _address(path: Path) -> str:
     """Where a static file is served, relative to the page."""
     return f"gradio_api/file={quote(path.as_posix())}"
 
 
 def head() -> str:
     """The page's style and modules. Gradio's script adds them, so that no crawler sees them (`Preview`)."""
-    modules = [f'<link rel="modulepreload" href="{address(path)}">' for path in sorted((PAGE / "js").glob("*.js"))]
+    modules = [f'<link rel="modulepreload" href="{_address(path)}">' for path in sorted((PAGE / "js").glob("*.js"))]
     return "\n".join([*modules, "<style>", (PAGE / "page.css").read_text("utf-8"), "</style>"])
 
 
@@ -136,10 +138,10 @@ class Preview:
             parts.append(message.get("body", b""))
             if not message.get("more_body"):
                 page = re.sub(rb'<meta\s+(property="og:|name="twitter:)[^>]*>', b"", b"".join(parts))
-                page = page.replace(b"<head>", b"<head>" + preview(self.title, address_of(scope)).encode(), 1)
+                page = page.replace(b"<head>", b"<head>" + _preview(self.title, address_of(scope)).encode(), 1)
                 if style := re.search(rb'<link rel="stylesheet"[^>]*>', page):  # it stays the first one in the head
-                    first = style[0] + opening(self.title, Headers(scope=scope).get("accept-language", ""))
-                    page = page.replace(style[0], b"").replace(CONFIG, first + CONFIG, 1)
+                    first = style[0] + _opening(self.title, Headers(scope=scope).get("accept-language", ""))
+                    page = page.replace(style[0], b"").replace(_CONFIG, first + _CONFIG, 1)
                 MutableHeaders(scope=start)["content-length"] = str(len(page))
                 await send(start)
                 await send({"type": "http.response.body", "body": page})
@@ -155,25 +157,25 @@ def address_of(scope: Scope) -> str:
     return root.rstrip("/") + "/" if root.startswith("http") else str(Request(scope).base_url)
 
 
-def preview(title: str, url: str) -> str:
-    values = {"og:type": "website", "og:url": url, "og:title": title, "og:description": DESCRIPTION}
-    values |= {"og:image": url + address(CARD), "og:image:width": "1200", "og:image:height": "630"}
-    values |= {"twitter:card": "summary_large_image", "description": DESCRIPTION}
+def _preview(title: str, url: str) -> str:
+    values = {"og:type": "website", "og:url": url, "og:title": title, "og:description": _DESCRIPTION}
+    values |= {"og:image": url + _address(CARD), "og:image:width": "1200", "og:image:height": "630"}
+    values |= {"twitter:card": "summary_large_image", "description": _DESCRIPTION}
     return "".join(
         f'<meta {"property" if ":" in name else "name"}="{name}" content="{escape(value)}">' for name, value in values.items()
     )
 
 
-def opening(title: str, languages: str) -> bytes:
+def _opening(title: str, languages: str) -> bytes:
     """The title and what this is, drawn before the scripts and the answer have come. `languages`: the header Accept-Language."""
     words = sentences.PAGE["ko" if languages.startswith("ko") else "en"]
     drawn = f"<p><b>{escape(title)}</b></p><p>{escape(words['tagline'])}</p>"
-    return f'<div class="opening"><style>{OPENING}</style>{drawn}</div>'.encode()
+    return f'<div class="opening"><style>{_OPENING}</style>{drawn}</div>'.encode()
 
 
-CONFIG = b"<script>window.gradio_config"
+_CONFIG = b"<script>window.gradio_config"
 """How the largest part of Gradio's document begins. Where a later Gradio writes another, nothing is drawn before its script."""
-OPENING = """
+_OPENING = """
 .opening { position: absolute; padding: 0 2em; font: 14px/1.45 system-ui, sans-serif }
 .opening b { font-size: 1.64em; font-weight: 600 }
 body:has(.page) .opening { display: none }
@@ -188,12 +190,12 @@ def theme() -> gr.themes.Base:
     )
 
 
-def colours(table: NDArray[np.float32]) -> str:
+def _colours(table: NDArray[np.float32]) -> str:
     """A table of colours as bytes in base64."""
     return base64.b64encode(table.round().astype(np.uint8).tobytes()).decode()
 
 
-def space_page() -> str | None:
+def _space_page() -> str | None:
     """The page of the Space that this program runs in, which shows it in a frame; None anywhere else."""
     space = os.environ.get("SPACE_ID")
     return space and f"{huggingface_hub.constants.ENDPOINT}/spaces/{space}"

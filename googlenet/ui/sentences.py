@@ -20,18 +20,29 @@ from googlenet.checkpoints.config import MapTrust
 from googlenet.errors import UserError
 from googlenet.errors.korean import korean_error
 from googlenet.explanation import Explanation, Statement, classes_of, likeliest
-from googlenet.explanation.classes import korean_name
-from googlenet.explanation.groups import Group, find_group, groups_of, imagenet_groups
+from googlenet.explanation.classes import Group, find_group, groups_of, imagenet_groups, korean_name
 from googlenet.explanation.statements import percent
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.pictures.frame import Box, peak_of
-from googlenet.probes.cover import Change, Cover
-from googlenet.probes.tipping import Tipping
+from googlenet.probes.cover import Change, Cover, Tipping
+
+__all__ = [
+    "LANGUAGES",
+    "PAGE",
+    "class_name",
+    "cover_sentence",
+    "diagnosis",
+    "error",
+    "pointing_sentence",
+    "standing_stage",
+    "tipping_sentence",
+    "words",
+]
 
 LANGUAGES = ("en", "ko")
 PAGE: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("page").joinpath("texts.json").read_text("utf-8"))
 """language → the page's own words; `{names}` are filled in by the page's script."""
-SENTENCES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("sentences.json").read_text("utf-8"))
+_SENTENCES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("sentences.json").read_text("utf-8"))
 """language → key → a sentence; or key → kind → that"""
 
 SURE = 0.95
@@ -40,22 +51,22 @@ LITTLE = 0.02
 """A probability that moves by less is said to change little."""
 EVEN = 1.25
 """Odds between two classes that change by a smaller factor are said to stay."""
-HALF = 0.5
+_HALF = 0.5
 """The share of random parts that change the answer as much from which a part counts as common. A special part has none."""
 
-SIBLINGS = 130
+_SIBLINGS = 130
 """Classes of the largest group whose members count as siblings: of all dogs, not of all mammals."""
-APART = 1 / 3
+_APART = 1 / 3
 """The distance between two maps' strongest cells from which two objects may be there, as a share of the side."""
-ALIKE = 0.5
+_ALIKE = 0.5
 """The cosine of two maps from which they count as evidence in the same places."""
-CUT = 1 / 4
+_CUT = 1 / 4
 """The share of a photograph from which the part that the crop cut off is worth a word."""
 
 
-def say(language: str, key: str, kind: str | None = None, /, **values: object) -> str:
-    """A sentence of `SENTENCES` with its values. A language may leave values out."""
-    text = SENTENCES[language][key] if kind is None else SENTENCES[language][key][kind]
+def _say(language: str, key: str, kind: str | None = None, /, **values: object) -> str:
+    """A sentence of `_SENTENCES` with its values. A language may leave values out."""
+    text = _SENTENCES[language][key] if kind is None else _SENTENCES[language][key][kind]
     return str(text.format(**values))
 
 
@@ -83,7 +94,7 @@ class Words:
 def words(explanation: Explanation, trust: MapTrust | None, language: str) -> Words:
     """An answer in words. `trust`: how well the maps of the question's method find objects; None where nobody measured it."""
     cards = {
-        head: f"{said_name(said, language)}, {percent(said.probability, language)}"
+        head: f"{_said_name(said, language)}, {percent(said.probability, language)}"
         for head, said in (explanation.statements or {}).items()
         if said is not None
     }
@@ -92,7 +103,7 @@ def words(explanation: Explanation, trust: MapTrust | None, language: str) -> Wo
     record = explanation.record.get(explanation.question.head)
     return Words(
         _headline(explanation, language),
-        say(language, "record", **record._asdict()) if record and record.of else None,
+        _say(language, "record", **record._asdict()) if record and record.of else None,
         _heads(explanation, language),
         _place(explanation, trust, language),
         cards,
@@ -105,14 +116,14 @@ def class_name(label: str, language: str, *, both: bool = False) -> str:
     return label if korean is None else f"{korean}({label})" if both else korean
 
 
-def asked_name(labels: Sequence[str], asked: int | Group, language: str, *, both: bool = False) -> str:
+def _asked_name(labels: Sequence[str], asked: int | Group, language: str, *, both: bool = False) -> str:
     """What a question's target or contrast is called: a class's name, or a group's with its article."""
     if isinstance(asked, Group):
         return asked.korean if language == "ko" else asked.phrase
     return class_name(labels[asked], language, both=both)
 
 
-def said_name(said: Statement, language: str) -> str:
+def _said_name(said: Statement, language: str) -> str:
     """A statement's name: a group's with its article, or a class's."""
     if language == "ko":
         return said.korean
@@ -122,7 +133,7 @@ def said_name(said: Statement, language: str) -> str:
 
 def _parts(language: str, key: str, **values: object) -> tuple[str, ...]:
     """A headline, cut at the bars of its template."""
-    return tuple(part.format(**values) for part in SENTENCES[language][key].split("|"))
+    return tuple(part.format(**values) for part in _SENTENCES[language][key].split("|"))
 
 
 def _unlikely(explanation: Explanation, language: str) -> tuple[str, ...]:
@@ -132,7 +143,7 @@ def _unlikely(explanation: Explanation, language: str) -> tuple[str, ...]:
     best = percent(float(p.max()), language)
     if said is None or said.probability < SURE:
         return _parts(language, "unknown", best=best, classes=len(p))
-    return _parts(language, "unknown_kind", best=best, kind=said_name(said, language))
+    return _parts(language, "unknown_kind", best=best, kind=_said_name(said, language))
 
 
 def _headline(explanation: Explanation, language: str) -> tuple[str, ...]:
@@ -145,8 +156,8 @@ def _headline(explanation: Explanation, language: str) -> tuple[str, ...]:
     values = {"name": class_name(top.label, language, both=True), "share": percent(top.probability, language)}
     if question.target == top.index:
         return _parts(language, "top", **values, sureness=_sureness(explanation, language))
-    asked = asked_name(explanation.labels, question.target, language, both=True)
-    answer = SENTENCES[language]["answers"][question.head]
+    asked = _asked_name(explanation.labels, question.target, language, both=True)
+    answer = _SENTENCES[language]["answers"][question.head]
     return _parts(language, "not_top", **values, answer=answer, asked=asked, asked_share=percent(belief, language))
 
 
@@ -157,13 +168,13 @@ def _sureness(explanation: Explanation, language: str) -> str:
         return "."
     said = explanation.statements.get(head)
     if said is None:
-        return say(language, "guess")
+        return _say(language, "guess")
     if said.indices == (target,):
         return "."
     key = ("surely" if said.probability >= SURE else "probably") + ("" if target in said.indices else "_other")
     dog = find_group("dog", imagenet_groups())
     breed = dog is not None and set(said.indices) <= set(dog.indices)
-    return say(language, key, kind=said_name(said, language), which=say(language, "which_breed" if breed else "which"))
+    return _say(language, key, kind=_said_name(said, language), which=_say(language, "which_breed" if breed else "which"))
 
 
 def _heads(explanation: Explanation, language: str) -> str | None:
@@ -178,12 +189,12 @@ def _heads(explanation: Explanation, language: str) -> str | None:
             name = f"{top.label}, {percent(top.probability, language)}"
         else:
             said = explanation.statements.get(head)
-            name = said_name(said, language) if said else say(language, "nothing")
-        line.append(f"{say(language, 'answers', head)}: {name}")
-    return capitalised(" → ".join(line)) + "."
+            name = _said_name(said, language) if said else _say(language, "nothing")
+        line.append(f"{_say(language, 'answers', head)}: {name}")
+    return _capitalised(" → ".join(line)) + "."
 
 
-def capitalised(text: str) -> str:
+def _capitalised(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
@@ -201,14 +212,14 @@ def _place(explanation: Explanation, trust: MapTrust | None, language: str) -> s
     if trust is None or trust.pointing[question.head][stage].low <= 0:
         return None
     target, contrast = (
-        None if each is None else asked_name(explanation.labels, each, language) for each in (question.target, question.contrast)
+        None if each is None else _asked_name(explanation.labels, each, language) for each in (question.target, question.contrast)
     )
-    what = say(language, "evidence_for" if contrast is None else "evidence_rather", target=target, contrast=contrast)
+    what = _say(language, "evidence_for" if contrast is None else "evidence_rather", target=target, contrast=contrast)
     peak = explanation.summary(stage).peak
     if peak is None:
-        return say(language, "no_place", stage=stage, what=what)
+        return _say(language, "no_place", stage=stage, what=what)
     column, row = (min(2, int(3 * at / side)) for at, side in zip(peak, explanation.size, strict=True))
-    return say(language, "place", stage=stage, what=what, region=SENTENCES[language]["regions"][3 * row + column])
+    return _say(language, "place", stage=stage, what=what, region=_SENTENCES[language]["regions"][3 * row + column])
 
 
 def pointing_sentence(trust: MapTrust, head: str, stage: str, language: str = "en") -> str:
@@ -217,10 +228,10 @@ def pointing_sentence(trust: MapTrust, head: str, stage: str, language: str = "e
     kind = "better" if pointing.low > 0 else "worse" if pointing.high < 0 else "as_good"  # the interval of neither holds 0
     sign = -1 if kind == "worse" else 1  # "worse by 19.9 points"
     low, high = sorted((sign * pointing.low, sign * pointing.high))
-    about = {"pictures": trust.pictures, "dataset": trust.dataset, "stage": stage, "head": say(language, "heads", head)}
+    about = {"pictures": trust.pictures, "dataset": trust.dataset, "stage": stage, "head": _say(language, "heads", head)}
     shares = {"share": percent(pointing.share, language), "centre": percent(trust.centre, language)}
-    compared = say(language, kind, gain=_tenths(sign * pointing.gain), low=_tenths(low), high=_tenths(high))
-    return f"{say(language, 'pointing', **about, **shares)} {compared}"
+    compared = _say(language, kind, gain=_tenths(sign * pointing.gain), low=_tenths(low), high=_tenths(high))
+    return f"{_say(language, 'pointing', **about, **shares)} {compared}"
 
 
 def _tenths(share: float) -> str:
@@ -231,23 +242,23 @@ def _tenths(share: float) -> str:
 def cover_sentence(cover: Cover, labels: Sequence[str], language: str) -> str:
     """What covering a part has shown, beside random parts of the same size."""
     change, total, count = cover.target, len(cover.controls), cover.as_much
-    sentences = [say(language, "covered", moves=_moves((change, cover.contrast), labels, language))]
+    sentences = [_say(language, "covered", moves=_moves((change, cover.contrast), labels, language))]
     if not total:
-        sentences.append(say(language, "covered_alone"))
+        sentences.append(_say(language, "covered_alone"))
     elif abs(change.after - change.before) < LITTLE:
-        sentences.append(say(language, "covered_little", total=total, median=percent(cover.median, language)))
+        sentences.append(_say(language, "covered_little", total=total, median=percent(cover.median, language)))
     else:
         way = "rises" if change.after > change.before else "falls"
-        kind = "special" if count == 0 else "common" if count >= HALF * total else "uncommon"
+        kind = "special" if count == 0 else "common" if count >= _HALF * total else "uncommon"
         number = "none" if count == 0 else "all" if count == total else "one" if count == 1 else "some"
-        verdict = say(language, "verdicts", f"{way}_{kind}", name=asked_name(labels, change.asked, language))
-        as_much = say(language, "as_much", f"{way}_{number}", count=count)
+        verdict = _say(language, "verdicts", f"{way}_{kind}", name=_asked_name(labels, change.asked, language))
+        as_much = _say(language, "as_much", f"{way}_{number}", count=count)
         beside = {"verdict": verdict, "total": total, "median": percent(cover.median, language), "as_much": as_much}
-        sentences.append(say(language, "covered_beside", **beside))
+        sentences.append(_say(language, "covered_beside", **beside))
     if cover.top_before.index != cover.top_after.index:
-        answer = say(language, "answers", cover.question.head)
+        answer = _say(language, "answers", cover.question.head)
         top, share = class_name(cover.top_after.label, language), percent(cover.top_after.probability, language)
-        sentences.append(say(language, "becomes", answer=answer, top=top, share=share))
+        sentences.append(_say(language, "becomes", answer=answer, top=top, share=share))
     return " ".join(sentences)
 
 
@@ -257,20 +268,20 @@ def _moves(changes: Iterable[Change | None], labels: Sequence[str], language: st
     for change in filter(None, changes):
         before, after = (percent(p, language) for p in (change.before, change.after))
         way = "stays" if before == after else "rises" if change.after > change.before else "falls"
-        name, start = asked_name(labels, change.asked, language), before.removesuffix(" %")  # "from 14 to 0.9 %"
-        moves.append(say(language, way, name=name, before=before, start=start, after=after))
-    return say(language, "and").join(moves)
+        name, start = _asked_name(labels, change.asked, language), before.removesuffix(" %")  # "from 14 to 0.9 %"
+        moves.append(_say(language, way, name=name, before=before, start=start, after=after))
+    return _say(language, "and").join(moves)
 
 
 def tipping_sentence(tipping: Tipping, language: str) -> str:
     """What covering the contrast's strongest place has shown."""
     labels, both = tipping.explanation.labels, (tipping.answered, tipping.truth)
-    own, truth = (asked_name(labels, change.asked, language) for change in both)
+    own, truth = (_asked_name(labels, change.asked, language) for change in both)
     if tipping.box is None:
-        return say(language, "tipped_nowhere", stage=tipping.stage, own=own, truth=truth)
+        return _say(language, "tipped_nowhere", stage=tipping.stage, own=own, truth=truth)
     top = f"{class_name(tipping.top_after.label, language)}, {percent(tipping.top_after.probability, language)}"
-    consequence = say(language, "consequences", _consequence(tipping), truth=truth, top=top)
-    return say(language, "tipped", moves=_moves(both, labels, language), consequence=consequence)
+    consequence = _say(language, "consequences", _consequence(tipping), truth=truth, top=top)
+    return _say(language, "tipped", moves=_moves(both, labels, language), consequence=consequence)
 
 
 def _consequence(tipping: Tipping) -> str:
@@ -294,9 +305,9 @@ def diagnosis(tipping: Tipping, language: str) -> str | None:
     if reason is None:
         return None
     labels, head = tipping.explanation.labels, tipping.explanation.question.head
-    own, truth = (asked_name(labels, each.asked, language) for each in (tipping.answered, tipping.truth))
-    values = {"own": own, "truth": truth, "stage": tipping.stage, "answer": say(language, "answers", head), **reason[1]}
-    return capitalised(say(language, "diagnoses", reason[0], **values))
+    own, truth = (_asked_name(labels, each.asked, language) for each in (tipping.answered, tipping.truth))
+    values = {"own": own, "truth": truth, "stage": tipping.stage, "answer": _say(language, "answers", head), **reason[1]}
+    return _capitalised(_say(language, "diagnoses", reason[0], **values))
 
 
 def _reason(tipping: Tipping, language: str) -> tuple[str, dict[str, str]] | None:
@@ -309,16 +320,16 @@ def _reason(tipping: Tipping, language: str) -> tuple[str, dict[str, str]] | Non
     for earlier in HEADS[: HEADS.index(head)]:
         p = explanation.probabilities[earlier]
         if p is not None and int(p.argmax()) in right:
-            return "earlier", {"answer": say(language, "answers", earlier), "share": percent(float(p.max()), language)}
+            return "earlier", {"answer": _say(language, "answers", earlier), "share": percent(float(p.max()), language)}
     kinds = [group for group in groups_of(explanation.labels) if own | right <= set(group.indices)]
     kind = min(kinds, key=lambda group: len(group.indices), default=None)
     p = explanation.probabilities[head]
-    if kind is not None and len(kind.indices) <= SIBLINGS and p is not None:
+    if kind is not None and len(kind.indices) <= _SIBLINGS and p is not None:
         name = kind.name if language == "en" else kind.korean
         return "siblings", {"kind": name, "share": percent(float(p[list(kind.indices)].sum()), language)}
     if _apart(tipping):
         return "both", {}
-    if (cut := 1 - (x1 - x0) * (y1 - y0) / (width * height)) >= CUT:
+    if (cut := 1 - (x1 - x0) * (y1 - y0) / (width * height)) >= _CUT:
         return "cut", {"share": percent(cut, language)}
     return None
 
@@ -327,7 +338,7 @@ def _apart(tipping: Tipping) -> bool:
     """Whether two classes have evidence of like strength in different places."""
     own, truth = tipping.maps[:2].clip(min=0)
     lengths = float(np.linalg.norm(own)), float(np.linalg.norm(truth))
-    if min(lengths) < ALIKE * max(lengths) or not max(lengths):
+    if min(lengths) < _ALIKE * max(lengths) or not max(lengths):
         return False
     (x0, y0), (x1, y1) = peak_of(own, Box(0, 0, 1, 1)), peak_of(truth, Box(0, 0, 1, 1))
-    return max(abs(x0 - x1), abs(y0 - y1)) >= APART and float((own * truth).sum()) < ALIKE * lengths[0] * lengths[1]
+    return max(abs(x0 - x1), abs(y0 - y1)) >= _APART and float((own * truth).sum()) < _ALIKE * lengths[0] * lengths[1]

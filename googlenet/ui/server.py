@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 
     from googlenet.ui.desk import Desk
 
-TITLE = "Inside GoogLeNet"
-FIRST_PORT, PORTS = 7860, 100
+__all__ = ["serve"]
+
+_TITLE = "Inside GoogLeNet"
+_FIRST_PORT, _PORTS = 7860, 100
 """Where no port is named, the first free one of these."""
-GOODBYE, QUIET = 3.0, 0.5
+_GOODBYE, _QUIET = 3.0, 0.5
 """Seconds at the end: those that the last replies may take, and those for their way to the browsers."""
 
 
@@ -46,7 +48,7 @@ def serve(
     share: bool,
     *,
     labels: str | None = None,
-    title: str = TITLE,
+    title: str = _TITLE,
     examples: str | None = None,
 ) -> NoReturn:
     """Load the weights and serve the page until SIGTERM or Ctrl-C, which end the process. Raises UserError."""
@@ -54,8 +56,8 @@ def serve(
     port = find_port(host, port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # unwinds the main thread
     with upload_folder() as uploads:
-        set_environment(uploads, host)
-        bound_arenas()
+        _set_environment(uploads, host)
+        _bound_arenas()
         gc.disable()  # what the imports make stays: the collector would look through it again and again
         own = examples_in(Path(examples)) if examples else None
         from googlenet.checkpoints import load
@@ -67,7 +69,7 @@ def serve(
         explainer = loading.result()
         explainer.answer_in_workers()
         demo, desk = build(explainer, uploads, device, title, own)
-        launch(demo, uploads, host, port, share, title)
+        _launch(demo, uploads, host, port, share, title)
         status = 0
         try:
             while True:
@@ -76,7 +78,7 @@ def serve(
             pass
         except KeyboardInterrupt:
             status = 130
-        say_goodbye(desk)
+        _say_goodbye(desk)
     if share:  # Gradio closes its tunnel when the interpreter ends, which waits for a pass or a download
         ending = threading.Timer(1, os._exit, [status])
         ending.daemon = True
@@ -95,16 +97,16 @@ def find_port(host: str, port: int | None) -> int:
     if port is not None:
         if not 1 <= port <= 65535:
             raise UserError("There is no port {port}; choose one from 1 to 65535.", port=port)
-        if not is_free(host, port):
+        if not _is_free(host, port):
             raise UserError("Port {port} is taken or not allowed here; choose another with --port.", port=port)
         return port
-    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
-        if is_free(host, port):
+    for port in range(_FIRST_PORT, _FIRST_PORT + _PORTS):
+        if _is_free(host, port):
             return port
-    raise UserError("No port from {first} to {last} is free; choose another with --port.", first=FIRST_PORT, last=port)
+    raise UserError("No port from {first} to {last} is free; choose another with --port.", first=_FIRST_PORT, last=port)
 
 
-def is_free(host: str, port: int) -> bool:
+def _is_free(host: str, port: int) -> bool:
     """Whether this program could listen there. Raises UserError for a host that is not this machine's."""
     try:
         places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -121,15 +123,15 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
-def set_environment(pictures: Path, host: str) -> None:
+def _set_environment(pictures: Path, host: str) -> None:
     """What Gradio and the Hub's library read when they are imported or asked. They ask this server without a proxy."""
     os.environ["GRADIO_TEMP_DIR"] = str(pictures)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # a start is reported to nobody
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for name in ("GRADIO_DEBUG", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE"):
-        os.environ.pop(name, None)  # those that `serve` has read, and those with which `launch` would do other than it is told
+        os.environ.pop(name, None)  # those that `serve` has read, and those with which `_launch` would do other than it is told
     for name, value in list(os.environ.items()):  # Gradio fails at its import where one of these cannot be used
-        if name.lower() in ("http_proxy", "https_proxy", "all_proxy") and value and not is_proxy(value):
+        if name.lower() in ("http_proxy", "https_proxy", "all_proxy") and value and not _is_proxy(value):
             problem = UserError(
                 "{name} is {value}, a proxy that this program cannot use; it goes on without.", name=name, value=value
             )
@@ -143,7 +145,7 @@ def set_environment(pictures: Path, host: str) -> None:
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, direct))
 
 
-def is_proxy(address: str) -> bool:
+def _is_proxy(address: str) -> bool:
     """Whether an address, with or without its scheme, is one that Gradio's HTTP client takes for a proxy."""
     try:
         url = URL(address if "://" in address else f"http://{address}")
@@ -152,7 +154,7 @@ def is_proxy(address: str) -> bool:
     return url.scheme in ("http", "https") and bool(url.host)
 
 
-def bound_arenas() -> None:
+def _bound_arenas() -> None:
     """Let all threads share two heaps, where the C library is glibc. Each thread that runs a pass would keep its memory in one
     of its own: the program grew from 1 to 3 GB under 32 visitors."""
     if sys.platform == "linux":
@@ -160,7 +162,7 @@ def bound_arenas() -> None:
             ctypes.CDLL("libc.so.6").mallopt(-8, 2)  # M_ARENA_MAX of malloc.h
 
 
-def launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, title: str) -> None:
+def _launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, title: str) -> None:
     """Start the server's threads and say where the page is. Raises UserError where the port is taken."""
     from starlette.middleware import Middleware
     from starlette.middleware.gzip import GZipMiddleware
@@ -210,11 +212,11 @@ def own_names(host: str) -> frozenset[str] | None:
     return frozenset({"localhost", host.lower(), *([public] if public else [])})
 
 
-def say_goodbye(desk: Desk) -> None:
+def _say_goodbye(desk: Desk) -> None:
     """Tell who waits for an answer that the program restarts."""
     desk.close()
-    latest = time.monotonic() + GOODBYE
+    latest = time.monotonic() + _GOODBYE
     while desk.open and time.monotonic() < latest:
         time.sleep(0.05)
-    time.sleep(QUIET)
+    time.sleep(_QUIET)
     sys.stdout.flush()

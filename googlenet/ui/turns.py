@@ -21,15 +21,17 @@ import gradio as gr
 
 from googlenet.errors import UserError
 
-SHARE = 1 / 8
+__all__ = ["Progress", "RestartingError", "Turns", "Visitor", "VisitorLeftError", "own_address"]
+
+_SHARE = 1 / 8
 """The part of a queue's places that a session may use all the time without falling behind the others."""
-USUAL = 0.05
+_USUAL = 0.05
 """Seconds that a piece of work is expected to take where nothing better is known."""
 HELD = 0.5
 """Seconds before a refusal is sent, so that a program that asks again at once does not keep the server busy with refusals."""
 LOOK = 1.0
 """Seconds between two looks whether a visitor is still there."""
-SESSIONS = 4096
+_SESSIONS = 4096
 """Sessions whose use is remembered, those that were used last."""
 
 
@@ -94,7 +96,7 @@ class Turns:
         self.closed = False
         self.threads = ThreadPoolExecutor(running, thread_name_prefix="work")
 
-    async def run(self, visitor: Visitor, work: Work, number: int | None = None, seconds: float = USUAL) -> Any:
+    async def run(self, visitor: Visitor, work: Work, number: int | None = None, seconds: float = _USUAL) -> Any:
         """Do a piece of work in its turn, in a thread. `number`: of the question in its session; `seconds`: that it will take.
 
         Raises BusyError, RestartingError, VisitorLeftError, and whatever the work raises.
@@ -117,9 +119,9 @@ class Turns:
         due = max(time.monotonic(), self.paid.get(visitor.session, 0.0)) + cost
         ticket = Ticket(visitor, number, work, cost, due, asyncio.get_running_loop().create_future())
         if self.closed:
-            fail(ticket, RestartingError())
+            _fail(ticket, RestartingError())
         elif (own := sum(each.visitor.session == visitor.session for each in self.waiting)) >= self.per_session:
-            fail(ticket, BusyError("{own} of your questions are waiting already; ask again when one is answered.", own=own))
+            _fail(ticket, BusyError("{own} of your questions are waiting already; ask again when one is answered.", own=own))
         else:
             self.paid[visitor.session] = due
             self.waiting.append(ticket)
@@ -135,7 +137,7 @@ class Turns:
         if group:
             last = max(group, key=lambda each: each.due)
             place = len(self.waiting)
-            fail(
+            _fail(
                 last,
                 BusyError("The server is busy, you would be number {place} in the queue; ask again in a moment.", place=place),
             )
@@ -166,7 +168,7 @@ class Turns:
             self.running.discard(ticket)
             self.pay(ticket, self.cost(time.monotonic() - begun) - ticket.cost)
             if error := done.exception():
-                fail(ticket, error)
+                _fail(ticket, error)
             elif not ticket.result.done():
                 ticket.result.set_result(done.result())
             self.admit()
@@ -174,14 +176,14 @@ class Turns:
         asyncio.get_running_loop().run_in_executor(self.threads, ticket.work, tell).add_done_callback(finish)
 
     def cost(self, seconds: float) -> float:
-        return seconds / self.places / SHARE
+        return seconds / self.places / _SHARE
 
     def pay(self, ticket: Ticket, seconds: float) -> None:
         """Make the session's next work later."""
         session = ticket.visitor.session
         self.paid[session] = self.paid.get(session, 0.0) + seconds
         self.paid.move_to_end(session)
-        while len(self.paid) > SESSIONS:
+        while len(self.paid) > _SESSIONS:
             self.paid.popitem(last=False)
 
     def leave(self, ticket: Ticket) -> None:
@@ -189,7 +191,7 @@ class Turns:
         if ticket in self.waiting:
             self.waiting.remove(ticket)
             self.pay(ticket, -ticket.cost)
-        fail(ticket, VisitorLeftError())
+        _fail(ticket, VisitorLeftError())
 
     def find(self, session: str, number: int) -> Ticket | None:
         """A question that waits or runs."""
@@ -205,10 +207,10 @@ class Turns:
         self.closed = True
         for ticket in (*self.waiting, *self.running):
             with contextlib.suppress(RuntimeError):  # the loop is closed already
-                ticket.result.get_loop().call_soon_threadsafe(fail, ticket, RestartingError())
+                ticket.result.get_loop().call_soon_threadsafe(_fail, ticket, RestartingError())
 
 
-def fail(ticket: Ticket, error: BaseException) -> None:
+def _fail(ticket: Ticket, error: BaseException) -> None:
     """Let a ticket's visitor have an error, unless there is a result already."""
     if not ticket.result.done():
         ticket.result.set_exception(error)

@@ -17,9 +17,23 @@ from unicodedata import normalize
 
 from googlenet.batch.files import find_pictures
 from googlenet.errors import PictureError, UserError
-from googlenet.pictures.decoding import open_bounded
+from googlenet.pictures.decoding import SHARED
 from googlenet.pictures.images import open_image
 from googlenet.pictures.pixels import Picture
+
+__all__ = [
+    "BYTES_A_SECOND",
+    "EXAMPLES",
+    "KEPT_SECONDS",
+    "SIDE",
+    "TRUTHS",
+    "PictureGoneError",
+    "Pictures",
+    "example",
+    "examples_in",
+    "is_disk_full",
+    "upload_folder",
+]
 
 try:
     import fcntl
@@ -35,7 +49,7 @@ TRUTHS = {"portrait": "cheetah"}
 MAX_EXAMPLES = 24
 SIDE = 720
 """Longer side in pixels of the picture that the browser draws on. What a visitor sends is reduced to it."""
-DECODED = 64 * 1024**2
+_DECODED = 64 * 1024**2
 """Bytes of the pictures that stay decoded, those that were asked about last: most questions are about one of them."""
 BYTES_A_SECOND = 7_000_000
 """How fast a file is decoded that takes long, a progressive JPEG: for the price of a decoding in the queue."""
@@ -47,7 +61,7 @@ KEPT_SECONDS = 50 * 60
 """How long a picture is kept, and what is made for the API. Gradio deletes what it has finished at this age (`delete_cache`)."""
 UNFINISHED_SECONDS = 10 * 60
 """How long the part of a broken upload is kept after its last byte."""
-SWEEP_SECONDS = 10
+_SWEEP_SECONDS = 10
 MAX_BYTES, MAX_FILES = 2 * 1024**3, 20_000
 """Quota; beyond it the oldest files go."""
 
@@ -85,12 +99,12 @@ class Pictures:
     def decode(self, path: Path) -> Picture:
         """Raises UserError, with the file's name and not its place on this machine."""
         try:
-            picture = open_bounded(path, SIDE)
+            picture = SHARED.open(path, SIDE)
         except UserError as error:
             raise UserError(error.template, **{**error.values, "name": path.name}) from None
         with self.guard:
             self.decoded[path] = picture
-            while sum(3 * each.image.width * each.image.height for each in self.decoded.values()) > DECODED:
+            while sum(3 * each.image.width * each.image.height for each in self.decoded.values()) > _DECODED:
                 self.decoded.popitem(last=False)
         return picture
 
@@ -114,7 +128,7 @@ def examples_in(folder: Path) -> dict[str, Picture]:
             count=len(found),
             most=MAX_EXAMPLES,
         )
-    return {normalize("NFC", each.name.as_posix()): open_bounded(each.path, SIDE) for each in found}
+    return {normalize("NFC", each.name.as_posix()): SHARED.open(each.path, SIDE) for each in found}
 
 
 @contextlib.contextmanager
@@ -122,13 +136,13 @@ def upload_folder(parent: Path | None = None) -> Iterator[Path]:
     """A temporary folder, which a thread keeps within its quota, in $GRADIO_TEMP_DIR or the system's temporary folder."""
     parent = parent or Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
     parent.mkdir(parents=True, exist_ok=True)
-    remove_dead(parent)
+    _remove_dead(parent)
     root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()  # of mode 700
-    held, pictures, ended = lock(root), root / "pictures", threading.Event()
+    held, pictures, ended = _lock(root), root / "pictures", threading.Event()
     pictures.mkdir(mode=0o700)
 
     def keep_sweeping() -> None:
-        while not ended.wait(SWEEP_SECONDS):
+        while not ended.wait(_SWEEP_SECONDS):
             sweep(pictures, time.time())
 
     thread = threading.Thread(target=keep_sweeping, name="sweep", daemon=True)
@@ -149,11 +163,11 @@ def sweep(pictures: Path, now: float) -> None:
     A file dated in the future counts as new: the clock was set back.
     """
     size = 0
-    for number, (changed, length, path) in enumerate(sorted(scan(pictures), reverse=True)):
+    for number, (changed, length, path) in enumerate(sorted(_scan(pictures), reverse=True)):
         size += length
         limit = UNFINISHED_SECONDS if path.parent == pictures else KEPT_SECONDS  # a finished upload has its own folder
         with contextlib.suppress(OSError):  # just deleted
-            if changed > now + SWEEP_SECONDS:
+            if changed > now + _SWEEP_SECONDS:
                 os.utime(path, (now, now), follow_symlinks=False)
             elif now - changed > limit or size > MAX_BYTES or number >= MAX_FILES:
                 size -= length
@@ -168,7 +182,7 @@ def is_disk_full(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def scan(folder: Path) -> list[tuple[float, int, Path]]:
+def _scan(folder: Path) -> list[tuple[float, int, Path]]:
     """Everything in a folder but folders: (seconds since 1970 of its last change, bytes, path)."""
     found = []
     for place, _, names in os.walk(folder):
@@ -179,7 +193,7 @@ def scan(folder: Path) -> list[tuple[float, int, Path]]:
     return found
 
 
-def lock(root: Path) -> int | None:
+def _lock(root: Path) -> int | None:
     """The locked file of a folder, until it is closed; None where another program holds it, or where there are no locks."""
     if fcntl is None:
         return None
@@ -192,12 +206,12 @@ def lock(root: Path) -> int | None:
     return file
 
 
-def remove_dead(parent: Path) -> None:
+def _remove_dead(parent: Path) -> None:
     """Remove the folders of this user's programs that were killed."""
     for root in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             found = root.lstat()
             new = not (root / LOCK).exists() and time.time() - found.st_mtime < UNFINISHED_SECONDS  # it may be in the making
-            if fcntl and not new and found.st_uid == os.getuid() and (held := lock(root)) is not None:
+            if fcntl and not new and found.st_uid == os.getuid() and (held := _lock(root)) is not None:
                 shutil.rmtree(root, ignore_errors=True)
                 os.close(held)

@@ -19,15 +19,17 @@ from googlenet.checkpoints.config import MapTrust
 from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import UserError, WeightsError
 from googlenet.explanation import METHODS, Explanation, Question
-from googlenet.explanation.groups import everyday_words, groups_of
+from googlenet.explanation.classes import everyday_words, groups_of
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, receptive_fields
 from googlenet.pictures.pixels import Picture
 from googlenet.ui.sentences import LANGUAGES, class_name, pointing_sentence
 
-LOAD_SECONDS = 600.0
+__all__ = ["ExplainerCache", "NotLoadedError", "described", "explain", "trust_in"]
+
+_LOAD_SECONDS = 600.0
 """How long the Hub may take to send the weights that a visitor chose."""
-LARGEST_CROP = 512
+_LARGEST_CROP = 512
 """The side in pixels of the network's input that visitors' weights may have: a pass costs as much as its pixels."""
 
 
@@ -65,15 +67,15 @@ class ExplainerCache:
             return self.find(source)
         assert source is not None
         repository = parse_for_visitor(source)  # a visitor may name a repository, never a path of this machine
-        with ended_after(LOAD_SECONDS, source):
+        with ended_after(_LOAD_SECONDS, source):
             loaded = load_for_visitor(repository, progress)
-        if (side := loaded.config.preprocess.crop) > LARGEST_CROP:
+        if (side := loaded.config.preprocess.crop) > _LARGEST_CROP:
             raise WeightsError(
                 "{source} takes pictures of {side} pixels a side, and this page weights of at most {most}; "
                 "run the program elsewhere.",
                 source=source,
                 side=side,
-                most=LARGEST_CROP,
+                most=_LARGEST_CROP,
             )
         explainer = Explainer(loaded, self.device)
         with self.guard:

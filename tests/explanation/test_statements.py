@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from googlenet.explanation.classes import imagenet_classes
-from googlenet.explanation.groups import imagenet_groups
+from googlenet.explanation.classes import imagenet_classes, imagenet_groups
 from googlenet.explanation.statements import Speaker, bin_of
 
 LABELS = tuple(each.name for each in imagenet_classes())

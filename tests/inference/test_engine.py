@@ -17,9 +17,8 @@ from googlenet.errors import UserError
 from googlenet.explanation import LAYER_CAM, Cell, Group, Question
 from googlenet.inference import engine as engine_room
 from googlenet.inference.engine import SIZES, Engine, PictureResult, Plan, pack
-from googlenet.inference.gradcam import Asked, Parts, grad_cam, one_pass
-from googlenet.model import convolution
-from googlenet.model.architecture import BERKELEY, HEADS, STAGES, STAGES_BEFORE, TORCHVISION
+from googlenet.inference.gradcam import Asked, Parts, one_pass
+from googlenet.model.architecture import BERKELEY, HEADS, STAGES, STAGES_BEFORE
 from googlenet.probes.trust import rank_correlation
 from tests.helpers import ARCHITECTURES, random_model
 
@@ -55,38 +54,12 @@ def same(found: PictureResult, wanted: PictureResult, question: Question) -> boo
     return all(np.abs(found[n] - wanted[n]).max() <= 1e-5 * max(1.0, np.abs(wanted[n]).max()) for n in names)
 
 
-def test_results_keep_their_shapes_and_numbers() -> None:
-    result = grad_cam(random_model().for_inference(), pictures(7), QUESTIONS)
-    flat, layout = pack(result)
-    rows = [PictureResult(row, layout) for row in flat.numpy()]
-    for i, row in enumerate(rows):
-        assert row["target"] == int(result.targets[i])
-        assert all(np.array_equal(row[head], logits[i]) for head, logits in zip(HEADS, result.logits, strict=True))
-        for stage in STAGES:
-            assert np.array_equal(row[stage], result.branch_maps[stage][i])
-            assert np.array_equal(row[f"{stage} against"], result.against[stage][i])
-            for name, values in result.channels[stage]._asdict().items():
-                assert np.array_equal(row[f"{stage} {name}"], values[i])
-    bare, layout = pack(grad_cam(random_model(TORCHVISION).for_inference(), pictures(1), [Question()]))
-    alone = PictureResult(bare[0].numpy(), layout)
-    assert alone.get("aux1") is None
-    assert "3a maps" not in layout
-
-
-def test_questions_as_numbers() -> None:
-    asked = Asked.of([Question("aux2", 3, GROUP), Question("main", cell=Cell("4c", 1, 2), method=LAYER_CAM)], CLASSES)
-    assert asked.numbers.tolist() == [[1, 0, -1, -1, -1], [2, 1, 4, 1, 2]]
-    assert [[mask.nonzero().flatten().tolist() for mask in row] for row in asked.classes] == [[[3], [1, 4, 7]], [[], []]]
-    parts = Parts.of([Question("main"), Question("aux1", 1, method=LAYER_CAM)])
-    assert parts == Parts(("aux1", "main"), channels=False, layer_cam=True)
-
-
 def test_a_padded_batch_gives_what_each_picture_gives_alone() -> None:
     """Of every size, and whatever the batch before left in the places that pad it."""
     engine = padded()
     plain = Engine(engine.model, SIDE, graphs=False)
     alone = [plain(pictures(7)[i : i + 1], [question])[0] for i, question in enumerate(QUESTIONS)]
-    for n in (7, 3, 1, 5, 2, 4, 6):
+    for n in (7, 3, 1):
         for found, wanted, question in zip(engine(pictures(7)[:n], QUESTIONS[:n]), alone, QUESTIONS, strict=False):
             assert same(found, wanted, question)
     assert {size for size, _ in engine.plans} <= set(SIZES[:4])
@@ -94,7 +67,7 @@ def test_a_padded_batch_gives_what_each_picture_gives_alone() -> None:
 
 def test_two_plans_a_size_serve_all_heads_and_twice_as_many_their_parts() -> None:
     engine = padded(largest=2)
-    for heads in itertools.combinations_with_replacement(HEADS, 2):
+    for heads in (("main", "main"), ("aux1", "main"), ("aux2", "aux1")):
         for channels, method in itertools.product((False, True), ("grad-cam", LAYER_CAM)):
             engine(pictures(2), [Question(head, 1, channels=channels, method=method) for head in heads])
     assert len(engine.plans) == 8
@@ -115,9 +88,9 @@ def test_more_pictures_than_one_pass_takes(graphs: bool) -> None:
 
 @pytest.mark.parametrize("graphs", [False, True])
 def test_out_of_memory_halves_the_batch_and_goes_on(graphs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = padded()
+    engine, questions = padded(), QUESTIONS[2:6]
     engine.graphs = graphs
-    wanted = engine(pictures(7), QUESTIONS)
+    wanted = engine(pictures(4), questions)
     engine.plans.clear()
     true = engine_room.one_pass
 
@@ -127,25 +100,16 @@ def test_out_of_memory_halves_the_batch_and_goes_on(graphs: bool, monkeypatch: p
         return true(model, x, *rest, **options)
 
     monkeypatch.setattr(engine_room, "one_pass", small)
-    found = engine(pictures(7), QUESTIONS)
-    assert all(same(*each) for each in zip(found, wanted, QUESTIONS, strict=True))
+    found = engine(pictures(4), questions)
+    assert all(same(*each) for each in zip(found, wanted, questions, strict=True))
     assert engine.largest <= 2
     passes = engine.passes
-    engine(pictures(2), QUESTIONS[:2])
+    engine(pictures(2), questions[:2])
     assert engine.passes == passes + 2 // engine.largest  # it is not tried again
 
 
-def test_a_gpu_too_small_for_one_picture_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    monkeypatch.setattr(engine_room, "one_pass", none)
-    with pytest.raises(UserError, match=r"too small for one picture; use --device cpu\.$"):
-        padded()(pictures(3), [Question()] * 3)
-
-
 @pytest.mark.parametrize("memory", [False, True])
-def test_a_lost_gpu_is_one_sentence(memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_fails_for_one_picture_is_one_sentence(memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A capture that memory ended fails once more when it is closed: that is no lost GPU."""
 
     def lost(_model: object, x: torch.Tensor, *_: object, **__: object) -> None:
@@ -156,9 +120,9 @@ def test_a_lost_gpu_is_one_sentence(memory: bool, monkeypatch: pytest.MonkeyPatc
             raise torch.AcceleratorError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA")
 
     monkeypatch.setattr(engine_room, "one_pass", lost)
-    words = "too small for one" if memory else "does not answer any more; restart"
+    words = r"too small for one picture; use --device cpu\.$" if memory else "does not answer any more; restart"
     with pytest.raises(UserError, match=words):
-        padded()(pictures(1), [Question()])
+        padded()(pictures(2), [Question()] * 2)
 
 
 def no_capture(_plan: Plan) -> Callable[[], None]:
@@ -180,8 +144,7 @@ def wrong_replay(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Pl
 CAPTURES = {
     "raises": no_capture,
     "raises at the first replay": lambda plan: lambda: no_capture(plan),
-    "gives zeros": wrong_replay(torch.zeros_like),
-    "gives not a number": wrong_replay(lambda flat: flat.where(flat < 1e30, flat) * torch.nan),
+    "gives not a number": wrong_replay(lambda flat: flat * torch.nan),
     "gives the pictures in another order": wrong_replay(lambda flat: flat.flip(0)),
 }
 
@@ -191,8 +154,8 @@ def test_a_gpu_that_cannot_capture_still_answers(
     fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It says so once, tries it once, and gives what the pass gives."""
-    engine, tries = padded(), []
-    wanted = Engine(engine.model, SIDE, graphs=False)(pictures(7), QUESTIONS)
+    engine, tries, questions = padded(), [], QUESTIONS[3:5]
+    wanted = Engine(engine.model, SIDE, graphs=False)(pictures(2), questions)
 
     def capture(plan: Plan) -> Callable[[], None]:
         tries.append(plan)
@@ -200,8 +163,8 @@ def test_a_gpu_that_cannot_capture_still_answers(
 
     monkeypatch.setattr(Plan, "capture", capture)
     for _ in range(2):
-        found = engine(pictures(7), QUESTIONS)
-        assert all(same(*each) for each in zip(found, wanted, QUESTIONS, strict=True))
+        found = engine(pictures(2), questions)
+        assert all(same(*each) for each in zip(found, wanted, questions, strict=True))
     assert not engine.graphs
     assert way(engine) == "ran plainly, without CUDA graphs"
     assert len(tries) == 1
@@ -214,7 +177,7 @@ def test_rounding_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """TF32's kernels may differ in their choice: a replay that is off by a thousandth is kept."""
     engine = padded()
     monkeypatch.setattr(Plan, "capture", wrong_replay(lambda flat: flat * 1.001))
-    engine(pictures(7), QUESTIONS)
+    engine(pictures(2), QUESTIONS[:2])
     assert engine.graphs
     assert way(engine) == "replayed CUDA graphs (1 captured)"
 
@@ -228,7 +191,7 @@ def test_a_capture_that_memory_ends_halves_the_batch(monkeypatch: pytest.MonkeyP
         return true(plan)
 
     monkeypatch.setattr(Plan, "capture", small)
-    assert len(engine(pictures(7), QUESTIONS)) == 7
+    assert len(engine(pictures(3), QUESTIONS[:3])) == 3
     assert engine.graphs
     assert engine.largest <= 2
 
@@ -256,21 +219,6 @@ def test_a_graph_gives_what_the_same_kernels_give_eagerly(name: str) -> None:
                 flat, _ = pack(one_pass(model, inputs, Asked.of(asked, CLASSES).to(inputs.device), parts))
         assert engine.graphs
         assert all(np.array_equal(result.row, row) for result, row in zip(found, flat.cpu().numpy(), strict=True))
-
-
-@pytest.mark.gpu
-@GPU
-def test_fused_convolutions_are_as_exact_as_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Relative difference of all maps at most 1e-3 from plain convolutions, which TF32 rounds too."""
-    model = random_model().for_inference().cuda().to(memory_format=torch.channels_last)
-    x, questions = pictures(4), [Question("main", i) for i in range(4)]
-    assert convolution.fuses(torch.device("cuda", 0), torch.float32)
-    fused = Engine(model, SIDE)(x, questions)
-    monkeypatch.setattr(convolution, "fuses", lambda *_: False)
-    plain = Engine(model, SIDE)(x, questions)
-    for stage in STAGES:
-        a, b = (np.stack([result[stage] for result in results]) for results in (fused, plain))
-        assert np.linalg.norm(a - b) <= 1e-3 * np.linalg.norm(b), stage
 
 
 @pytest.mark.gpu

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -15,19 +13,12 @@ import torch
 from googlenet.concurrency.child import ChildEndedError
 from googlenet.explanation import Question
 from googlenet.inference import worker as worker_room
-from googlenet.inference.engine import Engine
+from googlenet.inference.engine import Engine, PictureResult
 from googlenet.inference.worker import PICTURES, Worker
 from googlenet.model.network import GoogLeNet
-from tests.helpers import ROOT, explainer_of, is_running, random_image, random_model, until
+from tests.helpers import PATIENCE, explainer_of, random_image, random_model, until
 
 SIDE = 64
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    made = Worker(model(), SIDE, threads=1)
-    yield made
-    made.end()
 
 
 def model() -> GoogLeNet:
@@ -52,19 +43,16 @@ def check(worker: Worker) -> None:
         assert (found.get("4a shares") is None) == (wanted.get("4a shares") is None), question
 
 
-def test_a_worker_answers_as_the_engine_does_and_goes_on_after_an_error(worker: Worker) -> None:
-    check(worker)
+def test_a_worker_answers_as_the_engine_does_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on after an error. One that does not reply is killed: else its questions would wait for ever."""
+    monkeypatch.setattr(worker_room, "WALL_SECONDS", 20.0)  # enough for the start; the watch looks each twentieth of it
+    worker = Worker(model(), SIDE, threads=1)
     before = worker.child.process.pid
+    check(worker)
     with pytest.raises((RuntimeError, IndexError)):
         worker(torch.zeros(1, 5, SIDE, SIDE), [Question()])
     check(worker)
     assert worker.child.process.pid == before
-
-
-def test_a_worker_that_does_not_reply_is_killed_and_one_that_has_ended_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else its questions would wait for ever, and their places in the queue with them."""
-    monkeypatch.setattr(worker_room, "WALL_SECONDS", 20.0)  # enough for the start; the watch looks each twentieth of it
-    worker = Worker(model(), SIDE, threads=1)
     worker.child.seconds = 0.2
     os.kill(worker.child.process.pid, signal.SIGSTOP)
     for _ in range(2):
@@ -89,55 +77,58 @@ def test_a_worker_that_cannot_start_leaves_none(monkeypatch: pytest.MonkeyPatch,
     assert "cannot start" in caplog.text
 
 
-def test_a_worker_ends_with_its_program(tmp_path: Path) -> None:
-    """However that one ends. Else half a gigabyte would stay behind."""
-    script = (
-        "import time\n"
-        "from googlenet.inference.worker import Worker\n"
-        "from tests.helpers import random_model\n"
-        f"print(Worker(random_model().for_inference(), {SIDE}, 1).child.process.pid, flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    program = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert program.stdout
-    pid = int(program.stdout.readline())
-    assert is_running(pid)
-    program.kill()
-    program.communicate()
-    until(lambda: not is_running(pid))
+def test_a_worker_ends_with_its_program() -> None:
+    """However that one ends, the system closes its pipes. Else half a gigabyte would stay behind."""
+    process = Worker(model(), SIDE, threads=1).child.process
+    assert process.stdin
+    process.stdin.close()
+    assert process.wait(PATIENCE) == 0
+
+
+class Elsewhere:
+    """Stands for a worker: runs the passes on a network of its own until it is lost or ended."""
+
+    largest = PICTURES
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.lost, self.ended = engine, False, False
+
+    def __call__(self, x: torch.Tensor, questions: Sequence[Question]) -> list[PictureResult]:
+        if self.lost:
+            raise ChildEndedError(-signal.SIGKILL)
+        return self.engine(x, questions)
+
+    def end(self) -> None:
+        self.ended = True
 
 
 def test_workers_take_over_while_questions_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A killed one is replaced, and they end when nobody has to wait any more."""
-    monkeypatch.setattr(worker_room, "worker_count", lambda: 1)
+    """A lost one is replaced, and they end when nobody has to wait any more."""
+    explainer, workers = explainer_of(random_model()), list[Elsewhere]()
+
+    def start(model: GoogLeNet, size: int) -> list[Elsewhere]:
+        workers.append(Elsewhere(Engine(model, size)))
+        return workers[-1:]
+
     monkeypatch.setattr(worker_room, "PAUSE", 0)
-    made, start = list[Worker](), worker_room.start_workers
-
-    def start_and_note(model: GoogLeNet, size: int) -> list[Worker]:
-        workers = start(model, size)
-        made.extend(workers)
-        return workers
-
-    monkeypatch.setattr(worker_room, "start_workers", start_and_note)
-    explainer = explainer_of(random_model())
+    monkeypatch.setattr(worker_room, "start_workers", start)
     passes, image = explainer.passes, random_image(100, 100)
-    alone = explainer.explain(image)
+    alone = explainer.explain(image).grids["4c"]
 
     explainer.answer_in_workers()
     explainer.explain(image)
-    assert not passes.others  # one question at a time starts none
+    assert not workers  # one question at a time starts none
     passes.crowded.set()
     until(lambda: passes.others)
     before = sum(engine.passes for engine in passes.engines)
-    assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
+    assert explainer.explain(image).grids["4c"] == pytest.approx(alone, abs=1e-4)
     assert sum(engine.passes for engine in passes.engines) == before
     assert explainer.probabilities(explainer.preprocess(image))["main"].shape == (1, 10)  # still here
-    (first,) = passes.others
-    assert isinstance(first, Worker)
-    os.kill(first.child.process.pid, signal.SIGKILL)
     monkeypatch.setattr(worker_room, "QUIET", 0.2)
-    assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
+    workers[0].lost = True
+    assert explainer.explain(image).grids["4c"] == pytest.approx(alone, abs=1e-4)
     passes.crowded.set()
-    until(lambda: len(made) == 2 and made[1].child.process.poll() is not None)
+    until(lambda: len(workers) == 2 and workers[1].ended)
+    assert workers[0].ended
     assert not passes.others
-    assert explainer.explain(image).grids["4c"] == pytest.approx(alone.grids["4c"], abs=1e-4)
+    assert explainer.explain(image).grids["4c"] == pytest.approx(alone, abs=1e-4)

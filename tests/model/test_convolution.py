@@ -28,8 +28,7 @@ def off_by(ours: torch.Tensor, reference: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (5, 1), (3, 2)])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_value_and_gradient_are_torchs(dtype: torch.dtype, kernel: int, stride: int, channels_last: bool) -> None:
     conv = conv_relu(kernel, stride).to(dtype)

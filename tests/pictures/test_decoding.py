@@ -175,32 +175,29 @@ def test_reduced_and_turned(suffix: str, tmp_path: Path, decoder: Decoder) -> No
     assert picture.image.getpixel((50, 190)) < (60, 60, 60)
 
 
-LARGE: dict[str, tuple[str, dict[str, object]]] = {
-    "a.png": ("RGBA", {"compress_level": 1}),
-    "a.gif": ("P", {}),
-    "a.jpg": ("RGB", {}),
-    "a.tif": ("RGB", {"compression": "tiff_lzw"}),
-}
-TOO_LARGE = {
-    "a.webp": {"lossless": True, "quality": 0, "method": 0},
-    "a.tif": {"compression": "tiff_lzw", "tiffinfo": {278: 7000}},
-}
-
-
-@pytest.mark.parametrize("name", LARGE)
-def test_49_megapixels_are_opened_within_the_limits(name: str, tmp_path: Path, decoder: Decoder) -> None:
-    mode, options = LARGE[name]
-    picture = decoder.open(saved(tmp_path / name, Image.new(mode, (7000, 7000)), **options), 1024)
-    assert (picture.size, picture.image.size[0] >= 1024) == ((7000, 7000), True)
-
-
-@pytest.mark.parametrize("name", TOO_LARGE)
-def test_49_megapixels_that_take_too_much_are_refused(name: str, tmp_path: Path, decoder: Decoder) -> None:
-    path = saved(tmp_path / name, Image.new("RGB", (7000, 7000)), **TOO_LARGE[name])
-    with pytest.raises(PictureError, match="takes too much memory to decode; save it smaller or as a JPEG"):
-        decoder.open(path, 1024)
+@pytest.mark.parametrize(
+    ("name", "mode", "options", "fits"),
+    [
+        ("a.png", "RGBA", {"compress_level": 1}, True),
+        ("a.gif", "P", {}, True),
+        ("a.jpg", "RGB", {}, True),
+        ("a.tif", "RGB", {"compression": "tiff_lzw"}, True),
+        ("a.tif", "RGB", {"compression": "tiff_lzw", "tiffinfo": {278: 7000}}, False),
+        ("a.webp", "RGB", {"lossless": True, "quality": 0, "method": 0}, False),
+    ],
+)
+def test_49_megapixels_are_opened_within_the_limits_or_refused(
+    name: str, mode: str, options: dict[str, object], fits: bool, tmp_path: Path, decoder: Decoder
+) -> None:
+    path = saved(tmp_path / name, Image.new(mode, (7000, 7000)), **options)
+    if fits:
+        picture = decoder.open(path, 1024)
+        assert (picture.size, picture.image.size[0] >= 1024) == ((7000, 7000), True)
+    else:
+        with pytest.raises(PictureError, match="takes too much memory to decode; save it smaller or as a JPEG"):
+            decoder.open(path, 1024)
 
 
 def test_a_png_that_unpacks_to_more_than_its_header_says(decoder: Decoder) -> None:
-    data = png((b"IHDR", struct.pack(">IIBBBBB", 10, 10, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(200_000_000), 1)))
+    data = png((b"IHDR", struct.pack(">IIBBBBB", 10, 10, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(50_000_000), 1)))
     assert decoder.open_bytes(data, "a.png").image.getpixel((5, 5)) == (0, 0, 0)

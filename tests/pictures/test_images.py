@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps, PngImagePlugin
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from torchvision.transforms import InterpolationMode, v2
 
 from googlenet.errors import UserError
@@ -73,18 +74,10 @@ def entry(tag: int, kind: int, count: int, value: int) -> bytes:
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_one_bad_exif_value_does_not_matter(bad: bytes, kind: str) -> None:
-    image = Image.new("RGB", (40, 20), "black")
-    image.paste("white", (0, 0, 10, 20))
-    exif = exif_of(entry(274, 3, 1, 6), bad, extra=struct.pack("<ii", -1, 0) * 7)
-    upright = open_image(encoded(image, kind, exif=exif))
-    assert upright.size == (20, 40)
-    assert upright.getpixel((10, 2)) > (200, 200, 200)
-
-
-@pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_an_orientation_that_does_not_exist_is_none(orientation: int) -> None:
-    exif = exif_of(entry(274, 3, 1, orientation))
-    assert open_image(encoded(random_image(40, 20), "JPEG", exif=exif)).size == (40, 20)
+    """And an orientation that does not exist is none."""
+    for orientation, size in ((6, (20, 40)), (9, (40, 20))):
+        exif = exif_of(entry(274, 3, 1, orientation), bad, extra=struct.pack("<ii", -1, 0) * 7)
+        assert open_image(encoded(random_image(40, 20), kind, exif=exif)).size == size
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -163,24 +156,13 @@ def tiff16(pixels: np.ndarray, order: str, compression: int = 1, planar: int = 1
     planes = [pixels] if planar == 1 else np.moveaxis(pixels, -1, 0)
     strips = [plane.astype(order + "u2").tobytes() for plane in planes]
     strips = strips if compression == 1 else [zlib.compress(strip) for strip in strips]
-    tags = {256: (width,), 257: (height,), 258: (16,) * channels, 259: (compression,), 262: (2,), 277: (channels,)}
-    tags |= {278: (height,), 284: (planar,)} | ({338: (2,)} if channels == 4 else {})
-    start, values, entries = 8 + 2 + 12 * (len(tags) + 2) + 4, b"", []
-
-    def entry(tag: int, kind: int, numbers: tuple[int, ...]) -> bytes:
-        nonlocal values
-        data = struct.pack(order + {3: "H", 4: "I"}[kind] * len(numbers), *numbers)
-        if len(data) > 4:
-            values, data = values + data, struct.pack(order + "I", start + len(values))
-        return struct.pack(order + "HHI", tag, kind, len(numbers)) + data.ljust(4, b"\0")
-
-    entries = [entry(tag, 3, numbers) for tag, numbers in tags.items()]
-    sizes = [len(strip) for strip in strips]
-    first = start + len(values) + (8 * len(strips) if len(strips) > 1 else 0)
-    offsets = tuple(first + sum(sizes[:i]) for i in range(len(strips)))
-    entries += [entry(273, 4, offsets), entry(279, 4, tuple(sizes))]
-    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "IH", 8, len(entries))
-    return b"".join([head, *sorted(entries, key=lambda e: struct.unpack(order + "H", e[:2])), bytes(4), values, *strips])
+    sizes, prefix = [len(strip) for strip in strips], {"<": b"II", ">": b"MM"}[order]
+    tags = ImageFileDirectory_v2(prefix=prefix)
+    values = {256: width, 257: height, 258: (16,) * channels, 259: compression, 262: 2, 277: channels, 278: height, 284: planar}
+    values |= {273: tuple(sum(sizes[:i]) for i in range(len(sizes))), 279: tuple(sizes)} | ({338: 2} if channels == 4 else {})
+    for tag, value in values.items():
+        tags[tag] = value
+    return prefix + struct.pack(order + "HI", 42, 8) + tags.tobytes(8) + b"".join(strips)  # it adds its own end to tag 273
 
 
 WIDE_FILES = {
@@ -205,7 +187,7 @@ def test_16_bit_colours(kind: str, bits: int) -> None:
         assert np.abs(np.asarray(got, int) - np.asarray(expected, int)).max() <= (2 if bits == 16 else 1)
 
 
-@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("bits", [12, 16])
 def test_16_bit_grey_with_transparency(bits: int) -> None:
     grey, alpha = at_depth(COLOURS[..., :1], bits), COLOURS[..., 3:].astype(np.uint16) * 257
     expected = open_image(Image.fromarray(COLOURS[..., [0, 3]], "LA"))
@@ -325,8 +307,9 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("interpolation", "most"), [("bilinear", 1), ("bicubic", 2)])
-@pytest.mark.parametrize("resize", [256, (224, 300)])
-@pytest.mark.parametrize("size", [(640, 480), (333, 500), (64, 64), (50, 900)])
+@pytest.mark.parametrize(
+    ("resize", "size"), [(256, (640, 480)), (256, (50, 900)), ((224, 300), (333, 500)), ((224, 300), (64, 64))]
+)
 def test_preprocess_is_torchvisions(
     resize: int | tuple[int, int], size: tuple[int, int], interpolation: Literal["bilinear", "bicubic"], most: int
 ) -> None:
@@ -347,7 +330,7 @@ def test_preprocess_is_torchvisions(
     assert steps.mean() < 0.1
 
 
-@pytest.mark.parametrize("size", [(1, 65535), (20000, 1), (1, 1000), (50_000_000, 1)])
+@pytest.mark.parametrize("size", [(1, 65535), (20000, 1)])
 def test_narrow_pictures_are_cheap(size: tuple[int, int]) -> None:
     """Resized before the crop, the first would be 192 x 12,582,720 pixels."""
     tracemalloc.start()

@@ -13,8 +13,7 @@ from googlenet.explanation import Question
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.frame import Box
 from googlenet.pictures.images import Preprocess
-from googlenet.probes.cover import CONTROLS, OVERLAP, Part, cover, fill, in_picture, pixels, random_parts
-from googlenet.probes.tipping import around, tipping
+from googlenet.probes.cover import CONTROLS, OVERLAP, Part, around, cover, fill, in_picture, pixels, random_parts, tipping
 from tests.helpers import explainer_of, random_image, random_model
 
 SIDE = 96

@@ -28,7 +28,7 @@ def responses(model: GoogLeNet, tiles: np.ndarray, stage: str, channels: list[in
         return responding(model, stage, channels)(((x - mean) / std).to(memory_format=torch.channels_last))
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ["paper", "torchvision"])
 def test_the_response_is_the_channels_mean_before_its_relu(name: str) -> None:
     model = random_model(ARCHITECTURES[name]).for_inference()
     channels = [1023, 0, 383, 384, 767, 768, 895, 896]  # 5b: the first and last channel of each branch

@@ -15,13 +15,12 @@ import pytest
 from PIL import Image
 
 from googlenet.explanation import Question, likeliest
-from googlenet.explanation.groups import Group
+from googlenet.explanation.classes import Group
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.pictures.frame import Box
 from googlenet.pictures.images import open_image
-from googlenet.probes.cover import cover
-from googlenet.probes.tipping import tipping
+from googlenet.probes.cover import cover, tipping
 from googlenet.ui import desk as desk_room
 from googlenet.ui import page, sentences
 from googlenet.ui.desk import Desk, by_depth

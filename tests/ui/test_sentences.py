@@ -12,13 +12,11 @@ from hypothesis import strategies as st
 
 from googlenet.checkpoints.config import MapTrust, Pointing
 from googlenet.explanation import Explanation, Prediction, Provenance, Question, Record
-from googlenet.explanation.classes import imagenet_classes
-from googlenet.explanation.groups import Group, find_group, imagenet_groups
+from googlenet.explanation.classes import Group, find_group, imagenet_classes, imagenet_groups
 from googlenet.explanation.statements import Speaker, percent
 from googlenet.model.architecture import HEADS, STAGES_BEFORE
 from googlenet.pictures.frame import Box
-from googlenet.probes.cover import Change, Cover
-from googlenet.probes.tipping import Tipping
+from googlenet.probes.cover import Change, Cover, Tipping
 from googlenet.ui import sentences
 from googlenet.ui.sentences import EVEN, LANGUAGES, LITTLE, SURE, Words, standing_stage, words
 
@@ -198,7 +196,7 @@ def test_no_sentence_goes_beyond_its_numbers(language: str) -> None:
 def test_percent_is_never_rounded_into_untruth() -> None:
     shares = (1.0, 0.9996, 0.994, 0.5, 0.0996, 0.0994, 0.01, 0.0004, 0.0)
     said = "over 99 %, over 99 %, 99 %, 50 %, 10 %, 9.9 %, 1.0 %, under 0.1 %, under 0.1 %"
-    assert ", ".join(percent(p) for p in shares) == said
+    assert ", ".join(percent(p, "en") for p in shares) == said
     assert [percent(p, "ko") for p in shares[:3]] == ["99% 이상", "99% 이상", "99%"]
     assert percent(0, "ko") == "0.1% 미만"
 
@@ -309,12 +307,12 @@ def test_the_sentence_never_contradicts_its_numbers(before: float, after: float,
     english, korean = (sentences.cover_sentence(cover, IMAGENET, language) for language in LANGUAGES)
     assert ("falls" in english) <= (after < before)
     assert ("rises" in english) <= (after > before)
-    assert ("stays" in english) == (percent(before) == percent(after)) == ("그대로" in korean)
+    assert ("stays" in english) == (percent(before, "en") == percent(after, "en")) == ("그대로" in korean)
     little = abs(after - before) < LITTLE
     as_much = sum(p <= after if after <= before else p >= after for p in controls)
     if controls:
         assert ("That is little" in english) == little == ("거의 달라지지" in korean)
-        assert percent(float(np.median(controls))) in english
+        assert percent(float(np.median(controls)), "en") in english
         assert percent(float(np.median(controls)), "ko") in korean
     for mark, said in (("speaks against", english), ("반대하는", korean)):
         assert (mark in said) == (bool(controls) and not little and after > before)

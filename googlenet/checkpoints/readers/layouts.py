@@ -12,6 +12,24 @@ from googlenet.errors import Reason, WeightsError
 from googlenet.model.architecture import BERKELEY, STAGES, Architecture
 from googlenet.pictures.images import Preprocess
 
+__all__ = [
+    "BATCH_NORM_EPSILON",
+    "BERKELEY_PREPROCESS",
+    "CAFFE_LAYERS",
+    "CLASSIFIERS",
+    "HALF",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "NORMALISATIONS",
+    "PAPER_PREPROCESS",
+    "TORCHVISION_PREPROCESS",
+    "Difference",
+    "RawWeights",
+    "berkeley",
+    "rgb",
+    "with_counters",
+]
+
 BATCH_NORM_EPSILON = 1e-3
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -26,7 +44,7 @@ BERKELEY_PREPROCESS = Preprocess(
 )
 """RGB in 0…255 minus Caffe's mean. The mean must stay Caffe's: conv1 pads with zeros, and those mean the mean colour."""
 
-BRANCHES = {
+_BRANCHES = {
     "1x1": "branch1",
     "3x3_reduce": "branch2.0",
     "3x3": "branch2.1",
@@ -38,7 +56,7 @@ CAFFE_LAYERS = {
     "conv1/7x7_s2": "conv1.conv",
     "conv2/3x3_reduce": "conv2.conv",
     "conv2/3x3": "conv3.conv",
-    **{f"inception_{s}/{theirs}": f"inception{s}.{ours}.conv" for s in STAGES for theirs, ours in BRANCHES.items()},
+    **{f"inception_{s}/{theirs}": f"inception{s}.{ours}.conv" for s in STAGES for theirs, ours in _BRANCHES.items()},
     **{f"loss{n}/conv": f"aux{n}.conv.conv" for n in (1, 2)},
     **{f"loss{n}/fc": f"aux{n}.fc1" for n in (1, 2)},
     **{f"loss{n}/classifier": f"aux{n}.fc2" for n in (1, 2)},

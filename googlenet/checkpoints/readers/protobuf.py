@@ -12,6 +12,8 @@ from torch import Tensor
 from googlenet.checkpoints.readers.layouts import Difference
 from googlenet.errors import Reason
 
+__all__ = ["Wire", "field_kinds", "read_caffe_layers"]
+
 MAX_FIELDS = 100_000
 """Fields that are read of one file: a GoogLeNet's has a few thousand."""
 
@@ -29,17 +31,17 @@ class Wire:
             self.left -= 1
             if self.left < 0:
                 raise Reason("it has more than {limit:,} fields", limit=MAX_FIELDS)
-            tag, at = varint(view, at)
+            tag, at = _varint(view, at)
             number, wire = tag >> 3, tag & 7
             if wire == 0:
-                value, at = varint(view, at)
+                value, at = _varint(view, at)
                 yield number, value
                 continue
             if wire not in (1, 2, 5) or number == 0:
                 raise Reason("no field begins at byte {at}", at=at)
             length = 8 if wire == 1 else 4
             if wire == 2:
-                length, at = varint(view, at)
+                length, at = _varint(view, at)
             left = len(view) - at
             if length > left:
                 raise Reason("field {number} claims {length} bytes where {left} remain", number=number, length=length, left=left)
@@ -58,7 +60,7 @@ class Wire:
         return integers, others
 
 
-def varint(view: memoryview, at: int) -> tuple[int, int]:
+def _varint(view: memoryview, at: int) -> tuple[int, int]:
     """The number at a position and the position after it."""
     value = 0
     for index, byte in enumerate(view[at : at + 10]):
@@ -68,12 +70,12 @@ def varint(view: memoryview, at: int) -> tuple[int, int]:
     raise Reason("the number at byte {at} has no end", at=at)
 
 
-def packed(view: memoryview, most: int) -> list[int]:
+def _packed(view: memoryview, most: int) -> list[int]:
     """The first `most` numbers of a packed integer field."""
     found: list[int] = []
     at = 0
     while at < len(view) and len(found) < most:
-        number, at = varint(view, at)
+        number, at = _varint(view, at)
         found.append(number)
     return found
 
@@ -107,17 +109,17 @@ def read_caffe_layers(data: bytes) -> Iterator[tuple[str, Tensor, Tensor]]:
             continue
         if len(blobs) != 2:
             raise Difference("layer {layer} does not have one weight and one bias", layer=layer)
-        weight, bias = (read_blob(wire, blob) for blob in blobs)
-        yield layer, squeezed(weight, 2 if weight.shape[:2] == (1, 1) else 4), squeezed(bias, 1)
+        weight, bias = (_read_blob(wire, blob) for blob in blobs)
+        yield layer, _squeezed(weight, 2 if weight.shape[:2] == (1, 1) else 4), _squeezed(bias, 1)
 
 
-def read_blob(wire: Wire, message: memoryview) -> Tensor:
+def _read_blob(wire: Wire, message: memoryview) -> Tensor:
     """A `BlobProto`: its numbers, and its shape (dim, packed or one by one) or, in old files, four sides."""
     sides, parts = wire.parts(message)
     dims = [sides[number][-1] if sides[number] else 0 for number in (1, 2, 3, 4)]
     if parts[7]:
         single, lists = wire.parts(parts[7][-1])
-        dims = single[1] or [dim for part in lists[1] for dim in packed(part, 33)]
+        dims = single[1] or [dim for part in lists[1] for dim in _packed(part, 33)]
     if len(dims) > 32:  # Caffe's own limit
         raise Reason("a list has more than 32 dimensions")
     raw = b"".join(parts[5])
@@ -127,7 +129,7 @@ def read_blob(wire: Wire, message: memoryview) -> Tensor:
     return torch.frombuffer(bytearray(raw), dtype=torch.float32).reshape(dims)
 
 
-def squeezed(blob: Tensor, rank: int) -> Tensor:
+def _squeezed(blob: Tensor, rank: int) -> Tensor:
     """Without the leading ones to which old files pad four dimensions."""
     while blob.ndim > rank and blob.shape[0] == 1:
         blob = blob[0]

@@ -30,25 +30,27 @@ from googlenet.errors import DamagedWeightsError, WeightsError
 from googlenet.errors.korean import in_locale
 from googlenet.model.architecture import BERKELEY, PAPER, TORCHVISION
 
+__all__ = ["from_checkpoint", "load_safetensors", "read_torch"]
+
 PUBLISHED = "1378be20"
 """How the SHA-256 of torchvision's published file begins. Its auxiliary heads were never trained."""
-MAX_HEADER = 1 << 20
+_MAX_HEADER = 1 << 20
 """Bytes of a safetensors file's list of tensors; a GoogLeNet's has 40 KB."""
-MAX_STEPS = 200_000
+_MAX_STEPS = 200_000
 """Instructions of a pickle; a GoogLeNet's with its optimizer's state has less than 50,000."""
-MAKES_MEMORY = re.compile(rb"(?:bytearray|Tensor)\n")
+_MAKES_MEMORY = re.compile(rb"(?:bytearray|Tensor)\n")
 """Ends of the names that `torch.load(weights_only=True)` lets a pickle call with any size: a file of 300 bytes took 4 GB for a
 bytearray, and a FloatTensor's numbers are what lay in this program's memory before."""
 MAX_PARTS = 20_000
 """Files in an archive of `torch.save`; a GoogLeNet's has a few hundred."""
 
-MARKS = {"conv1.conv.weight": "torchvision", "conv1_7x7_s2.weight": "caffe"}
+_MARKS = {"conv1.conv.weight": "torchvision", "conv1_7x7_s2.weight": "caffe"}
 """The first convolution in the two ways of naming."""
-WRAPPERS = {"_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod", "module"}
+_WRAPPERS = {"_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod", "module"}
 """Parts of a key that PyTorch's wrappers of a module leave in it."""
-DEPTH = 3
+_DEPTH = 3
 """How deep in a training program's checkpoint a network is looked for."""
-CLASS_NAMES = ("classes", "class_names", "class_to_idx")
+_CLASS_NAMES = ("classes", "class_names", "class_to_idx")
 """Keys under which training programs keep the names of the classes."""
 _LOG = logging.getLogger(__name__)
 
@@ -84,20 +86,20 @@ class Network(NamedTuple):
 
 def read_torch(name: str, data: bytes, key: str | None) -> RawWeights:
     """A file of `torch.save`."""
-    loaded = load_pickle(name, data)
+    loaded = _load_pickle(name, data)
     if not isinstance(loaded, Mapping):
         raise WeightsError(
             "{name} holds something other than tensors by name; save the model's state_dict() and give that.", name=name
         )
     raw = from_checkpoint(name, loaded, key, hashlib.sha256(data).hexdigest().startswith(PUBLISHED))
     places = [place for place in (loaded, loaded.get("hyper_parameters")) if isinstance(place, Mapping)]
-    labels = (as_labels(place[names]) for place in places for names in CLASS_NAMES if names in place)
+    labels = (as_labels(place[names]) for place in places for names in _CLASS_NAMES if names in place)
     return replace(raw, labels=next(filter(None, labels), None))
 
 
 def from_checkpoint(name: str, loaded: Mapping[Any, object], key: str | None, published: bool = False) -> RawWeights:
     """The only network in a checkpoint, or the one that `key` names. `published`: whether the file is torchvision's."""
-    networks = list(find_networks(loaded, set()))
+    networks = list(_find_networks(loaded, set()))
     chosen = [network for network in networks if key in (None, network.key)]
     if len(chosen) != 1 and len(networks) > 1:
         keys = [network.key for network in networks]
@@ -109,41 +111,41 @@ def from_checkpoint(name: str, loaded: Mapping[Any, object], key: str | None, pu
             example=f"{name}:{keys[0]}",
         )
     if not chosen:
-        ours, theirs = MARKS
+        ours, theirs = _MARKS
         raise Difference("it has neither {ours} (torchvision's name) nor {theirs} (Caffe's)", ours=ours, theirs=theirs)
     network = chosen[0]
     tensors: dict[str, Tensor] = {}
     for full, tensor in network.tensors.items():
-        if isinstance(full, str) and isinstance(tensor, Tensor) and (plain := unwrapped(full)).startswith(network.prefix):
+        if isinstance(full, str) and isinstance(tensor, Tensor) and (plain := _unwrapped(full)).startswith(network.prefix):
             tensors.setdefault(plain.removeprefix(network.prefix), tensor)
     if not network.prefix:
         tensors.pop("n_averaged", None)  # AveragedModel's counter
-    return from_torchvision(name, tensors, published) if MARKS[network.mark] == "torchvision" else from_caffe(name, tensors)
+    return _from_torchvision(name, tensors, published) if _MARKS[network.mark] == "torchvision" else _from_caffe(name, tensors)
 
 
-def find_networks(value: Mapping[Any, object], seen: set[int], path: tuple[str, ...] = ()) -> Iterator[Network]:
+def _find_networks(value: Mapping[Any, object], seen: set[int], path: tuple[str, ...] = ()) -> Iterator[Network]:
     """The networks in nested mappings. Each mapping is searched once: a pickle may name one a million times."""
     if id(value) in seen:
         return
     seen.add(id(value))
-    keys = {unwrapped(key) for key, tensor in value.items() if isinstance(key, str) and isinstance(tensor, Tensor)}
-    for mark in MARKS:
+    keys = {_unwrapped(key) for key, tensor in value.items() if isinstance(key, str) and isinstance(tensor, Tensor)}
+    for mark in _MARKS:
         prefixes = [""] if mark in keys else sorted(key.removesuffix(mark) for key in keys if key.endswith("." + mark))
         for prefix in prefixes:
             yield Network(".".join(filter(None, (*path, prefix[:-1]))), value, prefix, mark)
     for key, inner in value.items():
-        if isinstance(key, str) and isinstance(inner, Mapping) and len(path) < DEPTH:
-            yield from find_networks(inner, seen, (*path, key))
+        if isinstance(key, str) and isinstance(inner, Mapping) and len(path) < _DEPTH:
+            yield from _find_networks(inner, seen, (*path, key))
 
 
-def unwrapped(key: str) -> str:
-    return ".".join(part for part in key.split(".") if part not in WRAPPERS)
+def _unwrapped(key: str) -> str:
+    return ".".join(part for part in key.split(".") if part not in _WRAPPERS)
 
 
-def from_torchvision(name: str, tensors: dict[str, Tensor], published: bool) -> RawWeights:
+def _from_torchvision(name: str, tensors: dict[str, Tensor], published: bool) -> RawWeights:
     """torchvision's names, which are the package's own."""
-    tensors = with_linear_classifiers(tensors)
-    aux_heads = not published and heads_were_trained(name, tensors)
+    tensors = _with_linear_classifiers(tensors)
+    aux_heads = not published and _heads_were_trained(name, tensors)
     if not aux_heads:
         tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(("aux1.", "aux2."))}
     kernel = tensors.get("inception3a.branch3.1.conv.weight")
@@ -157,7 +159,7 @@ def from_torchvision(name: str, tensors: dict[str, Tensor], published: bool) -> 
     return RawWeights(layouts.with_counters(tensors), replace(network, aux_heads=aux_heads), preprocess, assumed)
 
 
-def with_linear_classifiers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _with_linear_classifiers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """A classifier as `Sequential(Dropout, Linear)` under the name of the layer in whose place it stands, and with a bias."""
     tensors = dict(tensors)
     for classifier in layouts.CLASSIFIERS.values():
@@ -173,7 +175,7 @@ def with_linear_classifiers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def heads_were_trained(name: str, tensors: Mapping[str, Tensor]) -> bool:
+def _heads_were_trained(name: str, tensors: Mapping[str, Tensor]) -> bool:
     """Whether both auxiliary heads are there, tell the main head's classes apart, and have learnt.
 
     A BatchNorm that was trained has weights other than 1 or biases other than 0. Its running statistics prove nothing: they move
@@ -184,7 +186,7 @@ def heads_were_trained(name: str, tensors: Mapping[str, Tensor]) -> bool:
     for head in ("aux1", "aux2"):
         last = tensors.get(f"{head}.fc2.weight")
         affine = [(tensors.get(f"{head}.conv.bn.{kind}"), fresh) for kind, fresh in (("weight", 1.0), ("bias", 0.0))]
-        if last is None or all(is_fresh(tensor, fresh) for tensor, fresh in affine):
+        if last is None or all(_is_fresh(tensor, fresh) for tensor, fresh in affine):
             return False
         same = same and (main is None or last.shape[:1] == main.shape[:1])
     if not same:
@@ -193,14 +195,14 @@ def heads_were_trained(name: str, tensors: Mapping[str, Tensor]) -> bool:
     return same
 
 
-def is_fresh(tensor: Tensor | None, value: float) -> bool:
+def _is_fresh(tensor: Tensor | None, value: float) -> bool:
     """Whether a head's BatchNorm has this value alone. False for a tensor that is absent or that the check of tensors refuses."""
     if tensor is None or tensor.shape != (128,) or tensor.dtype not in FLOATS or not is_plain(tensor):
         return False
     return bool((tensor == value).all())
 
 
-def from_caffe(name: str, tensors: dict[str, Tensor]) -> RawWeights:
+def _from_caffe(name: str, tensors: dict[str, Tensor]) -> RawWeights:
     """Caffe's layers as a state dict; linear layers carry `_1`."""
     theirs = {layer.replace("/", "_"): layer for layer in layouts.CAFFE_LAYERS}
     theirs |= {f"{key}_1": layer for key, layer in theirs.items() if layer.startswith("loss")}
@@ -216,7 +218,7 @@ def from_caffe(name: str, tensors: dict[str, Tensor]) -> RawWeights:
 
 def load_safetensors(name: str, data: bytes) -> dict[str, Tensor]:
     """The tensors of a safetensors file; their list is bounded before it is read."""
-    if len(data) >= 8 and MAX_HEADER < struct.unpack("<Q", data[:8])[0] <= len(data):
+    if len(data) >= 8 and _MAX_HEADER < struct.unpack("<Q", data[:8])[0] <= len(data):
         raise Difference("it lists more tensors than a GoogLeNet has")
     try:
         return safetensors.torch.load(data)
@@ -226,45 +228,45 @@ def load_safetensors(name: str, data: bytes) -> dict[str, Tensor]:
         raise DamagedWeightsError("{name} is damaged or cut short; fetch it anew.", name=name) from None
 
 
-def load_pickle(name: str, data: bytes) -> object:
+def _load_pickle(name: str, data: bytes) -> object:
     """`torch.load(weights_only=True)`, after everything that the file can make long was counted."""
-    pickled = pickle_of_archive(name, data) if data.startswith(b"PK") else data
-    steps, named = survey(pickled)
-    if steps > MAX_STEPS:
+    pickled = _pickle_of_archive(name, data) if data.startswith(b"PK") else data
+    steps, named = _survey(pickled)
+    if steps > _MAX_STEPS:
         raise Difference("it lists more tensors than a GoogLeNet has")
-    if MAKES_MEMORY.search(pickled):
-        raise more_than_tensors(name)
+    if _MAKES_MEMORY.search(pickled):
+        raise _more_than_tensors(name)
     stubs: list[Any] = [(DictStub if each.lower().endswith("dict") else Stub, each) for each in named]
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(stubs):
             warnings.simplefilter("ignore")  # about pickle protocols: the outcome is what counts
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise more_than_tensors(name) from None
+        raise _more_than_tensors(name) from None
     except Exception:  # the unpickler raises whatever the hostile bytes provoke; none of it was run
         raise WeightsError(
             "{name} cannot be read by torch.load; save the model's state_dict() with torch.save and give that.", name=name
         ) from None
 
 
-def more_than_tensors(name: str) -> WeightsError:
+def _more_than_tensors(name: str) -> WeightsError:
     return WeightsError("{name} holds more than tensors; save the model's state_dict() with torch.save and give that.", name=name)
 
 
-def survey(data: bytes) -> tuple[int, set[str]]:
+def _survey(data: bytes) -> tuple[int, set[str]]:
     """The instructions of the pickles at the beginning (before 2020 the weights' was the fourth), at most one over the limit,
     and the names that they look up."""
     stream, steps, named = io.BytesIO(data), 0, set()
     with contextlib.suppress(Exception):  # what is no pickle ends the count; torch.load is to judge it
-        while stream.tell() < len(data) and steps <= MAX_STEPS:
-            for code, argument, _ in itertools.islice(pickletools.genops(stream), MAX_STEPS + 1 - steps):
+        while stream.tell() < len(data) and steps <= _MAX_STEPS:
+            for code, argument, _ in itertools.islice(pickletools.genops(stream), _MAX_STEPS + 1 - steps):
                 steps += 1
                 if code.name == "GLOBAL":
                     named.add(str(argument).replace(" ", ".").replace("__builtin__.", "builtins.", 1))  # Python 2's name
     return steps, named
 
 
-def pickle_of_archive(name: str, data: bytes) -> bytes:
+def _pickle_of_archive(name: str, data: bytes) -> bytes:
     """The pickle in an archive of `torch.save`, which stores and never compresses, so that a bomb shows in the directory."""
     if data.count(b"PK\x01\x02") > MAX_PARTS:
         raise Difference("it lists more tensors than a GoogLeNet has")
