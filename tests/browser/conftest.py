@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from gradio.media import get_image
 from PIL import Image
 from playwright.sync_api import (
@@ -69,17 +71,22 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 
 
 @pytest.fixture(scope="package")
-def program(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """The page's server."""
-    program = start_beside(hub, tmp_path_factory.mktemp("home"))
-    yield program
-    stop(program)
+def programs(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Program]]:
+    """The page's server, the last of the list. A test that restarts it appends the next one, at the same address."""
+    programs = [start_beside(hub, tmp_path_factory.mktemp("home"))]
+    yield programs
+    stop(programs[-1])
+
+
+@pytest.fixture
+def program(programs: list[Program]) -> Program:
+    return programs[-1]
 
 
 @pytest.fixture(scope="package")
-def url(program: Program) -> str:
+def url(programs: list[Program]) -> str:
     """The page."""
-    return program.url
+    return programs[0].url
 
 
 @pytest.fixture(scope="package")
@@ -90,25 +97,16 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
-def desk(browser: Browser) -> Iterator[BrowserContext]:
-    """One browser for all visitors who want nothing special: it has the page's files at hand from the second visit on."""
-    with new_context(browser) as context:
-        yield context
-
-
 FRESH = """
 if (!sessionStorage.getItem('visited')) { localStorage.clear(); sessionStorage.setItem('visited', 'true') }
 """
 """Each tab is a visitor of its own: the language that the one before chose is forgotten."""
 PLAYED = "localStorage.setItem('googlenet.played', 'true')"
-
-
-USUAL = {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", "reduced_motion": "reduce"}
+CLIPBOARD = ["clipboard-read", "clipboard-write"]
+USUAL = {"locale": "en-GB", "reduced_motion": "reduce", "permissions": CLIPBOARD}
 """Motion is drawn in software, which takes time: it is for the tests that test it."""
-
-
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+DESKTOP = (1440, 900)
+PHONE = {"is_mobile": True, "has_touch": True, "device_scale_factor": 2}
 
 
 @contextlib.contextmanager
@@ -120,28 +118,68 @@ def new_context(browser: Browser, plays: bool = False, **options: object) -> Ite
     context.close()
 
 
+@pytest.fixture(scope="package")
+def contexts(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """`contexts(**options of new_context)`: one browser for all visitors who want the same. It has the page's files at hand from
+    the second visit on."""
+    with contextlib.ExitStack() as opened:
+        yield functools.cache(lambda **options: opened.enter_context(new_context(browser, **options)))
+
+
 Visit = Callable[..., Page]
 
 
-@pytest.fixture
-def visit(browser: Browser, desk: BrowserContext, url: str) -> Iterator[Visit]:
-    """`visit(path, **options of new_context)` → a page whose first answer is painted. Options, such as `own=True`, get a context
-    of their own. A script error or an outside request fails."""
+@contextlib.contextmanager
+def visits(browser: Browser, contexts: Callable[..., BrowserContext], url: str) -> Iterator[Visit]:
     wrong: list[str] = []
     with contextlib.ExitStack() as opened:
 
-        def visit(path: str = "", at: str = url, own: bool = False, **options: object) -> Page:
-            context = opened.enter_context(new_context(browser, **options)) if own or options else desk  # type: ignore[arg-type]
+        def visit(path: str = "", size: tuple[int, int] = DESKTOP, own: bool = False, **options: Any) -> Page:
+            context = opened.enter_context(new_context(browser, **options)) if own else contexts(**options)
             page = context.new_page()
             opened.callback(page.close)
             page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
-            page.on("request", lambda r: None if r.url.startswith((at, "data:", "blob:")) else wrong.append(f"asked {r.url}"))
-            page.goto(at + path)
+            page.on("request", lambda r: None if r.url.startswith((url, "data:", "blob:")) else wrong.append(f"asked {r.url}"))
+            resize(page, *size)
+            page.goto(url + path)
             page.wait_for_selector(".row")
             return page
 
         yield visit
     assert not wrong
+
+
+@pytest.fixture
+def visit(browser: Browser, contexts: Callable[..., BrowserContext], url: str) -> Iterator[Visit]:
+    """`visit(path, size, **options of new_context)` → a page whose first answer is painted; `own` gives it a context of its own.
+    A script error or an outside request fails."""
+    with visits(browser, contexts, url) as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, contexts: Callable[..., BrowserContext], url: str) -> Iterator[Page]:
+    """One page for the tests of a file that follow each other on it: to open one takes seconds."""
+    with visits(browser, contexts, url) as visit:
+        yield visit()
+
+
+def resize(page: Page, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+
+
+def reload(page: Page) -> None:
+    page.reload()
+    page.wait_for_selector(".row")
+
+
+def framed(page: Page, outer: str, inner: str) -> FrameLocator:
+    """The page in a frame of another page."""
+    page.goto(outer)
+    page.evaluate("inner => { document.body.innerHTML = `<iframe src='${inner}' width=1300 height=800></iframe>`; }", inner)
+    frame = page.frame_locator("iframe")
+    expect(frame.locator(".row").first).to_be_visible()
+    return frame
 
 
 def painted(page: Page) -> None:
@@ -153,6 +191,23 @@ def still(page: Page) -> None:
     """Wait until nothing moves any more."""
     painted(page)
     page.wait_for_function("() => document.getAnimations().every(each => each.playState !== 'running')")
+
+
+def go_dark(page: Page, dark: bool = True) -> None:
+    page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)  # as Gradio does it
+    still(page)
+
+
+AXE = Axe().axe_script
+RUN_AXE = """([parts, options]) => axe.run(parts, {resultTypes: ["violations"], preload: false, ...options})
+    .then(found => found.violations.map(each => [each.id, ...each.nodes.map(node => node.html.slice(0, 120))]))"""
+
+
+def violations(page: Page, parts: str, **options: object) -> list[list[str]]:
+    """What axe finds in parts of the page, with these options of `axe.run`."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
+    return list(page.evaluate(RUN_AXE, [parts, options]))
 
 
 ASKED = "**/component_server/"
@@ -207,6 +262,11 @@ def upload(page: Page, *files: object) -> None:
 
 def own_picture(page: Page, name: str) -> None:
     upload(page, get_image(f"{name}.jpg"))
+    looking_at(page, name)
+
+
+def example(page: Page, name: str) -> None:
+    page.locator(f"[data-example={name}]").click()
     looking_at(page, name)
 
 

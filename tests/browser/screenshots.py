@@ -9,17 +9,19 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser.conftest import chromium, look, take
+from tests.browser.conftest import DESKTOP, chromium, enlarge, look, new_context, resize, saved, settled
 from tests.server.conftest import start, stop
 
-DESKTOP, PROJECTOR, LAPTOP, TABLET, PHONE, SMALL = (1440, 900), (1920, 1080), (1280, 720), (820, 1180), (390, 844), (360, 640)
+LAPTOP, PROJECTOR, TABLET, PHONE, SMALL = (1280, 720), (1920, 1080), (820, 1180), (390, 844), (360, 640)
+DARK, KOREAN, FORCED = {"color_scheme": "dark"}, {"locale": "ko-KR"}, {"forced_colors": "active"}
 
 
 def lesson(page: Page) -> None:
@@ -27,30 +29,20 @@ def lesson(page: Page) -> None:
     page.evaluate("document.querySelector('.teach').scrollIntoView()")
 
 
-def search(page: Page) -> None:
-    page.locator("#target").click()
-
-
 def cells(page: Page) -> None:
-    page.locator('.stage[data-stage="5a"]').click()
+    enlarge(page, "5a")
     look(page, "cells").check()
     look(page, "overlay").fill("0.7")
 
 
-def nothing(page: Page) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Shot:
+class Shot(NamedTuple):
     size: tuple[int, int] = DESKTOP
     query: str = ""
-    act: Callable[[Page], None] = nothing
-    options: dict[str, str] = field(default_factory=dict)
+    act: Callable[[Page], None] = settled
+    options: Mapping[str, Any] = MappingProxyType({})
     """of Playwright's `new_context`"""
 
 
-DARK, KOREAN, FORCED = {"color_scheme": "dark"}, {"locale": "ko-KR"}, {"forced_colors": "active"}
 SHOTS = {
     "desktop": Shot(),
     "forced-colours": Shot(options=FORCED),
@@ -58,7 +50,7 @@ SHOTS = {
     "cells": Shot(act=cells, options=DARK),
     "wrong": Shot(query="?example=portrait"),
     "lesson": Shot(act=lesson),
-    "search": Shot(act=search, options=KOREAN),
+    "search": Shot(act=lambda page: page.locator("#target").click(), options=KOREAN),
     "projector": Shot(PROJECTOR),
     "laptop": Shot(LAPTOP),
     "tablet": Shot(TABLET),
@@ -68,32 +60,26 @@ SHOTS = {
 }
 
 
-def shoot(folder: Path, url: str, only: list[str]) -> None:
+def shoot(folder: Path, url: str) -> None:
     with sync_playwright() as playwright:
         browser = chromium(playwright)
-        for name, shot in SHOTS.items():
-            if only and name not in only:
-                continue
-            width, height = shot.size
-            options = {"locale": "en-GB", "color_scheme": "light", "device_scale_factor": 2 if width < 500 else 1} | shot.options
-            context = browser.new_context(viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
-            context.add_init_script("localStorage.setItem('googlenet.played', 'true')")
-            page = context.new_page()
-            page.goto(url + shot.query)
-            page.wait_for_selector(".row", timeout=60_000)
-            shot.act(page)
-            page.wait_for_timeout(1200)
-            png = folder / f"{name}.png"
-            page.screenshot(path=png, full_page=width < 500 and shot.size != SMALL)
-            print(png)
-            if name == "desktop":
-                sha256 = re.findall(r'"sha256": ?"([0-9a-f]{64})"', page.request.get(url + "config").text())[0]
-                with page.expect_download() as card:
-                    take(page, "card")
-                for name, source in (("desktop", png), ("card", card.value.path())):
-                    picture = Image.open(source).convert("RGB")
-                    picture.save(folder / f"{name}.jpg", quality=86, optimize=True, comment=sha256)
-            context.close()
+        for name, (size, query, act, options) in SHOTS.items():
+            phone = size[0] < 500
+            with new_context(browser, device_scale_factor=2 if phone else 1, **options) as context:
+                page = context.new_page()
+                resize(page, *size)
+                page.goto(url + query)
+                page.wait_for_selector(".row")
+                act(page)
+                page.wait_for_timeout(1200)
+                png = folder / f"{name}.png"
+                page.screenshot(path=png, full_page=phone and size != SMALL)
+                print(png)
+                if name == "desktop":
+                    sha256 = re.findall(r'"sha256": ?"([0-9a-f]{64})"', page.request.get(url + "config").text())[0]
+                    for made, source in (("desktop", png), ("card", saved(page, "card").path())):
+                        picture = Image.open(source).convert("RGB")
+                        picture.save(folder / f"{made}.jpg", quality=86, optimize=True, comment=sha256)
         browser.close()
 
 
@@ -101,11 +87,9 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     if len(sys.argv) > 2:
-        shoot(folder, sys.argv[2], sys.argv[3:])
+        shoot(folder, sys.argv[2])
     else:
         with tempfile.TemporaryDirectory() as logs:
             program = start([], Path(logs))
-            try:
-                shoot(folder, program.url, [])
-            finally:
-                stop(program)
+            shoot(folder, program.url)
+            stop(program)

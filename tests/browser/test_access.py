@@ -3,47 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import (
+    DESKTOP,
     PHONE,
     STAGE,
     Visit,
     ask_head,
     file,
+    go_dark,
     looking_at,
-    new_context,
     painted,
+    resize,
     settled,
-    still,
     tab,
     upload,
+    violations,
 )
 
-AXE = Axe()
 
-
-def found(page: Page, dark: bool, **options: object) -> list[object]:
-    """What axe finds in light or dark, where nothing moves any more."""
-    page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)  # as Gradio does it
-    still(page)
-    options |= {"resultTypes": ["violations"], "preload": False}
-    violations = AXE.run(page, context="#walk", options=options).response["violations"]
-    return [(each["id"], [node["html"][:120] for node in each["nodes"]][:3]) for each in violations]
-
-
-def trust(page: Page) -> None:
-    tab(page, "test")
-    page.locator("#tab-trust .plain").click()
-    expect(page.locator("#tab-trust .trust-say")).to_be_visible()
-
-
-def channels(page: Page) -> None:
+def look_at_channels(page: Page) -> None:
     tab(page, "channels")
     page.locator(".single").evaluate("details => details.open = true")
     expect(page.locator("#tab-channels button.channel").first).to_be_visible()
@@ -55,59 +38,84 @@ def cover(page: Page) -> None:
     expect(page.locator("#tab-cover tbody tr")).to_have_count(3)
 
 
-def experiments(page: Page) -> None:
-    trust(page)
-    cover(page)
+def open_details(page: Page) -> None:
+    for name in ("teach", "weights"):
+        page.locator(f".{name} summary").click()
 
 
-def earlier_head(page: Page) -> None:
+def search(page: Page) -> None:
+    page.locator("#target").fill("dog")
+
+
+def ask_wrongly(page: Page) -> None:
     page.keyboard.press("Escape")  # the list of classes
     ask_head(page, "aux1")
     settled(page)
     upload(page, file("logo.svg", b"<svg/>", "image/svg+xml"))
 
 
-def open_details(page: Page, name: str) -> None:
-    page.locator(f".{name} summary").click()
-
-
-STATES: dict[str, Callable[[Page], object]] = {
-    "opened": painted,
-    "channels": channels,
-    "test": experiments,
-    "lesson and weights": lambda page: [open_details(page, name) for name in ("teach", "weights")],
-    "search": lambda page: page.locator("#target").fill("dog"),
-    "an earlier head and a mistake": earlier_head,
+LINES = {
+    "field": ("#target, #contrast, #repository, .camera, .menu > summary", "borderTopColor", None),
+    "trunk": (".stage", "borderTopColor", "::after"),
+    "branch": (".card", "borderLeftColor", "::before"),
+    "bar": (".row:not([aria-current=true]) i", "borderBottomColor", None),
+    "asked bar": (".row[aria-current=true] i", "borderBottomColor", None),
+    "share": (".bar i", "backgroundColor", None),
+    "dot": (".slope circle", "fill", None),
+    "line": (".slope polyline", "stroke", None),
 }
-"""Each follows the one before on one page; the last one's trust and channels are kept, so that a width waits for them once."""
-SIZES: dict[str, dict[str, object]] = {
-    "desktop": {"color_scheme": "light"},
-    "korean phone": {"locale": "ko-KR", **PHONE, "viewport": {"width": 360, "height": 640}},
+CONTRAST = """lines => {
+    const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+    const linear = v => v <= 10.3 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4;
+    const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b) + .05;
+    const behind = n => {
+        const c = numbers(getComputedStyle(n).backgroundColor);
+        return c.length < 4 || c[3] === 1 ? c : behind(n.parentElement);
+    };
+    const ratio = (a, b) => Math.max(light(a), light(b)) / Math.min(light(a), light(b));
+    const least = ([selector, property, pseudo]) => Math.min(...[...document.querySelectorAll(selector)].map(n =>
+        ratio(numbers(getComputedStyle(n, pseudo)[property]), behind(n.parentElement))));
+    return Object.fromEntries(Object.entries(lines).map(([name, line]) => [name, least(line)]));
+}"""
+"""For each kind of line the least contrast with what is behind it."""
+
+
+STATES: dict[Callable[[Page], object], str] = {
+    painted: "#walk",
+    look_at_channels: "#tab-channels",
+    cover: "#tab-test",
+    open_details: ".teach, .weights",
+    search: ".question",
+    ask_wrongly: ".left, .strip, .hero, .cards",
 }
+"""What is done one after the other on one page, and the parts of the page that it changes. Trust: see `test_tabs`."""
 
 
-@pytest.fixture(scope="module", params=SIZES)
-def walked(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator[Page]:
-    """One page, which the states go through in turn."""
-    with new_context(browser, **SIZES[request.param]) as context:
-        page = context.new_page()
-        page.goto(url + "?example=lion")
-        page.wait_for_selector(".row")
+COLOURS = "color-contrast"
+
+
+def test_axe_finds_nothing_and_edges_lines_bars_and_dots_stand_out(visit: Visit) -> None:
+    """Of texts, axe asks for their contrast; of the others, WCAG 1.4.11 asks for 3:1."""
+    page = visit("?example=lion")
+    for act, parts in STATES.items():
+        act(page)
         settled(page)
-        yield page
+        assert violations(page, parts) == [], act.__name__
+        go_dark(page, True)
+        assert violations(page, parts, runOnly=[COLOURS]) == [], act.__name__
+        go_dark(page, False)
+    for dark in (False, True):
+        go_dark(page, dark)
+        contrasts = page.evaluate(CONTRAST, LINES)
+        assert {name: ratio for name, ratio in contrasts.items() if not 3 <= ratio < 22} == {}, dark
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_axe_finds_nothing(walked: Page, state: str) -> None:
-    desktop = (walked.viewport_size or {})["width"] > 1000
-    if state == "test" and not desktop:
-        cover(walked)  # what trust says has no form of its own on a phone, and takes seconds
-    else:
-        STATES[state](walked)
-    settled(walked)
-    assert found(walked, dark=True) == []
-    if desktop:  # a phone has the same colours
-        assert found(walked, dark=False, runOnly=["color-contrast"]) == []
+def test_axe_finds_nothing_on_a_phone_in_korean(visit: Visit) -> None:
+    page = visit("?example=lion", (360, 640), locale="ko-KR", **PHONE)
+    for act, parts in STATES.items():
+        act(page)
+        settled(page)
+        assert violations(page, parts, rules={COLOURS: {"enabled": False}}) == [], act.__name__
 
 
 LOOK = """() => {
@@ -123,6 +131,8 @@ LOOK = """() => {
 """Whether what has the focus looks different without it."""
 
 
+STOP = "() => { const n = document.activeElement; return n.closest('.page') && n.outerHTML.slice(0, 80); }"
+"""How the page's element begins that has the focus."""
 DOWN = """() => {
     const part = document.activeElement.closest('.page > :not(header, .skip)');
     return part && [part.classList[0], part.getBoundingClientRect().top + scrollY];
@@ -130,32 +140,36 @@ DOWN = """() => {
 """The part of the page that has the focus, and how far down it stands."""
 
 
-@pytest.mark.parametrize("width", [1440, 720, 390], ids=["desktop", "200 %", "phone"])
-def test_each_of_few_tab_stops_shows_its_focus_and_they_go_down_the_screen(visit: Visit, width: int) -> None:
-    page = visit("?example=lion", viewport={"width": width, "height": 900 * width // 1440})
-    stops: list[str] = []
-    parts: list[tuple[str, float]] = []
-    while len(stops) < 60:
-        page.keyboard.press("Tab")
-        stop = page.evaluate("() => { const n = document.activeElement; return n.closest('.page') && n.outerHTML.slice(0, 80); }")
-        if not stop:
-            break  # after the page's end comes Gradio's footer
-        assert page.evaluate(LOOK), f"{stop} does not show its focus"
-        stops.append(stop)
-        part = page.evaluate(DOWN)
-        if part and (not parts or parts[-1][0] != part[0]):
-            parts.append((part[0], part[1]))
-    assert 'class="skip"' in stops[0]
-    assert 15 < len(stops) < 25, stops
-    marks = page.locator(".help").evaluate_all("marks => marks.filter(mark => mark.checkVisibility()).length")
-    assert sum('class="help"' in stop for stop in stops) == marks > 2
-    if width < 1000:
-        assert len(parts) > 6
-        assert [top for _, top in parts] == sorted(top for _, top in parts), parts
+def test_each_of_few_tab_stops_shows_its_focus_and_they_go_down_the_screen(page: Page) -> None:
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    for width in (1440, 720, 390):  # a desktop, the same at 200 %, a phone
+        resize(page, width, 900 * width // 1440)
+        painted(page)
+        stops: list[str] = []
+        parts: list[tuple[str, float]] = []
+        page.locator(".skip").focus()
+        while len(stops) < 60:
+            stop = page.evaluate(STOP)
+            if not stop:
+                break  # after the page's end comes Gradio's footer
+            assert page.evaluate(LOOK), f"{stop} does not show its focus"
+            stops.append(stop)
+            part = page.evaluate(DOWN)
+            if part and (not parts or parts[-1][0] != part[0]):
+                parts.append((part[0], part[1]))
+            page.keyboard.press("Tab")
+        assert 15 < len(stops) < 25, stops
+        marks = page.locator(".help").evaluate_all("marks => marks.filter(mark => mark.checkVisibility()).length")
+        assert sum('class="help"' in stop for stop in stops) == marks > 2
+        if width < 1000:
+            assert len(parts) > 6
+            assert [top for _, top in parts] == sorted(top for _, top in parts), parts
 
 
-def test_the_keyboard_alone_reaches_a_download(visit: Visit) -> None:
-    page = visit(own=True)
+def test_the_keyboard_alone_reaches_a_download(page: Page) -> None:
+    resize(page, *DESKTOP)
+    page.locator(".skip").focus()
 
     def tab_to(selector: str) -> None:
         for _ in range(60):
@@ -210,41 +224,3 @@ def test_the_keyboard_alone_reaches_a_download(visit: Visit) -> None:
     tab_to(".teach summary")
     page.keyboard.press("Enter")
     expect(page.locator(".numbers")).to_be_visible()
-
-
-LINES = {
-    "field": ("#target, #contrast, #repository, .camera, .menu > summary", "borderTopColor", None),
-    "trunk": (".stage", "borderTopColor", "::after"),
-    "branch": (".card", "borderLeftColor", "::before"),
-    "bar": (".row:not([aria-current=true]) i", "borderBottomColor", None),
-    "asked bar": (".row[aria-current=true] i", "borderBottomColor", None),
-    "share": (".bar i", "backgroundColor", None),
-    "dot": (".slope circle", "fill", None),
-    "line": (".slope polyline", "stroke", None),
-}
-CONTRAST = """lines => {
-    const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
-    const linear = v => v <= 10.3 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4;
-    const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b) + .05;
-    const behind = n => {
-        const c = numbers(getComputedStyle(n).backgroundColor);
-        return c.length < 4 || c[3] === 1 ? c : behind(n.parentElement);
-    };
-    const ratio = (a, b) => Math.max(light(a), light(b)) / Math.min(light(a), light(b));
-    const least = ([selector, property, pseudo]) => Math.min(...[...document.querySelectorAll(selector)].map(n =>
-        ratio(numbers(getComputedStyle(n, pseudo)[property]), behind(n.parentElement))));
-    return Object.fromEntries(Object.entries(lines).map(([name, line]) => [name, least(line)]));
-}"""
-"""For each kind of line the least contrast with what is behind it."""
-
-
-def test_edges_lines_bars_and_dots_stand_out(visit: Visit) -> None:
-    """At least 3:1, as WCAG 1.4.11 asks; texts are axe's."""
-    page = visit(own=True)
-    cover(page)
-    page.locator(".weights summary").click()
-    for dark in (False, True):
-        page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
-        still(page)
-        contrasts = page.evaluate(CONTRAST, LINES)
-        assert {name: ratio for name, ratio in contrasts.items() if not 3 <= ratio < 22} == {}, dark

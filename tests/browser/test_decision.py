@@ -14,6 +14,7 @@ from tests.browser.conftest import (
     Visit,
     box,
     enlarge,
+    example,
     file,
     jpeg,
     look,
@@ -21,6 +22,7 @@ from tests.browser.conftest import (
     model_requests,
     painted,
     pixels,
+    reload,
     saved_json,
     settled,
     tab,
@@ -60,13 +62,12 @@ STOP_AT_3B = """() => new Promise(done => {
 
 
 def test_the_first_example_plays_once_by_itself_and_fills_the_heads_in_turn(visit: Visit) -> None:
-    page = visit(plays=True, reduced_motion="no-preference")
+    page = visit("", (640, 600), own=True, plays=True, reduced_motion="no-preference")
     playing, title = page.locator(".page.playing"), page.locator("#stage-title")
     expect(title).to_have_text("Stage 5b")  # the last one
     expect(playing).to_have_count(0)
     expect(title).to_have_text(STANDS)
-    page.reload()
-    page.wait_for_selector(".row")
+    reload(page)
     page.evaluate(WATCH)
     page.wait_for_timeout(700)  # more than it waits before it plays
     assert page.evaluate("window.walk") == []
@@ -102,7 +103,7 @@ def test_the_first_example_plays_once_by_itself_and_fills_the_heads_in_turn(visi
 
 
 def test_reduced_motion_steps_without_motion(visit: Visit) -> None:
-    page = visit(plays=True)
+    page = visit(own=True, plays=True)
     page.evaluate(WATCH)
     page.wait_for_timeout(700)
     assert page.evaluate("window.walk") == []  # nothing moves by itself
@@ -121,8 +122,8 @@ def blueness(page: Page) -> int:
     return int(page.locator(BIG).evaluate(count))
 
 
-def test_evidence_against_and_a_touched_cell_tell_their_numbers(visit: Visit) -> None:
-    page = visit("?example=lion")
+def test_evidence_against_a_touched_cell_and_a_covered_part_tell_their_numbers(page: Page) -> None:
+    example(page, "lion")
     sent = model_requests(page)
     enlarge(page, "5a")
     look(page, "against").check()
@@ -163,10 +164,11 @@ def test_evidence_against_and_a_touched_cell_tell_their_numbers(visit: Visit) ->
     expect(cell).to_contain_text("It can see all")
     assert sent == []
 
-
-def test_a_part_is_covered_by_a_button_the_keyboard_and_a_drag(visit: Visit) -> None:
-    page = visit("?example=lion")
+    # A part is covered by a button, the keyboard and a drag. The tab tells what is known of the stage.
     tab(page, "test")
+    for stage, known in (("4b", "is no better than"), ("5b", "is better than")):
+        enlarge(page, stage)
+        expect(page.locator(".trust-known")).to_contain_text(f"This stage {known} guessing the centre")
     rows, said = page.locator("#tab-cover tbody tr"), page.locator(".cover-say")
     for _ in range(2):  # the same question twice is answered twice
         page.locator("#tab-cover .plain").first.click()
@@ -201,8 +203,8 @@ def test_a_part_is_covered_by_a_button_the_keyboard_and_a_drag(visit: Visit) -> 
     assert page.locator(".big .marks rect.covered").count() == 0  # Cover's frames are Cover's alone
 
 
-def test_the_lesson_has_five_steps_that_drive_the_page(visit: Visit) -> None:
-    page = visit("?example=cheetah")
+def test_the_lesson_has_five_steps_that_drive_the_page(page: Page) -> None:
+    example(page, "cheetah")
     page.locator(".teach summary").click()
     seen = set()
     for stage in ("3a", "4d", "5b"):

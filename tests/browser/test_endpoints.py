@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,31 +79,6 @@ def test_a_wrong_question_and_a_wrong_file_get_their_sentence(client: Client, tm
         client.predict(handle_file(get_image("lion.jpg")), target="nonesuchthing", api_name="/explain")
     with pytest.raises(AppError, match="The aux1 head sees no stage '5b'"):
         client.predict(handle_file(get_image("lion.jpg")), head="aux1", stage="5b", api_name="/trust")
-
-
-def post(url: str, body: object) -> bytes:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return bytes(answer.read())
-
-
-def test_plain_http(url: str) -> None:
-    """What the README shows with curl: upload, ask, read."""
-    boundary, picture = "b0undary", Path(get_image("lion.jpg")).read_bytes()
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="lion.jpg"\r\n\r\n'
-    body = head.encode() + picture + f"\r\n--{boundary}--\r\n".encode()
-    request = urllib.request.Request(
-        f"{url}gradio_api/upload", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        path = json.load(answer)[0]
-    image = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    for name, values in (("classify", []), ("explain", ["main", "lion", "", "grad-cam"])):
-        event = json.loads(post(f"{url}gradio_api/call/{name}", {"data": [image, *values]}))["event_id"]
-        with urllib.request.urlopen(f"{url}gradio_api/call/{name}/{event}", timeout=60) as answer:
-            text = answer.read().decode()
-        assert "event: complete" in text, name
-        assert "lion" in text
 
 
 def test_the_page_travels_compressed_and_names_its_modules_at_once(url: str) -> None:

@@ -21,6 +21,8 @@ from tests.browser.conftest import (
     box,
     chosen,
     enlarge,
+    example,
+    framed,
     jpeg,
     look,
     looking_at,
@@ -28,6 +30,7 @@ from tests.browser.conftest import (
     own_picture,
     painted,
     pixels,
+    resize,
     saved,
     saved_json,
     settled,
@@ -53,8 +56,7 @@ def shown(page: Page) -> str:
     return "red" if red > 150 > green else "green" if green > 90 > red else "blue" if blue > 150 > red else "other"
 
 
-def test_first_paint_is_an_explained_example_above_the_fold(visit: Visit) -> None:
-    page = visit()
+def test_first_paint_is_an_explained_example_above_the_fold(page: Page) -> None:
     for selector in (".picture", *(STAGE.format(s) + " canvas" for s in STAGES), ".card >> nth=2", ".say"):
         place = box(page, selector)
         assert place["width"] > 50
@@ -106,8 +108,6 @@ def test_first_paint_is_an_explained_example_above_the_fold(visit: Visit) -> Non
     expect(said).to_have_attribute("aria-current", "true")
     assert "class=animal" in page.url  # its name without the article
     assert pixels(page, BIG) != before
-    page.reload()
-    expect(said).to_have_attribute("aria-current", "true")
 
 
 BARS = """rows => rows.map(row => {
@@ -123,9 +123,8 @@ BARS = """rows => rows.map(row => {
 def test_a_question_stands_in_the_address_and_a_link_asks_it_again(visit: Visit) -> None:
     page = visit("?__theme=dark")
     first = page.locator(".say").inner_text()
-    for example in ("cheetah", "lion"):
-        page.locator(f"[data-example={example}]").click()
-        looking_at(page, example)
+    for name in ("cheetah", "lion"):
+        example(page, name)
         # A probability's bar ends before its percentage and cuts no first letter.
         shares, widths, gaps, cuts = zip(*sorted(page.locator(".row").evaluate_all(BARS)), strict=True)
         assert len(shares) >= 15
@@ -170,23 +169,11 @@ def test_a_question_stands_in_the_address_and_a_link_asks_it_again(visit: Visit)
     again = visit(page.url.split("/", 3)[3])
     expect(again.locator(".say")).to_have_text(sentence)
     assert again.locator("#contrast").input_value() == "orange"
-    again.locator("[data-example=cat]").click()
-    looking_at(again, "cat")
+    example(again, "cat")
     expect(again.locator(".card.asking")).to_have_attribute("data-head", "aux2")  # an example keeps the head
 
 
-def test_what_a_link_asks_wrongly_is_told_or_left_out(visit: Visit, url: str) -> None:
-    page = visit("?example=lion&class=nonesuchthing")
-    expect(page.locator(".mistake")).to_contain_text("nonesuchthing")
-    assert page.locator(".card .row").count() >= 15
-    page.goto(f"{url}?example=lion&class=cougar&contrast=cougar")
-    expect(page.locator("#target")).to_have_value("cougar")
-    settled(page)
-    assert page.locator("#contrast").input_value() == ""
-
-
-def test_own_pictures_are_at_hand_and_move_nothing(visit: Visit) -> None:
-    page = visit()
+def test_own_pictures_are_at_hand_and_move_nothing(page: Page) -> None:
     page.evaluate(
         "window.shift = 0; new PerformanceObserver(l => { for (const e of l.getEntries()) window.shift += e.value; })"
         ".observe({type: 'layout-shift'})"
@@ -217,7 +204,6 @@ def test_own_pictures_are_at_hand_and_move_nothing(visit: Visit) -> None:
     expect(page.locator("#target")).to_have_value(second)
     page.go_forward()
     looking_at(page, "lion")
-    expect(page.locator(".recent button")).to_have_count(2)
     page.locator(".recent button >> nth=1").click()
     looking_at(page, "tower")
 
@@ -233,14 +219,13 @@ BRING = """([how, file, text, selector]) => {
 """Paste or drop a file and a text, each of which may be missing."""
 
 
-def test_paste_and_drop(visit: Visit) -> None:
-    page = visit()
+def test_paste_drop_and_camera(page: Page) -> None:
     red, blue = (base64.b64encode(jpeg(colour)).decode() for colour in ("red", "blue"))
     page.locator("#target").focus()
     page.evaluate(BRING, ["paste", red, "lion", "#target"])  # a cell of a spreadsheet comes as text and as a picture of it
     painted(page)
     expect(page.locator(".page")).not_to_have_class(re.compile("busy"))
-    assert "cheetah" in (page.locator(".picture").get_attribute("aria-label") or "")
+    assert "tower" in (page.locator(".picture").get_attribute("aria-label") or "")
     # A picture alone is a picture, wherever the cursor stands.
     for how, picture, at, colour in (("paste", red, "#target", "red"), ("drop", blue, "body", "blue")):
         page.evaluate(BRING, [how, picture, "", at])
@@ -251,121 +236,7 @@ def test_paste_and_drop(visit: Visit) -> None:
         page.evaluate(BRING, [how, "", "https://example.org/cat.jpg", "body"])
         expect(page.locator(".mistake")).to_contain_text("A link cannot be opened here")
 
-
-def test_looks_ask_python_nothing_and_of_many_questions_few_are_run(visit: Visit) -> None:
-    page = visit("?example=lion")
-    sent = model_requests(page)
-    seen = {pixels(page, BIG)}
-    enlarge(page, "3b")
-    expect(page.locator("#stage-title")).to_have_text("Stage 3b")
-    seen.add(pixels(page, BIG))
-    for act in (lambda: look(page, "cells").check(), lambda: look(page, "overlay").fill("0.3")):
-        act()
-        painted(page)
-        seen.add(pixels(page, BIG))
-    assert len(seen) == 4
-    assert page.locator(".four canvas").count() == 4
-    assert sent == []
-
-    look(page, "method").select_option("layer-cam")
-    expect(page).to_have_url(re.compile("method=layer-cam"))
-    settled(page)
-    assert pixels(page, BIG) not in seen
-    page.keyboard.press("Escape")
-    sent.clear()
-    page.evaluate("() => { for (const name of ['cat', 'cheetah', 'cat', 'cheetah', 'cat']) "
-                  "document.querySelector(`[data-example=${name}]`).click(); }")  # fmt: skip
-    looking_at(page, "cat")
-    page.wait_for_timeout(300)
-    looking_at(page, "cat")  # the newest, which stays
-    assert len(sent) <= 2  # one runs, one waits
-    expect(page).to_have_url(re.compile("example=cat.*method=layer-cam"))  # the method stays for the next picture
-    page.reload()
-    page.wait_for_selector(".row")
-    expect(page.locator(".looks .method")).to_have_value("layer-cam")
-
-
-def test_downloads_open(visit: Visit) -> None:
-    page = visit("?example=lion")
-    result = saved_json(page)
-    assert [stage["name"] for stage in result["stages"]] == list(STAGES)
-    assert result["question"]["target"]["label"] == chosen(page)
-    for _ in range(2):  # the same question twice is answered twice
-        file = saved(page, "npz")
-    assert file.suggested_filename == "lion-lion-maps.npz"  # the class stands in the file's name
-    with np.load(file.path()) as maps:
-        assert maps["question_head"] == "main"
-        assert maps["question_target"] == result["question"]["target"]["index"]
-        assert "question_contrast" not in maps
-        for stage in STAGES:
-            assert maps[f"{stage}_branches"].sum(axis=0) == pytest.approx(maps[stage], abs=1e-5)
-        for stage in result["stages"]:
-            assert list(maps[stage["name"]].shape) == stage["size"]
-            x0, _, x1, _ = result["seen"]
-            column = int(np.argmax(maps[stage["name"]])) % stage["size"][1]
-            assert stage["peak"][0] == pytest.approx(x0 + (column + 0.5) / stage["size"][1] * (x1 - x0))
-    page.evaluate(
-        """() => { window.texts = []; const write = CanvasRenderingContext2D.prototype.fillText;
-        CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
-            window.texts.push([text, this.measureText(text).width]); return write.call(this, text, x, y); }; }"""
-    )
-    file = saved(page, "png")
-    assert file.suggested_filename == "lion-lion-sheet.png"
-    with Image.open(file.path()) as sheet:
-        assert sheet.format == "PNG"
-        assert sheet.width > 1900
-    texts = page.evaluate("window.texts")
-    shares = [width for text, width in texts if re.match("[1-5]×[1-5] .*%", text) or text.startswith("pool ")]
-    assert len(shares) >= 9
-    assert max(shares) <= 176  # a stage's width
-    with Image.open(saved(page, "card").path()) as card:
-        assert card.size == (1200, 630)
-
-    # The enlarged stage is saved as it is shown.
-    colours = set()
-    for stage in ("3a", "4e"):
-        enlarge(page, stage)
-        file = saved(page, "stage")
-        assert file.suggested_filename.endswith(f"-{stage}.png")
-        with Image.open(file.path()) as picture:
-            assert picture.size == pytest.approx((1080, 1080), abs=5)  # as square as what was seen
-            colours.add(picture.convert("RGB").resize((8, 8)).tobytes())
-    assert len(colours) == 2
-
-
-def test_the_enlarged_stage_is_copied_and_a_link_is_told(visit: Visit, url: str) -> None:
-    page = visit("?example=cheetah", permissions=["clipboard-read", "clipboard-write"])
-    enlarge(page, "4e")
-    told = page.locator(".take-say")
-    take(page, "copy")
-    expect(told).to_have_text("Stage 4e copied as a picture")
-    size = page.evaluate(
-        "async () => { const [item] = await navigator.clipboard.read();"
-        " const picture = await createImageBitmap(await item.getType('image/png')); return [picture.width, picture.height]; }"
-    )
-    assert size == pytest.approx([1080, 1080], abs=5)
-    page.evaluate("() => { navigator.clipboard.write = () => Promise.reject(new Error('refused')); }")
-    take(page, "copy")
-    expect(told).to_contain_text("save the stage as PNG")
-    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")  # as on plain http
-    take(page, "link")
-    expect(told).to_contain_text("example=cheetah")
-
-    # In a frame, as in a Space, the link is the outer page's.
-    page.goto(url + "theme.css")
-    page.evaluate(
-        f"() => {{ document.body.innerHTML = '<iframe src=\"{url}?example=cheetah\" width=1300 height=800></iframe>'; }}"
-    )
-    frame = page.frame_locator("iframe")
-    expect(frame.locator(".row").first).to_be_visible()
-    page.frames[1].evaluate("navigator.clipboard.writeText = text => { window.top.link = text; return Promise.resolve(); }")
-    take(frame, "link")
-    page.wait_for_function("() => window.link")
-    assert page.evaluate("window.link").startswith(f"{url}theme.css?example=cheetah")
-
-
-def test_camera_gives_one_picture_and_stops(visit: Visit) -> None:
-    page = visit()
+    # The camera gives one picture and stops.
     page.evaluate("() => { navigator.mediaDevices.getUserMedia = async () => new MediaStream(); }")
     page.locator(".camera").click()
     page.locator(".shot").click()  # there is no picture yet
@@ -395,8 +266,81 @@ def test_camera_gives_one_picture_and_stops(visit: Visit) -> None:
     page.wait_for_function(off)
 
 
-def test_class_search_finds_kinds_and_keeps_what_was_chosen(visit: Visit) -> None:
-    page = visit()
+def test_downloads_open_and_the_stage_and_a_link_are_copied(visit: Visit, url: str) -> None:
+    page = visit("?example=lion&class=cougar&contrast=cougar")
+    expect(page.locator("#target")).to_have_value("cougar")
+    settled(page)
+    result = saved_json(page)
+    assert [stage["name"] for stage in result["stages"]] == list(STAGES)
+    assert result["question"]["target"]["label"] == "cougar"
+    assert result["question"]["contrast"] is None  # a link cannot ask for a class rather than itself
+    for _ in range(2):  # the same question twice is answered twice
+        file = saved(page, "npz")
+    assert file.suggested_filename == "lion-cougar-maps.npz"  # the class stands in the file's name
+    with np.load(file.path()) as maps:
+        assert maps["question_head"] == "main"
+        assert maps["question_target"] == result["question"]["target"]["index"]
+        assert "question_contrast" not in maps
+        for stage in STAGES:
+            assert maps[f"{stage}_branches"].sum(axis=0) == pytest.approx(maps[stage], abs=1e-5)
+        for stage in result["stages"]:
+            assert list(maps[stage["name"]].shape) == stage["size"]
+            x0, _, x1, _ = result["seen"]
+            column = int(np.argmax(maps[stage["name"]])) % stage["size"][1]
+            assert stage["peak"][0] == pytest.approx(x0 + (column + 0.5) / stage["size"][1] * (x1 - x0))
+    page.evaluate(
+        """() => { window.texts = []; const write = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+            window.texts.push([text, this.measureText(text).width]); return write.call(this, text, x, y); }; }"""
+    )
+    file = saved(page, "png")
+    assert file.suggested_filename == "lion-cougar-sheet.png"
+    with Image.open(file.path()) as sheet:
+        assert sheet.format == "PNG"
+        assert sheet.width > 1900
+    texts = page.evaluate("window.texts")
+    shares = [width for text, width in texts if re.match("[1-5]×[1-5] .*%", text) or text.startswith("pool ")]
+    assert len(shares) >= 9
+    assert max(shares) <= 176  # a stage's width
+    with Image.open(saved(page, "card").path()) as card:
+        assert card.size == (1200, 630)
+
+    # The enlarged stage is saved as it is shown.
+    colours = set()
+    for stage in ("3a", "4e"):
+        enlarge(page, stage)
+        file = saved(page, "stage")
+        assert file.suggested_filename.endswith(f"-{stage}.png")
+        with Image.open(file.path()) as picture:
+            assert picture.size == pytest.approx((1080, 1080), abs=5)  # as square as what was seen
+            colours.add(picture.convert("RGB").resize((8, 8)).tobytes())
+    assert len(colours) == 2
+
+    told = page.locator(".take-say")
+    take(page, "copy")
+    expect(told).to_have_text("Stage 4e copied as a picture")
+    size = page.evaluate(
+        "async () => { const [item] = await navigator.clipboard.read();"
+        " const picture = await createImageBitmap(await item.getType('image/png')); return [picture.width, picture.height]; }"
+    )
+    assert size == pytest.approx([1080, 1080], abs=5)
+    page.evaluate("() => { navigator.clipboard.write = () => Promise.reject(new Error('refused')); }")
+    take(page, "copy")
+    expect(told).to_contain_text("save the stage as PNG")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")  # as on plain http
+    take(page, "link")
+    expect(told).to_contain_text("example=lion")
+
+    # In a frame, as in a Space, the link is the outer page's.
+    frame = framed(page, f"{url}theme.css", f"{url}?example=cheetah")
+    page.frames[1].evaluate("navigator.clipboard.writeText = text => { window.top.link = text; return Promise.resolve(); }")
+    take(frame, "link")
+    page.wait_for_function("() => window.link")
+    assert page.evaluate("window.link").startswith(f"{url}theme.css?example=cheetah")
+
+
+def test_class_search_finds_kinds_and_keeps_what_was_chosen(page: Page) -> None:
+    example(page, "cheetah")
     before, field, options = chosen(page), page.locator("#target"), page.locator("#target-list li")
     field.click()
     expect(options.first).to_be_visible()
@@ -450,11 +394,12 @@ def test_class_search_finds_kinds_and_keeps_what_was_chosen(visit: Visit) -> Non
     expect(page.locator(".say")).to_contain_text("orange")
 
 
-def test_present_fills_the_screen_obeys_keys_and_shows_the_link(visit: Visit, url: str) -> None:
-    page = visit("?example=lion", viewport={"width": 1920, "height": 1080})
+def test_present_fills_the_screen_obeys_keys_and_shows_the_link(page: Page, url: str) -> None:
+    resize(page, 1920, 1080)
+    example(page, "lion")
     code, present = page.locator(".qr"), page.locator(".present")
     expect(code.locator("img")).to_have_attribute("alt", "QR code of the link to this question")
-    assert code.locator("img").get_attribute("src") == qr(f"{url}?example=lion&head=main&class=lion")
+    expect(code.locator("img")).to_have_attribute("src", qr(f"{url}?example=lion&head=main&class=lion"))
     expect(code).to_be_hidden()
     page.emulate_media(media="print")
     expect(code).to_be_visible()
@@ -484,8 +429,7 @@ def test_present_fills_the_screen_obeys_keys_and_shows_the_link(visit: Visit, ur
     page.emulate_media(media="screen")
 
     # Names and numbers stay hidden until they are guessed.
-    page.locator("[data-example=cheetah]").click()
-    looking_at(page, "cheetah")
+    example(page, "cheetah")
     present.click()
     page.locator(".tools .predict").click()
     for part in (".headline", ".row >> nth=0", ".slope", ".is-right", ".role"):
@@ -499,3 +443,36 @@ def test_present_fills_the_screen_obeys_keys_and_shows_the_link(visit: Visit, ur
     present.click()
     page.locator("[data-example=lion]").click()
     expect(page.locator(".guess")).to_be_visible()  # each new picture is a new guess
+    page.locator(".teach summary").click()
+    page.locator(".teach .predict").click()  # the same switch
+    expect(page.locator(".headline")).to_be_visible()
+
+
+def test_looks_ask_python_nothing_and_of_many_questions_few_are_run(page: Page) -> None:
+    example(page, "lion")
+    sent = model_requests(page)
+    seen = {pixels(page, BIG)}
+    enlarge(page, "3b")
+    expect(page.locator("#stage-title")).to_have_text("Stage 3b")
+    seen.add(pixels(page, BIG))
+    for act in (lambda: look(page, "cells").check(), lambda: look(page, "overlay").fill("0.3")):
+        act()
+        painted(page)
+        seen.add(pixels(page, BIG))
+    assert len(seen) == 4
+    assert page.locator(".four canvas").count() == 4
+    assert sent == []
+
+    look(page, "method").select_option("layer-cam")
+    expect(page).to_have_url(re.compile("method=layer-cam"))
+    settled(page)
+    assert pixels(page, BIG) not in seen
+    page.keyboard.press("Escape")
+    sent.clear()
+    page.evaluate("() => { for (const name of ['cat', 'cheetah', 'cat', 'cheetah', 'cat']) "
+                  "document.querySelector(`[data-example=${name}]`).click(); }")  # fmt: skip
+    looking_at(page, "cat")
+    page.wait_for_timeout(300)
+    looking_at(page, "cat")  # the newest, which stays
+    assert len(sent) <= 2  # one runs, one waits
+    expect(page).to_have_url(re.compile("example=cat.*method=layer-cam"))  # the method stays for the next picture

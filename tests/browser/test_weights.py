@@ -58,15 +58,11 @@ def test_a_visitors_picture_and_weights_are_that_visitors_alone(visit: Visit) ->
     assert two.locator(".chip").inner_text() == OWN
     assert two.locator('.card[data-head="aux1"] .row').count() >= 5
     expect(one).to_have_url(re.compile("weights=user%2Fthree"))
-    again = visit("?weights=user%2Fthree")  # weights alone make a link
-    expect(again.locator(".chip")).to_have_text("user/three, 3 classes")
-    expect(again.locator('.card[data-head="main"] .row')).to_have_count(3)
-    tab(again, "test")
-    expect(again.locator(".trust-known")).to_contain_text("nobody has measured")
 
 
-def test_what_cannot_be_had_is_said_and_changes_nothing(visit: Visit) -> None:
-    page = visit("?example=lion&class=tiger&weights=user%2Fnothing")  # a link is answered by the page's own weights
+def test_what_cannot_be_had_is_said_new_weights_keep_what_they_know_and_the_newest_choice_wins(visit: Visit) -> None:
+    question = "?example=lion&head=aux2&class=tiger&contrast=cougar"
+    page = visit(f"{question}&weights=user%2Fnothing")  # such a link is answered by the page's own weights
     expect(page.locator("#target")).to_have_value("tiger")
     said = page.locator(".panel .load")
     expect(said).to_contain_text("There is no repository user/nothing on the Hub")
@@ -83,10 +79,6 @@ def test_what_cannot_be_had_is_said_and_changes_nothing(visit: Visit) -> None:
         expect(page.locator(".weights .panel")).to_be_hidden()
         page.locator(".weights summary").click()
 
-
-def test_new_weights_are_confirmed_keep_what_they_know_and_the_newest_choice_wins(visit: Visit) -> None:
-    page = visit("?example=lion&head=aux2&class=tiger&contrast=cougar")
-    settled(page)
     load(page, "user/nothing")
     load(page, "user/heads")  # chosen while the other one loads; the same classes at other indices
     expect(page.locator(".chip")).to_have_text("user/heads, 3 classes")
@@ -113,10 +105,12 @@ def test_weights_that_are_dropped_and_gone_from_the_hub_give_way_to_the_pages_ow
     visit: Visit, hub: HubServer, program: Program
 ) -> None:
     """The server keeps the last two that visitors chose. Dropped weights are loaded again: see the restart in test_faults."""
-    page = visit()
-    load(page, "user/three")
+    page = visit("?weights=user%2Fthree")  # weights alone make a link
     expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
+    expect(page.locator('.card[data-head="main"] .row')).to_have_count(3)
     settled(page)
+    tab(page, "test")
+    expect(page.locator(".trust-known")).to_contain_text("nobody has measured")
     own_picture(page, "tower")
     for name in ("again", "once"):
         assert "weights" in program.ask("weights", weights=f"user/{name}")

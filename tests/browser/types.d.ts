@@ -102,3 +102,55 @@ interface Sent {
   original: number[] | null;
   now?: string; // where the server has it, after it was sent again
 }
+/** What the store holds. */
+interface State {
+  answer: Answer; // what is painted; null before the first answer
+  photo: any; // its picture, upright
+  weights: Weights; // that answer
+  wanted: Question; // the newest one; null before the first
+  back: boolean; // whether the newest question comes from the browser's Back, or from the page's opening
+  stage: string; // the stage that is enlarged: the answer's standing one, until the visitor chooses another
+  chosen: boolean; // whether the visitor chose it
+  touched: number | null; // the index of the touched cell on the stage's grid
+  truth: string | undefined; // what the picture shows: a class's label; "" for none of the classes; undefined where nobody said
+  guessing: boolean; // whether names and numbers are hidden until they are guessed
+  tab: string; // the tab that is open
+  playing: boolean;
+  load: (Progress & { source: string | null; error?: string }) | null; // the weights that are being loaded
+}
+/** What Python refuses, in the visitor's language. */
+interface Refusal extends Error {
+  kind: string; // see `Refusal` in `messages.py`
+  source: string;
+}
+/** How far a question is. */
+interface Progress {
+  place?: number;
+  share?: number;
+  slow?: boolean;
+  restarting?: boolean;
+  lost?: boolean;
+}
+/** What was found out about a question; `meter` stands while it is asked. */
+interface Finding {
+  reply?: any;
+  failed?: boolean;
+  meter?: any;
+  box?: number[] | null;
+}
+/** What was answered about a picture, and what it shows: classes and groups by their labels. */
+interface Judged {
+  name: string;
+  answer: string;
+  share: number;
+  statement: string;
+  holds: boolean; // whether the statement is true of the truth
+  truth: string; // "" for none of the classes
+}
+/** A tab's panel. */
+interface Tab {
+  show: (stage: string) => void; // draws into the panel when the tab, the stage or the answer changes
+  frames?: () => Cell[]; // what it draws on the enlarged stage
+}
+/** What the class search offers: a class or a group. */
+type Choice = Klass & { note?: string };

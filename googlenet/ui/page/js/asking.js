@@ -9,7 +9,6 @@ import { set, state } from "./store.js";
 import { cancelLoad, carried, load, sourceName } from "./weights.js";
 import { classCount, keyOf, say, words } from "./words.js";
 
-/** @typedef {import("./call.js").Progress} Progress */
 /** A question about the main head's own class. @type {Omit<Question, "weights">} */
 const PLAIN = { head: "main", target: null, contrast: null, example: null, path: null, original: null, method: "grad-cam" };
 /** What the page opens with. @type {Question} */ const FIRST = { ...PLAIN, example: props.examples[0].name, weights: null };
@@ -45,7 +44,7 @@ export async function request(name, fields, of = state.answer, told, signal) {
     return await insist(name, { ...of.asked, ...fields }, told, signal);
   } catch (error) {
     if (signal?.aborted) return;
-    const { kind, source, message } = /** @type {import("./call.js").Refusal} */ (error);
+    const { kind, source, message } = /** @type {Refusal} */ (error);
     if (kind === "not_loaded") askWith(of.asked, source);
     else if (state.answer === of) complain(message);
   }
@@ -54,7 +53,6 @@ export async function request(name, fields, of = state.answer, told, signal) {
 // What was found out about questions is kept.
 
 const SOON = 200; // milliseconds: the walk passes nine stages in three seconds
-/** @typedef {{reply?: any, failed?: boolean, meter?: any, box?: number[] | null}} Finding `meter` stands while it is asked */
 /** what is asked → what is known, the newest last @type {Map<string, Finding>} */ const findings = new Map();
 const KEPT = 100;
 /** what is asked → the timer after which it is asked @type {Record<string, number>} */ const timers = {};
@@ -119,7 +117,7 @@ export async function ask(question, back = false) {
     if (!signal.aborted) await show(answer, wanted, signal);
   } catch (error) {
     if (signal.aborted) return;
-    const { kind, source, message } = /** @type {import("./call.js").Refusal} */ (error);
+    const { kind, source, message } = /** @type {Refusal} */ (error);
     if (kind === "not_loaded") askWith(wanted, source);
     else fail(message);
   }

@@ -8,16 +8,10 @@ const LOST = 60000; // and after which it gives up
 const RETRY = 1000; // milliseconds between two looks, and between two tries where no answer comes through
 let count = Date.now(); // a reload of the tab goes on counting
 
-/** What Python refuses, in the visitor's language. `kind`: see `Refusal` in `messages.py`. */
-export class Refusal extends Error {
-  /** @param {{en: string, ko: string, kind?: string, source?: string}} refusal */
-  constructor(refusal) {
-    super(refusal[language]);
-    this.kind = refusal.kind ?? "";
-    this.source = refusal.source ?? "";
-  }
+/** @param {{en: string, ko: string, kind?: string, source?: string}} refusal @returns {Refusal} */
+function refused({ kind = "", source = "", ...texts }) {
+  return Object.assign(new Error(texts[language]), { kind, source });
 }
-/** @typedef {{place?: number, share?: number, slow?: boolean, restarting?: boolean, lost?: boolean}} Progress */
 
 /** Ask until Python answers: a connection that breaks and a program that restarts are waited for.
  * @param {string} name of the server's function @param {any} question @param {(progress: Progress) => void} [told]
@@ -43,7 +37,7 @@ export async function call(name, question, told = () => {}, signal) {
     };
     if (signal?.aborted) stop();
     timer = setInterval(() => {
-      if (Date.now() - heard > patience) failed(new Refusal({ en: words.lost, ko: words.lost }));
+      if (Date.now() - heard > patience) failed(refused({ en: words.lost, ko: words.lost }));
       else look();
     }, RETRY);
   });
@@ -56,7 +50,7 @@ export async function call(name, question, told = () => {}, signal) {
       // what was asked before the browser is connected again may never be answered
       const online = new Promise(done => window.addEventListener("online", () => done(undefined), { once: true }));
       const reply = /** @type {any} */ (await Promise.race([asked, givenUp, online]));
-      if (reply?.refusal && reply.refusal.kind !== "restarting") throw new Refusal(reply.refusal);
+      if (reply?.refusal && reply.refusal.kind !== "restarting") throw refused(reply.refusal);
       if (reply && !reply.refusal) return reply;
       if (reply) patience = Number.POSITIVE_INFINITY; // it has said that it comes back
       told(reply ? { restarting: true } : { lost: true });

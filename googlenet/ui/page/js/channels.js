@@ -3,10 +3,9 @@
 import { askedName, lastPictures, place } from "./answer.js";
 import { find, finding, findSoon, request } from "./asking.js";
 import { mapCell, paint } from "./drawing.js";
-import { rowAndColumn } from "./enlarged.js";
+import { addTab, rowAndColumn, showTab } from "./enlarged.js";
 import { $, $$, html, on, paintIn, put, rove } from "./page.js";
 import { state } from "./store.js";
-import { addTab, showTab } from "./tabs.js";
 import { branchName, percent, say, words } from "./words.js";
 
 const LAST_PICTURES = 6;
@@ -33,8 +32,8 @@ async function drawMissing() {
 }
 /** A button that has the missing pictures drawn, or how far that is. @param {{missing: number}} reply */
 function drawButton({ missing }) {
-  const button = () => html`<button type="button" class="plain" ${drawMissing}>${words.channels_draw}</button>`;
-  return finding("draw", fieldsOf("channels")).meter ?? (missing ? button() : "");
+  const button = missing ? html`<button type="button" class="plain" ${drawMissing}>${words.channels_draw}</button>` : "";
+  return finding("draw", fieldsOf("channels")).meter ?? button;
 }
 /** @param {"groups" | "channels"} name */
 function askAgain(name) {
@@ -86,9 +85,6 @@ function lookedFor(picture, title = "") {
 function firedAt({ share, grid }, alt) {
   return mapCell(alt, canvas => paint(canvas, grid, share < 0 ? grid.sum.map((/** @type {number} */ v) => -v) : grid.sum));
 }
-function blankTile() {
-  return html`<span class="channel"><span class="undrawn"></span><span class="undrawn"></span></span>`;
-}
 /** One channel: what it looks for, and where it fired. @param {any} channel */
 function channelTile(channel) {
   const share = `${channel.share < 0 ? "−" : ""}${percent(Math.abs(channel.share))}`;
@@ -105,7 +101,8 @@ function showChannels() {
   const about = { stage: state.stage, class: askedName() };
   const tiles = (/** @type {any[]} */ channels, /** @type {string} */ label) =>
     html`<div class="channels" role="group" aria-label="${label}">${channels.map(channelTile)}</div>`;
-  let found = failed ? askAgain("channels") : html`<div class="channels">${Array.from({ length: 5 }, blankTile)}</div>`;
+  const blank = () => html`<span class="channel"><span class="undrawn"></span><span class="undrawn"></span></span>`;
+  let found = failed ? askAgain("channels") : html`<div class="channels">${Array.from({ length: 5 }, blank)}</div>`;
   if (reply) {
     const { for: pro, against } = reply.channels;
     found = html`${tiles(pro, words.channels_for)}${against.length ? html`<h3>${words.channels_against}</h3>` : ""}

@@ -4,8 +4,6 @@ import { $, html, on } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { bothNames, keyOf, kinds, nameOf, percent, say, words } from "./words.js";
 
-/** @typedef {Klass & {note?: string}} Choice a class or a group */
-
 /** A field that finds a class or, by its exact name, a group.
  * @param {any} root holds a label, an input and a list @param {string | null} none what an empty field means, where it may be empty
  * @param {(chosen: Klass | null) => void} choose @param {() => Klass | null} [barred] what cannot be chosen */

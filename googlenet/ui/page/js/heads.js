@@ -1,11 +1,10 @@
 // The answer in words: the headline, how far to believe it, what the heads say in one line, and where the evidence lies.
 import { repaint } from "./answer.js";
 import { ask } from "./asking.js";
-import { helpMark } from "./help.js";
 import { $, HEADS, html, LAST, on, svg } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { suggest } from "./weights.js";
-import { bothNames, keyOf, language, nameOf, percent, prose, rounded, say, words } from "./words.js";
+import { bothNames, helpMark, keyOf, language, nameOf, percent, prose, rounded, say, words } from "./words.js";
 
 /** All of it as one text. */
 export function said() {

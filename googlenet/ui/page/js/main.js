@@ -6,14 +6,12 @@ import { $, on, props } from "./page.js";
 import { set } from "./store.js";
 import { playOnce } from "./walk.js";
 import { language } from "./words.js";
-import "./order.js";
 import "./heads.js";
 import "./right.js";
-import "./evidence.js";
+import "./enlarged.js";
 import "./test.js";
 import "./channels.js";
-import "./lesson.js";
-import "./present.js";
+import "./classroom.js";
 
 const other = language === "ko" ? "en" : "ko";
 $(".languages").textContent = other === "ko" ? "한국어" : "English";

@@ -28,7 +28,7 @@ export function working(text) {
   $(".stop").hidden = false;
 }
 /** Say in an element with the role of a status how far something is, with a way out. @param {any} root @param {string} text
- * @param {{share?: number, place?: number}} progress @param {() => void} cancel */
+ * @param {Progress} progress @param {() => void} cancel */
 export function meter(root, text, { share = 0, place = 0 }, cancel) {
   if (!root.firstElementChild)
     root.replaceChildren(

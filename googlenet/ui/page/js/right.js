@@ -8,9 +8,6 @@ import { $, html, on, props, put, rove } from "./page.js";
 import { set, state, subscribe } from "./store.js";
 import { classCount, nameOf, percent, proseOf, say, words } from "./words.js";
 
-/** What was answered about a picture, and what it shows. Classes and groups by their labels.
- * @typedef {{name: string, answer: string, share: number, statement: string, holds: boolean, truth: string}} Judged
- * `holds`: whether the statement is true of the truth; `truth`: "" for none of the classes */
 /** picture → what was said of it @type {Map<string, Judged>} */
 const judged = new Map(stored("sessionStorage", "judged") ?? []);
 

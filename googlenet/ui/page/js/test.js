@@ -3,12 +3,10 @@
 import { askedName } from "./answer.js";
 import { find, finding, request } from "./asking.js";
 import { mapCell, paint } from "./drawing.js";
-import { cellFrames, markCell, pointed } from "./enlarged.js";
-import { helpMark } from "./help.js";
+import { addTab, cellFrames, markCell, pointed, showTab } from "./enlarged.js";
 import { $, HEADS, html, on, put } from "./page.js";
 import { set, state, subscribe } from "./store.js";
-import { addTab, showTab } from "./tabs.js";
-import { percent, proseOf, say, words } from "./words.js";
+import { helpMark, percent, proseOf, say, words } from "./words.js";
 
 /** @type {number[] | null} */ let from = null; // where a drag began
 let dragged = false; // whether the pointer that went up last had drawn a box
