@@ -224,7 +224,7 @@ def test_the_channels_pictures_come_along_within_bounds(hub: HubServer, client: 
 
 
 def test_the_command_line_switches_xet_off() -> None:
-    code = "import os, googlenet.cli as cli; cli.parse = lambda _: print(os.environ['HF_HUB_DISABLE_XET']) or exit(); cli.main()"
+    code = "import os, googlenet.cli as cli; cli._parse = lambda _: print(os.environ['HF_HUB_DISABLE_XET']) or exit(); cli.main()"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.endswith("1\n")
 
 
