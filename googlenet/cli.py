@@ -47,11 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         options = _parse(sys.argv[1:] if arguments is None else arguments)
-        if options.run in (
-            _run_serve,
-            _run_explain,
-        ):  # a thread for each pass (`inference.device.lanes`); torch reads it at import
-            os.environ.setdefault("OMP_NUM_THREADS", "1")
+        if options.run in (_run_serve, _run_explain):
+            os.environ.setdefault("OMP_NUM_THREADS", "1")  # a thread for each pass (`inference.device.lanes`)
         status: int = options.run(options)
         sys.stdout.flush()
         return status

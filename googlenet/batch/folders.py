@@ -69,7 +69,7 @@ def explain_files(
         question: asked about every picture.
         sources: the pictures' files.
         out: folder for these files, checked by `check_outputs`; None writes none.
-        only: the kind of results that are written (`files.KINDS`); None for all.
+        only: the kind of results that are written (sheet, overlays or maps); None for all.
         full_size: draw overlays as large as the picture, in place of `SIDE` pixels at most.
         tested: stages whose maps are tested (`googlenet.probes.trust`).
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from googlenet.checkpoints.cache import OPERATOR, VISITORS
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, LoadedModel, Progress
-from googlenet.checkpoints.folder import read_folder, save
+from googlenet.checkpoints.folder import read_weights, save
 from googlenet.checkpoints.hub import pull
 from googlenet.checkpoints.labels import read_labels
 from googlenet.checkpoints.readers.layouts import NORMALISATIONS
@@ -47,9 +47,9 @@ def load(
     """
     match parse_source(source) if isinstance(source, str) else source:
         case Folder() as folder:
-            loaded = read_folder(folder.path, choose(list_folder(folder), folder.name), folder.name)
+            loaded = read_weights(folder.path, choose(list_folder(folder), folder.name), folder.name)
         case File(path, name, key):
-            loaded = read_folder(path.parent, path.name, name, key=key)
+            loaded = read_weights(path.parent, path.name, name, key=key)
         case Torchvision():
             loaded = fetch()
         case repository:

@@ -1,4 +1,4 @@
-"""The cache of huggingface_hub, and a second one for the weights that visitors name."""
+"""The cache of huggingface_hub, and a second one: for the weights that visitors name, and for pictures of channels."""
 
 from __future__ import annotations
 

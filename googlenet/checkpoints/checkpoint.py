@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from googlenet.checkpoints.config import ModelConfig
+from googlenet.checkpoints.config import MAX_CLASSES, ModelConfig
 from googlenet.errors import Reason, WeightsError, reason
 from googlenet.explanation import Provenance
 from googlenet.model.architecture import STAGES, Architecture
@@ -22,7 +22,6 @@ __all__ = [
     "CONFIG_FILE",
     "FLOATS",
     "MAX_BYTES",
-    "MAX_CLASSES",
     "MAX_SHEET",
     "WEIGHTS_FILE",
     "LoadedModel",
@@ -41,8 +40,6 @@ MAX_SHEET = 4 << 20
 """The most bytes of one of these files. The sheet of the largest stage has 3.2 megapixels."""
 MAX_BYTES = 200 << 20
 """The most bytes of a weights file. The largest published one is Berkeley's, 54 MB."""
-MAX_CLASSES = 50_000
-"""The most classes: the linear layers of so many are as large as a file may be."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 Progress = Callable[[float, str], None]

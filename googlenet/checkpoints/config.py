@@ -20,6 +20,7 @@ from googlenet.model.architecture import HEADS, Architecture
 from googlenet.pictures.images import Preprocess
 
 __all__ = [
+    "MAX_CLASSES",
     "MAX_CONFIG",
     "MapTrust",
     "Metrics",
@@ -40,11 +41,14 @@ _MAX_FIELDS = 2_000
 two bytes, and pydantic a report for each wrong field: a file of 16 MB took 15 seconds and 3.6 GB."""
 _STRINGS = re.compile(rb'"[^"]*"?')
 
+MAX_CLASSES = 50_000
+"""The most classes: the linear layers of so many are as large as a file may be."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Gain = Annotated[float, Field(ge=-1, le=1)]
 Temperature = Annotated[float, Field(ge=0.01, le=100)]
 Label = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(nfc)]
-Labels = Annotated[tuple[Label, ...], Field(min_length=2, max_length=100_000), FailFast()]
+Labels = Annotated[tuple[Label, ...], Field(min_length=2, max_length=MAX_CLASSES), FailFast()]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Counts = tuple[Count, Count, Count, Count, Count]
 

@@ -1,4 +1,4 @@
-"""This program's own layout: `config.json`, `model.safetensors` and a model card in one folder."""
+"""Weights in a folder: read in any layout, written in this program's own: `config.json`, `model.safetensors`, a model card."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from googlenet.explanation import Provenance
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.model.network import GoogLeNet
 
-__all__ = ["read_folder", "replace_files", "save", "trunk_sha256", "write_folder"]
+__all__ = ["read_weights", "replace_files", "save", "trunk_sha256", "write_folder"]
 
 _MAX_HEADER = 1 << 16
 """Bytes of a card that are read. Its header is YAML, which a few bytes make large and nobody needs here: a line is enough."""
@@ -43,7 +43,7 @@ _HEADER = re.compile(r"---\r?\n(.*?)\r?\n---\s", re.DOTALL)
 _LICENSE = re.compile(r"^license:[ \t]*(['\"]?)([A-Za-z0-9][A-Za-z0-9.+-]{0,63})\1[ \t\r]*(?:#.*)?$", re.MULTILINE)
 
 
-def read_folder(
+def read_weights(
     folder: Path, file: str, source: str, revision: str | None = None, offline: bool = False, key: str | None = None
 ) -> LoadedModel:
     """Read a weights file in a folder: safetensors with the `config.json` beside it, any other file with its reader."""
@@ -51,6 +51,8 @@ def read_folder(
     data = read_whole(path, source, MAX_BYTES)
     assumed = None
     if path.suffix.lower() == ".safetensors" and path.with_name(CONFIG_FILE).exists():
+        if key is not None:
+            raise WeightsError("{name} holds one network; leave out :{key}.", name=path.name, key=key)
         config = parse_config(read_whole(path.with_name(CONFIG_FILE), source, MAX_CONFIG), source)
         with readers.named(path.name):
             tensors = readers.load_safetensors(path.name, data)

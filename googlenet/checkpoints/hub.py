@@ -21,7 +21,7 @@ from huggingface_hub.utils import get_session, tqdm
 
 from googlenet.checkpoints.cache import Cache, has_digest, remove
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, MAX_BYTES, MAX_SHEET, LoadedModel, Progress
-from googlenet.checkpoints.folder import read_folder
+from googlenet.checkpoints.folder import read_weights
 from googlenet.checkpoints.source import COMMIT, Repository, choose, stays_inside
 from googlenet.errors import (
     REASONS,
@@ -58,7 +58,7 @@ def pull(cache: Cache, repository: Repository, token: str | bool | None = None, 
         info = fetch_listing(repository, token)
     except HubAwayError as away:
         commit, file = _find_cached(cache, repository, away)
-        return read_folder(cache.snapshot(repository, commit), file, source, commit, offline=True, key=repository.key)
+        return read_weights(cache.snapshot(repository, commit), file, source, commit, offline=True, key=repository.key)
     commit = info.sha or ""
     files = {file.rfilename: file for file in info.siblings or [] if stays_inside(file.rfilename)}
     wanted = repository.file or choose(files, source)
@@ -74,7 +74,7 @@ def pull(cache: Cache, repository: Repository, token: str | bool | None = None, 
     try:
         for name in names:
             _download(cache, repository, commit, files[name], token, meter)
-        loaded = read_folder(cache.snapshot(repository, commit), wanted, source, commit, key=repository.key)
+        loaded = read_weights(cache.snapshot(repository, commit), wanted, source, commit, key=repository.key)
     except WeightsError:
         if cache.quota is not None:
             cache.drop(repository, commit, names)

@@ -146,7 +146,7 @@ def one_pass(model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts) -> GradCam
     _, method, *cell = asked.numbers.unbind(1)
     layer_cam = method == METHODS.index(LAYER_CAM)
     stages = STAGES_BEFORE[parts.heads[-1]]
-    seen, activations, gradients = attributions(model, x, asked, parts, stages)
+    outputs, activations, gradients = attributions(model, x, asked, parts, stages)
     maps, against, strongest = {}, {}, {}
     for stage, gradient in zip(stages, gradients, strict=True):
         size = gradient.shape[2:]
@@ -164,8 +164,8 @@ def one_pass(model: GoogLeNet, x: Tensor, asked: Asked, parts: Parts) -> GradCam
             position = torch.where(cell[0] == STAGES.index(stage), cell[1] * size[1] + cell[2], -1)
             found = _strongest_channels(cells, alpha, position, evidence)
             strongest[stage] = found._replace(maps=found.maps.unflatten(2, size))
-    logits = HeadLogits(seen.get("aux1"), seen.get("aux2"), seen["main"])
-    return GradCamResult(logits, seen["targets"], maps, against, strongest)
+    logits = HeadLogits(outputs.get("aux1"), outputs.get("aux2"), outputs["main"])
+    return GradCamResult(logits, outputs["targets"], maps, against, strongest)
 
 
 def attributions(
@@ -174,25 +174,25 @@ def attributions(
     """One forward and one backward pass: the heads' logits and `targets`, the activation and the gradient of each stage."""
     x = x.clone() if x.is_inference() else x  # Captum asks it for a gradient
     head = asked.numbers[:, 0]
-    seen: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     activations: dict[str, Tensor] = {}
 
     def score(x: Tensor) -> Tensor:
         """The asked quantity of each image, (N,)."""
         logits = _forward(model, x, parts.heads, activations)
         present = {name: value for name, value in zip(HEADS, logits, strict=True) if value is not None}
-        seen.update({name: value.detach().float() for name, value in present.items()})
+        outputs.update({name: value.detach().float() for name, value in present.items()})
         place = head - len(HEADS) + len(present)  # a model without auxiliary heads has only the main one
         own = torch.stack(list(present.values()))[place, torch.arange(len(x), device=x.device)]  # (N, classes)
         target, contrast = asked.classes.unbind(1)
-        seen["targets"] = _among(own.detach(), target).argmax(dim=1)
-        target = target.scatter(1, seen["targets"][:, None], True)
+        outputs["targets"] = _among(own.detach(), target).argmax(dim=1)
+        target = target.scatter(1, outputs["targets"][:, None], True)
         lead = _among(own, contrast).logsumexp(dim=1) * contrast.any(dim=1)
         return _among(own, target).logsumexp(dim=1) - lead
 
     layers = [model.stage(stage) for stage in stages]
     gradients = LayerGradientXActivation(score, layers, multiply_by_inputs=False).attribute(x)
-    return seen, activations, gradients
+    return outputs, activations, gradients
 
 
 def _among(logits: Tensor, classes: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Tests of maps on pictures, and pictures of what channels look for."""
+"""Experiments on a picture: covering, what tipped an answer, tests of maps, channels; pictures of what channels look for."""

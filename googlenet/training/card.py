@@ -73,7 +73,7 @@ def _story_of(run: Run, plan: Plan, options: Options) -> str:
     return (
         f"The run began {start} and learnt from {sets}: {run.step * recipe.batch_size:,} views in {run.step:,} steps and "
         f"{run.seconds / 60:.1f} minutes on {device}. {goal} SGD with Nesterov momentum 0.9 and random crops, flips, light and "
-        f"mixtures of pictures (`googlenet/training/recipe.py`)."
+        f"mixtures of pictures (`googlenet/training/pictures.py`)."
     )
 
 

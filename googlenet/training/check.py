@@ -171,7 +171,8 @@ def _choose_exam(splits: list[Split], own: int, data: Path, validation: Split) -
     """The pictures that the network is measured on, and those that choose its temperatures.
 
     Validation pictures that were held out of the training pictures do both. Else a share `_FITTED` of the training pictures of
-    the data set, `splits[own]`, chooses the temperatures; where these have no labels, the even rows of the validation pictures.
+    the data set, `splits[own]`, is taken out of it and chooses the temperatures; where these have no labels, the even rows of the
+    validation pictures do.
     """
     if not has_part(data, "val"):
         return Exam(validation, validation, data, "held-out training pictures")

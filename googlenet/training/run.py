@@ -54,7 +54,7 @@ def train(options: Options, recipe: Recipe, device: torch.device) -> None:
         put_prior_into_loss(run, plan.teacher)
     if options.resume:
         run.resume()
-    elif plan.start is not None and new_layers:
+    elif plan.start is not None and new_layers:  # features that have learnt nothing yet are no use to a regression
         fit_last_layers(run)
     run.train()
     if has_prior(run):
@@ -75,7 +75,7 @@ def begin(start: LoadedModel | None, classes: Sequence[ClassName]) -> tuple[Goog
     """A new network, or the given weights, its preprocessing, and whether its last layers are new: where the labels differ."""
     names = tuple(row.name for row in classes)
     if start is None:
-        return GoogLeNet(PAPER, len(names)), Preprocess(64, 64, MEAN, STD), True
+        return GoogLeNet(PAPER, len(names)), Preprocess(64, 64, MEAN, STD), True  # `brought_to` gives it its size
     same = start.config.labels == names
     model = GoogLeNet(replace(start.config.architecture, aux_heads=True), len(names))
     fresh, kept = model.state_dict(), start.model.state_dict()

@@ -140,7 +140,7 @@ class Inquiry:
 
     def __init__(self, desk: Desk, ask: PageQuery, picture: Picture, tell: Progress = lambda *_: None) -> None:
         self.desk, self.ask, self.picture, self.image, self.tell = desk, ask, picture, picture.image, tell
-        self.explainer, self.pictures = desk.explainers.find(ask.weights), desk.channel_pictures
+        self.explainer, self.channel_pictures = desk.explainers.find(ask.weights), desk.channel_pictures
         self.stage = ask.stage or STAGES_BEFORE.get(ask.head, STAGES)[-1]
 
     def question(self, **options: Any) -> Question:
@@ -189,7 +189,7 @@ class Inquiry:
         explanation = explain(self.explainer, self.picture, question)
         assert explanation.channels is not None
         strongest = explanation.channels[self.stage]
-        known = self.pictures.known(self.explainer, self.stage, [each.channel for each in strongest])
+        known = self.channel_pictures.known(self.explainer, self.stage, [each.channel for each in strongest])
 
         def drawn(each: Channel) -> dict[str, Any]:
             return {**vars(each), "picture": known.get(each.channel), "grid": packed_map(each.grid)}
@@ -203,7 +203,7 @@ class Inquiry:
     def groups(self) -> messages.ChannelGroups:
         groups = channel_groups(self.explainer, self.image, self.question(), self.stage).groups
         wanted = [channel for group in groups for channel in group.channels]
-        known = self.pictures.known(self.explainer, self.stage, wanted)
+        known = self.channel_pictures.known(self.explainer, self.stage, wanted)
 
         def drawn(group: ChannelGroup) -> dict[str, Any]:
             channels = [{"channel": channel, "picture": known.get(channel)} for channel in group.channels]
@@ -216,7 +216,7 @@ class Inquiry:
         strongest, groups = self.channels(), self.groups()["groups"]
         grouped = [each for group in groups for each in group["channels"]]
         wanted = dict.fromkeys(each["channel"] for each in (*strongest["for"], *strongest["against"], *grouped))
-        self.pictures.draw(self.explainer, self.stage, list(wanted), self.tell)
+        self.channel_pictures.draw(self.explainer, self.stage, list(wanted), self.tell)
         return self.channels()
 
     def firing(self) -> messages.Firing:

@@ -190,7 +190,7 @@ class Firing(TypedDict):
 
 
 Reply = dict[str, Any]
-"""`n`, the number of the question, and one field more: that of the function in `REPLIES`, or `refusal` (`desk.refusal`)."""
+"""`n`, the number of the question, and one field more: that of the function in `REPLIES`, or `refusal` (`refusal` in desk.py)."""
 REPLIES = {
     "explain": "answer",
     "maps": "npz",  # a NumPy archive in base64
@@ -217,7 +217,7 @@ def packed_grid(grid: NDArray[np.floating]) -> Grid:
 
 
 def packed_map(grid: NDArray[np.floating]) -> Grid:
-    """One map (rows, columns) in the place of the first of four branches."""
+    """One map (rows, columns) in the place of the first of four branches: the script draws the sum of four."""
     return packed_grid(np.stack((grid, *[np.zeros_like(grid)] * 3)))
 
 

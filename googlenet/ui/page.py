@@ -118,6 +118,15 @@ def head() -> str:
     return "\n".join([*modules, "<style>", (PAGE / "page.css").read_text("utf-8"), "</style>"])
 
 
+_CONFIG = b"<script>window.gradio_config"
+"""How the largest part of Gradio's document begins. Where a later Gradio writes another, nothing is drawn before its script."""
+_OPENING = """
+.opening { position: absolute; padding: 0 2em; font: 14px/1.45 system-ui, sans-serif }
+.opening b { font-size: 1.64em; font-weight: 600 }
+body:has(.page) .opening { display: none }
+"""
+
+
 class Preview:
     """ASGI middleware: what a link to the page shows where it is shared (Open Graph), in place of what Gradio says of itself, and
     what the page shows until Gradio's script has come."""
@@ -171,15 +180,6 @@ def _opening(title: str, languages: str) -> bytes:
     words = sentences.PAGE["ko" if languages.startswith("ko") else "en"]
     drawn = f"<p><b>{escape(title)}</b></p><p>{escape(words['tagline'])}</p>"
     return f'<div class="opening"><style>{_OPENING}</style>{drawn}</div>'.encode()
-
-
-_CONFIG = b"<script>window.gradio_config"
-"""How the largest part of Gradio's document begins. Where a later Gradio writes another, nothing is drawn before its script."""
-_OPENING = """
-.opening { position: absolute; padding: 0 2em; font: 14px/1.45 system-ui, sans-serif }
-.opening b { font-size: 1.64em; font-weight: 600 }
-body:has(.page) .opening { display: none }
-"""
 
 
 def theme() -> gr.themes.Base:

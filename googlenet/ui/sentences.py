@@ -1,4 +1,4 @@
-"""What the page says, in English and Korean: of an answer, of a covered part, of what tipped an answer, of an error.
+"""What the page says, in English and Korean: of an answer, a stage, a covered part, what tipped an answer, an error.
 
 The page's own words are in `page/texts.json`, the sentences in `sentences.json`. A sentence is made from its numbers and says no
 more than these carry. Whether a probability falls, rises or stays is read off the figures that are printed.

@@ -330,6 +330,11 @@ def test_folders_that_hold_no_weights(tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
+def test_a_key_is_refused_where_there_is_one_network(saved: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.safetensors holds one network; leave out :ema\."):
+        load(f"{saved}/model.safetensors:ema")
+
+
 def test_weights_without_config_are_read_as_a_state_dict(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").symlink_to(saved / "model.safetensors")
     loaded = load(str(tmp_path))

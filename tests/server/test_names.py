@@ -29,8 +29,8 @@ PLACES = {
 """where Gradio documents it → names"""
 DOCUMENTED = {name for names in PLACES.values() for name in names.split()}
 EXCEPTIONS = {
-    "limits.ROUTES": "Gradio documents few of its routes, and a list of those that are used keeps the others shut. Where a later "
-    "Gradio has other ones, `limits.are_there` sees it, says so in the log, and every route is open.",
+    "limits._ROUTES": "Gradio documents few of its routes, and a list of those that are used keeps the others shut. Where "
+    "a later Gradio has other ones, `limits._are_there` sees it, says so in the log, and every route is open.",
 }
 """what is not documented → why it is used, and what happens where it is gone; at most three"""
 COMPONENTS = (gr.Blocks, gr.Button, gr.Error, gr.File, gr.Gallery, gr.HTML, gr.Image, gr.JSON, gr.Textbox)

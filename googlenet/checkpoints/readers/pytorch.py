@@ -22,7 +22,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from googlenet.checkpoints.checkpoint import FLOATS, MAX_BYTES, MAX_CLASSES, is_plain
+from googlenet.checkpoints.checkpoint import FLOATS, MAX_BYTES, is_plain
+from googlenet.checkpoints.config import MAX_CLASSES
 from googlenet.checkpoints.labels import as_labels
 from googlenet.checkpoints.readers import layouts
 from googlenet.checkpoints.readers.layouts import Difference, RawWeights, berkeley

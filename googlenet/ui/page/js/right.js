@@ -16,7 +16,7 @@ function classOf(label = "") {
   const index = state.weights.labels.indexOf(label);
   return index < 0 ? null : { index, label };
 }
-/** Keep what was said of the painted picture, with the main head's newest answer. @param {string} truth */
+/** Keep what was said of the painted picture, with the main head's newest answer: the tally is about one head. @param {string} truth */
 function keep(truth) {
   const { picture, result } = state.answer;
   const [best] = result.heads.main ?? [];
