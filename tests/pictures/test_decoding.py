@@ -77,7 +77,7 @@ def test_a_process_that_takes_too_long_is_ended_and_replaced(make: Callable[[], 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the memory of a process")
 def test_memory_is_bounded() -> None:
-    code = "from googlenet.pictures import decoding; decoding.limit_memory(); bytearray(390_000_000); bytearray(410_000_000)"
+    code = "from googlenet.pictures import decoding; decoding._limit_memory(); bytearray(390_000_000); bytearray(410_000_000)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stderr.strip().endswith("MemoryError")
     assert done.stderr.count("bytearray(410_000_000)") == done.stderr.count("bytearray(390_000_000)")

@@ -7,9 +7,9 @@ import itertools
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from googlenet.training.check import check
 from googlenet.training.data import ClassName, read_split
 from googlenet.training.recipe import Options, Phase, Recipe
 from googlenet.training.run import MEAN, STD, begin, brought_to, train
-from tests.helpers import ROOT, until
+from tests.helpers import ROOT
 from tests.training.conftest import COLOURS, pack, write_classes
 
 QUICK = Recipe(schedule=(Phase(32, 1),), batch_size=48, learning_rate=0.02)
@@ -303,24 +303,27 @@ def test_what_is_there_is_replaced_on_request_alone_and_by_what_loads(
 def test_a_killed_run_that_is_resumed_gives_the_weights_of_an_unbroken_one(
     data: Path, trained: Path, tiny: str, tmp_path: Path
 ) -> None:
-    """`kill -9` in the middle, possibly while a checkpoint is written."""
+    """`kill -9` in the middle, while a checkpoint is written."""
     options = Options((data,), tmp_path / "out", tiny, input_size=48, workers=2)
-    script = (
-        "import torch\n"
-        "from pathlib import PosixPath, WindowsPath\n"
-        "from googlenet.training import loop\n"
-        "from googlenet.training.recipe import Options, Phase, Recipe\n"
-        "from googlenet.training.run import train\n"
-        f"torch.set_num_threads({torch.get_num_threads()})\n"
-        "loop.CHECKPOINT_EVERY = 0\n"
-        f"train({options!r}, {FIVE_STEPS!r}, torch.device('cpu'))\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    until(lambda: (options.out / "checkpoint.pt").exists() or process.poll() is not None)
-    time.sleep(0.1)
-    process.kill()
-    process.communicate()
-    assert 0 < torch.load(options.out / "checkpoint.pt", weights_only=True)["step"] < 5
+    script = f"""
+import os, signal, torch
+from pathlib import PosixPath, WindowsPath
+from googlenet.training import loop
+from googlenet.training.recipe import Options, Phase, Recipe
+from googlenet.training.run import train
+
+def replace_or_die(part, path, replace=os.replace):
+    if os.path.exists(path):
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(part, path)
+
+torch.set_num_threads({torch.get_num_threads()})
+loop._CHECKPOINT_EVERY = 0
+os.replace = replace_or_die
+train({options!r}, {FIVE_STEPS!r}, torch.device("cpu"))
+"""
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE).returncode == -signal.SIGKILL
+    assert torch.load(options.out / "checkpoint.pt", weights_only=True)["step"] == 1
     train(replace(options, resume=True), FIVE_STEPS, torch.device("cpu"))
     assert contents(options.out) == WEIGHTS
     assert (options.out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
