@@ -37,8 +37,8 @@ from googlenet.explanation.trust import area
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES
 from googlenet.model.network import GoogLeNet
-from googlenet.pictures.frame import peak_of
-from googlenet.probes.cover import light, pixels
+from googlenet.pictures.frame import enlarge_to_input, peak_of
+from googlenet.probes.cover import pixels
 from googlenet.probes.trust import curves, order
 from googlenet.training.data import read_split
 from googlenet.training.evaluate import prepare
@@ -118,11 +118,11 @@ def hide(found: Found, picture: Boxed, x: Tensor, maps: dict[str, Maps], explain
     side = x.shape[-1]
     keys, orders = [], []
     for stage in STAGES:
-        noise = light(rng.random(explainer.grid_sizes[stage]), side)
+        noise = enlarge_to_input(rng.random(explainer.grid_sizes[stage]), side)
         keys.append((stage, "random order"))
         orders.append(order(noise, side))
         for name, stages in maps.items():
-            heat = light(stages[stage], side)
+            heat = enlarge_to_input(stages[stage], side)
             keys.append((stage, name))
             orders.append(order(np.where(heat > 0, heat, -noise), side))
     deletion, insertion = curves(explainer, x, picture.label, torch.stack(orders), STEPS)["main"]

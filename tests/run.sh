@@ -27,5 +27,6 @@ PYTHONPATH=. "$bin/lint-imports"
 "$bin/deptry" .
 npm --prefix tests/browser install --no-package-lock --no-audit --no-fund --silent
 npm --prefix tests/browser run --silent check
-# Two processes, each with the files of a folder one after the other: they share its server and its browser.
-OMP_NUM_THREADS=1 "$bin/python" -X warn_default_encoding -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10 "$@"
+# Three processes, each with the files of a folder one after the other: they share its server and its browser. Tests of servers
+# wait much of their time, so that two cores have room for three.
+OMP_NUM_THREADS=1 "$bin/python" -X warn_default_encoding -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10 "$@"

@@ -159,7 +159,7 @@ def _limit_memory() -> None:
 
 
 SHARED = Decoder()
-"""This program's own."""
+"""The decoder of this program."""
 atexit.register(SHARED.stop)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "enlarge", "peak_of"]
+__all__ = ["Box", "enlarge", "enlarge_to_input", "peak_of"]
 
 
 class Box(NamedTuple):
@@ -44,6 +44,11 @@ def enlarge(grid: NDArray[np.floating], size: tuple[int, int], box: Box) -> NDAr
     rows = _interpolation(size[1], box.y0, box.y1, grid.shape[0])
     columns = _interpolation(size[0], box.x0, box.x1, grid.shape[1])
     return np.asarray(rows @ grid @ columns.T, dtype=np.float32)
+
+
+def enlarge_to_input(grid: NDArray[np.floating], side: int) -> NDArray[np.float32]:
+    """A map on its own cells, enlarged to the network's input (side, side)."""
+    return enlarge(grid, (side, side), Box(0, 0, side, side))
 
 
 def _interpolation(pixels: int, start: float, end: float, cells: int) -> NDArray[np.float32]:

@@ -18,9 +18,9 @@ from torch import Tensor
 from googlenet.errors import QuestionError
 from googlenet.explanation import Explanation, Group, Prediction, Question, classes_of, likeliest
 from googlenet.inference.explainer import Explainer
-from googlenet.pictures.frame import Box, enlarge
+from googlenet.pictures.frame import Box
 
-__all__ = ["Change", "Cover", "Tipping", "cover", "fill", "light", "pixels", "probability", "tipping"]
+__all__ = ["Change", "Cover", "Tipping", "cover", "fill", "pixels", "probability", "tipping"]
 
 _SURROUNDINGS = 1 / 8
 """Standard deviation of the Gaussian weights of a hidden pixel's surroundings, as a share of the picture's side."""
@@ -182,11 +182,6 @@ def in_picture(part: Part, seen: Box, side: int) -> Box:
     """Rows and columns of the network's input → the box in the picture's frame."""
     rows, columns = part
     return Box(columns.start, rows.start, columns.stop, rows.stop).moved(Box(0, 0, side, side), seen)
-
-
-def light(grid: NDArray[np.floating], side: int) -> NDArray[np.float32]:
-    """A map on its own cells, enlarged to the network's input (side, side)."""
-    return enlarge(grid, (side, side), Box(0, 0, side, side))
 
 
 def random_parts(part: Part, side: int, count: int = CONTROLS) -> list[Part]:

@@ -23,8 +23,9 @@ from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
 from googlenet.model.architecture import STAGES, STAGES_BEFORE
 from googlenet.model.network import GoogLeNet
+from googlenet.pictures.frame import enlarge_to_input
 from googlenet.pictures.images import ImageSource, open_image
-from googlenet.probes.cover import fill, light, probability
+from googlenet.probes.cover import fill, probability
 
 __all__ = ["curves", "examine", "examine_prepared", "order", "randomise", "rank_correlation"]
 
@@ -118,7 +119,7 @@ def _trust_in(explainer: Explainer, x: Tensor, explanation: Explanation, stage: 
 
 def order(grid: NDArray[np.floating], side: int) -> Tensor:
     """A map on its own cells → (side, side) int64: each pixel's rank, 0 for the highest value."""
-    heat = torch.from_numpy(light(grid, side))
+    heat = torch.from_numpy(enlarge_to_input(grid, side))
     return heat.flatten().argsort(descending=True, stable=True).argsort().reshape(side, side)
 
 

@@ -26,9 +26,9 @@ from googlenet.explanation.trust import area
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.gradcam import grad_cam
 from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
-from googlenet.pictures.frame import Box
+from googlenet.pictures.frame import Box, enlarge_to_input
 from googlenet.pictures.images import Preprocess
-from googlenet.probes.cover import light, pixels
+from googlenet.probes.cover import pixels
 from googlenet.probes.trust import curves, order, randomise, rank_correlation
 from googlenet.training.data import Split
 from googlenet.training.evaluate import markdown
@@ -143,7 +143,7 @@ def _point(measures: Measures, explainer: Explainer, picture: Boxed, explanation
         for stage in explanation.stages:
             peak = stage.peak
             hit = peak is not None and box.x0 <= peak[0] < box.x1 and box.y0 <= peak[1] < box.y1
-            heat = light(explanation.grids[stage.name].clip(min=0), side)
+            heat = enlarge_to_input(explanation.grids[stage.name].clip(min=0), side)
             measures["pointing", head, stage.name].append(float(hit))
             measures["inside", head, stage.name].append(float(heat[rows, columns].sum() / max(float(heat.sum()), 1e-30)))
             for branch, share in stage.branches.items():

@@ -22,7 +22,7 @@ from googlenet.explanation.render import overlays
 from googlenet.explanation.render import sheet as draw_sheet
 from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
-from googlenet.ui.desk import Desk
+from googlenet.ui.desk import Desk, tested
 from googlenet.ui.messages import PageQuery
 from googlenet.ui.turns import Progress, Turns, Visitor, own_address
 from googlenet.ui.uploads import SIDE, is_disk_full
@@ -159,7 +159,7 @@ def endpoints(desk: Desk) -> None:
         def answer(picture: Picture, tell: Progress) -> Json:
             question = asked(head, target, contrast, method)
             name = str(stage)[:20] or STAGES_BEFORE[question.head][-1]
-            return desk.tested(own, picture, question, name, tell).to_json(_name_of(image))
+            return tested(own, picture, question, name, tell).to_json(_name_of(image))
 
         return await in_turn(desk.long, request, image, answer)
 

@@ -31,7 +31,7 @@ from googlenet.ui.turns import Progress, RestartingError, Turns, Visitor, Visito
 from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, SIDE, PictureGoneError, Pictures, example
 from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
 
-__all__ = ["Desk", "Inquiry", "packed"]
+__all__ = ["Desk", "Inquiry", "packed", "tested"]
 
 _ON_GPU = 16
 """How many questions are in work at once on a GPU. On a CPU two for each worker: one is prepared while another runs."""
@@ -127,19 +127,12 @@ class Desk:
         tell(0.0)
         return described(self.explainers.load(ask.weights, tell), ask.weights)
 
-    def tested(self, explainer: Explainer, picture: Picture, question: Question, stage: str, tell: Progress) -> Explanation:
-        """An answer whose map of one stage is tested on the picture. Raises UserError."""
-        explainer.check_stage(question.head, stage)
-        x = explainer.prepare([picture.image])
-        (explanation,) = explainer.explain_prepared(x, [picture.size], [question])
-        return examine_prepared(explainer, x, explanation, [stage], tell)
-
 
 class Inquiry:
     """A question about a picture whose turn has come, with a method for each such function in `REPLIES`; all raise UserError."""
 
     def __init__(self, desk: Desk, ask: PageQuery, picture: Picture, tell: Progress = lambda *_: None) -> None:
-        self.desk, self.ask, self.picture, self.image, self.tell = desk, ask, picture, picture.image, tell
+        self.ask, self.picture, self.image, self.tell = ask, picture, picture.image, tell
         self.explainer, self.channel_pictures = desk.explainers.find(ask.weights), desk.channel_pictures
         self.stage = ask.stage or STAGES_BEFORE.get(ask.head, STAGES)[-1]
 
@@ -228,11 +221,19 @@ class Inquiry:
 
     def trust(self) -> dict[str, Any]:
         self.tell(0.0)
-        explanation = self.desk.tested(self.explainer, self.picture, self.question(), self.stage, self.tell)
+        explanation = tested(self.explainer, self.picture, self.question(), self.stage, self.tell)
         assert explanation.trust is not None
         found = explanation.trust[self.stage]
         say = {language: found.sentence(language) for language in LANGUAGES}
         return {**vars(found), "randomised": packed_grid(found.randomised), "say": say}
+
+
+def tested(explainer: Explainer, picture: Picture, question: Question, stage: str, tell: Progress) -> Explanation:
+    """An answer whose map of one stage is tested on the picture. Raises UserError."""
+    explainer.check_stage(question.head, stage)
+    x = explainer.prepare([picture.image])
+    (explanation,) = explainer.explain_prepared(x, [picture.size], [question])
+    return examine_prepared(explainer, x, explanation, [stage], tell)
 
 
 def _refusal(error: Exception) -> dict[str, str | None]:

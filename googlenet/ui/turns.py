@@ -91,7 +91,7 @@ class Turns:
         self.places, self.most_waiting, self.per_session = running, waiting, per_session
         self.waiting: list[Ticket] = []
         self.running: set[Ticket] = set()
-        self.paid: OrderedDict[str, float] = OrderedDict()
+        self.due_from: OrderedDict[str, float] = OrderedDict()
         """session → when its next work is due at the earliest, on the monotonic clock"""
         self.closed = False
         self.threads = ThreadPoolExecutor(running, thread_name_prefix="work")
@@ -116,14 +116,14 @@ class Turns:
     def join(self, visitor: Visitor, work: Work, number: int | None, seconds: float) -> Ticket:
         """A ticket, which has the error already where it cannot wait."""
         cost = self.cost(seconds)
-        due = max(time.monotonic(), self.paid.get(visitor.session, 0.0)) + cost
+        due = max(time.monotonic(), self.due_from.get(visitor.session, 0.0)) + cost
         ticket = Ticket(visitor, number, work, cost, due, asyncio.get_running_loop().create_future())
         if self.closed:
             _fail(ticket, RestartingError())
         elif (own := sum(each.visitor.session == visitor.session for each in self.waiting)) >= self.per_session:
             _fail(ticket, BusyError("{own} of your questions are waiting already; ask again when one is answered.", own=own))
         else:
-            self.paid[visitor.session] = due
+            self.due_from[visitor.session] = due
             self.waiting.append(ticket)
             self.refuse_one()
             self.admit()
@@ -181,10 +181,10 @@ class Turns:
     def pay(self, ticket: Ticket, seconds: float) -> None:
         """Make the session's next work later."""
         session = ticket.visitor.session
-        self.paid[session] = self.paid.get(session, 0.0) + seconds
-        self.paid.move_to_end(session)
-        while len(self.paid) > _SESSIONS:
-            self.paid.popitem(last=False)
+        self.due_from[session] = self.due_from.get(session, 0.0) + seconds
+        self.due_from.move_to_end(session)
+        while len(self.due_from) > _SESSIONS:
+            self.due_from.popitem(last=False)
 
     def leave(self, ticket: Ticket) -> None:
         """The visitor wants no answer any more. Work that runs keeps its place until it ends or tells of its progress."""
