@@ -16,11 +16,12 @@ for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`pytest -m "not browser and not hub"` leaves out what starts servers."""
+    """`pytest -m "not browser and not hub"` leaves out what starts servers. One process runs all tests that share a server."""
     for item in items:
-        folder = item.path.parent.name
-        if folder in ("browser", "hub"):
-            item.add_marker(folder)
+        folder = item.path.parent
+        if folder.name in ("browser", "hub"):
+            item.add_marker(folder.name)
+        item.add_marker(pytest.mark.xdist_group(str(folder if folder.name in ("browser", "server") else item.path)))
 
 
 @pytest.fixture(scope="session")

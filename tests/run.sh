@@ -27,6 +27,5 @@ PYTHONPATH=. "$bin/lint-imports"
 "$bin/deptry" .
 npm --prefix tests/browser install --no-package-lock --no-audit --no-fund --silent
 npm --prefix tests/browser run --silent check
-# Three processes, each with the files of a folder one after the other: they share its server and its browser. Tests of servers
-# wait much of their time, so that two cores have room for three.
-OMP_NUM_THREADS=1 "$bin/python" -X warn_default_encoding -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10 "$@"
+# Two processes. One gets all tests of a folder that shares a server and a browser, else all tests of a file (tests/conftest.py).
+OMP_NUM_THREADS=1 "$bin/python" -X warn_default_encoding -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 10 "$@"
