@@ -161,6 +161,7 @@ def test_a_wrong_value_is_named(field: str, values: list[Any]) -> None:
         ({"aux_heads": False}, "temperatures in config.json of s must have a value for each trained head: main."),
         ({"labels": [1] * 10_000}, "labels.0 in config.json of s must be text."),
         ({"labels": ["a"]}, "labels in config.json of s must be a list of at least 2."),
+        ({"labels": ["a"] * 50_001}, "labels in config.json of s must be a list of at most 50,000."),
     ],
 )
 def test_the_sentence_says_what_belongs_there(values: dict[str, Any], sentence: str) -> None:
