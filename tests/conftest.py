@@ -15,6 +15,7 @@ for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         os.environ[name] = "C.UTF-8"  # the tests read English messages
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist's own hook, which reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`pytest -m "not browser and not hub"` leaves out what starts servers. One process runs all tests that share a server."""
     for item in items:

@@ -166,3 +166,9 @@ def test_the_files_that_documents_and_scripts_name_exist() -> None:
     assert len(named) > 30
     missing = {(where, name) for where, name in named if not any((ROOT / at / name).exists() for at in ("", "googlenet"))}
     assert not missing
+
+
+def test_xdist_knows_which_tests_belong_together(request: pytest.FixtureRequest) -> None:
+    """It adds the group to a test's name. Where it does not, each process starts servers of its own."""
+    grouped = getattr(request.config.option, "loadgroup", False)  # what a process of xdist reads, too
+    assert not grouped or "@" in request.node.nodeid

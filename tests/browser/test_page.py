@@ -220,6 +220,7 @@ BRING = """([how, file, text, selector]) => {
 
 
 def test_paste_drop_and_camera(page: Page) -> None:
+    own_picture(page, "tower")
     red, blue = (base64.b64encode(jpeg(colour)).decode() for colour in ("red", "blue"))
     page.locator("#target").focus()
     page.evaluate(BRING, ["paste", red, "lion", "#target"])  # a cell of a spreadsheet comes as text and as a picture of it
