@@ -70,6 +70,10 @@ def test_an_own_picture_and_its_question_are_lost_by_nothing_but_the_closing_of_
     visit: Visit, program: Program, url: str
 ) -> None:
     page = visit(own=True)
+    example(page, "cat")  # its question stands in the address, from which an own picture takes it
+    own_picture(page, "tower")
+    page.reload()
+    looking_at(page, "tower")
     own_question(page)
     page.reload()
     is_own_question(page)

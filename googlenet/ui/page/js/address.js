@@ -1,6 +1,7 @@
 // The address: a question about an example is a link, and the browser's Back goes to the question before.
 import { ask } from "./asking.js";
 import { call } from "./call.js";
+import { remember } from "./memory.js";
 import { $, pause, props } from "./page.js";
 import { state, subscribe } from "./store.js";
 import { words } from "./words.js";
@@ -36,6 +37,7 @@ subscribe(["answer"], () => {
   if (state.back) history.replaceState(now, "");
   else if (!before || JSON.stringify(before) === JSON.stringify(now.question)) history.replaceState(now, "", url);
   else history.pushState(now, "", url);
+  remember(); // a reload asks this again only at this address
 });
 window.addEventListener("popstate", event => {
   const question = event.state?.question;

@@ -82,4 +82,4 @@ async function sweep() {
   }
 }
 sweep().catch(() => {});
-subscribe(["answer", "wanted", "stage", "tab", "playing"], remember);
+subscribe(["wanted", "stage", "tab", "playing"], remember);
