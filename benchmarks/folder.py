@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from googlenet.batch.files import Source, find_pictures
+from googlenet.batch.files import PictureFile, find_pictures
 from googlenet.batch.folders import Prepared, explain_files, preparation
 from googlenet.batch.table import table_writer
 from googlenet.checkpoints.source import default_source
@@ -53,14 +53,14 @@ def photographs(folder: Path, count: int) -> None:
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{i:05}.jpg", quality=90)
 
 
-def contenders(explainer: Explainer, sources: Sequence[Source], out: Path, sink: TextIO) -> dict[str, Callable[[], int]]:
+def contenders(explainer: Explainer, sources: Sequence[PictureFile], out: Path, sink: TextIO) -> dict[str, Callable[[], int]]:
     """name → a run that returns its number of pictures. JSON lines go to `sink`, overlays to the folder `out`."""
     step = explainer.engine.largest
     with preparation(explainer, None, 1) as prepare:
         batch = [prepared for _, prepared in map(prepare, sources[:step]) if isinstance(prepared, Prepared)]
     x, sizes, questions = torch.cat([each.x for each in batch]), [each.size for each in batch], [Question()] * len(batch)
 
-    def line(source: Source, outcome: object) -> None:
+    def line(source: PictureFile, outcome: object) -> None:
         if isinstance(outcome, Explanation):
             print(json.dumps(outcome.to_json(str(source.path)), ensure_ascii=False), file=sink, flush=True)
 

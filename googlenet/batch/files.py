@@ -19,7 +19,7 @@ __all__ = [
     "SOFTWARE",
     "STDIN",
     "SUFFIXES",
-    "Source",
+    "PictureFile",
     "check_outputs",
     "find_pictures",
     "is_hidden",
@@ -43,7 +43,7 @@ SOFTWARE = "Inside GoogLeNet"
 
 
 @dataclass(frozen=True)
-class Source:
+class PictureFile:
     """A picture's file, and the name of its results in the output folder, to which `_ENDINGS` are added."""
 
     path: Path
@@ -55,7 +55,7 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> tuple[list[Source], list[UserError]]:
+def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> tuple[list[PictureFile], list[UserError]]:
     """Find the pictures that the user names: files, and all pictures in folders and their subfolders, sorted by name.
 
     Links to folders are followed once. Hidden files, the output folder, and files that this program wrote are left out.
@@ -86,7 +86,7 @@ def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> t
     stems = [nfc(str(name.with_suffix(""))).casefold() for _, name in pictures]  # Windows and macOS ignore case
     shared = Counter(stems)
     names = [name if shared[stem] > 1 else name.with_suffix("") for (_, name), stem in zip(pictures, stems, strict=True)]
-    return [Source(path, name) for (path, _), name in zip(pictures, names, strict=True)], wrong
+    return [PictureFile(path, name) for (path, _), name in zip(pictures, names, strict=True)], wrong
 
 
 def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: list[UserError]) -> Iterator[Path]:
@@ -153,11 +153,11 @@ def is_ours(path: Path) -> bool:
     return any(mark in start for mark in marks) or start[30:38] == b"seen.npy"
 
 
-def check_outputs(sources: Sequence[Source], out: Path, only: str | None = None) -> None:
+def check_outputs(files: Sequence[PictureFile], out: Path, only: str | None = None) -> None:
     """Make the output folder, after checking that no result would replace another result or a file of the user's.
 
     Args:
-        sources: the pictures.
+        files: the pictures.
         out: the output folder.
         only: the kind of results that will be written (`_KINDS`); None for all.
 
@@ -165,17 +165,15 @@ def check_outputs(sources: Sequence[Source], out: Path, only: str | None = None)
         UserError: two results would have the same name, a name is too long for the system, a link leads out of the folder, or a
             file that this program did not write has the name of a result.
     """
-    names = [os.path.normcase(nfc(str(source.name))) for source in sources]
+    names = [os.path.normcase(nfc(str(file.name))) for file in files]
     shared = Counter(names)
-    for source, name in zip(sources, names, strict=True):
+    for file, name in zip(files, names, strict=True):
         if shared[name] > 1:
-            raise UserError(
-                "Two pictures would be written as {name}; explain them into different folders.", name=out / source.name
-            )
+            raise UserError("Two pictures would be written as {name}; explain them into different folders.", name=out / file.name)
     make_folder(out)
     inside = os.path.realpath(out)
-    paths = [path for source in sources for path in outputs(out, source, only).values()]
-    for path in [*paths, out / INDEX] if len(sources) > 1 else paths:
+    paths = [path for file in files for path in outputs(out, file, only).values()]
+    for path in [*paths, out / INDEX] if len(files) > 1 else paths:
         try:
             (out / path.name).lstat()
         except OSError as error:
@@ -187,10 +185,10 @@ def check_outputs(sources: Sequence[Source], out: Path, only: str | None = None)
             raise UserError("{path} exists and was not written by this program; choose another output folder.", path=path)
 
 
-def outputs(out: Path, source: Source, only: str | None = None) -> dict[str, Path]:
+def outputs(out: Path, file: PictureFile, only: str | None = None) -> dict[str, Path]:
     """ending → file, for a picture's results of a kind (`_KINDS`); None for all."""
     endings = _KINDS[only] if only else _ENDINGS
-    return {ending: out / source.name.with_name(source.name.name + ending) for ending in endings}
+    return {ending: out / file.name.with_name(file.name.name + ending) for ending in endings}
 
 
 def make_folder(folder: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from googlenet.batch.files import SOFTWARE, STDIN, Source, make_folder, outputs
+from googlenet.batch.files import SOFTWARE, STDIN, PictureFile, make_folder, outputs
 from googlenet.batch.text import index_row, write_index
 from googlenet.concurrency.threads import batched, in_order, threads
 from googlenet.errors import QuestionError, UserError, reason
@@ -55,19 +55,19 @@ Outcome = Explanation | UserError
 def explain_files(
     explainer: Explainer,
     question: Question,
-    sources: Sequence[Source],
+    files: Sequence[PictureFile],
     out: Path | None = None,
     *,
     only: str | None = None,
     full_size: bool = False,
     tested: Sequence[str] = (),
-) -> Generator[tuple[Source, Outcome], None, None]:
+) -> Generator[tuple[PictureFile, Outcome], None, None]:
     """Explain pictures, and write their overlays, contact sheets and grids to a folder, with a page that lists several.
 
     Args:
         explainer: runs the model.
         question: asked about every picture.
-        sources: the pictures' files.
+        files: the pictures' files.
         out: folder for these files, checked by `check_outputs`; None writes none.
         only: the kind of results that are written (sheet, overlays or maps); None for all.
         full_size: draw overlays as large as the picture, in place of `SIDE` pixels at most.
@@ -84,18 +84,18 @@ def explain_files(
     lanes = len(explainer.passes.engines)
     drawn = None if out is None else full_size
     with preparation(explainer, drawn, workers) as prepare, threads(workers) as preparing, threads(lanes) as running:
-        prepared = in_order(preparing, prepare, sources, ahead=(1 + lanes) * step)
+        prepared = in_order(preparing, prepare, files, ahead=(1 + lanes) * step)
         batches = in_order(
             running, lambda batch: _explain_batch(explainer, question, batch, tested), batched(prepared, step), ahead=1 + lanes
         )
         explained = (each for batch in batches for each in batch)
         if out is None:
-            yield from ((source, outcome) for source, _, outcome in explained)
+            yield from ((file, outcome) for file, _, outcome in explained)
         else:
             rows = []
-            for source, outcome in in_order(preparing, lambda each: _write(out, only, *each), explained, ahead=workers):
-                rows.append(index_row(out, source, outcome, only))
-                yield source, outcome
+            for file, outcome in in_order(preparing, lambda each: _write(out, only, *each), explained, ahead=workers):
+                rows.append(index_row(out, file, outcome, only))
+                yield file, outcome
             if len(rows) > 1:
                 write_index(out, rows)
 
@@ -103,7 +103,7 @@ def explain_files(
 @contextmanager
 def preparation(
     explainer: Explainer, full_size: bool | None, workers: int
-) -> Iterator[Callable[[Source], tuple[Source, Prepared | UserError]]]:
+) -> Iterator[Callable[[PictureFile], tuple[PictureFile, Prepared | UserError]]]:
     """A function that decodes and prepares a picture, for `workers` threads: each call takes one of as many decoding processes.
 
     `full_size`: as in `explain_files`; None where no overlay is drawn.
@@ -115,15 +115,15 @@ def preparation(
     for decoder in decoders:
         free.put(decoder)
 
-    def prepare(source: Source) -> tuple[Source, Prepared | UserError]:
+    def prepare(file: PictureFile) -> tuple[PictureFile, Prepared | UserError]:
         decoder = free.get()
         try:
-            if source.path == STDIN:
+            if file.path == STDIN:
                 picture = decoder.open_bytes(sys.stdin.buffer.read(), "stdin", least)
             else:
-                picture = decoder.open(source.path, least)
+                picture = decoder.open(file.path, least)
         except UserError as error:
-            return source, error
+            return file, error
         finally:
             free.put(decoder)
         image = picture.image
@@ -131,7 +131,7 @@ def preparation(
             image = picture.image.copy()
             image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
         x = explainer.prepare([picture.image])
-        return source, Prepared(x, picture.size, None if full_size is None else image)
+        return file, Prepared(x, picture.size, None if full_size is None else image)
 
     try:
         yield prepare
@@ -141,8 +141,8 @@ def preparation(
 
 
 def _explain_batch(
-    explainer: Explainer, question: Question, batch: Sequence[tuple[Source, Prepared | UserError]], tested: Sequence[str]
-) -> list[tuple[Source, Prepared | None, Outcome]]:
+    explainer: Explainer, question: Question, batch: Sequence[tuple[PictureFile, Prepared | UserError]], tested: Sequence[str]
+) -> list[tuple[PictureFile, Prepared | None, Outcome]]:
     """Explain the pictures of a batch that could be read, and test the maps of the stages in `tested`."""
     good = [prepared for _, prepared in batch if isinstance(prepared, Prepared)]
     answers: list[Explanation] = []
@@ -153,35 +153,35 @@ def _explain_batch(
         answers = [examine_prepared(explainer, p.x, answer, tested) for p, answer in zip(good, answers, strict=True)]
     explanations = iter(answers)
     return [
-        (source, prepared, _outcome_of(source, next(explanations)))
-        if isinstance(prepared, Prepared)
-        else (source, None, prepared)
-        for source, prepared in batch
+        (file, prepared, _outcome_of(file, next(explanations))) if isinstance(prepared, Prepared) else (file, None, prepared)
+        for file, prepared in batch
     ]
 
 
-def _outcome_of(source: Source, explanation: Explanation) -> Outcome:
+def _outcome_of(file: PictureFile, explanation: Explanation) -> Outcome:
     """An error in place of the empty maps of a class rather than itself."""
     question = explanation.question
     if question.contrast is None or question.target != question.contrast:
         return explanation
     return QuestionError(
         "{name}: the {head} head's top class is {label}, the contrast itself; name a target, or another contrast.",
-        name=source.path,
+        name=file.path,
         head=question.head,
         label=explanation.name_of(question.contrast),
     )
 
 
-def _write(out: Path, only: str | None, source: Source, prepared: Prepared | None, outcome: Outcome) -> tuple[Source, Outcome]:
+def _write(
+    out: Path, only: str | None, file: PictureFile, prepared: Prepared | None, outcome: Outcome
+) -> tuple[PictureFile, Outcome]:
     """Write `<name>-<stage>.png` for each stage that the head sees, `<name>-sheet.png` and `<name>.npz`.
 
     Raises UserError where they cannot be written.
     """
     if isinstance(outcome, Explanation) and prepared and prepared.image:
-        make_folder((out / source.name).parent)
+        make_folder((out / file.name).parent)
         try:
-            for ending, path in outputs(out, source, only).items():
+            for ending, path in outputs(out, file, only).items():
                 if ending == ".npz":
                     path.write_bytes(outcome.npz())
                 elif ending == "-sheet.png":
@@ -191,11 +191,11 @@ def _write(out: Path, only: str | None, source: Source, prepared: Prepared | Non
         except OSError as error:
             raise UserError(
                 "The results of {name} cannot be written to {folder}: {error}.",
-                name=source.name.name,
-                folder=(out / source.name).parent,
+                name=file.name.name,
+                folder=(out / file.name).parent,
                 error=reason(error),
             ) from None
-    return source, outcome
+    return file, outcome
 
 
 def _save(image: Image.Image, path: Path) -> None:

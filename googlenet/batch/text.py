@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
 
-from googlenet.batch.files import INDEX, SOFTWARE, Source, outputs
+from googlenet.batch.files import INDEX, SOFTWARE, PictureFile, outputs
 from googlenet.errors import UserError, reason
 from googlenet.explanation import Explanation
 from googlenet.explanation.statements import percent
@@ -82,12 +82,12 @@ def csv_writer(sink: TextIO) -> Callable[[str, Explanation | UserError], None]:
     return write
 
 
-def index_row(out: Path, source: Source, outcome: Explanation | UserError, only: str | None) -> str:
+def index_row(out: Path, file: PictureFile, outcome: Explanation | UserError, only: str | None) -> str:
     """A picture's row in the page: its name, its sheet or last overlay, and each head's top class, or the error."""
-    name = html.escape(_visible(os.fsencode(source.path).decode("utf-8", "backslashreplace")))
+    name = html.escape(_visible(os.fsencode(file.path).decode("utf-8", "backslashreplace")))
     if isinstance(outcome, UserError):
         return f'<tr><td>{name}<td colspan="{len(HEADS)}">{html.escape(str(outcome))}</tr>'
-    files = outputs(out, source, only)
+    files = outputs(out, file, only)
     written = [files[ending] for ending in files if ending[1:3] not in STAGES or ending[1:3] in outcome.branch_grids]
     pictures = [path for path in written if path.suffix == ".png"]
     shown = (pictures or written)[-1]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from googlenet.checkpoints.cache import OPERATOR, VISITORS
-from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, LoadedModel, Progress
+from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, LoadedModel, LoadProgress
 from googlenet.checkpoints.folder import read_weights, save
 from googlenet.checkpoints.hub import pull
 from googlenet.checkpoints.labels import read_labels
@@ -19,7 +19,7 @@ __all__ = ["LoadedModel", "import_weights", "load", "load_for_visitor", "read_la
 
 
 def load(
-    source: str | Source, *, token: str | bool | None = None, progress: Progress | None = None, labels: str | None = None
+    source: str | Source, *, token: str | bool | None = None, progress: LoadProgress | None = None, labels: str | None = None
 ) -> LoadedModel:
     """Load weights of any layout.
 
@@ -59,7 +59,7 @@ def load(
     return replace(loaded, config=replace(loaded.config, labels=read_labels(labels, len(loaded.config.labels))))
 
 
-def load_for_visitor(source: Repository | Torchvision, progress: Progress | None = None) -> LoadedModel:
+def load_for_visitor(source: Repository | Torchvision, progress: LoadProgress | None = None) -> LoadedModel:
     """Load weights that a visitor of the page names: without this machine's token, through the visitors' own cache.
 
     That cache has a quota. Files that turn out not to be weights are removed from it.

@@ -24,8 +24,8 @@ __all__ = [
     "MAX_BYTES",
     "MAX_SHEET",
     "WEIGHTS_FILE",
+    "LoadProgress",
     "LoadedModel",
-    "Progress",
     "build",
     "count_classes",
     "is_plain",
@@ -42,7 +42,7 @@ MAX_BYTES = 200 << 20
 """The most bytes of a weights file. The largest published one is Berkeley's, 54 MB."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
-Progress = Callable[[float, str], None]
+LoadProgress = Callable[[float, str], None]
 """Called with the share that is done (0…1) and the name of the file."""
 
 

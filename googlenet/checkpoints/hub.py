@@ -20,7 +20,15 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import get_session, tqdm
 
 from googlenet.checkpoints.cache import Cache, has_digest, remove
-from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, MAX_BYTES, MAX_SHEET, LoadedModel, Progress
+from googlenet.checkpoints.checkpoint import (
+    CARD_FILE,
+    CHANNELS_FILES,
+    CONFIG_FILE,
+    MAX_BYTES,
+    MAX_SHEET,
+    LoadedModel,
+    LoadProgress,
+)
 from googlenet.checkpoints.folder import read_weights
 from googlenet.checkpoints.source import COMMIT, Repository, choose, stays_inside
 from googlenet.errors import (
@@ -47,7 +55,9 @@ class HubAwayError(Reason):
     """Why the Hub gives no usable answer: there is no network, a variable is wrong, or the Hub has an error."""
 
 
-def pull(cache: Cache, repository: Repository, token: str | bool | None = None, progress: Progress | None = None) -> LoadedModel:
+def pull(
+    cache: Cache, repository: Repository, token: str | bool | None = None, progress: LoadProgress | None = None
+) -> LoadedModel:
     """Load weights from the Hub, pinned to one commit, through a cache.
 
     Where the Hub gives no usable answer, the cached copy is loaded. Every file is compared with the digest that the Hub states;
@@ -136,7 +146,7 @@ def _gated(source: str) -> WeightsError:
 class DownloadProgress:
     """Counts the bytes that arrive, reports the progress, and ends a download that exceeds `MAX_BYTES`."""
 
-    def __init__(self, progress: Progress | None, total: int) -> None:
+    def __init__(self, progress: LoadProgress | None, total: int) -> None:
         """`total`: bytes of all files."""
         self.progress, self.total = progress, total
         self.received = self.arrived = self.finished = 0

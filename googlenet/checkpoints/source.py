@@ -17,7 +17,7 @@ __all__ = [
     "COMMIT",
     "KNOWN_SOURCES",
     "PACKAGE",
-    "TORCHVISION",
+    "TORCHVISION_SOURCE",
     "File",
     "Folder",
     "Repository",
@@ -69,10 +69,10 @@ class Torchvision:
     """torchvision's own GoogLeNet."""
 
     def __str__(self) -> str:
-        return TORCHVISION
+        return TORCHVISION_SOURCE
 
 
-TORCHVISION = "torchvision"
+TORCHVISION_SOURCE = "torchvision"
 Source = Folder | File | Repository | Torchvision
 
 
@@ -92,7 +92,7 @@ class KnownSource:
 
 KNOWN_SOURCES = (
     KnownSource("mediasynthesismuseum/deepdream-googlenet:bvlc_googlenet.pth", "Berkeley 2014", HEADS, 0.687, 53_513_120),
-    KnownSource(TORCHVISION, "torchvision", ("main",), 0.698, 26_499_616),
+    KnownSource(TORCHVISION_SOURCE, "torchvision", ("main",), 0.698, 26_499_616),
     KnownSource(
         "Kalray/googlenet@f84dc794e4a2c70ebfe495798c7e04e14194f2dc:googlenet.onnx", "Kalray", ("main",), 0.698, 26_499_616
     ),
@@ -134,7 +134,7 @@ def parse_source(text: str) -> Source:
         return Folder(Path(text), _BUILT_IN if own else text)  # results name no path of this machine
     if os.path.exists(text):
         return File(Path(text), text)
-    if text == TORCHVISION:
+    if text == TORCHVISION_SOURCE:
         return Torchvision()
     path, _, key = text.rpartition(":")
     if os.path.isfile(path):
@@ -156,7 +156,7 @@ def parse_repository(text: str) -> Repository:
 
 def parse_for_visitor(text: str) -> Repository | Torchvision:
     """What a visitor of the page may name: never a path of this machine. Raises WeightsError."""
-    return Torchvision() if text == TORCHVISION else parse_repository(text)
+    return Torchvision() if text == TORCHVISION_SOURCE else parse_repository(text)
 
 
 def stays_inside(name: str) -> bool:

@@ -9,7 +9,7 @@ import torch
 from huggingface_hub import EvalResult, ModelCardData
 
 from googlenet.checkpoints.config import ModelConfig
-from googlenet.training.check import Plan
+from googlenet.training.check import RunInput
 from googlenet.training.data import has_part, imagenet
 from googlenet.training.evaluate import Answers, calibration_section, never_named, report, statement_section, table
 from googlenet.training.last_layers import has_prior
@@ -46,25 +46,25 @@ def _command_of(options: Options, recipe: Recipe) -> str:
     return shlex.join(map(str, words))
 
 
-def _story_of(run: Run, plan: Plan, options: Options) -> str:
+def _story_of(run: Run, run_input: RunInput, options: Options) -> str:
     """How a run went, in one paragraph."""
     recipe = run.recipe
-    start = "from scratch" if plan.start is None else f"from weights with SHA-256 {plan.start.provenance.sha256}"
+    start = "from scratch" if run_input.start is None else f"from weights with SHA-256 {run_input.start.provenance.sha256}"
     sets = " and ".join(
-        f"{source.count:,} pictures of {_name_of(path)}{'' if split.labelled else ' (no labels)'}"
-        for source, split, path in zip(run.material.sources, plan.splits, options.data, strict=True)
+        f"{data_set.count:,} pictures of {_name_of(path)}{'' if split.labelled else ' (no labels)'}"
+        for data_set, split, path in zip(run.material.data_sets, run_input.splits, options.data, strict=True)
     )
     device = torch.cuda.get_device_name() if run.device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-    if plan.teacher is not None:
+    if run_input.teacher is not None:
         goal = (
-            f"Each view's target was the answer of a teacher, `{options.teacher}` ({plan.teacher.classes:,} classes), at "
+            f"Each view's target was the answer of a teacher, `{options.teacher}` ({run_input.teacher.classes:,} classes), at "
             f"temperature {recipe.teacher_temperature:g}; the true class's logit was raised by {recipe.label_boost:g} where it "
             "was known. Where the teacher learnt from other pictures, the accuracies do not compare with those of networks that "
             "learnt from these alone."
         )
     else:
         goal = f"The targets were the labels, smoothed by {recipe.label_smoothing:g}."
-    if any(source.drawn_labels is not None for source in run.material.sources):
+    if any(data_set.drawn_labels is not None for data_set in run.material.data_sets):
         goal += " Labelled classes were drawn equally often."
     if run.log_prior is not None:
         goal += " The logarithm of the teacher's mean probabilities was added to the logits in the loss alone."
@@ -77,11 +77,11 @@ def _story_of(run: Run, plan: Plan, options: Options) -> str:
     )
 
 
-def write_card(config: ModelConfig, answers: Answers, run: Run, plan: Plan, options: Options) -> str:
+def write_card(config: ModelConfig, answers: Answers, run: Run, run_input: RunInput, options: Options) -> str:
     """The card with its YAML header. `config`: with metrics."""
     assert config.metrics is not None
-    own = f"{len(plan.classes):,} classes of {_name_of(options.data[0])}"
-    title = "ImageNet's 1,000 classes" if plan.classes == imagenet() else own
+    own = f"{len(run_input.classes):,} classes of {_name_of(options.data[0])}"
+    title = "ImageNet's 1,000 classes" if run_input.classes == imagenet() else own
     dataset, reports = config.metrics.dataset, report(answers, config)
     data = ModelCardData(
         model_name=f"GoogLeNet, {title}",
@@ -107,7 +107,7 @@ def write_card(config: ModelConfig, answers: Answers, run: Run, plan: Plan, opti
         calibration_section(config, answers),
         statement_section(answers, config),
         _LIMITS,
-        f"## Training\n{_story_of(run, plan, options)}\n\n```\n{_command_of(options, run.recipe)}\n```",
+        f"## Training\n{_story_of(run, run_input, options)}\n\n```\n{_command_of(options, run.recipe)}\n```",
     ]
     return "\n\n".join(sections) + "\n"
 

@@ -14,12 +14,12 @@ from googlenet.batch.files import make_folder
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.errors import ListedError, UserError
-from googlenet.training.data import ROWS, ClassName, Part, Split, has_part, hold_out, imagenet, read_split, weights_classes
+from googlenet.training.data import ROWS, ClassName, Split, SplitName, has_part, hold_out, imagenet, read_split, weights_classes
 from googlenet.training.pictures import check_pictures
 from googlenet.training.recipe import Options, Recipe
 from googlenet.training.teachers import Teacher, load_teacher
 
-__all__ = ["CHECKPOINT_FILE", "Plan", "check"]
+__all__ = ["CHECKPOINT_FILE", "RunInput", "check"]
 
 CHECKPOINT_FILE = "checkpoint.pt"
 _MARGIN = 1.25
@@ -59,7 +59,7 @@ class Exam(NamedTuple):
         return " ".join(lines)
 
 
-class Plan(NamedTuple):
+class RunInput(NamedTuple):
     """A run's input after all checks."""
 
     splits: list[Split]
@@ -88,7 +88,7 @@ def _refuse(mistakes: list[UserError]) -> None:
         raise mistakes[0] if len(mistakes) == 1 else ListedError("Nothing was started:", mistakes)
 
 
-def check(options: Options, recipe: Recipe, device: torch.device) -> Plan:
+def check(options: Options, recipe: Recipe, device: torch.device) -> RunInput:
     """Read headers, classes, weights and the teacher. Raises a UserError that names all mistakes."""
     wrong = [*recipe.mistakes(), *options.mistakes()]
     with _added_to(wrong):
@@ -101,7 +101,7 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Plan:
     with _added_to(wrong):
         teacher = load_teacher(options.teacher, device) if options.teacher else None
 
-    def read(data: Path, part: Part, held_out: float) -> tuple[Split, int]:
+    def read(data: Path, part: SplitName, held_out: float) -> tuple[Split, int]:
         split = read_split(data, part, held_out, class_folders=options.teacher is None)
         return check_pictures(split, options.workers, options.skip_broken)
 
@@ -133,7 +133,7 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> Plan:
     exam = _choose_exam(splits, options.data.index(measured), measured, validation)
     largest = round(_MARGIN * max(phase.size for phase in recipe.schedule))
     per_batch = _share_out(splits, options.shares, recipe.batch_size)
-    return Plan(splits, [min(side, largest) for side in sides], per_batch, classes, exam, start, teacher)
+    return RunInput(splits, [min(side, largest) for side in sides], per_batch, classes, exam, start, teacher)
 
 
 def _what_is_there(options: Options) -> Iterator[UserError]:

@@ -44,10 +44,10 @@ __all__ = [
     "ROWS",
     "UNKNOWN",
     "ClassName",
-    "Part",
     "Picture",
     "Rows",
     "Split",
+    "SplitName",
     "has_part",
     "hold_out",
     "imagenet",
@@ -55,8 +55,8 @@ __all__ = [
     "weights_classes",
 ]
 
-Part = Literal["train", "val"]
-_FOLDERS: dict[Part, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation")}
+SplitName = Literal["train", "val"]
+_FOLDERS: dict[SplitName, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation")}
 """part → the names that its folder may have"""
 Rows = Literal["all", "even", "odd"]
 ROWS: dict[Rows, slice] = {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}
@@ -190,7 +190,7 @@ def match_classes(classes: Sequence[ClassName], known: Sequence[ClassName]) -> l
     return [place for place in places if place is not None]
 
 
-def read_split(data: Path, part: Part, held_out: float | None = None, class_folders: bool = True) -> Split:
+def read_split(data: Path, part: SplitName, held_out: float | None = None, class_folders: bool = True) -> Split:
     """Read one part of a data set, without opening a picture.
 
     Args:
@@ -226,16 +226,16 @@ def read_split(data: Path, part: Part, held_out: float | None = None, class_fold
     raise UserError("{data} holds neither {part}/<class>/<picture> nor a packed set ({part}*.npz).", data=data, part=part)
 
 
-def has_part(data: Path, part: Part) -> bool:
+def has_part(data: Path, part: SplitName) -> bool:
     """Whether a data set has files of its own for this part. An `.npz` file has a training part alone."""
     return bool(_packed_files(data, part) or _part_folder(data, part))
 
 
-def _part_folder(data: Path, part: Part) -> Path | None:
+def _part_folder(data: Path, part: SplitName) -> Path | None:
     return next((data / name for name in _FOLDERS[part] if (data / name).is_dir()), None)
 
 
-def _read_part(data: Path, part: Part) -> Split:
+def _read_part(data: Path, part: SplitName) -> Split:
     """The packed files or the tree of a part, without regard to the other part."""
     table = _class_table(data if data.is_dir() else data.parent)
     archives = _packed_files(data, part)
@@ -259,7 +259,7 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split]:
     return split.subset(row for row in range(len(split.examples)) if row not in chosen), split.subset(sorted(chosen))
 
 
-def _packed_files(data: Path, part: Part) -> list[Path]:
+def _packed_files(data: Path, part: SplitName) -> list[Path]:
     """The `.npz` files of a part, by name."""
     if data.suffix == ".npz" and data.is_file():
         return [data] if part == "train" else []

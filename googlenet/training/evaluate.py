@@ -291,7 +291,7 @@ def calibration_section(config: ModelConfig, answers: Answers) -> str:
     return "\n".join(lines)
 
 
-class Said(NamedTuple):
+class StatementFigures(NamedTuple):
     """What one head says of many pictures (`googlenet.explanation.statements` has the rule)."""
 
     right: float
@@ -304,13 +304,15 @@ class Said(NamedTuple):
     """share of the pictures of which nothing is said"""
 
 
-def _said(speaker: Speaker, p: Tensor, labels: Tensor) -> Said:
+def _said(speaker: Speaker, p: Tensor, labels: Tensor) -> StatementFigures:
     """Measure one head's statements. p: (N, classes); labels: (N,), the true classes."""
     groups = [classes_of(choice and choice[0]) for choice in speaker.choose(p.numpy())]
     hits = [label in group for group, label in zip(groups, labels.tolist(), strict=True) if group]
     bits = [math.log2(p.shape[1] / len(group)) if group else 0.0 for group in groups]
     single = sum(len(group) == 1 for group in groups) / len(groups)
-    return Said(sum(hits) / len(hits) if hits else math.nan, sum(bits) / len(bits), single, 1 - len(hits) / len(groups))
+    return StatementFigures(
+        sum(hits) / len(hits) if hits else math.nan, sum(bits) / len(bits), single, 1 - len(hits) / len(groups)
+    )
 
 
 def _choose_threshold(answers: Answers, config: ModelConfig) -> float | None:

@@ -66,7 +66,7 @@ def fit_last_layers(run: Run) -> None:
 
 def has_prior(run: Run) -> bool:
     """Whether a run's heads are balanced at its end: after a distillation, and where labelled classes are unequal."""
-    unequal = run.teacher is not None or any(source.unequal for source in run.material.sources)
+    unequal = run.teacher is not None or any(data_set.unequal for data_set in run.material.data_sets)
     return run.recipe.balance > 0 and unequal and run.log_prior is None
 
 

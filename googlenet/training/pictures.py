@@ -37,7 +37,7 @@ from googlenet.training.data import UNKNOWN, Picture, Split
 from googlenet.training.recipe import Recipe
 from googlenet.training.teachers import Teacher
 
-__all__ = ["Material", "Source", "check_pictures", "in_threads", "opened", "read_pixels"]
+__all__ = ["Batches", "Material", "check_pictures", "in_threads", "opened", "read_pixels"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -249,7 +249,7 @@ class Mix:
         return torch.lerp(labels, labels[self.partner], self.share)
 
 
-class Source:
+class Batches:
     """One data set: `per_batch` pictures of it in a step.
 
     An epoch shows each picture once, in random order. Of unequal classes, where `balanced` asks for it, an epoch of as many
@@ -310,10 +310,10 @@ def _draw_evenly(labels: NDArray[np.int64], generator: np.random.Generator) -> N
 class Material:
     """The data sets of a run."""
 
-    def __init__(self, sources: Sequence[Source], classes: int, device: torch.device) -> None:
-        self.sources, self.classes, self.device = sources, classes, device
-        pictures = sum(source.count for source in sources)
-        self.steps_per_epoch = max(1, pictures // sum(source.per_batch for source in sources))
+    def __init__(self, data_sets: Sequence[Batches], classes: int, device: torch.device) -> None:
+        self.data_sets, self.classes, self.device = data_sets, classes, device
+        pictures = sum(data_set.count for data_set in data_sets)
+        self.steps_per_epoch = max(1, pictures // sum(data_set.per_batch for data_set in data_sets))
 
     @torch.no_grad()
     def batch(
@@ -325,8 +325,8 @@ class Material:
         same crops, mixed in the same way, at its own size and without changes of light.
         """
         student_views, teacher_views, labels = [], [], []
-        for source in self.sources:
-            pixels, aspects, known = source.batch(step, self.device)
+        for data_set in self.data_sets:
+            pixels, aspects, known = data_set.batch(step, self.device)
             crops = draw_crops(aspects, least_area)
             student_views.append(take(pixels, crops, size))
             if teacher is not None:
@@ -346,5 +346,5 @@ class Material:
 
     def middle_views(self, step: int, size: int) -> list[Tensor]:
         """The middle squares (n, 3, size, size) of a step's pictures, in 0…1, one tensor for each data set."""
-        batches = (source.batch(step, self.device) for source in self.sources)
+        batches = (data_set.batch(step, self.device) for data_set in self.data_sets)
         return [take(pixels, _middle_squares(aspects), size) for pixels, aspects, _ in batches]

@@ -26,7 +26,7 @@ from googlenet.ui.desk import Desk, tested
 from googlenet.ui.messages import PageQuery
 from googlenet.ui.turns import Progress, Turns, Visitor, own_address
 from googlenet.ui.uploads import SIDE, is_disk_full
-from googlenet.ui.weights import explain as explained
+from googlenet.ui.weights import explain_picture
 
 __all__ = ["endpoints"]
 
@@ -73,7 +73,7 @@ def endpoints(desk: Desk) -> None:
         """
 
         def answer(picture: Picture, _: Progress) -> Json:
-            result = explained(own, picture, own.question()).to_json("")
+            result = explain_picture(own, picture, own.question()).to_json("")
             return {**result["heads"], "statements": result["statements"]}
 
         return await in_turn(desk.questions, request, image, answer)
@@ -88,7 +88,7 @@ def endpoints(desk: Desk) -> None:
         """
 
         def answer(picture: Picture, _: Progress) -> tuple[Json, list[tuple[str, str]]]:
-            explanation = explained(own, picture, asked(head, target, contrast, method))
+            explanation = explain_picture(own, picture, asked(head, target, contrast, method))
             stages = list(explanation.branch_grids)
             drawn = dict(zip(stages, overlays(picture.image, explanation, stages, SIDE), strict=True))
             files = _saved(drawn, desk.pictures.folder)
@@ -106,7 +106,7 @@ def endpoints(desk: Desk) -> None:
         """
 
         def answer(picture: Picture, _: Progress) -> str:
-            explanation = explained(own, picture, asked(head, target, contrast, method))
+            explanation = explain_picture(own, picture, asked(head, target, contrast, method))
             return json.dumps(explanation.to_json(_name_of(image)), ensure_ascii=False)
 
         return await in_turn(desk.questions, request, image, answer)
@@ -121,7 +121,7 @@ def endpoints(desk: Desk) -> None:
         """
 
         def answer(picture: Picture, _: Progress) -> str:
-            explanation = explained(own, picture, asked(head, target, contrast, method))
+            explanation = explain_picture(own, picture, asked(head, target, contrast, method))
             return _saved({"sheet": draw_sheet(picture.image, explanation)}, desk.pictures.folder)["sheet"]
 
         return await in_turn(desk.questions, request, image, answer)
@@ -136,7 +136,7 @@ def endpoints(desk: Desk) -> None:
         """
 
         def answer(picture: Picture, _: Progress) -> Json:
-            return explained(own, picture, asked(head, target, contrast, method, channels=True)).to_json(_name_of(image))
+            return explain_picture(own, picture, asked(head, target, contrast, method, channels=True)).to_json(_name_of(image))
 
         return await in_turn(desk.questions, request, image, answer)
 

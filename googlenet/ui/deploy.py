@@ -41,7 +41,7 @@ _BUILD_TIME = 30 * 60.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class SpaceFiles:
     """The files and variables of a Space."""
 
     files: dict[str, Path | bytes]
@@ -72,19 +72,19 @@ def deploy(
         user, _ = repo_id.split("/")
     except (HFValidationError, ValueError):
         raise UserError("{space} is not the name of a Space; write user/space.", space=repo_id) from None
-    plan = _make_plan(weights, title, examples, package)
+    space = _collect(weights, title, examples, package)
     address = f"{constants.ENDPOINT}/spaces/{repo_id}"
     if dry_run:
-        print(_describe(repo_id, plan, hardware, private))
+        print(_describe(repo_id, space, hardware, private))
         return address
     if not get_token():
         raise UserError("There is no token on this machine; set HF_TOKEN to one that may write to {user}.", user=user)
     api = HfApi()
     try:
         with bounded_answers():
-            if plan.repository:
-                _require(plan.repository)
-            commit = _upload(api, repo_id, plan, hardware, private)
+            if space.repository:
+                _require(space.repository)
+            commit = _upload(api, repo_id, space, hardware, private)
             print(f"{repo_id} has the files (commit {commit}); waiting until it runs.")
             _wait(api, repo_id, commit)
     except HfHubHTTPError as error:
@@ -100,7 +100,7 @@ def deploy(
     return address
 
 
-def _make_plan(weights: str, title: str | None, examples: Path | None, package: Path) -> Plan:
+def _collect(weights: str, title: str | None, examples: Path | None, package: Path) -> SpaceFiles:
     """The files that the Space needs, and its variables. Raises UserError where a file is missing or a folder has no pictures."""
     files: dict[str, Path | bytes] = {name: path for name in _TOP_LEVEL if (path := source.shipped(name, package)).is_file()}
     root = package.resolve()
@@ -126,8 +126,10 @@ def _make_plan(weights: str, title: str | None, examples: Path | None, package: 
         case source.Repository() as remote:
             repository, variables[_WEIGHTS] = remote, str(remote)
         case source.Torchvision():
-            variables[_WEIGHTS] = source.TORCHVISION
-    return Plan(files | {"README.md": _readme(source.shipped("README.md", package), title, repository)}, variables, repository)
+            variables[_WEIGHTS] = source.TORCHVISION_SOURCE
+    return SpaceFiles(
+        files | {"README.md": _readme(source.shipped("README.md", package), title, repository)}, variables, repository
+    )
 
 
 def _example_files(folder: Path) -> dict[str, Path]:
@@ -193,35 +195,35 @@ def _preload(repository: source.Repository) -> str:
     return f"{repository.id} {names}" + (f" {repository.revision}" if repository.revision else "")
 
 
-def _describe(repo_id: str, plan: Plan, hardware: str | None, private: bool) -> str:
+def _describe(repo_id: str, space: SpaceFiles, hardware: str | None, private: bool) -> str:
     """What a dry run prints: one line for each variable, file and line of the header."""
-    sizes = {name: len(c) if isinstance(c, bytes) else c.stat().st_size for name, c in plan.files.items()}
+    sizes = {name: len(c) if isinstance(c, bytes) else c.stat().st_size for name, c in space.files.items()}
     lines = [f"Space {repo_id}, {'private' if private else 'public'}, hardware {hardware or 'as it is (cpu-basic when new)'}"]
-    lines += [f"variable {name}={value}" for name, value in plan.variables.items()]
-    lines += [f"file {name} ({sizes[name]:,} bytes)" for name in sorted(plan.files)]
-    header = plan.files["README.md"]
+    lines += [f"variable {name}={value}" for name, value in space.variables.items()]
+    lines += [f"file {name} ({sizes[name]:,} bytes)" for name in sorted(space.files)]
+    header = space.files["README.md"]
     assert isinstance(header, bytes)
     lines += [f"header {line}" for line in header.decode().split("---\n")[1].splitlines()]
     lines.append(f"{len(sizes)} files, {sum(sizes.values()):,} bytes; nothing was sent.")
     return "\n".join(lines)
 
 
-def _upload(api: HfApi, repo_id: str, plan: Plan, hardware: str | None, private: bool) -> str:
+def _upload(api: HfApi, repo_id: str, space: SpaceFiles, hardware: str | None, private: bool) -> str:
     """Create the Space where there is none, set it up, and send the files in one commit. Returns the commit's hash."""
     api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
     if private:  # an existing Space may be public
         api.update_repo_settings(repo_id, repo_type="space", private=True)
-    for name in api.get_space_variables(repo_id).keys() & set(_VARIABLES) - plan.variables.keys():
+    for name in api.get_space_variables(repo_id).keys() & set(_VARIABLES) - space.variables.keys():
         api.delete_space_variable(repo_id, name)
-    for name, value in plan.variables.items():
+    for name, value in space.variables.items():
         api.add_space_variable(repo_id, name, value)
     if hardware:
         api.request_space_hardware(repo_id, hardware)  # type: ignore[arg-type]  # the Hub may offer more names than the library lists
     there = set(api.list_repo_files(repo_id, repo_type="space")) - {".gitattributes"}
     changes: list[CommitOperationAdd | CommitOperationDelete] = [
-        CommitOperationAdd(name, content) for name, content in plan.files.items()
+        CommitOperationAdd(name, content) for name, content in space.files.items()
     ]
-    changes += [CommitOperationDelete(name) for name in sorted(there - set(plan.files))]
+    changes += [CommitOperationDelete(name) for name in sorted(there - set(space.files))]
     return str(api.create_commit(repo_id, changes, commit_message="Bring up to date", repo_type="space").oid)
 
 

@@ -29,7 +29,7 @@ from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url, packed_gr
 from googlenet.ui.sentences import LANGUAGES
 from googlenet.ui.turns import Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
 from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, SIDE, PictureGoneError, Pictures, example
-from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain, trust_in
+from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain_picture, trust_in
 
 __all__ = ["Desk", "Inquiry", "packed", "tested"]
 
@@ -141,7 +141,7 @@ class Inquiry:
         return self.explainer.question(ask.head, ask.target, ask.contrast, method=ask.method, **options)
 
     def explanation(self) -> Explanation:
-        return explain(self.explainer, self.picture, self.question())
+        return explain_picture(self.explainer, self.picture, self.question())
 
     def explain(self) -> messages.Answer:
         explanation, trust = self.explanation(), trust_in(self.explainer, self.ask.method)
@@ -179,7 +179,7 @@ class Inquiry:
     def channels(self) -> messages.Channels:
         question = self.question(cell=self.ask.cell and (self.stage, *self.ask.cell), channels=True)
         self.explainer.check_stage(question.head, self.stage)
-        explanation = explain(self.explainer, self.picture, question)
+        explanation = explain_picture(self.explainer, self.picture, question)
         assert explanation.channels is not None
         strongest = explanation.channels[self.stage]
         known = self.channel_pictures.known(self.explainer, self.stage, [each.channel for each in strongest])
@@ -193,7 +193,7 @@ class Inquiry:
             "against": [drawn(each) for each in strongest if each.share <= 0],
         }
 
-    def groups(self) -> messages.ChannelGroups:
+    def groups(self) -> messages.Groups:
         groups = channel_groups(self.explainer, self.image, self.question(), self.stage).groups
         wanted = [channel for group in groups for channel in group.channels]
         known = self.channel_pictures.known(self.explainer, self.stage, wanted)

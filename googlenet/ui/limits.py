@@ -54,7 +54,7 @@ _ROUTES = (
 )
 """What the page, gradio_client, plain HTTP calls and, where it is installed, MCP use. Everything else is 404."""
 
-GRADIOS = (
+UNDOCUMENTED_ROUTES = (
     ("GET", "/config"),
     ("GET", "/assets/x.js"),
     ("GET", "/gradio_api/file=x"),
@@ -206,8 +206,8 @@ class Exchange:
 
 
 def _are_there(scope: Scope) -> bool:
-    """Whether the app that a request is for has the routes in `GRADIOS`."""
-    for method, path in GRADIOS:
+    """Whether the app that a request is for has the routes in `UNDOCUMENTED_ROUTES`."""
+    for method, path in UNDOCUMENTED_ROUTES:
         asked = {"type": "http", "method": method, "path": path, "headers": []}
         if not any(route.matches(asked)[0] == Match.FULL for route in scope["app"].routes):
             logging.warning("This Gradio has no route %s: the list of routes does not fit it, and every route is open.", path)

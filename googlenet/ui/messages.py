@@ -24,10 +24,10 @@ __all__ = [
     "REPLIES",
     "SESSION_CHARACTERS",
     "Answer",
-    "ChannelGroups",
     "Channels",
     "Covered",
     "Firing",
+    "Groups",
     "PageQuery",
     "Reply",
     "Tipped",
@@ -36,7 +36,7 @@ __all__ = [
     "packed_map",
 ]
 
-Said = dict[str, str]
+Texts = dict[str, str]
 """A text in each language, by `sentences.LANGUAGES`."""
 
 _MAX_SIDE = 100_000
@@ -150,7 +150,7 @@ class Covered(TypedDict):
     after: dict[str, float]
     control_after: dict[str, float]
     """the median of the random parts; no heads where there is no room for them"""
-    say: Said
+    say: Texts
 
 
 class Tipped(TypedDict):
@@ -162,7 +162,7 @@ class Tipped(TypedDict):
     """the value by which the three are divided"""
     box: Sequence[float] | None
     """the part that was covered"""
-    say: Said
+    say: Texts
     why: dict[str, str | None]
     """why the answer may be wrong, as far as the numbers support it"""
 
@@ -171,7 +171,7 @@ Channels = TypedDict("Channels", {"missing": int, "for": list[dict[str, Any]], "
 """The strongest channels of a stage; `missing`: how many have no picture yet, which `draw` would draw."""
 
 
-class ChannelGroups(TypedDict):
+class Groups(TypedDict):
     """A stage's evidence in groups of channels (`googlenet.probes.channel_groups`)."""
 
     missing: int

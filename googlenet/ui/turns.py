@@ -27,7 +27,7 @@ _SHARE = 1 / 8
 """The part of a queue's places that a session may use all the time without falling behind the others."""
 _USUAL = 0.05
 """Seconds that a piece of work is expected to take where nothing better is known."""
-HELD = 0.5
+REFUSAL_DELAY = 0.5
 """Seconds before a refusal is sent, so that a program that asks again at once does not keep the server busy with refusals."""
 LOOK = 1.0
 """Seconds between two looks whether a visitor is still there."""
@@ -108,7 +108,7 @@ class Turns:
                     raise VisitorLeftError
             return ticket.result.result()
         except BusyError:
-            await asyncio.sleep(HELD)
+            await asyncio.sleep(REFUSAL_DELAY)
             raise
         finally:
             self.leave(ticket)

@@ -14,7 +14,7 @@ from typing import Any
 from huggingface_hub import close_session
 
 from googlenet.checkpoints import load_for_visitor
-from googlenet.checkpoints.checkpoint import Progress
+from googlenet.checkpoints.checkpoint import LoadProgress
 from googlenet.checkpoints.config import MapTrust
 from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import UserError, WeightsError
@@ -25,7 +25,7 @@ from googlenet.model.architecture import HEADS, receptive_fields
 from googlenet.pictures.pixels import Picture
 from googlenet.ui.sentences import LANGUAGES, class_name, pointing_sentence
 
-__all__ = ["ExplainerCache", "NotLoadedError", "described", "explain", "trust_in"]
+__all__ = ["ExplainerCache", "NotLoadedError", "described", "explain_picture", "trust_in"]
 
 _LOAD_SECONDS = 600.0
 """How long the Hub may take to send the weights that a visitor chose."""
@@ -58,7 +58,7 @@ class ExplainerCache:
             self.others.move_to_end(source)
             return self.others[source]
 
-    def load(self, source: str | None, progress: Progress | None = None) -> Explainer:
+    def load(self, source: str | None, progress: LoadProgress | None = None) -> Explainer:
         """The Explainer of a Hub repository, which is fetched where it is not loaded. Raises UserError.
 
         One call at a time; a second one would need the memory of both.
@@ -111,7 +111,7 @@ def ended_after(seconds: float, source: str) -> Iterator[None]:
         done.set()
 
 
-def explain(explainer: Explainer, picture: Picture, question: Question) -> Explanation:
+def explain_picture(explainer: Explainer, picture: Picture, question: Question) -> Explanation:
     """The answer about a picture, in pixels of the whole one."""
     return explainer.explain_prepared(explainer.prepare([picture.image]), [picture.size], [question])[0]
 

@@ -15,7 +15,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from googlenet.batch.cluster import MARK, Summary, connected, explain_on_cluster, mark_of
-from googlenet.batch.files import Source
+from googlenet.batch.files import PictureFile
 from googlenet.batch.folders import explain_files
 from googlenet.batch.table import SCHEMA, row
 from googlenet.checkpoints import LoadedModel
@@ -115,7 +115,7 @@ def test_a_cluster_adds_what_is_missing_as_one_process_gives_it(
     table = tmp_path / "table"
     table.mkdir()
     sources = [str(data / name) for name in ("pictures", "shard.tar", "train.parquet")]
-    files = [Source(path, Path(path.name)) for path in sorted((data / "pictures").iterdir())]
+    files = [PictureFile(path, Path(path.name)) for path in sorted((data / "pictures").iterdir())]
     rows = {
         str(source.path): row(str(source.path), outcome)
         for source, outcome in explain_files(Explainer(loaded, "cpu"), QUESTION, files)

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from googlenet.batch import folders
-from googlenet.batch.files import Source, check_outputs, find_pictures, is_ours
+from googlenet.batch.files import PictureFile, check_outputs, find_pictures, is_ours
 from googlenet.batch.folders import explain_files
 from googlenet.batch.table import SCHEMA, table_writer
 from googlenet.batch.text import csv_writer, json_writer
@@ -43,7 +43,7 @@ def found_in(folder: Path, out: Path | None = None) -> list[str]:
     return [source.path.relative_to(folder).as_posix() for source in find_pictures([folder], out)[0]]
 
 
-def run(explainer: Explainer, sources: list[Source], out: Path | None = None, **options: Any) -> list[object]:
+def run(explainer: Explainer, sources: list[PictureFile], out: Path | None = None, **options: Any) -> list[object]:
     return [outcome for _, outcome in explain_files(explainer, Question(), sources, out, **options)]
 
 

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from googlenet.ui import limits
-from googlenet.ui.limits import GRADIOS, MEGABYTE, QUESTION, Limits
+from googlenet.ui.limits import MEGABYTE, QUESTION, UNDOCUMENTED_ROUTES, Limits
 from googlenet.ui.server import own_names
 from tests.server.conftest import FILE, Program, jpeg
 
@@ -79,7 +79,7 @@ def client(tmp_path: Path, routes: list[Route], **options: Any) -> httpx.AsyncCl
     return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test")
 
 
-ALL = [Route(path.replace("x.js", "{x}").replace("=x", "={x}"), read, methods=[method]) for method, path in GRADIOS]
+ALL = [Route(path.replace("x.js", "{x}").replace("=x", "={x}"), read, methods=[method]) for method, path in UNDOCUMENTED_ROUTES]
 
 
 @pytest.mark.anyio

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "HELD", 0.0)
+    monkeypatch.setattr(turns, "REFUSAL_DELAY", 0.0)
     monkeypatch.setattr(turns, "LOOK", 0.01)
 
 

@@ -19,7 +19,7 @@ from googlenet.pictures.images import Preprocess
 from googlenet.training.data import read_split
 from googlenet.training.last_layers import fit_last_layers, has_prior, put_prior_into_loss, take_out_prior
 from googlenet.training.loop import PARTS, Run, learning_rate_at, loss_of
-from googlenet.training.pictures import Material, Source, read_pixels
+from googlenet.training.pictures import Batches, Material, read_pixels
 from googlenet.training.recipe import Phase, Recipe, parse_schedule
 from googlenet.training.run import MEAN, STD
 from googlenet.training.teachers import load_teacher
@@ -32,10 +32,10 @@ LAST = {"fc.bias", "aux1.fc2.bias", "aux2.fc2.bias"}
 @pytest.fixture
 def run_of(data: Path, tmp_path: Path, cpu: torch.device) -> Callable[..., Run]:
     def made(recipe: Recipe = SMALL, teacher: str | None = None, device: torch.device = cpu, **identity: str) -> Run:
-        source = Source(*read_pixels(read_split(data, "train"), 16, device, 2, False, data), recipe.batch_size, (0, 0))
+        data_set = Batches(*read_pixels(read_split(data, "train"), 16, device, 2, False, data), recipe.batch_size, (0, 0))
         known = None if teacher is None else load_teacher(teacher, device)
         preprocess, path = Preprocess(32, 32, MEAN, STD), tmp_path / "checkpoint.pt"
-        return Run(random_model(classes=3), Material([source], 3, device), preprocess, recipe, known, device, path, identity)
+        return Run(random_model(classes=3), Material([data_set], 3, device), preprocess, recipe, known, device, path, identity)
 
     return made
 
@@ -205,7 +205,7 @@ def test_a_full_disk_is_told(run_of: Callable[..., Run]) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_nothing_in_the_loop_waits_for_the_gpu(run_of: Callable[..., Run], teachers: str) -> None:
     run = run_of(SMALL, f"{teachers}:colour", torch.device("cuda"))
-    assert run.material.sources[0].pixels.device.type == "cuda"
+    assert run.material.data_sets[0].pixels.device.type == "cuda"
     run.learn(32)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")

@@ -16,7 +16,7 @@ from PIL import Image
 from googlenet.errors import UserError
 from googlenet.training import pictures
 from googlenet.training.data import read_split
-from googlenet.training.pictures import Material, Mix, Source, check_pictures, decode, draw_crops, read_pixels, relight, take
+from googlenet.training.pictures import Batches, Material, Mix, check_pictures, decode, draw_crops, read_pixels, relight, take
 from googlenet.training.recipe import Recipe
 from googlenet.training.teachers import load_teacher
 from tests.training.conftest import pack
@@ -140,18 +140,18 @@ def test_mixes_are_alike_at_every_size_and_in_the_labels() -> None:
     assert kinds == {True, False}
 
 
-def source_of(path: Path, counts: tuple[int, ...], balanced: bool = False) -> Source:
+def source_of(path: Path, counts: tuple[int, ...], balanced: bool = False) -> Batches:
     """A packed set with so many red, green and blue pictures, eight of them in a step."""
     pack(path, [colour for colour, count in enumerate(counts) for _ in range(count)])
-    return Source(*read_pixels(read_split(path, "train", 0.0), 16, CPU, 0, False, path.parent), 8, (0, 0), balanced)
+    return Batches(*read_pixels(read_split(path, "train", 0.0), 16, CPU, 0, False, path.parent), 8, (0, 0), balanced)
 
 
 def test_unequal_classes_are_drawn_equally_often(tmp_path: Path) -> None:
-    source = source_of(tmp_path / "set.npz", (20, 6, 3), balanced=True)
-    assert source.unequal
+    data_set = source_of(tmp_path / "set.npz", (20, 6, 3), balanced=True)
+    assert data_set.unequal
     for epoch in range(3):
-        rows = source.order(epoch).tolist()
-        drawn = Counter(source.labels[rows].tolist())
+        rows = data_set.order(epoch).tolist()
+        drawn = Counter(data_set.labels[rows].tolist())
         assert sorted(drawn.values()) == [9, 10, 10]
         assert len({row for row in rows if row < 20}) == drawn[0]  # of the largest class, none twice
         assert {row for row in rows if row >= 20} == set(range(20, 29))
@@ -159,9 +159,9 @@ def test_unequal_classes_are_drawn_equally_often(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("counts", "balanced"), [((20, 6, 3), False), ((10, 8, 9), True)])
 def test_other_epochs_show_each_picture_once(tmp_path: Path, counts: tuple[int, ...], balanced: bool) -> None:
-    source, count = source_of(tmp_path / "set.npz", counts, balanced), sum(counts)
-    assert source.unequal == (counts == (20, 6, 3))
-    seen = torch.cat([source.rows(step) for step in range(count)])  # eight epochs, since eight pictures are in a step
+    data_set, count = source_of(tmp_path / "set.npz", counts, balanced), sum(counts)
+    assert data_set.unequal == (counts == (20, 6, 3))
+    seen = torch.cat([data_set.rows(step) for step in range(count)])  # eight epochs, since eight pictures are in a step
     for epoch in range(8):
         assert sorted(seen[count * epoch : count * (epoch + 1)].tolist()) == list(range(count))
     assert seen[:count].tolist() != seen[count : 2 * count].tolist()
@@ -182,15 +182,15 @@ def test_labels_are_smoothed_and_mixed(tmp_path: Path) -> None:
 
 def test_a_teachers_answer_and_the_label_make_the_target(tmp_path: Path, teachers: str) -> None:
     """A known class's logit is raised by 4, over the temperature 2. The teacher answers by the colour, which is the class."""
-    source, teacher = source_of(tmp_path / "set.npz", (8, 8, 8)), load_teacher(f"{teachers}:colour", CPU)
+    data_set, teacher = source_of(tmp_path / "set.npz", (8, 8, 8)), load_teacher(f"{teachers}:colour", CPU)
 
     def target(boost: float) -> torch.Tensor:
         torch.manual_seed(0)
         recipe = replace(Recipe(), label_boost=boost)
-        return Material([source], 3, CPU).batch(0, 32, 1.0, False, recipe, teacher)[1].log()
+        return Material([data_set], 3, CPU).batch(0, 32, 1.0, False, recipe, teacher)[1].log()
 
     plain, raised = target(0.0), target(4.0) - target(0.0)
     assert (raised.max(dim=1).values - raised.min(dim=1).values).tolist() == pytest.approx([2.0] * 8, abs=1e-3)
-    assert raised.argmax(dim=1).tolist() == plain.argmax(dim=1).tolist() == source.labels[source.rows(0)].tolist()
-    source.labels = torch.full_like(source.labels, -1)
+    assert raised.argmax(dim=1).tolist() == plain.argmax(dim=1).tolist() == data_set.labels[data_set.rows(0)].tolist()
+    data_set.labels = torch.full_like(data_set.labels, -1)
     assert torch.equal(target(4.0), plain)  # without labels, the teacher's answer alone
