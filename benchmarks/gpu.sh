@@ -9,6 +9,6 @@ python=${PYTHON:-python3}
 "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available() and "No CUDA GPU is available here.")'
 failed=0
 timeout 100 "$python" -m pytest -m gpu tests/inference tests/training/test_loop.py 2>&1 | tee "$out/gpu-tests.txt" || failed=1
-timeout 120 "$python" -m benchmarks.explain --device cuda --size 192 --batches 1,8,64,256 --rounds 15 --no-memory |
+timeout 120 "$python" -m benchmarks.explain --device cuda --batches 1,8,64,256 --rounds 15 --no-memory |
   tee "$out/gpu-explain.md" || failed=1
 exit $failed

@@ -255,8 +255,10 @@ def _run_cluster(options: argparse.Namespace) -> int:
     from googlenet.checkpoints.source import default_source
     from googlenet.inference.explainer import Explainer
 
-    if options.trust:
-        raise UserError("--trust does not run on a cluster; leave out --cluster.")
+    own = {"--trust": options.trust, "--only": options.only, "--full-size": options.full_size}
+    own |= {"--format": options.format != "json", "--device": options.device != "auto"}
+    for option in (option for option, given in own.items() if given):
+        raise UserError("{option} does not go with --cluster; leave out one of the two.", option=option)
     if not options.out:
         raise UserError("--cluster writes a Parquet table; name its folder with --out.")
     loaded = load(options.weights or default_source(), labels=options.labels)

@@ -273,6 +273,11 @@ def test_trust_in_both_formats(tmp_path: Path, capfdbinary: pytest.CaptureFixtur
     assert row["trust"]["4b"] is None
     assert main([*asked, "--trust", "--stage", "5b"]) == 1
     assert b"The aux2 head sees no stage '5b'" in capfdbinary.readouterr().err
-    for wrong in (["--stage", "4b"], ["--trust", "--cluster", "--out", str(tmp_path / "table")]):
-        assert main([*asked, *wrong]) == 1
-        assert b"--trust" in capfdbinary.readouterr().err
+    assert main([*asked, "--stage", "4b"]) == 1
+    assert b"add --trust" in capfdbinary.readouterr().err
+
+
+def test_what_a_cluster_cannot_do_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for option in (["--trust"], ["--only", "maps"], ["--full-size"], ["--format", "csv"], ["--device", "cpu"]):
+        assert main(["explain", LION, "--cluster", "--out", str(tmp_path / "table"), *option]) == 1
+        assert capsys.readouterr().err == f"googlenet: {option[0]} does not go with --cluster; leave out one of the two.\n"

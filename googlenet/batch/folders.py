@@ -1,8 +1,8 @@
 """`googlenet explain`: the pipeline from picture files to explanations and the files of their results.
 
-Three steps overlap. Threads decode and prepare the next pictures: Pillow releases Python's lock, and what is not a plain JPEG or
-PNG is decoded in processes. Other threads run the model on batches. The calling thread hands the results on in order. Each step
-is a bounded number of pictures ahead of the next, so that memory does not grow with the folder.
+Three steps overlap. Threads prepare the next pictures, which processes decode. Other threads run the model on batches. The
+calling thread hands the results on in order. Each step is a bounded number of pictures ahead of the next, so that memory does not
+grow with the folder.
 """
 
 from __future__ import annotations

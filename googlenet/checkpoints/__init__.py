@@ -60,9 +60,10 @@ def load(
 
 
 def load_for_visitor(source: Repository | Torchvision, progress: LoadProgress | None = None) -> LoadedModel:
-    """Load weights that a visitor of the page names: without this machine's token, through the visitors' own cache.
+    """Load weights that a visitor of the page names.
 
-    That cache has a quota. Files that turn out not to be weights are removed from it.
+    A repository is loaded without this machine's token, through the visitors' own cache. That has a quota, and files that turn
+    out not to be weights are removed from it. torchvision's weights lie in torch's cache.
     """
     return fetch() if isinstance(source, Torchvision) else pull(VISITORS, source, False, progress)
 

@@ -66,7 +66,7 @@ class Trust:
         else:
             group = find_group(self.label, imagenet_groups())
             name = korean_name(self.label) or (group.korean if group else self.label)
-            text = f"가장 밝은 10분의 1을 가리면 {self.head}에서 ‘{name}’ 클래스의 확률이 {_points(drop, 'ko')}"
+            text = f"가장 밝은 10분의 1을 가리면 {self.head} 헤드에서 ‘{name}’ 클래스의 확률이 {_points(drop, 'ko')}"
             text += f"({before} → {after}). 무작위로 10분의 1을 가리면 {_points(random_drop, 'ko')}. "
         kind = "alike" if self.correlation >= _ALIKE else "partly" if self.correlation >= _PARTLY else "different"
         alike = _RANDOMISED[language][kind].format(round(self.correlation, 2) + 0.0)  # never "-0.00"
@@ -113,10 +113,10 @@ _RANDOMISED = {
         "alike": "With randomised weights the map stays alike (rank correlation {:.2f}): it shows the picture, not the class.",
     },
     "ko": {
-        "different": "가중치를 무작위로 바꾸면 다른 근거 지도가 됩니다(순위 상관 {:.2f}).",
-        "partly": "가중치를 무작위로 바꿔도 근거 지도의 일부가 남습니다(순위 상관 {:.2f}). 그 부분은 클래스가 아니라 "
+        "different": "가중치를 무작위로 바꾸면 다른 근거 지도가 됩니다(순위 상관계수 {:.2f}).",
+        "partly": "가중치를 무작위로 바꿔도 근거 지도의 일부가 남습니다(순위 상관계수 {:.2f}). 그 부분은 클래스가 아니라 "
         "사진 자체를 보여 줍니다.",
-        "alike": "가중치를 무작위로 바꿔도 근거 지도가 비슷합니다(순위 상관 {:.2f}). 이 근거 지도는 클래스가 아니라 "
+        "alike": "가중치를 무작위로 바꿔도 근거 지도가 비슷합니다(순위 상관계수 {:.2f}). 이 근거 지도는 클래스가 아니라 "
         "사진 자체를 보여 줍니다.",
     },
 }

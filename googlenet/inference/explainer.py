@@ -181,7 +181,7 @@ class Explainer:
             cell: (stage, row, column): also name the strongest channels; in this stage those of this cell.
 
         Returns:
-            Explanation: the probabilities of all heads, and the signed maps of the stages that the head sees.
+            Explanation: the probabilities of all heads, and the maps (Grad-CAM's are signed) of the stages that the head sees.
 
         Raises:
             PictureError: the picture cannot be read.

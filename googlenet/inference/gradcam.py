@@ -119,7 +119,7 @@ def grad_cam(model: GoogLeNet, x: Tensor, questions: Sequence[Question]) -> Grad
         questions: one for each image; heads that the model has, classes below its number of classes.
 
     Returns:
-        GradCamResult: logits, classes and signed maps, on the model's device.
+        GradCamResult: logits, classes and maps (Grad-CAM's are signed), on the model's device.
 
     Source: Selvaraju et al., "Grad-CAM", 2017, equations 1 and 2, without the ReLU; Jiang et al., "LayerCAM", 2021, equations 5
     and 6.

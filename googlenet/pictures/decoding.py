@@ -1,9 +1,9 @@
 """A stranger's file → an upright RGB picture, within limits of memory and time.
 
 A `Decoder` hands the file to a process of its own (`python -m googlenet.pictures.decoding`). The operating system ends that
-process after 2 s of CPU time and gives it at most 400 MB more than it starts with. The process imports neither PyTorch nor the
-rooms above `pictures`. None of its environment variables could hold a secret. Windows has no such limits: there, the process is
-ended after `_WALL_SECONDS`.
+process after 2 s of CPU time, and Linux gives it at most 400 MB more than it starts with. Windows has neither limit. Everywhere
+the process is ended after `_WALL_SECONDS`. It imports neither PyTorch nor the rooms above `pictures`. None of its environment
+variables could hold a secret.
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ def open_image(source: ImageSource) -> Image.Image:
         A picture of mode RGB, of the size that it has in its file.
 
     Raises:
-        PictureError: a missing file, more than 20 MB, more than 50 megapixels, not a picture of
+        PictureError: a missing file, more than 20 MB, more than 50 megapixels, more memory to decode than is
+            allowed, not a picture of
             `googlenet.pictures.pixels.FORMATS`, or an array of another shape or range.
     """
     if isinstance(source, Image.Image):

@@ -42,7 +42,7 @@ def examine(
 ) -> Explanation:
     """Explain one picture, and test how far the maps of some stages can be trusted on it.
 
-    A stage costs 78 forward passes and one backward pass, which take seconds on a CPU.
+    A stage costs 79 forward passes and one backward pass, which take seconds on a CPU.
 
     Args:
         explainer: answers the questions. Other threads' passes may run between the batches.

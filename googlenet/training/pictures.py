@@ -118,7 +118,9 @@ def decode(picture: Picture, side: int) -> tuple[NDArray[np.uint8], float]:
 def read_pixels(
     split: Split, side: int, device: torch.device, workers: int, skip_broken: bool, folder: Path
 ) -> tuple[Split, Tensor, Tensor]:
-    """Decode the pictures of a training set to squares. A file in `folder` holds what would take more than half of the memory.
+    """Decode the pictures of a training set to squares.
+
+    A file in `folder` holds what would take more than half of the free memory.
 
     Returns the split without the pictures left out, (N, side, side, 3) uint8, and (N,) float32, each picture's width / height: on
     the device where they fit there, else on the CPU. Raises UserError where pictures cannot be read, and where there is no room.

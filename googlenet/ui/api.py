@@ -36,7 +36,7 @@ Json = dict[str, Any]
 
 
 _PARAMETERS = {
-    "image": "The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels).",
+    "image": "The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels; a WebP 17.5).",
     "head": "The classifier to explain: main, aux2 or aux1.",
     "target": "The class or group to explain, by label or index; empty for the head's own top class.",
     "contrast": "Explain why target rather than this class or group; empty for the class itself.",

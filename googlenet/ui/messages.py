@@ -190,7 +190,7 @@ class Firing(TypedDict):
 
 
 Reply = dict[str, Any]
-"""`n`, the number of the question, and one field more: that of the function in `REPLIES`, or `refusal` (`refusal` in desk.py)."""
+"""`n`, the number of the question, and one field more: that of the function in `REPLIES`, or `refusal` (desk.py)."""
 REPLIES = {
     "explain": "answer",
     "maps": "npz",  # a NumPy archive in base64

@@ -94,9 +94,9 @@ class Words:
 def words(explanation: Explanation, trust: MapTrust | None, language: str) -> Words:
     """An answer in words. `trust`: how well the maps of the question's method find objects; None where nobody measured it."""
     cards = {
-        head: f"{_said_name(said, language)}, {percent(said.probability, language)}"
+        head: _stated(said, language) + (f", {percent(said.probability, language)}" if len(said.indices) > 1 else "")
         for head, said in (explanation.statements or {}).items()
-        if said is not None
+        if said is not None  # a single class's probability stands in the card
     }
     if explanation.unlikely:
         return Words(_unlikely(explanation, language), None, None, None, cards)
@@ -129,6 +129,11 @@ def _said_name(said: Statement, language: str) -> str:
         return said.korean
     group = find_group(said.name, imagenet_groups()) if len(said.indices) > 1 else None
     return said.name if group is None else group.phrase
+
+
+def _stated(said: Statement, language: str) -> str:
+    """A statement in a few words: how sure it is, of what."""
+    return _say(language, "stated_surely" if said.probability >= SURE else "stated_probably", name=_said_name(said, language))
 
 
 def _parts(language: str, key: str, **values: object) -> tuple[str, ...]:
@@ -189,13 +194,9 @@ def _heads(explanation: Explanation, language: str) -> str | None:
             name = f"{top.label}, {percent(top.probability, language)}"
         else:
             said = explanation.statements.get(head)
-            name = _said_name(said, language) if said else _say(language, "nothing")
-        line.append(f"{_say(language, 'answers', head)}: {name}")
-    return _capitalised(" → ".join(line)) + "."
-
-
-def _capitalised(text: str) -> str:
-    return text[0].upper() + text[1:]
+            name = _stated(said, language) if said else _say(language, "nothing")
+        line.append(name)
+    return _say(language, "by_heads", line=" → ".join(line))
 
 
 def standing_stage(trust: MapTrust | None, head: str) -> str:
@@ -307,7 +308,8 @@ def diagnosis(tipping: Tipping, language: str) -> str | None:
     labels, head = tipping.explanation.labels, tipping.explanation.question.head
     own, truth = (_asked_name(labels, each.asked, language) for each in (tipping.answered, tipping.truth))
     values = {"own": own, "truth": truth, "stage": tipping.stage, "answer": _say(language, "answers", head), **reason[1]}
-    return _capitalised(_say(language, "diagnoses", reason[0], **values))
+    text = _say(language, "diagnoses", reason[0], **values)
+    return text[0].upper() + text[1:]
 
 
 def _reason(tipping: Tipping, language: str) -> tuple[str, dict[str, str]] | None:

@@ -74,6 +74,7 @@ def serve(
         try:
             while True:
                 time.sleep(0.2)  # and look for signals: of a program that was stopped (Ctrl-Z), another thread may get them
+                desk.pictures.forget()
         except SystemExit:
             pass
         except KeyboardInterrupt:

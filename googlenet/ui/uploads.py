@@ -108,6 +108,12 @@ class Pictures:
                 self.decoded.popitem(last=False)
         return picture
 
+    def forget(self) -> None:
+        """Let go of the pictures whose files are deleted."""
+        with self.guard:
+            for path in [path for path in self.decoded if not path.exists()]:
+                del self.decoded[path]
+
 
 @cache
 def example(name: str) -> Picture:

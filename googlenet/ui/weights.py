@@ -138,6 +138,7 @@ def described(explainer: Explainer, chosen: str | None) -> dict[str, Any]:
         "everyday": everyday_words() if explainer.classes.groups else {},
         "trust": known_trust(explainer),
         "aux": explainer.config.architecture.aux_heads,
+        "third": explainer.config.architecture.branch3_kernel,
         "side": explainer.config.preprocess.crop,
         "fields": {stage: asdict(field) for stage, field in receptive_fields(explainer.config.architecture).items()},
     }

@@ -300,7 +300,7 @@ def opened(page: Page | FrameLocator, menu: str) -> None:
 
 
 def look(page: Page, name: str) -> Locator:
-    """A control of the menu Look."""
+    """A control of the menu View."""
     opened(page, ".looks")
     return page.locator(f".looks .{name}")
 

@@ -81,7 +81,7 @@ def test_an_own_picture_and_its_question_are_lost_by_nothing_but_the_closing_of_
     # No connection to the server, while the browser believes that it has one.
     page.route(ASKED, lambda route: route.abort("connectionrefused"))
     page.locator('.card[data-head="aux2"] .row >> nth=3').click()
-    expect(page.locator(".notice")).to_contain_text("You are offline")
+    expect(page.locator(".notice")).to_contain_text("No connection")
     page.unroute(ASKED)
     settled(page)
     is_own_question(page)
@@ -177,7 +177,7 @@ def test_a_links_unknown_class_silence_and_a_lost_connection_are_told(visit: Vis
     page.clock.pause_at(time.time() + 20)  # after eight seconds without an answer it would be told in any case
     page.locator("[data-example=lion]").evaluate("example => example.click()")
     page.context.set_offline(True)
-    expect(page.locator(".notice")).to_contain_text("You are offline")
+    expect(page.locator(".notice")).to_contain_text("No connection")
     page.clock.resume()
     page.unroute(ASKED)
     page.context.set_offline(False)

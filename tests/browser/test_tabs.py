@@ -73,7 +73,7 @@ def test_channels_of_a_stage_and_of_a_cell_and_one_of_them_large(visit: Visit) -
     expect(page.locator(".choose")).to_have_text("사진 선택")
     expect(page.locator("#target")).to_have_value("사자")
     page.locator(".single summary").click()
-    expect(page.locator(TILES).first).to_have_attribute("aria-label", re.compile(r"^[\d.]+% .+ #\d+: ‘.+’ 클래스 지지"))
+    expect(page.locator(TILES).first).to_have_attribute("aria-label", re.compile(r"^[\d.]+% .+ #\d+: ‘.+’ 쪽 지지"))
     expect(page.locator(f"{TILES} img")).to_have_count(8)
 
 
@@ -97,7 +97,7 @@ def test_a_map_is_tested_by_keyboard_in_korean(visit: Visit) -> None:
         route.continue_()
     page.unroute(ASKED)
     said = page.locator(".trust-say")
-    expect(said).to_contain_text("가장 밝은 10분의 1을 가리면 main에서 ‘사자’ 클래스의 확률이")
+    expect(said).to_contain_text("가장 밝은 10분의 1을 가리면 main 헤드에서 ‘사자’ 클래스의 확률이")
     expect(said).to_be_focused()
     charts = page.locator("#tab-trust .chart")
     expect(charts).to_have_count(2)
@@ -109,7 +109,7 @@ def test_a_map_is_tested_by_keyboard_in_korean(visit: Visit) -> None:
     expect(page.locator("#tab-trust .key i.own, #tab-trust .key i.random")).to_have_count(2)
     maps = [pixels(page, f"#tab-trust figure canvas >> nth={i}") for i in range(2)]
     assert maps[0] != maps[1]
-    expect(page.locator("#tab-trust figcaption").last).to_have_text("가중치가 무작위일 때")
+    expect(page.locator("#tab-trust figcaption").last).to_have_text("뒤쪽 가중치가 무작위일 때")
     enlarge(page, "3a")
     expect(page.locator("#tab-trust .plain")).to_be_visible()  # another stage is another test
     enlarge(page, "5b")

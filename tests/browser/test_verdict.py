@@ -74,11 +74,11 @@ def test_any_class_can_be_the_right_one_and_what_was_said_is_counted(page: Page)
     # What was said last of a picture counts, and the table can be saved.
     page.locator(SAYS.format("yes")).click()
     expect(page.locator(".tipping")).to_be_hidden()
-    expect(page.locator(".tally summary")).to_have_text("You judged 1: 1 right, 0 right in kind, 0 wrong")
+    expect(page.locator(".tally summary")).to_have_text("Final answers: 1 right, 0 right in kind, 0 wrong")
     page.route(ASKED, lambda route: None if asks(route.request) == "tip" else route.continue_())  # nobody waits for this one
     page.locator('[data-example="portrait"]').click()
     page.locator(SAYS.format("cheetah")).click()  # what it says is true of a cheetah, too
-    expect(page.locator(".tally summary")).to_have_text("You judged 2: 1 right, 1 right in kind, 0 wrong")
+    expect(page.locator(".tally summary")).to_have_text("Final answers: 1 right, 1 right in kind, 0 wrong")
     upload(page, file("=1+1.jpg", jpeg("grey")))
     looking_at(page, re.escape("=1+1"))
     page.locator(SAYS.format("none")).click()
@@ -101,7 +101,7 @@ def test_korean_says_it_all(visit: Visit) -> None:
     for text in texts:
         assert not [word for word in latin.findall(re.sub(r"\([^)]*\)|main · ?|aux\d", "", text)) if word not in ("main",)], text
     page.locator("[data-tab=test]").click()
-    expect(page.locator(".trust-known")).to_contain_text("한가운데를 찍는 것보다")
+    expect(page.locator(".trust-known")).to_contain_text("한가운데라고 답하는 것보다")
     assert " %" not in page.locator(".page").inner_text()  # a line never ends between a number and its sign
     assert page.locator(".page").inner_text().count("{") == 0
     assert page.evaluate("document.documentElement.lang") == "ko"

@@ -44,18 +44,23 @@ def test_a_visitors_picture_and_weights_are_that_visitors_alone(visit: Visit) ->
         assert saved_json(page)["image"] == f"{colour}.jpg"
     one.locator("[data-example=lion]").click()
     looking_at(one, "lion")
+    expect(one.locator(".role")).to_have_text("All three heads agree")
     load(one, "user/three")
     expect(one.locator(".chip")).to_have_text("user/three, 3 classes")
     expect(one.locator(".tagline")).to_have_text("A neural network of 2014 that names what a photograph shows.")
     expect(one.locator('.card[data-head="aux1"]')).to_contain_text("no trained aux1 head")
     expect(one.locator('.card[data-head="main"] .row')).to_have_count(3)
     expect(one.locator('.card[data-head="aux1"] .ask')).to_be_disabled()
+    expect(one.locator(".role")).to_have_text("lion")  # what was said of it is true of the page's own weights
+    expect(one.locator("[data-example=cat]")).to_have_attribute("aria-label", "cat")
+    expect(one.locator(".third")).to_have_text("In these weights the branch named 5×5 has 3×3 filters.")
     one.locator(".weights summary").click()
     expect(one.locator(".facts")).to_contain_text("mit")
     assert re.search("[0-9a-f]{12}", one.locator(".facts").inner_text())
     two.locator("[data-example=lion]").click()
     looking_at(two, "lion")
     assert two.locator(".chip").inner_text() == OWN
+    expect(two.locator(".third")).to_be_empty()
     assert two.locator('.card[data-head="aux1"] .row').count() >= 5
     expect(one).to_have_url(re.compile("weights=user%2Fthree"))
 

@@ -19,7 +19,7 @@ from googlenet.checkpoints.config import ModelConfig
 from googlenet.checkpoints.folder import write_folder
 from googlenet.checkpoints.source import parse_for_visitor
 from googlenet.errors import WeightsError
-from googlenet.model.architecture import Architecture
+from googlenet.model.architecture import PAPER, TORCHVISION
 from googlenet.pictures.images import Preprocess
 from tests.helpers import random_model
 from tests.hub.server import TOKEN, HubServer, git_digest, sha256
@@ -30,7 +30,7 @@ Files = dict[str, bytes]
 
 def write_model(folder: Path, labels: tuple[str, ...] = ("lion", "cougar", "cat"), aux_heads: bool = False) -> Files:
     """A folder of ours with random weights (without auxiliary heads: 12 MB) → its files."""
-    model = random_model(Architecture(aux_heads=aux_heads), classes=len(labels))
+    model = random_model(PAPER if aux_heads else TORCHVISION, classes=len(labels))
     preprocess = Preprocess(96, 96, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     config = ModelConfig(model.architecture, labels, preprocess, None, None)
     write_folder(model, config, folder, CARD)

@@ -83,15 +83,19 @@ def test_an_answer_in_words() -> None:
     assert "".join(found.headline) == "redbone, 61 %: probably a scent hound; the breed is a guess."
     assert found.headline[1::2] == ("redbone",)
     assert found.record == "Answers this sure were right in 18 of 39 test photographs."
-    assert found.heads == "First guess: an animal → second guess: a dog → final answer: a scent hound."
+    assert found.heads == "Head by head: probably an animal → surely a dog → probably a scent hound."
     assert found.place == "Stage 4e finds the strongest evidence for redbone at the upper right."
-    assert found.cards == {"aux1": "an animal, 90 %", "aux2": "a dog, 95 %", "main": "a scent hound, 91 %"}
+    assert found.cards == {
+        "aux1": "probably an animal, 90 %",
+        "aux2": "surely a dog, 95 %",
+        "main": "probably a scent hound, 91 %",
+    }
     korean = words(e, trust(), "ko")
     assert "".join(korean.headline) == (
-        "레드본 쿤하운드(redbone), 61%: ‘후각 하운드’에 속할 가능성은 크지만, 그중 무엇인지는 추측입니다."
+        "레드본 쿤하운드(redbone), 61%: ‘후각 하운드’에 속할 가능성이 크지만, 그중 무엇인지는 추측입니다."
     )
     assert korean.record == "이만큼 확신한 답은 시험 사진 39장 가운데 18장에서 맞았습니다."
-    assert korean.heads == "첫 번째 추측: 동물 → 두 번째 추측: 개 → 최종 답: 후각 하운드."
+    assert korean.heads == "헤드 순서대로: 동물일 가능성 큼 → 거의 확실히 개 → 후각 하운드일 가능성 큼."
     assert korean.place == "‘레드본 쿤하운드’의 근거가 4e 단계에서 가장 강한 곳은 오른쪽 위입니다."
 
 
@@ -140,9 +144,7 @@ def test_classes_without_groups_are_named_themselves() -> None:
     labels = ("lion", "cougar", "a toy of mine")
     lion, toy = (np.array(p, np.float32) for p in ((0.6, 0.3, 0.1), (0.1, 0.2, 0.7)))
     e = made(lion, (toy, lion), labels=labels)
-    assert text_of(words(e, None, "en")) == (
-        "lion, 60 %. First guess: a toy of mine, 70 % → second guess: lion, 60 % → final answer: lion, 60 %."
-    )
+    assert text_of(words(e, None, "en")) == ("lion, 60 %. Head by head: a toy of mine, 70 % → lion, 60 % → lion, 60 %.")
     assert words(made(lion, labels=labels), None, "en").heads is None  # one head has no order
 
 
@@ -188,7 +190,7 @@ def test_no_sentence_goes_beyond_its_numbers(language: str) -> None:
             assert not re.search(rf"[a-z]’?\)?{PARTICLE}(?![가-힣])", text), text
             assert not re.search(r"(?:이상|미만)(?:가|로|는|를)(?![가-힣])", text), text
         sure = e.statements is not None and (own := e.statements["main"]) is not None and own.probability >= SURE
-        assert sure or not re.search("[Ss]urely|거의 확실", text_of(said))
+        assert sure or not re.search("[Ss]urely|거의 확실", "".join(said.headline))
         if e.unlikely:
             assert (said.record, said.heads, said.place) == (None, None, None)
 
@@ -203,26 +205,26 @@ def test_percent_is_never_rounded_into_untruth() -> None:
 
 def test_a_class_that_is_sure_has_no_article() -> None:
     e = made(spread({REDBONE: 0.9}), (HOUND, HOUND))
-    assert words(e, None, "en").heads == "First guess: a scent hound → second guess: a scent hound → final answer: redbone."
+    assert words(e, None, "en").heads == "Head by head: probably a scent hound → probably a scent hound → probably redbone."
 
 
 COMPARED = [
     (
         Pointing(0.5957, 0.1649, 0.109, 0.2234),
         "This stage is better than guessing the centre, by 16.5 points (95 % interval 10.9 to 22.3).",
-        "16.5%p 낫습니다(95% 구간 10.9~22.3%p).",
+        "16.5%p 낫습니다(95% 신뢰 구간 10.9~22.3%p).",
     ),
     (
         Pointing(0.242, -0.1888, -0.2473, -0.1303),
         "This stage is worse than guessing the centre, by 18.9 points (95 % interval 13.0 to 24.7): do not take its "
         "brightest cell for the object’s place.",
-        "18.9%p 못합니다(95% 구간 13.0~24.7%p). 가장 밝은 칸을 물체의 위치로 여기지 마세요.",
+        "18.9%p 못합니다(95% 신뢰 구간 13.0~24.7%p). 가장 밝은 칸을 물체의 위치로 여기지 마세요.",
     ),
     (
         Pointing(0.4867, 0.0559, -0.0003, 0.1197),
         "This stage is no better than guessing the centre, as far as these pictures tell: the difference is 5.6 points "
         "(95 % interval 0.0 to 12.0).",
-        "낫다고 할 수 없습니다(차이 5.6%p, 95% 구간 0.0~12.0%p).",
+        "낫다고 할 수 없습니다(차이 5.6%p, 95% 신뢰 구간 0.0~12.0%p).",
     ),
 ]
 

@@ -12,7 +12,7 @@ export function summary(name) {
 /** What is asked, with what it is rather than. */
 export function askedName() {
   const { target, contrast } = state.answer.result.question;
-  return contrast ? `${nameOf(target)} − ${nameOf(contrast)}` : nameOf(target);
+  return contrast ? say("rather", { target: nameOf(target), contrast: nameOf(contrast) }) : nameOf(target);
 }
 /** A position in the picture in per cent. @param {number[]} peak @param {Kept} of */
 export function place(peak, { answer } = state) {

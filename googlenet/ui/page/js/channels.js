@@ -65,8 +65,8 @@ function showGroups() {
     return put(root, failed ? askAgain("groups") : html`<div class="groups">${blank}</div>`);
   }
   const { rest, groups } = reply.groups;
-  const about = { stage: state.stage, class: askedName(), share: percent(1 - rest, true), rest: percent(rest, true) };
-  const what = html`<p>${say("groups_what", about)}</p>`;
+  const against = state.answer.result.question.method === "layer-cam" ? "" : say("groups_against", { rest: percent(rest, true) });
+  const what = html`<p>${say("groups_what", { stage: state.stage, class: askedName() })} ${against}</p>`;
   put(root, what, html`<div class="groups">${groups.map(groupTile)}</div>`, drawButton(reply.groups));
 }
 

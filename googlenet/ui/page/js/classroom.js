@@ -6,7 +6,7 @@ import { stored } from "./memory.js";
 import { $, $$, BRANCHES, html, on, props, STAGES, step, still, svg } from "./page.js";
 import { set, state, subscribe } from "./store.js";
 import { playOrStop, seenStages } from "./walk.js";
-import { branchName, percent, say, words } from "./words.js";
+import { branchName, percent, say, thirdText, words } from "./words.js";
 
 // Presenting: the full screen, large type, without what nobody reads from the back row. Keys walk and play from anywhere.
 
@@ -88,7 +88,7 @@ function drawModule() {
   $(".module svg").setAttribute("aria-label", say("module_alt", about));
   $(".module .before").textContent = before;
   $(".module .after").textContent = stage;
-  $(".module figcaption").textContent = say("module_text", about);
+  $(".module figcaption").textContent = `${say("module_text", about)} ${thirdText()}`;
 }
 const wrong = props.examples.find((/** @type {any} */ each) => each.truth);
 function nextStage() {
@@ -123,11 +123,14 @@ function teach() {
   if (!$(".teach").open || !state.answer) return;
   const { stage } = state;
   const grid = state.answer.grids[stage];
+  const method = $(".method").selectedOptions[0].text;
   $(".network svg").setAttribute("aria-label", say("network_alt", { stage }));
   for (const node of $$(".network [data-stage]")) node.classList.toggle("here", node.dataset.stage === stage);
   $(".network .pointer").style.transform = `translateX(${40 * STAGES.indexOf(stage)}px)`;
   drawModule();
-  $(".numbers").replaceChildren(html`${say("teach_formula", { stage })}<br><span class="sum">${addends(grid, grid.top)}</span>`);
+  $(".numbers").replaceChildren(
+    html`${say("teach_formula", { stage, method })}<br><span class="sum">${addends(grid, grid.top)}</span>`,
+  );
 }
 on(".teach", "toggle", teach);
 subscribe(["answer", "stage"], teach);

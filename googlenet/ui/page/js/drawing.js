@@ -26,7 +26,7 @@ function unpack(packed) {
 /** What the controls beside the enlarged stage say. */
 export function looks() {
   const [overlay, cells, against] = [$(".overlay"), $(".cells"), $(".against")];
-  return { strength: +overlay.value, smooth: !cells.checked, against: against.checked };
+  return { strength: +overlay.value, smooth: !cells.checked, against: against.checked && !against.disabled };
 }
 
 /** picture → {"size and part": its pixels}, since nine canvases share one @type {WeakMap<any, Record<string, ImageDataArray>>} */

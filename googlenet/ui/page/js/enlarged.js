@@ -5,7 +5,7 @@ import { ask } from "./asking.js";
 import { looks, mapCell, mark, paint, scaleOf } from "./drawing.js";
 import { $, $$, BRANCHES, html, on, paintIn, put, rove, still } from "./page.js";
 import { set, state, subscribe } from "./store.js";
-import { branchName, percent, say, words } from "./words.js";
+import { branchName, percent, say, thirdText, words } from "./words.js";
 
 // The row of tabs: a button and a panel each in index.html, and a script that draws into the panel once it is shown.
 
@@ -48,7 +48,9 @@ canvas.paint = () => {
 subscribe(["answer", "stage", "tab"], () => {
   if (!state.answer) return;
   fade();
-  $(".method").value = state.answer.result.question.method;
+  const { method } = state.answer.result.question;
+  $(".method").value = method;
+  $(".against").disabled = method === "layer-cam"; // its maps hold none
   $("#stage-title").textContent = say("stage_title", { stage: state.stage });
   paintIn($(".big"));
   markCell();
@@ -199,6 +201,7 @@ addTab("evidence", {
   show(stage) {
     $(".stage-text").textContent = stageText(summary(stage), state.answer.grids[stage]);
     $(".cell-text").textContent = cellText();
+    $(".third").textContent = thirdText();
     put($(".four"), ...BRANCHES.map(branchFigure));
   },
 });

@@ -88,10 +88,9 @@ function statement(head) {
   const said = statements?.[head];
   if (!text || !said) return heads[head] && statements ? words.nothing_sure : "";
   const [best] = heads[head] ?? [];
-  const single = said.classes === 1; // the card's first row, whose probability stands there
-  const asked = single ? best : { index: null, label: said.name };
+  const asked = said.classes === 1 ? best : { index: null, label: said.name };
   const shown = question.head === head ? current(asked) : null;
-  return html`<span data-class="${JSON.stringify(keyOf(asked))}" ${shown}>${single ? nameOf(best) : prose(text)}</span>`;
+  return html`<span data-class="${JSON.stringify(keyOf(asked))}" ${shown}>${prose(text)}</span>`;
 }
 
 /** Move labels apart, in their order. @param {{y: number}[]} labels @param {number} least @param {number} bottom the lowest */

@@ -76,7 +76,7 @@ async function bring(given) {
     $(".photo .marks").replaceChildren();
     if (given.size > SENT_WHOLE || !TYPES.includes(given.type)) {
       file = await reduced(bitmap, name);
-      original = [bitmap.width, bitmap.height];
+      if (Math.max(bitmap.width, bitmap.height) > SIDE) original = [bitmap.width, bitmap.height];
     }
   }
   if (signal.aborted) return;
@@ -120,17 +120,26 @@ for (const type of /** @type {const} */ (["dragover", "dragleave", "drop"]))
 
 // The examples, and what the one shows that is under the pointer, or else is explained.
 
-for (const { name, thumb, own } of props.examples) {
-  const label = own ? `${name}: ${words[`example_${name}`]}` : name;
+for (const { name, thumb } of props.examples) {
   $(".examples").append(
-    html`<button type="button" data-example="${name}" aria-label="${label}"><img src="${thumb}" alt="" width="56" height="56"></button>`,
+    html`<button type="button" data-example="${name}"><img src="${thumb}" alt="" width="56" height="56"></button>`,
   );
+}
+/** What the page's own weights make of an example, where they answer. @param {string} name @returns {string} */
+function role(name) {
+  const { own } = props.examples.find((/** @type {any} */ each) => each.name === name);
+  return (own && !state.weights.chosen && words[`example_${name}`]) || "";
 }
 /** @param {string} [name] of an example */
 function caption(name = state.answer?.asked.example ?? undefined) {
-  const { own } = props.examples.find((/** @type {any} */ each) => each.name === name) ?? {};
-  $(".role").textContent = own ? words[`example_${name}`] : (name ?? state.answer?.result.image ?? "");
+  $(".role").textContent = name ? role(name) || name : (state.answer?.result.image ?? "");
 }
+subscribe(["weights"], () => {
+  for (const each of $$("[data-example]")) {
+    const { example } = each.dataset;
+    each.ariaLabel = [example, role(example)].filter(Boolean).join(": ");
+  }
+});
 const exampleOf = (/** @type {Event} */ { target }) => /** @type {any} */ (target).closest("[data-example]")?.dataset.example;
 on(".examples", "click", event => exampleOf(event) && ask({ example: exampleOf(event), head: state.wanted?.head }));
 on(".examples", "mouseover focusin", event => caption(exampleOf(event)));

@@ -63,7 +63,7 @@ function showTally() {
   const count = (/** @type {string} */ which) => [...judged.values()].filter(row => verdict(row) === which).length;
   const [right, kind, wrong, none] = ["judged_right", "judged_kind", "judged_wrong", "judged_none"].map(count);
   $(".tally").hidden = !judged.size;
-  $(".tally summary").textContent = say(none ? "tally_none" : "tally", { all: judged.size, right, kind, wrong, none });
+  $(".tally summary").textContent = say(none ? "tally_none" : "tally", { right, kind, wrong, none });
   const [titles, ...rows] = table();
   $(".tally thead").replaceChildren(html`<tr>${titles.map(text => html`<th>${text}</th>`)}</tr>`);
   $(".tally tbody").replaceChildren(...rows.map(row => html`<tr>${row.map(text => html`<td>${text}</td>`)}</tr>`));
@@ -107,7 +107,7 @@ function showQuestion() {
   const sure = [button("yes", words.right_yes, answered().label), html`<span class="soft">${words.right_no}</span>`];
   put(
     $(".is-right"),
-    html`<span id="is-right">${unlikely ? words.right_what : words.right_is}</span>${unlikely ? "" : sure}
+    html`<span id="is-right">${unlikely ? words.right_what : say("right_is", { class: nameOf(answered()) })}</span>${unlikely ? "" : sure}
       ${names.map(each => button(each.label, nameOf(each), each.label))}
       <button type="button" class="pill" data-says="another" aria-expanded="${searching}" aria-controls="truth-search" ${another}>
       ${words.right_another}</button>${button("none", words.right_none, "")}`,

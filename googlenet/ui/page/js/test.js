@@ -1,12 +1,11 @@
 // The tab "Test": whether the answer hangs on the places that the map shows bright. A part of the picture is covered, and the
 // network is asked again; or the whole map is tested, which takes seconds.
-import { askedName } from "./answer.js";
 import { find, finding, request } from "./asking.js";
 import { mapCell, paint } from "./drawing.js";
 import { addTab, cellFrames, markCell, pointed, showTab } from "./enlarged.js";
 import { $, HEADS, html, on, put } from "./page.js";
 import { set, state, subscribe } from "./store.js";
-import { helpMark, percent, proseOf, say, words } from "./words.js";
+import { helpMark, nameOf, percent, proseOf, say, words } from "./words.js";
 
 /** @type {number[] | null} */ let from = null; // where a drag began
 let dragged = false; // whether the pointer that went up last had drawn a box
@@ -101,12 +100,16 @@ function area(curve) {
   return curve.slice(1).reduce((sum, p, i) => sum + (p + curve[i]) / 2, 0) / (curve.length - 1);
 }
 
+/** Whose probability the curves show, with a contrast too. */
+function targetName() {
+  return nameOf(state.answer.result.question.target);
+}
 /** Two curves in one chart: in the map's order and in random order.
  * @param {string} title @param {string} across @param {number[]} own @param {number[]} random @param {number} top */
 function trustChart(title, across, own, random, top) {
   const at = (/** @type {number} */ p, /** @type {number} */ i) => `${(i / (own.length - 1)) * 100},${60 - (p / top) * 58}`;
   const path = (/** @type {number[]} */ curve) => curve.map(at).join(" ");
-  const values = { title, class: askedName(), own: percent(area(own), true), random: percent(area(random), true) };
+  const values = { title, class: targetName(), own: percent(area(own), true), random: percent(area(random), true) };
   return html`<figure><figcaption>${title}</figcaption>
     <div role="img" class="chart" aria-label="${say("trust_chart_alt", values)}">
       <svg viewBox="0 0 100 60" preserveAspectRatio="none" aria-hidden="true"><line x1="0" x2="100" y1="60" y2="60"/>
@@ -128,7 +131,7 @@ function trustFound({ deletion, insertion, random_deletion, random_insertion, ra
     html`<div class="trust-found">${trustChart(words.trust_deletion, words.trust_hidden, deletion, random_deletion, top)}
       ${trustChart(words.trust_insertion, words.trust_shown, insertion, random_insertion, top)}
       ${trustMap(say("trust_own", { stage }), state.answer.grids[stage])}${trustMap(words.trust_randomised, randomised)}</div>`,
-    html`<p class="key soft small"><span>${say("trust_axis", { class: askedName(), top: percent(top, true) })}</span>
+    html`<p class="key soft small"><span>${say("trust_axis", { class: targetName(), top: percent(top, true) })}</span>
       <span><i class="own"></i>${words.trust_order_own}</span><span><i class="random"></i>${words.trust_order_random}</span></p>`,
   ];
 }

@@ -50,7 +50,11 @@ export function classCount() {
 }
 /** @param {string} branch */
 export function branchName(branch) {
-  return branch.replace("x", "×");
+  return branch === "pool" ? words.branch_pool : branch.replace("x", "×");
+}
+/** Where the branch that is named 5×5 has other filters, as in torchvision's network: that it has. */
+export function thirdText() {
+  return state.weights.third === 5 ? "" : words.third;
 }
 
 // What classes and groups are called in the visitor's language, and by which words the search finds them.
