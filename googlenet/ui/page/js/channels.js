@@ -11,16 +11,12 @@ import { branchName, percent, say, words } from "./words.js";
 const LAST_PICTURES = 6;
 
 /** The touched cell as [row, column]. */
-function touchedCell() {
-  return state.touched === null ? null : rowAndColumn(state.touched);
-}
+const touchedCell = () => (state.touched === null ? null : rowAndColumn(state.touched));
 /** What is asked about: the stage's groups, or the channels of the stage or of the touched cell. @param {string} name */
 function fieldsOf(name) {
   return name === "groups" ? { stage: state.stage } : { stage: state.stage, cell: touchedCell() };
 }
-function showAll() {
-  showTab("channels");
-}
+const showAll = () => showTab("channels");
 /** Have the pictures drawn that are missing, which takes seconds. */
 async function drawMissing() {
   const channels = finding("channels", fieldsOf("channels"));

@@ -15,9 +15,7 @@ import { branchName, percent, say, thirdText, words } from "./words.js";
 export function addTab(name, tab) {
   tabs[name] = tab;
 }
-function currentTab() {
-  return tabs[state.tab];
-}
+const currentTab = () => tabs[state.tab];
 /** Draw the open tab anew, or only if it is the one that is named. @param {string} [name] */
 export function showTab(name = state.tab) {
   if (state.answer && name === state.tab) currentTab().show(state.stage);
@@ -48,9 +46,8 @@ canvas.paint = () => {
 subscribe(["answer", "stage", "tab"], () => {
   if (!state.answer) return;
   fade();
-  const { method } = state.answer.result.question;
-  $(".method").value = method;
-  $(".against").disabled = method === "layer-cam"; // its maps hold none
+  $(".method").value = state.answer.result.question.method;
+  $(".against").disabled = $(".method").value === "layer-cam"; // its maps hold none
   $("#stage-title").textContent = say("stage_title", { stage: state.stage });
   paintIn($(".big"));
   markCell();

@@ -125,20 +125,16 @@ for (const { name, thumb } of props.examples) {
     html`<button type="button" data-example="${name}"><img src="${thumb}" alt="" width="56" height="56"></button>`,
   );
 }
-/** What the page's own weights make of an example, where they answer. @param {string} name @returns {string} */
-function role(name) {
-  const { own } = props.examples.find((/** @type {any} */ each) => each.name === name);
-  return (own && !state.weights.chosen && words[`example_${name}`]) || "";
-}
+const built = props.examples.filter((/** @type {any} */ each) => each.own).map((/** @type {any} */ each) => each.name);
+/** What the page's own weights make of a built-in example, where they answer. @param {string} name */
+const role = name => (built.includes(name) && !state.weights.chosen ? words[`example_${name}`] : "");
 /** @param {string} [name] of an example */
 function caption(name = state.answer?.asked.example ?? undefined) {
   $(".role").textContent = name ? role(name) || name : (state.answer?.result.image ?? "");
 }
 subscribe(["weights"], () => {
-  for (const each of $$("[data-example]")) {
-    const { example } = each.dataset;
-    each.ariaLabel = [example, role(example)].filter(Boolean).join(": ");
-  }
+  const label = (/** @type {string} */ name) => [name, role(name)].filter(Boolean).join(": ");
+  for (const each of $$("[data-example]")) each.ariaLabel = label(each.dataset.example);
 });
 const exampleOf = (/** @type {Event} */ { target }) => /** @type {any} */ (target).closest("[data-example]")?.dataset.example;
 on(".examples", "click", event => exampleOf(event) && ask({ example: exampleOf(event), head: state.wanted?.head }));

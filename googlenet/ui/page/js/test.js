@@ -21,9 +21,7 @@ function around(cell) {
 }
 
 /** The covered part of the painted answer and the enlarged stage. */
-function covered() {
-  return finding("cover", { stage: state.stage });
-}
+const covered = () => finding("cover", { stage: state.stage });
 /** @param {number[]} box */
 async function cover(box) {
   mark(box);
@@ -100,16 +98,13 @@ function area(curve) {
   return curve.slice(1).reduce((sum, p, i) => sum + (p + curve[i]) / 2, 0) / (curve.length - 1);
 }
 
-/** Whose probability the curves show, with a contrast too. */
-function targetName() {
-  return nameOf(state.answer.result.question.target);
-}
 /** Two curves in one chart: in the map's order and in random order.
  * @param {string} title @param {string} across @param {number[]} own @param {number[]} random @param {number} top */
 function trustChart(title, across, own, random, top) {
   const at = (/** @type {number} */ p, /** @type {number} */ i) => `${(i / (own.length - 1)) * 100},${60 - (p / top) * 58}`;
   const path = (/** @type {number[]} */ curve) => curve.map(at).join(" ");
-  const values = { title, class: targetName(), own: percent(area(own), true), random: percent(area(random), true) };
+  const { target } = state.answer.result.question; // the curves are its probability, with a contrast too
+  const values = { title, class: nameOf(target), own: percent(area(own), true), random: percent(area(random), true) };
   return html`<figure><figcaption>${title}</figcaption>
     <div role="img" class="chart" aria-label="${say("trust_chart_alt", values)}">
       <svg viewBox="0 0 100 60" preserveAspectRatio="none" aria-hidden="true"><line x1="0" x2="100" y1="60" y2="60"/>
@@ -124,14 +119,14 @@ function trustMap(name, grid) {
 
 /** What was measured of the enlarged stage on this picture. @param {any} test */
 function trustFound({ deletion, insertion, random_deletion, random_insertion, randomised, say: sentence }) {
-  const { stage } = state;
+  const { stage, answer } = state;
   const top = Math.max(0.01, ...deletion, ...insertion, ...random_deletion, ...random_insertion);
   return [
     html`<p class="trust-say" role="status" tabindex="-1">${proseOf(sentence)}</p>`,
     html`<div class="trust-found">${trustChart(words.trust_deletion, words.trust_hidden, deletion, random_deletion, top)}
       ${trustChart(words.trust_insertion, words.trust_shown, insertion, random_insertion, top)}
-      ${trustMap(say("trust_own", { stage }), state.answer.grids[stage])}${trustMap(words.trust_randomised, randomised)}</div>`,
-    html`<p class="key soft small"><span>${say("trust_axis", { class: targetName(), top: percent(top, true) })}</span>
+      ${trustMap(say("trust_own", { stage }), answer.grids[stage])}${trustMap(words.trust_randomised, randomised)}</div>`,
+    html`<p class="key soft small"><span>${say("trust_axis", { class: nameOf(answer.result.question.target), top: percent(top, true) })}</span>
       <span><i class="own"></i>${words.trust_order_own}</span><span><i class="random"></i>${words.trust_order_random}</span></p>`,
   ];
 }

@@ -52,10 +52,8 @@ export function classCount() {
 export function branchName(branch) {
   return branch === "pool" ? words.branch_pool : branch.replace("x", "×");
 }
-/** Where the branch that is named 5×5 has other filters, as in torchvision's network: that it has. */
-export function thirdText() {
-  return state.weights.third === 5 ? "" : words.third;
-}
+/** That the branch named 5×5 has other filters, where it has: in torchvision's network. */
+export const thirdText = () => (state.weights.third === 5 ? "" : words.third);
 
 // What classes and groups are called in the visitor's language, and by which words the search finds them.
 
