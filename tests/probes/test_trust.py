@@ -131,18 +131,18 @@ SENTENCES = [
         "Hiding the brightest tenth of the picture takes 61 points from lion in the main head (90 % to 29 %); hiding a random "
         "tenth takes 4 points from it. The map beats chance when its bright places are hidden and when they alone are shown. "
         "With randomised weights the map is a different one (rank correlation −0.12).",
-        "가장 밝은 10분의 1을 가리면 main에서 ‘사자’ 클래스의 확률이 61%p 내려갑니다(90% → 29%). "
+        "가장 밝은 10분의 1을 가리면 main 헤드에서 ‘사자’ 클래스의 확률이 61%p 내려갑니다(90% → 29%). "
         "무작위로 10분의 1을 가리면 4%p 내려갑니다. 밝은 곳을 가릴 때도, 그곳만 보여 줄 때도 근거 지도가 무작위보다 낫습니다. "
-        "가중치를 무작위로 바꾸면 다른 근거 지도가 됩니다(순위 상관 −0.12).",
+        "가중치를 무작위로 바꾸면 다른 근거 지도가 됩니다(순위 상관계수 −0.12).",
     ),
     (
         made(0.91, 0.2, 0.899, 0.2, 0.75),
         "Hiding the brightest tenth of the picture adds 1 point to lion in the main head (90 % to 91 %); hiding a random tenth "
         "takes less than a point from it. In both tests the map is no better than chance: do not rely on it for this picture. "
         "With randomised weights the map stays alike (rank correlation 0.75): it shows the picture, not the class.",
-        "가장 밝은 10분의 1을 가리면 main에서 ‘사자’ 클래스의 확률이 1%p 올라갑니다(90% → 91%). "
+        "가장 밝은 10분의 1을 가리면 main 헤드에서 ‘사자’ 클래스의 확률이 1%p 올라갑니다(90% → 91%). "
         "무작위로 10분의 1을 가리면 1%p도 달라지지 않습니다. 두 시험 모두에서 근거 지도가 무작위보다 낫지 않습니다. "
-        "이 사진에서는 이 근거 지도를 믿지 마세요. 가중치를 무작위로 바꿔도 근거 지도가 비슷합니다(순위 상관 0.75). "
+        "이 사진에서는 이 근거 지도를 믿지 마세요. 가중치를 무작위로 바꿔도 근거 지도가 비슷합니다(순위 상관계수 0.75). "
         "이 근거 지도는 클래스가 아니라 사진 자체를 보여 줍니다.",
     ),
 ]
@@ -161,7 +161,7 @@ def test_the_sentence_says_what_the_curves_say(found: Trust, english: str, korea
         ((0.5, 0.5, 0.5, 0.1, 0), "en", "but not when they are hidden"),
         ((0.5, 0.5, 0.5, 0.5, -0.004), "en", "(rank correlation 0.00)"),  # without a sign
         ((0.5, 0.5, 0.5, 0.5, 0.27), "en", "part of the map stays (rank correlation 0.27)"),
-        ((0.5, 0.5, 0.5, 0.5, 0.27), "ko", "근거 지도의 일부가 남습니다(순위 상관 0.27)"),
+        ((0.5, 0.5, 0.5, 0.5, 0.27), "ko", "근거 지도의 일부가 남습니다(순위 상관계수 0.27)"),
         ((0.5, 0.5, 0.5, 0.5, 0.19), "en", "is a different one (rank correlation 0.19)"),
     ],
 )

@@ -78,7 +78,7 @@ subscribe(["answer"], () => {
   set({ truth: said ?? known });
 });
 
-// "Is it right?": small buttons under the headline, by which the visitor says what the picture shows.
+// "Is “lion” right?": small buttons under the headline, by which the visitor says what the picture shows.
 
 let searching = false; // whether the search for another class is open
 const search = combobox($(".combo.truth"), null, chosen => {
