@@ -255,9 +255,15 @@ def _run_cluster(options: argparse.Namespace) -> int:
     from googlenet.checkpoints.source import default_source
     from googlenet.inference.explainer import Explainer
 
-    own = {"--trust": options.trust, "--only": options.only, "--full-size": options.full_size}
-    own |= {"--format": options.format != "json", "--device": options.device != "auto"}
-    for option in (option for option, given in own.items() if given):
+    given = {
+        "--trust": options.trust,
+        "--only": options.only,
+        "--full-size": options.full_size,
+        "--format": options.format != "json",
+        "--device": options.device != "auto",
+    }
+    if any(given.values()):
+        option = next(option for option in given if given[option])
         raise UserError("{option} does not go with --cluster; leave out one of the two.", option=option)
     if not options.out:
         raise UserError("--cluster writes a Parquet table; name its folder with --out.")

@@ -258,7 +258,7 @@ def test_json_and_a_table_hold_the_same(tmp_path: Path, capfdbinary: pytest.Capt
     assert "bad.jpg is not a picture" in bad["error"]
 
 
-def test_trust_in_both_formats(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_trust_in_both_formats(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     asked = ["explain", LION, "--device", "cpu", "--head", "aux2", "--target", "thing 3"]
     assert main([*asked, "--trust", "--stage", "4b", "--stage", "3a"]) == 0
     result = json.loads(capfdbinary.readouterr().out)

@@ -140,14 +140,14 @@ def test_mixes_are_alike_at_every_size_and_in_the_labels() -> None:
     assert kinds == {True, False}
 
 
-def source_of(path: Path, counts: tuple[int, ...], balanced: bool = False) -> Batches:
+def batches_of(path: Path, counts: tuple[int, ...], balanced: bool = False) -> Batches:
     """A packed set with so many red, green and blue pictures, eight of them in a step."""
     pack(path, [colour for colour, count in enumerate(counts) for _ in range(count)])
     return Batches(*read_pixels(read_split(path, "train", 0.0), 16, CPU, 0, False, path.parent), 8, (0, 0), balanced)
 
 
 def test_unequal_classes_are_drawn_equally_often(tmp_path: Path) -> None:
-    data_set = source_of(tmp_path / "set.npz", (20, 6, 3), balanced=True)
+    data_set = batches_of(tmp_path / "set.npz", (20, 6, 3), balanced=True)
     assert data_set.unequal
     for epoch in range(3):
         rows = data_set.order(epoch).tolist()
@@ -159,7 +159,7 @@ def test_unequal_classes_are_drawn_equally_often(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("counts", "balanced"), [((20, 6, 3), False), ((10, 8, 9), True)])
 def test_other_epochs_show_each_picture_once(tmp_path: Path, counts: tuple[int, ...], balanced: bool) -> None:
-    data_set, count = source_of(tmp_path / "set.npz", counts, balanced), sum(counts)
+    data_set, count = batches_of(tmp_path / "set.npz", counts, balanced), sum(counts)
     assert data_set.unequal == (counts == (20, 6, 3))
     seen = torch.cat([data_set.rows(step) for step in range(count)])  # eight epochs, since eight pictures are in a step
     for epoch in range(8):
@@ -168,7 +168,7 @@ def test_other_epochs_show_each_picture_once(tmp_path: Path, counts: tuple[int, 
 
 
 def test_labels_are_smoothed_and_mixed(tmp_path: Path) -> None:
-    material = Material([source_of(tmp_path / "set.npz", (8, 8, 8))], 3, CPU)
+    material = Material([batches_of(tmp_path / "set.npz", (8, 8, 8))], 3, CPU)
     views, target = material.batch(0, 32, 0.5, False, Recipe(), None)
     assert views.shape == (8, 3, 32, 32)
     assert 0 <= views.min() <= views.max() <= 1
@@ -182,7 +182,7 @@ def test_labels_are_smoothed_and_mixed(tmp_path: Path) -> None:
 
 def test_a_teachers_answer_and_the_label_make_the_target(tmp_path: Path, teachers: str) -> None:
     """A known class's logit is raised by 4, over the temperature 2. The teacher answers by the colour, which is the class."""
-    data_set, teacher = source_of(tmp_path / "set.npz", (8, 8, 8)), load_teacher(f"{teachers}:colour", CPU)
+    data_set, teacher = batches_of(tmp_path / "set.npz", (8, 8, 8)), load_teacher(f"{teachers}:colour", CPU)
 
     def target(boost: float) -> torch.Tensor:
         torch.manual_seed(0)
