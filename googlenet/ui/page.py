@@ -46,10 +46,10 @@ _DESCRIPTION = (
 
 
 def build(
-    explainer: Explainer, uploads: Path, device: str, title: str, examples: Mapping[str, Picture] | None
+    explainer: Explainer, pictures: Pictures, device: str, title: str, examples: Mapping[str, Picture] | None
 ) -> tuple[gr.Blocks, Desk]:
-    """The page. `uploads`: the folder of what visitors upload ($GRADIO_TEMP_DIR); `examples`: as for the Desk."""
-    desk = Desk(ExplainerCache(explainer, device), Pictures(uploads), examples)
+    """The page. `pictures`: those that visitors upload; `examples`: as for the Desk."""
+    desk = Desk(ExplainerCache(explainer, device), pictures, examples)
     first = PageQuery(example=next(iter(desk.examples)))
     truths = {} if examples else TRUTHS
     gr.set_static_paths([PAGE, CARD])

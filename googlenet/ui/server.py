@@ -24,7 +24,7 @@ from httpx2 import URL, InvalidURL
 
 from googlenet.errors import UserError
 from googlenet.errors.korean import in_locale
-from googlenet.ui.uploads import examples_in, upload_folder
+from googlenet.ui.uploads import examples_in, kept_pictures
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -55,8 +55,8 @@ def serve(
     host = (host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1").strip("[]")
     port = find_port(host, port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # unwinds the main thread
-    with upload_folder() as uploads:
-        _set_environment(uploads, host)
+    with kept_pictures() as pictures:
+        _set_environment(pictures.folder, host)
         _bound_arenas()
         gc.disable()  # what the imports make stays: the collector would look through it again and again
         own = examples_in(Path(examples)) if examples else None
@@ -68,13 +68,12 @@ def serve(
             from googlenet.ui.page import build
         explainer = loading.result()
         explainer.answer_in_workers()
-        demo, desk = build(explainer, uploads, device, title, own)
-        _launch(demo, uploads, host, port, share, title)
+        demo, desk = build(explainer, pictures, device, title, own)
+        _launch(demo, pictures.folder, host, port, share, title)
         status = 0
         try:
             while True:
                 time.sleep(0.2)  # and look for signals: of a program that was stopped (Ctrl-Z), another thread may get them
-                desk.pictures.forget()
         except SystemExit:
             pass
         except KeyboardInterrupt:

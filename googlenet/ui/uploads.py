@@ -32,7 +32,7 @@ __all__ = [
     "example",
     "examples_in",
     "is_disk_full",
-    "upload_folder",
+    "kept_pictures",
 ]
 
 try:
@@ -138,18 +138,20 @@ def examples_in(folder: Path) -> dict[str, Picture]:
 
 
 @contextlib.contextmanager
-def upload_folder(parent: Path | None = None) -> Iterator[Path]:
-    """A temporary folder, which a thread keeps within its quota, in $GRADIO_TEMP_DIR or the system's temporary folder."""
+def kept_pictures(parent: Path | None = None) -> Iterator[Pictures]:
+    """Those of a temporary folder in $GRADIO_TEMP_DIR or the system's. A thread keeps the folder within its quota."""
     parent = parent or Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
     parent.mkdir(parents=True, exist_ok=True)
     _remove_dead(parent)
     root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()  # of mode 700
-    held, pictures, ended = _lock(root), root / "pictures", threading.Event()
-    pictures.mkdir(mode=0o700)
+    held, ended = _lock(root), threading.Event()
+    pictures = Pictures(root / "pictures")
+    pictures.folder.mkdir(mode=0o700)
 
     def keep_sweeping() -> None:
         while not ended.wait(_SWEEP_SECONDS):
-            sweep(pictures, time.time())
+            sweep(pictures.folder, time.time())
+            pictures.forget()
 
     thread = threading.Thread(target=keep_sweeping, name="sweep", daemon=True)
     thread.start()

@@ -53,9 +53,14 @@ def chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=executable(), args=SANDBOX)
 
 
-def start_beside(hub: HubServer, temporary: Path, port: int = 0) -> Program:
-    """The program, which takes weights from this Hub."""
-    return start([], temporary, port=port, HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0")
+@contextlib.contextmanager
+def start_beside(hub: HubServer, temporary: Path, port: int = 0) -> Iterator[Program]:
+    """The program, which takes weights from this Hub. It goes with the block at the latest."""
+    program = start([], temporary, port=port, HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0")
+    try:
+        yield program
+    finally:
+        stop(program)
 
 
 @pytest.fixture(scope="package")
@@ -71,22 +76,17 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 
 
 @pytest.fixture(scope="package")
-def programs(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Program]]:
-    """The page's server, the last of the list. A test that restarts it appends the next one, at the same address."""
-    programs = [start_beside(hub, tmp_path_factory.mktemp("home"))]
-    yield programs
-    stop(programs[-1])
-
-
-@pytest.fixture
-def program(programs: list[Program]) -> Program:
-    return programs[-1]
+def program(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """The page's server."""
+    with start_beside(hub, tmp_path_factory.mktemp("home")) as program:
+        yield program
+        assert program.process.poll() is None, program.log.read_text("utf-8")[-2000:]
 
 
 @pytest.fixture(scope="package")
-def url(programs: list[Program]) -> str:
+def url(program: Program) -> str:
     """The page."""
-    return programs[0].url
+    return program.url
 
 
 @pytest.fixture(scope="package")

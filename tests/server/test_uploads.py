@@ -20,10 +20,10 @@ from googlenet.ui.uploads import (
     SIDE,
     UNFINISHED_SECONDS,
     examples_in,
+    kept_pictures,
     sweep,
-    upload_folder,
 )
-from tests.helpers import random_image
+from tests.helpers import random_image, until
 
 NOW = time.time()
 
@@ -41,10 +41,21 @@ def names(folder: Path) -> set[str]:
 
 
 def test_the_folder_is_its_owners_alone_and_goes_at_the_end(tmp_path: Path) -> None:
-    with upload_folder(tmp_path) as folder:
-        assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
-        put(folder, "hash/a.jpg", 0)
+    with kept_pictures(tmp_path) as pictures:
+        assert stat.S_IMODE(pictures.folder.parent.stat().st_mode) == 0o700
+        put(pictures.folder, "hash/a.jpg", 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_deleted_picture_is_kept_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "_SWEEP_SECONDS", 0.01)
+    with kept_pictures(tmp_path) as pictures:
+        for seed, name in enumerate(("kept.png", "deleted.png")):
+            random_image(40, 30, seed).save(pictures.folder / name)
+            pictures.decode(pictures.folder / name)
+        (pictures.folder / "deleted.png").unlink()
+        until(lambda: len(pictures.decoded) == 1)
+        assert [path.name for path in pictures.decoded] == ["kept.png"]
 
 
 def test_old_pictures_go_and_leftovers_of_broken_uploads_sooner(tmp_path: Path) -> None:
@@ -91,8 +102,8 @@ def test_a_start_removes_what_a_killed_program_left_and_nothing_of_a_running_one
     for root in (dead, starting):
         root.mkdir()
     (dead / LOCK).touch()
-    with upload_folder(tmp_path) as running, upload_folder(tmp_path) as last:
-        assert set(tmp_path.iterdir()) == {starting, running.parent, last.parent}
+    with kept_pictures(tmp_path) as running, kept_pictures(tmp_path) as last:
+        assert set(tmp_path.iterdir()) == {starting, running.folder.parent, last.folder.parent}
 
 
 def test_examples_have_the_composed_names_and_the_order_of_their_files_and_large_ones_are_reduced(tmp_path: Path) -> None:

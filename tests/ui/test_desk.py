@@ -272,15 +272,3 @@ def test_the_pages_words_are_the_same_in_both_languages_and_all_used() -> None:
         *marks,
     }
     assert set(re.findall(r'data-w="(\w+)"', page)) | set(re.findall(r'(?:say\("|(?<!/)words\.)(\w+)', page)) <= english.keys()
-
-
-def test_a_deleted_picture_is_kept_nowhere(desk: Desk, ask: Ask) -> None:
-    path = desk.pictures.folder / "a.png"
-    random_image(40, 30).save(path)
-    assert ask("explain", upload=str(path))["answer"]
-    assert len(desk.pictures.decoded) == 1
-    desk.pictures.forget()
-    assert len(desk.pictures.decoded) == 1
-    path.unlink()
-    desk.pictures.forget()
-    assert not desk.pictures.decoded
