@@ -107,6 +107,14 @@ def test_a_phone_shows_the_stage_without_scrolling_and_obeys_a_finger(visit: Vis
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     right = page.locator(".slope text").evaluate_all("all => Math.max(...all.map(n => n.getBoundingClientRect().right))")
     assert right <= width
+    page.locator(".looks summary").click()
+    for mark in page.locator(".looks .help").all():
+        mark.click()
+        told = box(page, f"#{mark.get_attribute('popovertarget')}")
+        assert 0 < told["x"] < width - told["width"]
+        page.keyboard.press("Escape")
+    page.locator(".looks summary").click()
+    page.evaluate("scrollTo(0, 0)")
     waiting = """busy => {
         document.querySelector(".notice").textContent = busy ? "…" : "";
         document.querySelector(".notice").classList.toggle("hint", !busy);
