@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from googlenet.batch.files import SUFFIXES, is_hidden
-from googlenet.checkpoints.labels import nfc
+from googlenet.batch.files import SUFFIXES
+from googlenet.checkpoints.labels import is_hidden, nfc
 from googlenet.errors import PictureError, UserError, reason
 from googlenet.pictures.pixels import MAX_BYTES
 

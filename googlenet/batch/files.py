@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from googlenet.checkpoints.labels import nfc
+from googlenet.checkpoints.labels import is_hidden, nfc
 from googlenet.errors import PictureError, UserError, reason
 from googlenet.model.architecture import STAGES
 
@@ -22,7 +22,6 @@ __all__ = [
     "PictureFile",
     "check_outputs",
     "find_pictures",
-    "is_hidden",
     "make_folder",
     "outputs",
     "pictures_in",
@@ -48,11 +47,6 @@ class PictureFile:
 
     path: Path
     name: Path
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is left out: systems and editors keep their own things in such."""
-    return name.startswith(".") or name == "__MACOSX"
 
 
 def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> tuple[list[PictureFile], list[UserError]]:

@@ -32,8 +32,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.batch.files import SUFFIXES, is_hidden, pictures_in, unreadable
-from googlenet.checkpoints.labels import nfc
+from googlenet.batch.files import SUFFIXES, pictures_in, unreadable
+from googlenet.checkpoints.labels import is_hidden, nfc
 from googlenet.errors import ListedError, UserError
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.pictures.frame import Box

@@ -10,10 +10,11 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, Re
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
-from googlenet.batch.files import SUFFIXES, is_hidden
+from googlenet.batch.files import SUFFIXES
 from googlenet.checkpoints import load, source
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.hub import HubAwayError, bounded_answers, fetch_listing, short_reason
+from googlenet.checkpoints.labels import is_hidden
 from googlenet.errors import PictureError, UserError, reason
 
 __all__ = ["deploy"]

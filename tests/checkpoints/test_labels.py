@@ -22,9 +22,15 @@ def text(path: Path, content: str) -> Path:
 
 
 def folders(path: Path) -> Path:
-    for name in ("b", "a", "C"):
+    for name in ("b", "a", "C", ".ipynb_checkpoints"):
         (path / name).mkdir(parents=True)
     text(path / "notes.txt", "no class")
+    return path
+
+
+def data_set(path: Path) -> Path:
+    (path / "val").mkdir(parents=True)
+    folders(path / "train")
     return path
 
 
@@ -34,6 +40,7 @@ FORMS: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
     "by index": (lambda path: text(path, ' {"2": "c", "0": "a", "1": "b"}'), ("a", "b", "c")),
     "by name": (lambda path: text(path, '{"c": 2, "a": 0, "b": 1}'), ("a", "b", "c")),
     "folder": (folders, ("C", "a", "b")),
+    "data set": (data_set, ("C", "a", "b")),
 }
 
 
@@ -47,19 +54,29 @@ def test_a_file_or_a_folder_of_labels(form: str, tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         ("a\nb", "names 2 classes, and the weights tell 3 apart; give one label for each."),
-        ('["a", "b", 3]', "cannot be read: it is neither a line for each class nor a JSON list."),
-        ('{"0": "a", "5": "b", "2": "c"}', "neither a line for each class nor a JSON list."),
-        ('["a", "b", ""]', "neither a line for each class nor a JSON list."),
-        ("[" * 100_000, "neither a line for each class nor a JSON list."),
-        ("[1", "neither a line for each class nor a JSON list."),
-        ("", "neither a line for each class nor a JSON list."),
+        (
+            '["a", "b", 3]',
+            "cannot be read: it has neither a line for each class, nor a JSON list, nor a JSON object with the indices from 0.",
+        ),
+        ('{"0": "a", "5": "b", "2": "c"}', "nor a JSON list, nor a JSON object with the indices from 0."),
+        ('["a", "b", ""]', "nor a JSON list, nor a JSON object with the indices from 0."),
+        (
+            '{"0": ["n01", "a"], "1": ["n02", "b"], "2": ["n03", "c"]}',
+            "nor a JSON list, nor a JSON object with the indices from 0.",
+        ),
+        ('{"a": 0, "b": 1, "c": 1}', "nor a JSON list, nor a JSON object with the indices from 0."),
+        ("[" * 100_000, "nor a JSON list, nor a JSON object with the indices from 0."),
+        ("[1", "nor a JSON list, nor a JSON object with the indices from 0."),
+        ("", "nor a JSON list, nor a JSON object with the indices from 0."),
+        ("고양이\n개\n새".encode("cp949"), "cannot be read: it is not UTF-8; save it as UTF-8."),
+        ("a\nb\nc".encode("utf-16"), "cannot be read: it is not UTF-8; save it as UTF-8."),
         (None, "cannot be read: it does not exist."),
     ],
 )
-def test_labels_that_are_refused(content: str | None, sentence: str, tmp_path: Path) -> None:
+def test_labels_that_are_refused(content: str | bytes | None, sentence: str, tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     if content is not None:
-        text(path, content)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(WeightsError) as caught:
         read_labels(str(path), 3)
     assert str(path) in str(caught.value)
@@ -83,8 +100,9 @@ def test_class_names_in_a_checkpoint_are_read(stated: dict[str, object], tmp_pat
 def test_labels_replace_those_of_the_weights_and_are_written(tmp_path: Path) -> None:
     """Class names of another number, as of a network that was trained before, are not this network's."""
     path = tmp_path / "net.pth"
-    torch.save({"model": random_model(TORCHVISION, 3).state_dict(), "classes": ["a", "b"]}, path)
-    assert load(str(path)).config.labels == ("class 0", "class 1", "class 2")
+    for other in (["a", "b"], {"a": {"id": 0}, "b": {"id": 1}, "c": {"id": 2}}):
+        torch.save({"model": random_model(TORCHVISION, 3).state_dict(), "classes": other}, path)
+        assert load(str(path)).config.labels == ("class 0", "class 1", "class 2")
     labels = str(text(tmp_path / "labels.json", json.dumps(NAMES)))
     import_weights(str(path), tmp_path / "out", labels=labels)
     assert load(str(tmp_path / "out")).config.labels == ("cat", "caf\u00e9", "fox")
