@@ -28,6 +28,7 @@ __all__ = [
     "Pointing",
     "Records",
     "dump_config",
+    "is_foreign",
     "parse_config",
     "refuse_many_fields",
 ]
@@ -143,6 +144,16 @@ def refuse_many_fields(data: bytes) -> None:
     between_strings = _STRINGS.sub(b"", data.replace(rb"\\", b"").replace(rb"\"", b""))
     if max(between_strings.count(b":"), between_strings.count(b"[") + between_strings.count(b"{")) > _MAX_FIELDS:
         raise Reason("it has more than {limit:,} fields", limit=_MAX_FIELDS)
+
+
+def is_foreign(data: bytes) -> bool:
+    """Whether a `config.json` is another program's: timm and the Hub's PyTorch mixin write one beside the weights."""
+    try:
+        refuse_many_fields(data)
+        fields = json.loads(data)
+    except (Reason, ValueError, RecursionError):
+        return False  # `parse_config` says what is wrong
+    return isinstance(fields, dict) and fields.keys().isdisjoint(("labels", "preprocess"))
 
 
 def parse_config(data: bytes, source: str) -> ModelConfig:

@@ -29,7 +29,7 @@ from googlenet.checkpoints.checkpoint import (
     read_beginning,
     read_whole,
 )
-from googlenet.checkpoints.config import MAX_CONFIG, ModelConfig, dump_config, parse_config
+from googlenet.checkpoints.config import MAX_CONFIG, ModelConfig, dump_config, is_foreign, parse_config
 from googlenet.errors import Reason, WeightsError, reason
 from googlenet.explanation import Provenance
 from googlenet.explanation.classes import imagenet_classes
@@ -50,10 +50,12 @@ def read_weights(
     path = folder / file
     data = read_whole(path, source, MAX_BYTES)
     assumed = None
-    if path.suffix.lower() == ".safetensors" and path.with_name(CONFIG_FILE).exists():
+    beside = path.with_name(CONFIG_FILE)
+    stated = read_whole(beside, source, MAX_CONFIG) if path.suffix.lower() == ".safetensors" and beside.exists() else b""
+    if stated and not is_foreign(stated):
         if key is not None:
             raise WeightsError("{name} holds one network; leave out :{key}.", name=path.name, key=key)
-        config = parse_config(read_whole(path.with_name(CONFIG_FILE), source, MAX_CONFIG), source)
+        config = parse_config(stated, source)
         with readers.named(path.name):
             tensors = readers.load_safetensors(path.name, data)
     else:

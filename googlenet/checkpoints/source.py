@@ -43,7 +43,7 @@ class Folder:
 
 @dataclass(frozen=True)
 class File:
-    """`path[:key]`, where `key` chooses among several networks in a training program's checkpoint."""
+    """`path[:key]`, of a file or of the folder around it. `key` chooses among the networks of a training program's checkpoint."""
 
     path: Path
     name: str
@@ -110,7 +110,8 @@ _REPOSITORY = re.compile(
 )
 COMMIT = re.compile("[0-9a-f]{40}")
 _TRAINING_STATE = re.compile(
-    r"(optim|optimizer|(lr_)?scheduler|scaler|rng_state|random_states?|training_args)([._-]|$)", re.IGNORECASE
+    r"(optim|optimizer|(lr_)?scheduler|scaler|rng_state|random_states?|training_args|sampler|dl_state_dict)([._-]|$)",
+    re.IGNORECASE,
 )
 """Files that training programs leave beside the weights, with the same suffixes."""
 
@@ -137,6 +138,8 @@ def parse_source(text: str) -> Source:
     if text == TORCHVISION_SOURCE:
         return Torchvision()
     path, _, key = text.rpartition(":")
+    if os.path.isdir(path):
+        path = os.path.join(path, choose(list_folder(Folder(Path(path), path)), path))
     if os.path.isfile(path):
         return File(Path(path), path, key)
     if not _REPOSITORY.fullmatch(text.strip()):

@@ -249,14 +249,14 @@ def test_what_comes_with_the_program_lies_in_the_package_or_beside_it(tmp_path: 
 # Which file
 
 
-STATE = ["optimizer.pt", "deep/optimizer.bin", "scheduler.pt", "rng_state_0.pth", "scaler.pt", "training_args.bin", "optim.pt"]
+STATE = ["optimizer.pt", "deep/optimizer.bin", "scheduler.pt", "rng_state_0.pth", "scaler.pt", "training_args.bin", "sampler.bin"]
 """What a training program leaves beside the weights."""
 
 
 def test_choose() -> None:
     assert choose(["config.json", "x.onnx", "model.safetensors"], "s") == "model.safetensors"
     assert choose(["README.md", "config.json", "deep/x.pth"], "s") == "deep/x.pth"
-    for name in ("last.ckpt", "NET.PTH", "deep/net.safetensors", "pytorch_model.bin", "model.safetensors", "schedule.pt"):
+    for name in ("last.ckpt", "NET.PTH", "deep/net.safetensors", "pytorch_model.bin", "model.safetensors", "best.pth.tar"):
         assert choose([*STATE, "README.md", name], "s") == name
     for names, sentence in (
         (["b.caffemodel", "a.onnx"], r"s holds 2 files of weights; name the one that you mean: a\.onnx, b\.caffemodel\."),
@@ -285,6 +285,19 @@ def test_a_file_of_another_layout_is_loaded_and_imported(tmp_path: Path) -> None
     again = load(str(tmp_path / "out"))
     assert (again.config, again.provenance.license) == (imported.config, "mit")
     assert torch.equal(again.model.fc.weight, model.fc.weight.half().float())
+
+
+def test_a_config_of_another_program_is_passed_over(tmp_path: Path) -> None:
+    """The Hub's PyTorch mixin writes one beside `model.safetensors`. One of ours that lacks a field is an error all the same."""
+    model = random_model(TORCHVISION, classes=3)
+    safetensors.torch.save_file(model.state_dict(), tmp_path / "model.safetensors")
+    config = tmp_path / "config.json"
+    config.write_text('{"num_classes": 3}')
+    assert torch.equal(load(str(tmp_path)).model.fc.weight, model.fc.weight)
+    for content, wrong in (('{"labels": ["a", "b", "c"]}', "lacks the field"), ("[]", "must be an object")):
+        config.write_text(content)
+        with pytest.raises(UserError, match=wrong):
+            load(str(tmp_path))
 
 
 BOMB = "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9 if i else ['{k: 1}'])}]}}\n" for i in range(30))

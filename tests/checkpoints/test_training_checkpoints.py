@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import logging
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 from torch import nn
+from torchvision.transforms import ToTensor
 
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.errors import UserError
@@ -79,12 +80,13 @@ def test_the_only_network_is_found_under_any_key(keys: list[str], plain: LoadedM
 def test_of_two_networks_one_is_chosen(plain: LoadedModel, path: Path) -> None:
     ema = {key: tensor + 1 if tensor.is_floating_point() else tensor for key, tensor in torchvision_state().items()}
     torch.save({"model": torchvision_state(), "ema": {"module": ema}}, path)
-    assert refusal(path) == "net.ckpt holds 2 networks: model, ema.module; choose one as net.ckpt:model."
+    assert refusal(path) == "net.ckpt holds 2 networks: model, ema.module; choose one as SOURCE:model."
     for key, offset in (("model", 0), ("ema.module", 1)):
         loaded = load(f"{path}:{key}")
         assert torch.equal(loaded.model.fc.weight, torchvision_state()["fc.weight"] + offset)
         assert loaded.provenance.source == str(path)
-    with pytest.raises(UserError, match="holds 2 networks"):
+    assert load(f"{path.parent}:ema.module").config == plain.config
+    with pytest.raises(UserError, match=r"net.ckpt has no network other; it has model, ema.module\."):
         load(f"{path}:other")
     torch.save({f"{name}.{key}": t for name in ("student", "teacher") for key, t in torchvision_state().items()}, path)
     assert "2 networks: student, teacher" in refusal(path)
@@ -100,6 +102,8 @@ def test_what_else_a_training_program_saves_does_no_harm(plain: LoadedModel, pat
             "confusion": np.eye(3),
             "out": Path("runs/1"),
             "history": defaultdict(list, {"loss": [1.0, 0.5]}),
+            "settings": EasyDict(lr=0.1),
+            "transform": ToTensor(),
             "model": torchvision_state(),
         },
         path,
@@ -107,11 +111,28 @@ def test_what_else_a_training_program_saves_does_no_harm(plain: LoadedModel, pat
     same(plain, path)
 
 
+def test_a_key_that_is_not_there(path: Path) -> None:
+    torch.save({"state_dict": {f"model.{key}": tensor for key, tensor in torchvision_state().items()}}, path)
+    with pytest.raises(UserError, match=r"net.ckpt has no network state_dict; it has state_dict.model\."):
+        load(f"{path}:state_dict")
+    torch.save(torchvision_state(), path)
+    with pytest.raises(UserError, match="holds one network; leave out :model"):
+        load(f"{path}:model")
+
+
+class EasyDict(dict[str, Any]):
+    """A dictionary whose values are attributes, as configurations are kept in."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(values)
+        self.__dict__.update(values)
+
+
 def test_a_network_deeper_than_three_levels_and_none(path: Path) -> None:
     for value in ({"a": {"b": {"c": {"d": torchvision_state()}}}}, {"model": 3}, {3: torch.zeros(3)}):
         torch.save(value, path)
         assert "it has neither conv1.conv.weight (torchvision's name) nor conv1_7x7_s2.weight (Caffe's)" in refusal(path)
-    for other in ([torch.zeros(3)], torch.zeros(3), torchvision_model(True)):
+    for other in ([torch.zeros(3)], torch.zeros(3), torchvision_model(True), {"model": torchvision_model(True), "epoch": 3}):
         torch.save(other, path)
         assert "holds something other than tensors by name; save the model's state_dict()" in refusal(path)
 
@@ -134,12 +155,13 @@ def test_counters_of_any_type_or_none(plain: LoadedModel, path: Path) -> None:
 # The last layer
 
 
-@pytest.mark.parametrize(("place", "bias"), [("fc.1", True), ("fc", False)])
+@pytest.mark.parametrize(("place", "bias"), [("fc.1", True), ("fc.linear", True), ("fc", False)])
 def test_a_classifier_in_a_sequential_and_without_a_bias(place: str, bias: bool, path: Path) -> None:
     model = torchvision_model(transform_input=True)
     linear = nn.Linear(1024, CLASSES, bias=bias)
     nn.init.normal_(linear.weight)
-    model.fc = linear if place == "fc" else nn.Sequential(nn.Dropout(0.2), linear).eval()
+    layers = OrderedDict({"0": nn.Dropout(0.2), place.removeprefix("fc."): linear})
+    model.fc = linear if place == "fc" else nn.Sequential(layers).eval()
     torch.save(model.state_dict(), path)
     rgb = picture(96)
     with torch.no_grad():

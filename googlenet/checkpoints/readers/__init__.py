@@ -19,7 +19,7 @@ from googlenet.errors import Reason, WeightsError
 
 __all__ = ["SUFFIXES", "RawWeights", "load_safetensors", "named", "read"]
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".onnx", ".caffemodel")
+SUFFIXES = (".safetensors", ".pth", ".pth.tar", ".pt", ".bin", ".ckpt", ".onnx", ".caffemodel")
 """What files of weights are called, in small letters; the content decides how they are read."""
 
 

@@ -13,6 +13,7 @@ import re
 import struct
 import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -39,8 +40,8 @@ _MAX_HEADER = 1 << 20
 """Bytes of a safetensors file's list of tensors; a GoogLeNet's has 40 KB."""
 _MAX_STEPS = 200_000
 """Instructions of a pickle; a GoogLeNet's with its optimizer's state has less than 50,000."""
-_MAKES_MEMORY = re.compile(rb"(?:bytearray|Tensor)\n")
-"""Ends of the names that `torch.load(weights_only=True)` lets a pickle call with any size: a file of 300 bytes took 4 GB for a
+_MAKES_MEMORY = re.compile(rb"c(?:torch(?:\.[\w.]+)?\n\w*Tensor|(?:builtins|__builtin__)\nbytearray)\n")
+"""The names that `torch.load(weights_only=True)` lets a pickle call with any size: a file of 300 bytes took 4 GB for a
 bytearray, and a FloatTensor's numbers are what lay in this program's memory before."""
 MAX_PARTS = 20_000
 """Files in an archive of `torch.save`; a GoogLeNet's has a few hundred."""
@@ -71,7 +72,7 @@ class DictStub:
     """Stands for a `defaultdict` and its like, which are plain dictionaries then."""
 
     def __new__(cls, *_: object) -> dict[Any, Any]:  # type: ignore[misc]
-        return {}
+        return OrderedDict()  # which may have attributes, as some of them do
 
 
 class Network(NamedTuple):
@@ -87,12 +88,18 @@ class Network(NamedTuple):
 
 def read_torch(name: str, data: bytes, key: str | None) -> RawWeights:
     """A file of `torch.save`."""
-    loaded = _load_pickle(name, data)
+    loaded, named = _load_pickle(name, data)
+    whole = WeightsError(
+        "{name} holds something other than tensors by name; save the model's state_dict() and give that.", name=name
+    )
     if not isinstance(loaded, Mapping):
-        raise WeightsError(
-            "{name} holds something other than tensors by name; save the model's state_dict() and give that.", name=name
-        )
-    raw = from_checkpoint(name, loaded, key, hashlib.sha256(data).hexdigest().startswith(PUBLISHED))
+        raise whole
+    try:
+        raw = from_checkpoint(name, loaded, key, hashlib.sha256(data).hexdigest().startswith(PUBLISHED))
+    except Difference:
+        if "torch.nn.modules.conv.Conv2d" in named:  # the model lies there as an object
+            raise whole from None
+        raise
     places = [place for place in (loaded, loaded.get("hyper_parameters")) if isinstance(place, Mapping)]
     labels = (as_labels(place[names]) for place in places for names in _CLASS_NAMES if names in place)
     return replace(raw, labels=next(filter(None, labels), None))
@@ -102,14 +109,19 @@ def from_checkpoint(name: str, loaded: Mapping[Any, object], key: str | None, pu
     """The only network in a checkpoint, or the one that `key` names. `published`: whether the file is torchvision's."""
     networks = list(_find_networks(loaded, set()))
     chosen = [network for network in networks if key in (None, network.key)]
-    if len(chosen) != 1 and len(networks) > 1:
-        keys = [network.key for network in networks]
+    keys = [network.key for network in networks]
+    shown = ", ".join(keys[:10]) + (", …" if len(keys) > 10 else "")
+    if key is not None and keys == [""]:
+        raise WeightsError("{name} holds one network; leave out :{key}.", name=name, key=key)
+    if networks and not chosen:
+        raise WeightsError("{name} has no network {key}; it has {keys}.", name=name, key=key, keys=shown)
+    if len(chosen) > 1:
         raise WeightsError(
-            "{name} holds {count} networks: {keys}; choose one as {example}.",
+            "{name} holds {count} networks: {keys}; choose one as SOURCE:{key}.",
             name=name,
             count=len(keys),
-            keys=", ".join(keys[:10]) + (", …" if len(keys) > 10 else ""),
-            example=f"{name}:{keys[0]}",
+            keys=shown,
+            key=keys[0],
         )
     if not chosen:
         ours, theirs = _MARKS
@@ -164,7 +176,7 @@ def _with_linear_classifiers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """A classifier as `Sequential(Dropout, Linear)` under the name of the layer in whose place it stands, and with a bias."""
     tensors = dict(tensors)
     for classifier in layouts.CLASSIFIERS.values():
-        layers = [key for key in tensors if re.fullmatch(rf"{re.escape(classifier)}\.\d+\.weight", key)]
+        layers = [key for key in tensors if re.fullmatch(rf"{re.escape(classifier)}\.[^.]+\.weight", key)]
         if len(layers) == 1:
             place = layers[0].removesuffix(".weight")
             for kind in ("weight", "bias"):
@@ -229,8 +241,8 @@ def load_safetensors(name: str, data: bytes) -> dict[str, Tensor]:
         raise DamagedWeightsError("{name} is damaged or cut short; fetch it anew.", name=name) from None
 
 
-def _load_pickle(name: str, data: bytes) -> object:
-    """`torch.load(weights_only=True)`, after everything that the file can make long was counted."""
+def _load_pickle(name: str, data: bytes) -> tuple[object, set[str]]:
+    """What `torch.load(weights_only=True)` gives, after all that can make it long was counted, and the names that it looks up."""
     pickled = _pickle_of_archive(name, data) if data.startswith(b"PK") else data
     steps, named = _survey(pickled)
     if steps > _MAX_STEPS:
@@ -241,7 +253,7 @@ def _load_pickle(name: str, data: bytes) -> object:
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(stubs):
             warnings.simplefilter("ignore")  # about pickle protocols: the outcome is what counts
-            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True), named
     except pickle.UnpicklingError:
         raise _more_than_tensors(name) from None
     except Exception:  # the unpickler raises whatever the hostile bytes provoke; none of it was run
