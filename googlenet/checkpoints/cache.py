@@ -78,13 +78,13 @@ class Cache:
             self.forget(path.name)
             used[path] = 0
 
-    def channel_picture(self, trunk: str, stage: str, channel: int) -> Path:
-        """The path of the picture of what a channel looks for. `trunk`: its SHA-256."""
-        return self.root / f"channels--{trunk}" / f"{stage}-{channel}.webp"
+    def channel_picture(self, network: str, stage: str, channel: int) -> Path:
+        """The path of the picture of what a channel looks for. `network`: SHA-256 of all that it depends on."""
+        return self.root / f"channels--{network}" / f"{stage}-{channel}.webp"
 
-    def keep_channel_picture(self, trunk: str, stage: str, channel: int, data: bytes) -> None:
+    def keep_channel_picture(self, network: str, stage: str, channel: int, data: bytes) -> None:
         """Store such a picture. Does nothing where the cache cannot be written."""
-        path = self.channel_picture(trunk, stage, channel)
+        path = self.channel_picture(network, stage, channel)
         with contextlib.suppress(OSError):
             self.make_room(path.parent, len(data))
             path.parent.mkdir(parents=True, exist_ok=True)

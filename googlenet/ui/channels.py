@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,35 +41,43 @@ class ChannelPictures:
 
     def __init__(self, cache: Cache = VISITORS) -> None:
         self.cache = cache
-        self.urls: OrderedDict[tuple[str, str, int], str] = OrderedDict()
-        """by the trunk's SHA-256, stage and channel; the last `KEPT` that were asked for"""
-        self.atlases: dict[str, Atlas | None] = {}
+        self.urls: OrderedDict[tuple[Path | None, str, str, int], str] = OrderedDict()
+        """by the folder of the weights, `network_of` them, stage and channel; the last `KEPT` that were asked for"""
+        self.atlases: dict[tuple[Path, str], Atlas | None] = {}
+        """by the weights' folder and the trunk's SHA-256: a stranger's folder may hold other pictures of the same weights"""
 
     def known(self, explainer: Explainer, stage: str, channels: Sequence[int]) -> dict[int, str]:
         """Channel → picture, of those that need not be drawn."""
-        trunk = explainer.trunk_sha256
-        kept = {channel: url for channel in channels if (url := self.urls.get((trunk, stage, channel)))}
-        return kept | self.keep(trunk, stage, self.from_disk(explainer, stage, [c for c in channels if c not in kept]))
+        place = explainer.folder, network_of(explainer), stage
+        kept = {channel: url for channel in channels if (url := self.urls.get((*place, channel)))}
+        return kept | self.keep(explainer, stage, self.from_disk(explainer, stage, [c for c in channels if c not in kept]))
 
     def from_disk(self, explainer: Explainer, stage: str, channels: Sequence[int]) -> dict[int, bytes]:
         """Channel → WebP, from the atlas or the cache."""
-        trunk = explainer.trunk_sha256
-        if trunk not in self.atlases:
-            counts = {name: sum(explainer.model.stage(name).splits) for name in STAGES}
-            folder = explainer.folder
-            self.atlases[trunk] = None if folder is None else read_atlas(folder / "channels", trunk, counts)
-        atlas = self.atlases[trunk]
+        atlas = self.atlas(explainer)
         tiles = atlas.tiles(stage, channels) if atlas else {}
         found = {channel: webp(tile, 90) for channel, tile in tiles.items()}
         for channel in channels:
             if channel not in found:
                 with contextlib.suppress(Reason):
-                    found[channel] = read_beginning(self.cache.channel_picture(trunk, stage, channel), 1 << 16)
+                    path = self.cache.channel_picture(network_of(explainer), stage, channel)
+                    found[channel] = read_beginning(path, 1 << 16)
         return found
 
-    def keep(self, trunk: str, stage: str, data: dict[int, bytes]) -> dict[int, str]:
+    def atlas(self, explainer: Explainer) -> Atlas | None:
+        """The atlas beside the weights, read once."""
+        if explainer.folder is None:
+            return None
+        key = explainer.folder, explainer.trunk_sha256
+        if key not in self.atlases:
+            counts = {name: sum(explainer.model.stage(name).splits) for name in STAGES}
+            self.atlases[key] = read_atlas(explainer.folder / "channels", explainer.trunk_sha256, counts)
+        return self.atlases[key]
+
+    def keep(self, explainer: Explainer, stage: str, data: dict[int, bytes]) -> dict[int, str]:
         urls = {channel: "data:image/webp;base64," + base64.b64encode(each).decode() for channel, each in data.items()}
-        self.urls.update({(trunk, stage, channel): url for channel, url in urls.items()})
+        place = explainer.folder, network_of(explainer), stage
+        self.urls.update({(*place, channel): url for channel, url in urls.items()})
         while len(self.urls) > self.KEPT:
             self.urls.popitem(last=False)
         return urls
@@ -78,6 +88,13 @@ class ChannelPictures:
         if missing := [channel for channel in wanted if channel not in known]:
             tiles = visualise(explainer.copied_model(), explainer.config.preprocess, stage, missing, progress=progress)
             data = {channel: webp(tile, 80) for channel, tile in zip(missing, tiles, strict=True)}
-            self.keep(explainer.trunk_sha256, stage, data)
+            self.keep(explainer, stage, data)
             for channel, each in data.items():
-                self.cache.keep_channel_picture(explainer.trunk_sha256, stage, channel, each)
+                self.cache.keep_channel_picture(network_of(explainer), stage, channel, each)
+
+
+def network_of(explainer: Explainer) -> str:
+    """SHA-256 of all that a drawing depends on: the trunk, and what `config.json` says of running it."""
+    config = explainer.config
+    settings = config.architecture.maxpool4_kernel, config.preprocess.mean, config.preprocess.std
+    return hashlib.sha256(f"{explainer.trunk_sha256} {settings}".encode()).hexdigest()

@@ -6,6 +6,8 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ import torch
 
 from googlenet.checkpoints.cache import Cache
 from googlenet.inference.explainer import Explainer
-from googlenet.model.architecture import STAGES
 from googlenet.probes.atlas import Index, sheet_of
 from googlenet.probes.visualise import TILE
 from googlenet.ui import channels
@@ -117,23 +118,51 @@ def test_a_cache_that_cannot_be_written_stops_no_drawing(desk: Desk, ask: Ask, d
     assert ask("draw", **LION)["channels"]["missing"] == 0
 
 
+def with_atlas(explainer: Explainer, folder: Path, colour: int) -> Explainer:
+    """The same weights from a folder with pictures of 4c's channels, all in one colour."""
+    (folder / "channels").mkdir(parents=True)
+    count = sum(explainer.model.stage("4c").splits)
+    Index(trunk=explainer.trunk_sha256, channels={"4c": count}).write(folder / "channels")
+    (folder / "channels/4c.webp").write_bytes(sheet_of(np.full((count, TILE, TILE, 3), colour, np.uint8)))
+    same = copy(explainer)
+    same.folder = folder
+    return same
+
+
 def test_a_shipped_atlas_comes_first_and_the_rest_is_drawn(
-    explainer: Explainer, ask: Ask, pictures: ChannelPictures, drawn: list[list[int]], tmp_path: Path
+    explainer: Explainer, desk: Desk, ask: Ask, pictures: ChannelPictures, drawn: list[list[int]], tmp_path: Path
 ) -> None:
-    folder = tmp_path / "weights/channels"
-    folder.mkdir(parents=True)
-    counts = {name: sum(explainer.model.stage(name).splits) for name in STAGES}
-    Index(trunk=explainer.trunk_sha256, channels={"4c": counts["4c"]}).write(folder)
-    (folder / "4c.webp").write_bytes(sheet_of(np.zeros((counts["4c"], TILE, TILE, 3), np.uint8)))
-    explainer.folder = tmp_path / "weights"
-    try:
-        assert ask("channels", **LION)["channels"]["missing"] == 0
-        deeper = LION | {"stage": "5a"}
-        assert ask("channels", **deeper)["channels"]["missing"] > 0
-        ask("draw", **deeper)
-        assert len(drawn) == 1
-    finally:
-        explainer.folder = None
+    desk.explainers.own = with_atlas(explainer, tmp_path / "weights", 0)
+    assert ask("channels", **LION)["channels"]["missing"] == 0
+    deeper = LION | {"stage": "5a"}
+    assert ask("channels", **deeper)["channels"]["missing"] > 0
+    ask("draw", **deeper)
+    assert len(drawn) == 1
+
+
+def test_pictures_come_from_the_weights_that_are_asked_and_no_other_copy_of_them(
+    explainer: Explainer, pictures: ChannelPictures, tmp_path: Path
+) -> None:
+    """A stranger's repository may hold the same weights with other pictures, or without."""
+    own = with_atlas(explainer, tmp_path / "own", 0)
+    assert pictures.known(explainer, "4c", [1]) == {}
+    foreign = pictures.known(with_atlas(explainer, tmp_path / "foreign", 255), "4c", [1])
+    assert pictures.known(own, "4c", [1]).keys() == foreign.keys() == {1}
+    assert pictures.known(own, "4c", [1]) != foreign
+
+
+@pytest.mark.parametrize("part", ["preprocess", "architecture"])
+def test_a_drawing_is_for_the_weights_with_the_same_settings_alone(
+    explainer: Explainer, pictures: ChannelPictures, drawn: list[list[int]], part: str
+) -> None:
+    """A stranger's `config.json` says how the same weights are run, and so what is drawn and cached."""
+    other = copy(explainer)
+    changed = {"preprocess": {"mean": (0.9, 0.1, 0.1)}, "architecture": {"maxpool4_kernel": 2}}[part]
+    other.config = replace(explainer.config, **{part: replace(getattr(explainer.config, part), **changed)})
+    pictures.draw(other, "4c", [1], lambda *_: None)
+    assert pictures.known(other, "4c", [1])
+    assert not pictures.known(explainer, "4c", [1])
+    assert not ChannelPictures(pictures.cache).known(explainer, "4c", [1])
 
 
 def test_where_a_channel_fires_is_its_activation(explainer: Explainer, ask: Ask) -> None:
