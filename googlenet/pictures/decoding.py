@@ -23,9 +23,9 @@ from PIL import Image
 
 from googlenet.concurrency.child import Child, ChildEndedError
 from googlenet.errors import PictureError
-from googlenet.pictures.pixels import Picture, damaged, decode, read_file
+from googlenet.pictures.pixels import Picture, damaged, decode, read_file, size_of_file
 
-__all__ = ["SHARED", "Decoder"]
+__all__ = ["SHARED", "SLOW", "Decoder"]
 
 _CPU_SECONDS = 2.0
 """Seconds of CPU time that the decoding process may take for a picture."""
@@ -35,6 +35,8 @@ _MORE_MEMORY = 400_000_000
 """Bytes of address space that the decoding process may take beyond what it has after its imports."""
 _ROWS = 64
 """Rows of a picture that are sent at once: a second copy of all might be too much memory."""
+_HEADER = 2**32 - 1
+"""The `least` of a question for the size alone."""
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
 """The variables that the decoding process gets."""
 
@@ -52,6 +54,10 @@ class Decoder:
     def open(self, path: str | Path, least: int | None = None) -> Picture:
         """A regular file → a picture, reduced as `decode` says. Raises PictureError where it cannot be read within the limits."""
         return self.open_bytes(read_file(Path(path)), str(path), least)
+
+    def size(self, path: str | Path) -> tuple[int, int]:
+        """(width, height) in pixels as stored, by the file's header. Raises PictureError."""
+        return self.open(path, _HEADER).size
 
     def open_bytes(self, data: bytes, name: str, least: int | None = None) -> Picture:
         """`open` for a file's bytes, which errors call `name`."""
@@ -121,7 +127,10 @@ def _main() -> None:
         data = source.read(length)
         _clock(_CPU_SECONDS)
         try:
-            picture = decode(data, "", least or None)
+            if least == _HEADER:
+                picture = Picture(Image.new("RGB", (0, 0)), size_of_file(data, ""))
+            else:
+                picture = decode(data, "", least or None)
             del data
         except PictureError as error:
             _send(sink, {"error": error.template})
@@ -160,7 +169,10 @@ def _limit_memory() -> None:
 
 SHARED = Decoder()
 """The decoder of this program."""
+SLOW = Decoder()
+"""The page's for pictures that take long: those that do not need not wait for them."""
 atexit.register(SHARED.stop)
+atexit.register(SLOW.stop)
 
 
 if __name__ == "__main__":

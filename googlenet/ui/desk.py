@@ -19,6 +19,7 @@ from googlenet.explanation import Channel, Explanation, Question, likeliest
 from googlenet.inference.explainer import Explainer
 from googlenet.inference.worker import worker_count
 from googlenet.model.architecture import STAGES, STAGES_BEFORE
+from googlenet.pictures.decoding import SLOW
 from googlenet.pictures.pixels import Picture
 from googlenet.probes.channel_groups import ChannelGroup, channel_groups
 from googlenet.probes.cover import cover, probability, tipping
@@ -28,13 +29,15 @@ from googlenet.ui.channels import ChannelPictures, activation
 from googlenet.ui.messages import REPLIES, PageQuery, Reply, data_url, packed_grid, packed_map
 from googlenet.ui.sentences import LANGUAGES
 from googlenet.ui.turns import Progress, RestartingError, Turns, Visitor, VisitorLeftError, own_address
-from googlenet.ui.uploads import BYTES_A_SECOND, EXAMPLES, SIDE, PictureGoneError, Pictures, example
+from googlenet.ui.uploads import EXAMPLES, SIDE, PictureGoneError, Pictures, example
 from googlenet.ui.weights import ExplainerCache, NotLoadedError, described, explain_picture, trust_in
 
 __all__ = ["Desk", "Inquiry", "packed", "tested"]
 
 _ON_GPU = 16
 """How many questions are in work at once on a GPU. On a CPU two for each worker: one is prepared while another runs."""
+_QUICK = 0.1
+"""Seconds up to which a picture is decoded among those that do not take long."""
 _QR_CHARACTERS = 500
 """The longest link that is drawn as a QR code: 81 modules each way."""
 
@@ -48,10 +51,11 @@ class Desk:
         self.examples = examples or {name: example(name) for name in EXAMPLES}
         cpu = explainers.own.device.type == "cpu"
         self.questions = Turns(2 * worker_count() if cpu else _ON_GPU)
-        self.decoding = Turns(1, per_session=8)  # a picture that takes long keeps nobody waiting who asks about another
+        # a picture that takes long keeps nobody waiting who asks about another
+        self.decoding, self.slow_decoding = Turns(1, per_session=8), Turns(1, per_session=8)
         self.long = Turns(1, waiting=16, per_session=1)  # what takes seconds
         self.drawings, self.loads = Turns(1, waiting=16, per_session=2), Turns(1, waiting=16, per_session=1)
-        self.queues = (self.questions, self.decoding, self.long, self.drawings, self.loads)
+        self.queues = (self.questions, self.decoding, self.slow_decoding, self.long, self.drawings, self.loads)
         self.open = 0
         """questions that have no reply yet"""
 
@@ -99,8 +103,15 @@ class Desk:
         """A picture of the folder of uploads, decoded in its turn. Raises UserError."""
         if known := self.pictures.known(path):
             return known
-        seconds = path.stat().st_size / BYTES_A_SECOND
-        decoded: Picture = await self.decoding.run(visitor, lambda _: self.pictures.decode(path), number, seconds)
+
+        def quickly(_: Progress) -> Picture | float:
+            seconds = self.pictures.seconds(path)
+            return self.pictures.decode(path) if seconds <= _QUICK else seconds
+
+        decoded: Picture | float = await self.decoding.run(visitor, quickly, number)
+        if isinstance(decoded, float):
+            decoded = await self.slow_decoding.run(visitor, lambda _: self.pictures.decode(path, SLOW), number, decoded)
+        assert isinstance(decoded, Picture)
         return decoded
 
     def progress(self, ask: PageQuery) -> Reply:

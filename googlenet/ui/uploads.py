@@ -17,12 +17,11 @@ from unicodedata import normalize
 
 from googlenet.batch.files import find_pictures
 from googlenet.errors import PictureError, UserError
-from googlenet.pictures.decoding import SHARED
+from googlenet.pictures.decoding import SHARED, Decoder
 from googlenet.pictures.images import open_image
 from googlenet.pictures.pixels import Picture
 
 __all__ = [
-    "BYTES_A_SECOND",
     "EXAMPLES",
     "KEPT_SECONDS",
     "SIDE",
@@ -51,8 +50,8 @@ SIDE = 720
 """Longer side in pixels of the picture that the browser draws on. What a visitor sends is reduced to it."""
 _DECODED = 64 * 1024**2
 """Bytes of the pictures that stay decoded, those that were asked about last: most questions are about one of them."""
-BYTES_A_SECOND = 7_000_000
-"""How fast a file is decoded that takes long, a progressive JPEG: for the price of a decoding in the queue."""
+_BYTES_A_SECOND, _PIXELS_A_SECOND = 7_000_000, 25_000_000
+"""How fast a file is decoded that takes long: a progressive JPEG by its bytes, an empty PNG with transparency by its pixels."""
 
 PREFIX = "inside-googlenet-"
 LOCK = "in-use"
@@ -96,12 +95,16 @@ class Pictures:
                 self.decoded.move_to_end(path)
             return self.decoded.get(path)
 
-    def decode(self, path: Path) -> Picture:
+    def seconds(self, path: Path) -> float:
+        """About what decoding takes at most, by the file's size and its header. Raises UserError as `decode` does."""
+        with named(path):
+            width, height = SHARED.size(path)
+            return max(path.stat().st_size / _BYTES_A_SECOND, width * height / _PIXELS_A_SECOND)
+
+    def decode(self, path: Path, decoder: Decoder = SHARED) -> Picture:
         """Raises UserError, with the file's name and not its place on this machine."""
-        try:
-            picture = SHARED.open(path, SIDE)
-        except UserError as error:
-            raise UserError(error.template, **{**error.values, "name": path.name}) from None
+        with named(path):
+            picture = decoder.open(path, SIDE)
         with self.guard:
             self.decoded[path] = picture
             while sum(3 * each.image.width * each.image.height for each in self.decoded.values()) > _DECODED:
@@ -113,6 +116,17 @@ class Pictures:
         with self.guard:
             for path in [path for path in self.decoded if not path.exists()]:
                 del self.decoded[path]
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """An error about a file says its name and not its place on this machine."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(error.template, **{**error.values, "name": path.name}) from None
+    except FileNotFoundError:  # just swept
+        raise PictureGoneError from None
 
 
 @cache

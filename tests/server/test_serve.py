@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from googlenet.errors import UserError
 from googlenet.inference.worker import worker_count
@@ -107,6 +109,22 @@ async def test_one_visitors_many_questions_keep_nobody_waiting(program: Program)
     assert [(reply["n"], reply["answer"]["result"]["image"]) for reply in honest] == [(i, f"{i}.jpg") for i in range(8)]
     assert refusals
     assert all(refusal["kind"] == "" and "questions are waiting already" in refusal["en"] for refusal in refusals)
+
+
+@pytest.mark.anyio
+async def test_small_files_that_decode_slowly_keep_nobody_waiting(program: Program) -> None:
+    file = io.BytesIO()
+    Image.new("LA", (7000, 5000), (128, 128)).save(file, "PNG")
+    slow = [program.upload(file.getvalue(), f"{i}.png").json()[0] for i in range(8)]
+    honest = [program.upload(jpeg(90 + i), f"{i}.jpg").json()[0] for i in range(2)]
+    async with program.client() as client:
+        each = (program.ask_with(client, "explain", n=1, session=f"s{i}", upload=path) for i, path in enumerate(slow))
+        asked = [asyncio.ensure_future(question) for question in each]
+        await asyncio.sleep(0.5)
+        for i, path in enumerate(honest):
+            assert "answer" in await program.ask_with(client, "explain", n=1, session=f"h{i}", upload=path)
+            assert sum(question.done() for question in asked) < 4
+        assert all("answer" in reply for reply in await asyncio.gather(*asked))
 
 
 @pytest.mark.anyio
