@@ -23,7 +23,7 @@ from googlenet.explanation.render import sheet as draw_sheet
 from googlenet.model.architecture import STAGES_BEFORE
 from googlenet.pictures.pixels import Picture
 from googlenet.ui.desk import Desk, tested
-from googlenet.ui.messages import PageQuery
+from googlenet.ui.messages import ENDPOINTS, PageQuery
 from googlenet.ui.turns import Progress, Turns, Visitor, own_address
 from googlenet.ui.uploads import SIDE, is_disk_full
 from googlenet.ui.weights import explain_picture
@@ -36,7 +36,8 @@ Json = dict[str, Any]
 
 
 _PARAMETERS = {
-    "image": "The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels; a WebP 17.5).",
+    "image": "The picture (JPEG, PNG, WebP, GIF, BMP or TIFF, at most 20 MB and 50 megapixels; a WebP 17.5); "
+    "over MCP a data: URL (base64) of at most 3 MB.",
     "head": "The classifier to explain: main, aux2 or aux1.",
     "target": "The class or group to explain, by label or index; empty for the head's own top class.",
     "contrast": "Explain why target rather than this class or group; empty for the class itself.",
@@ -185,7 +186,7 @@ def endpoints(desk: Desk) -> None:
         trust: [result],
     }
     for function, outputs in table.items():
-        names = [name for name in inspect.signature(function).parameters if name != "request"]
+        names = ENDPOINTS[function.__name__]
         told = "".join(f"    {name}: {_PARAMETERS[name]}\n" for name in names)
         function.__doc__ = inspect.cleandoc(function.__doc__ or "").replace("Returns:", f"Args:\n{told}\nReturns:")
         # without `preprocess`, which leaves an empty file for every call

@@ -11,7 +11,7 @@ import logging
 import re
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -20,7 +20,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from googlenet.ui.messages import SESSION_CHARACTERS
+from googlenet.checkpoints.config import refuse_many_fields
+from googlenet.errors import Reason
+from googlenet.ui.messages import ENDPOINTS, SESSION_CHARACTERS
 from googlenet.ui.uploads import is_disk_full
 
 __all__ = ["Limits"]
@@ -32,6 +34,8 @@ HELD = 128 * MEGABYTE
 """Bytes of all bodies in memory at a time. Those of uploads go to the disk."""
 _OPEN = 1000
 """Requests that are answered at a time."""
+_FILE = "/gradio_api/file="
+"""What stands before the path in an upload's address."""
 
 
 class Route(NamedTuple):
@@ -42,13 +46,16 @@ class Route(NamedTuple):
     """bytes that a body may have"""
 
 
+_CALL = rf"/gradio_api/call/(v2/)?({'|'.join(ENDPOINTS)})"
+
 _ROUTES = (
     Route("GET HEAD", r"/(config/?|theme\.css|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\d+)?)?"),
     Route("GET HEAD", r"/(static|assets)/.+"),
     Route("GET HEAD", r"/gradio_api/file=(?!https?:).+"),
     Route("GET", r"/gradio_api/(info/?|openapi\.json|app_id|startup-events|queue/data|theme\.css)"),
-    Route("GET", r"/gradio_api/call/(v2/)?\w+/\w+"),
-    Route("POST", r"/gradio_api/(component_server/|queue/join|call/(v2/)?\w+|cancel|reset)", QUESTION),
+    Route("GET", _CALL + r"/\w+"),
+    Route("POST", _CALL, QUESTION),
+    Route("POST", r"/gradio_api/(component_server/|queue/join|cancel|reset)", QUESTION),
     Route("POST", r"/gradio_api/upload", 25 * MEGABYTE),
     Route("GET POST DELETE", r"/gradio_api/mcp(/.*)?", 4 * MEGABYTE),  # the most that the package `mcp` takes
 )
@@ -133,7 +140,13 @@ class Limits:
             exchange.refuse_size()
         if route.limit == QUESTION:
             exchange.body = await Request(scope, exchange.receive).body()
-            self.check_call(exchange.body)
+            exchange.body = self.check_call(path, exchange.body)
+        elif path.startswith("/gradio_api/mcp") and scope["method"] == "POST":
+            exchange.body = await Request(scope, exchange.receive).body()
+            try:
+                refuse_many_fields(exchange.body)
+            except Reason as why:
+                raise HTTPException(400, f"This message is refused: {why}.") from None
         return {**scope, "query_string": b""} if exchange.on_disk else scope  # Gradio keeps for ever what an `upload_id` names
 
     def is_own(self, address: str) -> bool:
@@ -146,24 +159,53 @@ class Limits:
         except ValueError:
             return False
 
-    def check_call(self, body: bytes) -> None:
-        """Raises HTTPException for a file that was not uploaded here. Gradio would fetch an address."""
+    def check_call(self, path: str, body: bytes) -> bytes:
+        """The body as Gradio gets it. Raises HTTPException for a file that was not uploaded here: Gradio would fetch one."""
         try:
             call = json.loads(body or b"{}", object_hook=self.check_file)
+            checked = json.dumps(call).encode()
         except (ValueError, RecursionError):
             raise HTTPException(400, "This is not JSON.") from None
-        session = call.get("session_hash") if isinstance(call, dict) else None
-        if isinstance(session, str) and len(session) > SESSION_CHARACTERS:  # Gradio keeps those of the last 2,000
-            raise HTTPException(400, f"The name of a session has at most {SESSION_CHARACTERS} characters.")
+        if isinstance(call, dict):
+            session = call.get("session_hash")
+            if isinstance(session, str) and len(session) > SESSION_CHARACTERS:  # Gradio keeps those of the last 2,000
+                raise HTTPException(400, f"The name of a session has at most {SESSION_CHARACTERS} characters.")
+            _check_values(path, call)
+        return checked
 
     def check_file(self, part: dict[str, Any]) -> dict[str, Any]:
-        """A part of a call. What Gradio takes for a file has `path` and `meta`."""
+        """A part of a call. What Gradio takes for a file has `path` and `meta`. An address of an upload becomes its path."""
         path = part.get("path") if "meta" in part else None
-        if isinstance(path, str) and not Path(path.replace("\0", "")).resolve().is_relative_to(self.uploads):
+        if not isinstance(path, str):
+            return part
+        if _FILE in path and path.startswith(("http://", "https://")):  # what Gradio's upload tool for MCP gives
+            path = unquote(path.partition(_FILE)[2])
+            part = {**part, "path": path, "url": None}
+        if not Path(path.replace("\0", "")).resolve().is_relative_to(self.uploads):
             raise HTTPException(
                 400, "The picture is not a file that was uploaded here; upload it first and send its path, as docs/api.md shows."
             )
         return part
+
+
+def _check_values(path: str, call: dict[str, Any]) -> None:
+    """Raises HTTPException for a call that Gradio would answer with no sentence, and with a traceback in the log."""
+    number = call.get("fn_index") if path.endswith("/queue/join") else None
+    name = list(ENDPOINTS)[number] if isinstance(number, int) and 0 <= number < len(ENDPOINTS) else path.rpartition("/")[2]
+    if not (takes := ENDPOINTS.get(name)):
+        return
+    if "/v2/" in path:
+        fits, picture = call.keys() <= set(takes), call.get("image", 0)
+    else:
+        values = call.get("data")
+        fits = isinstance(values, list) and len(values) >= len(takes)
+        picture = values[0] if fits else 0
+    if not fits or not _is_file(picture):
+        raise HTTPException(
+            400,
+            f"/{name} takes {', '.join(takes)}, all of them in this order; "
+            'the picture is {"path": "…", "meta": {"_type": "gradio.FileData"}}, as docs/api.md shows.',
+        )
 
 
 class Exchange:
@@ -203,6 +245,12 @@ class Exchange:
             headers["X-Content-Type-Options"] = "nosniff"
             headers["Content-Security-Policy"] = _POLICY
         await self.inner_send(message)
+
+
+def _is_file(value: object) -> bool:
+    """Whether a value is what Gradio takes for a file, or for none."""
+    meta = value.get("meta") if isinstance(value, dict) and isinstance(value.get("path"), str) else None
+    return value is None or (isinstance(meta, dict) and meta.get("_type") == "gradio.FileData")
 
 
 def _are_there(scope: Scope) -> bool:

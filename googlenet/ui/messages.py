@@ -21,6 +21,7 @@ from googlenet.model.architecture import STAGES
 from googlenet.pictures.frame import Box
 
 __all__ = [
+    "ENDPOINTS",
     "REPLIES",
     "SESSION_CHARACTERS",
     "Answer",
@@ -207,6 +208,17 @@ REPLIES = {
     "leave": "",  # gives such a question up
 }
 """function → the reply's field"""
+
+_ASKED = ("image", "head", "target", "contrast", "method")
+ENDPOINTS = {
+    "classify": ("image",),
+    "explain": _ASKED,
+    "report": _ASKED,
+    "sheet": _ASKED,
+    "channels": _ASKED,
+    "trust": ("image", "head", "target", "contrast", "stage", "method"),
+}
+"""endpoint of the API → what it takes, in the order in which the page's configuration numbers them"""
 
 
 def packed_grid(grid: NDArray[np.floating]) -> Grid:

@@ -9,6 +9,7 @@ import gc
 import importlib.util
 import io
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -172,6 +173,7 @@ def _launch(demo: gr.Blocks, uploads: Path, host: str, port: int, share: bool, t
 
     gc.freeze()  # a collection would look through all that the libraries made, and stop every answer meanwhile
     gc.enable()
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it writes what a stranger sent into the log, however long
     middleware = [
         Middleware(Limits, uploads=uploads, hosts=None if share else own_names(host)),
         Middleware(GZipMiddleware, compresslevel=5),

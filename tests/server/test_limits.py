@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from starlette.routing import Route
 
 from googlenet.ui import limits
 from googlenet.ui.limits import MEGABYTE, QUESTION, UNDOCUMENTED_ROUTES, Limits
+from googlenet.ui.messages import ENDPOINTS
 from googlenet.ui.server import own_names
 from tests.server.conftest import FILE, Program, jpeg
 
@@ -57,6 +59,44 @@ def test_a_file_that_was_not_uploaded_here_is_neither_read_nor_fetched(program: 
         answer = program.post(path, json={name: [{"path": address, "meta": FILE}], "session_hash": "x", "fn_index": 0})
         assert answer.status_code == 400
         assert "not a file that was uploaded here" in answer.text
+
+
+@pytest.mark.parametrize("name", ["call/explain", "queue/join", "call/v2/explain"])
+def test_a_call_that_lacks_a_value_or_whose_picture_is_no_file_hears_what_is_taken(program: Program, name: str) -> None:
+    path = program.upload(jpeg()).json()[0]
+    whole = {"path": path, "meta": FILE}
+    before = program.log.read_text()
+    bodies: list[dict[str, Any]]
+    if "v2" in name:
+        bodies = [{}, {"image": whole, "zzz": 3}, {"data": [whole]}, {"image": path}]
+    else:
+        rest = ["main", "", "", ""]
+        odd = [[], ["x\n" * 5000], [whole], [path, *rest], [{"path": path}, *rest], [whole | {"meta": 5}, *rest], None]
+        bodies = [{"data": values, "fn_index": 1, "session_hash": "x"} for values in odd]
+    for body in bodies:
+        answer = program.post(name, json=body)
+        assert (answer.status_code, "/explain takes image, head, target" in answer.text) == (400, True), body
+    assert program.log.read_text().count("Traceback") == before.count("Traceback")
+
+
+def test_an_endpoint_that_is_not_there_is_404(program: Program) -> None:
+    for path in ("call/clasify", "call/v2/clasify", "call/v2"):
+        assert program.post(path, json={"data": []}).status_code == 404
+
+
+def test_an_uploads_address_stands_for_its_path(program: Program) -> None:
+    """Gradio's upload tool for MCP gives an address."""
+    path = program.upload(jpeg(), "a b.jpg").json()[0]
+    address = f"{program.url}gradio_api/file={quote(path)}"
+    assert "event: complete" in program.call("classify", {"path": address, "url": address, "meta": FILE})
+    for other in ("https://example.org/gradio_api/file=/etc/passwd", f"{program.url}gradio_api/file={program.pictures}/../x"):
+        answer = program.post("call/classify", json={"data": [{"path": other, "meta": FILE}]})
+        assert (answer.status_code, "not a file that was uploaded here" in answer.text) == (400, True)
+
+
+def test_the_configuration_numbers_the_endpoints_in_their_order(program: Program) -> None:
+    found = {each["id"]: (each["api_name"], len(each["inputs"])) for each in program.get("config").json()["dependencies"]}
+    assert found == {number: (name, len(takes)) for number, (name, takes) in enumerate(ENDPOINTS.items())}
 
 
 def test_a_server_of_this_machine_alone_knows_its_names(monkeypatch: pytest.MonkeyPatch) -> None:

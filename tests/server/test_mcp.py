@@ -17,7 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 
 from tests.helpers import PATIENCE
-from tests.server.conftest import Program
+from tests.server.conftest import Program, jpeg
 
 
 def noise(megabytes: float) -> str:
@@ -71,3 +71,33 @@ def test_an_address_is_not_fetched(call: Callable[..., Any]) -> None:
     answer = call("classify", image="http://127.0.0.1:9/a.jpg")
     assert answer.isError
     assert "400 Bad Request" in answer.content[0].text
+
+
+def test_an_uploads_address_is_a_picture(program: Program, call: Callable[..., Any]) -> None:
+    path = program.upload(jpeg()).json()[0]
+    answer = call("classify", image=f"{program.url}gradio_api/file={path}")
+    assert not answer.isError, answer.content[0].text
+
+
+def post(program: Program, message: dict[str, Any]) -> Any:
+    headers = {"Accept": "application/json, text/event-stream"}
+    return program.post("mcp/", json={"jsonrpc": "2.0", **message}, headers=headers)
+
+
+def test_no_text_of_the_askers_choice_fills_the_log(program: Program) -> None:
+    before = program.log.stat().st_size
+    long = "classify\n127.0.0.1 - sudo: root\x1b[31m" + "A" * 1_000_000
+    post(program, {"id": 1, "method": "tools/call", "params": {"name": long, "arguments": {}}})
+    post(program, {"id": 1, "method": "tools/call", "params": {"name": "classify", "arguments": {"image": long}}})
+    post(program, {"id": 1, "method": "tools/call", "params": {"name": [long], "arguments": long}})
+    post(program, {"id": 1, "method": long, "params": {}})
+    post(program, {"id": long, "result": {}})
+    assert program.log.stat().st_size < before + 50_000
+    assert "\x1b" not in program.log.read_text()
+
+
+def test_a_message_with_many_parts_is_refused(program: Program) -> None:
+    for image in ([[]] * 10_000, {str(i): i for i in range(10_000)}):
+        message = {"id": 1, "method": "tools/call", "params": {"name": "classify", "arguments": {"image": image}}}
+        answer = post(program, message)
+        assert (answer.status_code, answer.text) == (400, "This message is refused: it has more than 2,000 fields.")
