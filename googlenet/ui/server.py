@@ -148,7 +148,7 @@ def _say(problem: UserError) -> None:
 
 
 def is_usable(name: str, value: str) -> bool:
-    """Whether Gradio's HTTP client can be made with a variable's value, of a proxy or of certificates. Gradio's import makes one."""
+    """Whether Gradio's HTTP client, made at its import, takes a variable's value; True for what it does not read."""
     try:
         if name == "SSL_CERT_FILE":
             ssl.create_default_context(cafile=value)

@@ -193,7 +193,10 @@ def test_a_taken_port_is_one_sentence() -> None:
 UNUSABLE = [
     *(("SSL_CERT_FILE", value) for value in ("/nowhere/ca.pem", str(ROOT), __file__)),
     *(("https_proxy", value) for value in ("host:port", "ftp://a", "socks5://a", "1.2.3.4:9", "http://ann:s3cret@a")),
-    *(("no_proxy", value) for value in ("fd00::/8", "[::1]", "::1", "::1/128", "host:*", "a:80", "ü.de", "192.168.*", "*.x", "*")),
+    *(
+        ("no_proxy", value)
+        for value in ("fd00::/8", "[::1]", "::1", "::1/128", "host:*", "a:80", "ü.de", "192.168.*", "*.x", "*")
+    ),
 ]
 
 

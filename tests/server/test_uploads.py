@@ -132,7 +132,7 @@ def test_examples_have_the_composed_names_and_the_order_of_their_files_and_large
 def test_what_is_no_example_is_said_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for gone in (tmp_path / "gone", tmp_path / "file", tmp_path / ("long" * 100)):
-        with pytest.raises(UserError, match="^There is no folder .*; name one that holds pictures.$"):
+        with pytest.raises(UserError, match=r"^There is no folder .*; name one that holds pictures\.$"):
             examples_in(gone)
     with pytest.raises(UserError, match="no pictures of a known kind"):
         examples_in(tmp_path)
