@@ -287,7 +287,7 @@ def test_a_hub_that_fails_is_told(api: Any, run: Run, call: str, error: Exceptio
 def test_without_a_network_one_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    for offline, why in ((False, "the connection broke or is too slow"), (True, "offline mode is set")):
+    for offline, why in ((False, "the connection broke or is too slow"), (True, "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")):
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
         assert refusal(run, "a/b", weights="torchvision") == f"a/b could not be brought up to date: {why}; try again."
 

@@ -190,7 +190,7 @@ def test_a_taken_port_is_one_sentence() -> None:
             find_port("127.0.0.1", port)
 
 
-UNUSABLE = [
+CLIENT_SETTINGS = [
     *(("SSL_CERT_FILE", value) for value in ("/nowhere/ca.pem", str(ROOT), __file__)),
     *(("https_proxy", value) for value in ("host:port", "ftp://a", "socks5://a", "1.2.3.4:9", "http://ann:s3cret@a")),
     *(
@@ -200,7 +200,7 @@ UNUSABLE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), UNUSABLE)
+@pytest.mark.parametrize(("name", "value"), CLIENT_SETTINGS)
 def test_a_variable_is_kept_where_gradios_client_can_be_made_with_it(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
