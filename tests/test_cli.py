@@ -136,6 +136,7 @@ def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, ca
         (["evaluate", str(ROOT / "weights"), "/no/where"], "holds neither"),
         (["train", "/no/where", "--out", "/tmp/never"], "holds neither"),
         (["import", "/no/where", "--out", "/tmp/never"], "There is no folder or file /no/where"),
+        (["import", str(ROOT / "weights"), "--out", "/tmp/" + "never" * 99], "cannot be written: the name is too long."),
         (["explain", "https://a.org/b.jpg"], "https://a.org/b.jpg is not a file; save the picture there and give its path."),
         (["explain", LION, "--out", LION], "cannot be made: a file has that name."),
         (["explain", LION, "--only", "sheet"], "add --out"),

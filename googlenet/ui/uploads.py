@@ -85,7 +85,7 @@ class Pictures:
     def find(self, name: str) -> Path:
         """An uploaded file. Raises PictureGoneError."""
         path = Path(name.replace("\0", "")).resolve()  # no file's name holds a NUL
-        if not path.is_relative_to(self.folder) or not path.is_file():
+        if not path.is_relative_to(self.folder) or not os.path.isfile(path):  # that of Path may raise
             raise PictureGoneError
         return path
 

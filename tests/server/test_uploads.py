@@ -21,6 +21,8 @@ from googlenet.ui.uploads import (
     PREFIX,
     SIDE,
     UNFINISHED_SECONDS,
+    PictureGoneError,
+    Pictures,
     examples_in,
     kept_pictures,
     sweep,
@@ -47,6 +49,12 @@ def test_the_folder_is_its_owners_alone_and_goes_at_the_end(tmp_path: Path) -> N
         assert stat.S_IMODE(pictures.folder.parent.stat().st_mode) == 0o700
         put(pictures.folder, "hash/a.jpg", 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_is_not_there_is_gone_whatever_it_is_called(tmp_path: Path) -> None:
+    for name in ("gone.jpg", "long" * 100, "nul\0", "../above.jpg"):
+        with pytest.raises(PictureGoneError):
+            Pictures(tmp_path).find(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("folder", ["file", "file/inside", "long" * 100, ""])
