@@ -115,11 +115,13 @@ def _is_free(host: str, port: int) -> bool:
         for family, kind, protocol, _, address in places:
             with socket.socket(family, kind, protocol) as tried:
                 tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:  # as the server does: it takes no IPv4 address in IPv6's notation
+                    tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 tried.bind(address)
     except (socket.gaierror, UnicodeError):
         raise UserError("The host {host} is not known here; choose another with --host.", host=host) from None
     except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EINVAL):
             raise UserError("The host {host} is not this machine; choose another with --host.", host=host) from None
         return False
     return True

@@ -172,6 +172,7 @@ def test_a_full_disk_is_said_and_what_needs_none_goes_on(small_disk: Program) ->
         ("127.0.0.1", None, "abc", "GRADIO_SERVER_PORT is abc, which is not a number; set it to a port, or unset it."),
         ("127.0.0.1", None, "9" * 30, "There is no port 999999999; choose one from 1 to 65535."),
         ("192.0.2.1", 20_000, "", "The host 192.0.2.1 is not this machine; choose another with --host."),
+        ("::ffff:127.0.0.1", 20_000, "", "The host ::ffff:127.0.0.1 is not this machine; choose another with --host."),
         ("no.such.host.invalid", 20_000, "", "The host no.such.host.invalid is not known here; choose another with --host."),
     ],
 )
