@@ -35,8 +35,9 @@ from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, STAGES
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
-from googlenet.training.data import NAMED, ROWS, Rows, Split, has_part, read_split, weights_classes
+from googlenet.training.data import NAMED, ROWS, Rows, Split, check_outside, has_part, read_split, weights_classes
 from googlenet.training.pictures import check_pictures, in_threads, opened
+from googlenet.training.recipe import SPLIT
 
 __all__ = [
     "Answers",
@@ -53,6 +54,8 @@ __all__ = [
     "with_records",
 ]
 
+_UNNAMED = "class 0"
+"""What the first class of weights without names is called (`googlenet.checkpoints.folder.labels_of`)."""
 _BATCH = 64
 _MOST_CLASSES = 100
 """Rows of the table of classes."""
@@ -275,8 +278,8 @@ def calibration_section(config: ModelConfig, answers: Answers) -> str:
     if config.temperatures:
         values = ", ".join(f"{head} {t:.3f}" for head, t in config.temperatures.items())
         lines.append(
-            f"Temperatures, chosen on other pictures than the measured ones: {values}. A temperature is 1 where a fitted one is "
-            "not clearly better on pictures that it was not fitted on."
+            f"Temperatures: {values}. A temperature is 1 where a fitted one is not clearly better on pictures that it was not "
+            "fitted on."
         )
     threshold = config.metrics.unlikely_below
     if threshold is not None:
@@ -422,11 +425,19 @@ def evaluate(options: argparse.Namespace) -> None:
     loaded = load(options.weights)
     if options.write and not options.maps and (loaded.config.metrics is None or options.rows != "all"):
         raise UserError("--write needs weights whose config.json has metrics, and all rows.")
-    if options.predictions:
-        make_folder(options.predictions.parent)
+    if options.maps and (options.predictions or options.wrong):
+        raise UserError("--maps measures the maps alone; leave out --predictions and --wrong, or run it by itself.")
+    folders = [folder for folder in (options.predictions and options.predictions.parent, options.wrong) if folder]
     if options.wrong:
-        make_folder(options.wrong)
+        check_outside(options.wrong, options.data)
     split = read_split(options.data, "val", options.split)
+    if _UNNAMED in loaded.config.labels and all(each.name != _UNNAMED for each in split.classes):
+        raise UserError(
+            "The weights {weights} have no names of classes; give them those of the data with googlenet import --labels.",
+            weights=options.weights,
+        )
+    for folder in folders:
+        make_folder(folder)
     split = prepare(split, loaded.config, options.rows, workers=options.workers, skip_broken=options.skip_broken)
     if options.maps:
         from googlenet.training.maps import measure_all
@@ -446,7 +457,7 @@ def evaluate(options: argparse.Namespace) -> None:
         config = with_records(config, answers.rows("even"), shown)
         _write_config(config, options.weights)
     whole = has_part(options.data, "val") or options.data.is_file() or options.split == 1
-    whose = "" if whole else " that `train` holds out; --split 1: all"
+    whose = "" if whole else f" that `train --split {options.split or SPLIT:g}` holds out; --split 1: all"
     print(f"{len(shown.labels):,} pictures of {len(shown.labels.unique()):,} of {len(config.labels):,} classes{whose}\n")
     print(table(report(shown, config)))
     print(f"\n{class_table(shown, config.labels)}\n\n{confusions(shown, config.labels)}")
