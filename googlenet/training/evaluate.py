@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 from torch import Tensor
 from tqdm import tqdm
 
@@ -28,7 +28,7 @@ from googlenet.checkpoints.folder import replace_files
 from googlenet.concurrency.threads import batched
 from googlenet.errors import UserError, reason
 from googlenet.explanation import Question, classes_of
-from googlenet.explanation.render import INK, PAPER, SOFT, font, overlay
+from googlenet.explanation.render import INK, PAPER, SOFT, contained, font, overlay
 from googlenet.explanation.statements import BINS, Speaker, bin_of
 from googlenet.inference.device import pick_device
 from googlenet.inference.explainer import Explainer
@@ -401,11 +401,13 @@ def _write_wrong(folder: Path, split: Split, answers: Answers, explainer: Explai
         left, top = 2 * _GAP + place % _COLUMNS * across, 50 + place // _COLUMNS * down
         picture = opened(split.pictures[row])
         questions = [Question("main", target) for target in (named, split.labels[row])]
-        maps = [overlay(picture, each, STAGES[-1], _CELL) for each in explainer.explain_batch([picture] * 2, questions)]
-        true = labels[split.labels[row]]
-        draw.text((left, top), f"{labels[named][:24]} {p:.0%}, not {true[:24]} {own:.0%}", INK, font(14))
-        draw.text((left, top + 20), split.pictures[row].name[-64:], SOFT, font(11))
-        for column, image in enumerate((ImageOps.contain(picture, (_CELL, _CELL)), *maps)):
+        small = contained(picture, _CELL)
+        maps = [overlay(small, each, STAGES[-1]) for each in explainer.explain_batch([picture] * 2, questions)]
+        said = f"{labels[named][:24]} {p:.0%}, not {labels[split.labels[row]][:24]} {own:.0%}"
+        name = split.pictures[row].name[-64:]
+        draw.text((left, top), said, INK, font(14, said))
+        draw.text((left, top + 20), name, SOFT, font(11, name))
+        for column, image in enumerate((small, *maps)):
             sheet.paste(image, (left + column * (_CELL + _GAP), top + _TEXT - 6))
     with _writing(folder / _SHEET):
         sheet.save(folder / _SHEET)
