@@ -15,7 +15,7 @@ from googlenet.checkpoints import load, source
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.hub import HubAwayError, bounded_answers, fetch_listing, short_reason
 from googlenet.checkpoints.labels import is_hidden
-from googlenet.errors import UserError
+from googlenet.errors import PictureError, UserError
 from googlenet.ui.uploads import EXAMPLES, examples_in
 
 __all__ = ["deploy"]
@@ -118,9 +118,13 @@ def _collect(weights: str, title: str | None, examples: Path | None, package: Pa
             raise UserError("{file} of the program is missing; install it anew, or deploy from a checkout.", file=name)
     variables = {_TITLE: title} if title else {}
     if examples:
+        home = examples.resolve()
         examples_in(examples)  # raises here what the Space would raise later
-        pictures, _ = find_pictures([examples])
-        files |= {f"examples/{each.path.relative_to(examples).as_posix()}": each.path for each in pictures}
+        pictures = {each.path.relative_to(examples): each.path for each in find_pictures([examples])[0]}
+        own = {f"examples/{inside.as_posix()}": path for inside, path in pictures.items() if path.resolve() == home / inside}
+        if not own:
+            raise PictureError("The folder {folder} holds no pictures; name one that does.", folder=examples)
+        files |= own  # no links: what they lead to may be private
         variables[_EXAMPLES] = "examples"
     repository: source.Repository | None = None
     match source.parse_source(weights):

@@ -175,6 +175,8 @@ def test_a_space_has_its_own_title_and_examples(api: Any, run: Run, tmp_path: Pa
         random_image(20, 10, seed).save(tmp_path / name)
     for name in (".hidden.jpg", "notes.txt"):
         (tmp_path / name).write_bytes(b"private")
+    random_image(20, 10, 9).save(private := tmp_path.parent / "private.png")
+    (tmp_path / "link.png").symlink_to(private)
     run("a/own", title="Our pets: 고양이", examples=tmp_path)
     variables = {call.args[1:] for call in api.add_space_variable.call_args_list}
     assert variables == {("GOOGLENET_TITLE", "Our pets: 고양이"), ("GOOGLENET_EXAMPLES", "examples")}
