@@ -197,8 +197,8 @@ def _check_values(path: str, call: dict[str, Any]) -> None:
     if "/v2/" in path:
         fits, picture = call.keys() <= set(takes), call.get("image", 0)
     else:
-        values = call.get("data")
-        fits = isinstance(values, list) and len(values) >= len(takes)
+        values = data if isinstance(data := call.get("data"), list) else []
+        fits = len(values) >= len(takes)
         picture = values[0] if fits else 0
     if not fits or not _is_file(picture):
         raise HTTPException(
