@@ -185,7 +185,8 @@ class Explainer:
 
         Raises:
             PictureError: the picture cannot be read.
-            QuestionError: these weights have no such head, class or group, or the stage no such cell.
+            QuestionError: these weights have no such head, class or group, the stage has no such cell, or the top class is the
+                contrast.
 
         Source: Selvaraju et al., "Grad-CAM", 2017; Jiang et al., "LayerCAM", 2021; Zhang et al., "Finer-CAM", 2025, for the
         contrast.
@@ -298,7 +299,7 @@ class Explainer:
             list[Explanation]: in the order of the pictures.
 
         Raises:
-            QuestionError: these weights have no such head or cell.
+            QuestionError: these weights have no such head or cell, or a top class is its contrast.
 
         Example:
             >>> from PIL import Image
@@ -319,17 +320,34 @@ class Explainer:
 
     def explain_prepared(self, x: Tensor, sizes: Sequence[tuple[int, int]], questions: Sequence[Question]) -> list[Explanation]:
         """`explain_batch` for pictures that are prepared already, x (N, 3, S, S) float32, and had these sizes (width, height)."""
+        explanations = []
+        for outcome in self.outcomes(x, sizes, questions):
+            if isinstance(outcome, QuestionError):
+                raise outcome
+            explanations.append(outcome)
+        return explanations
+
+    def outcomes(
+        self, x: Tensor, sizes: Sequence[tuple[int, int]], questions: Sequence[Question]
+    ) -> list[Explanation | QuestionError]:
+        """As `explain_prepared`, with an error in the place of each picture whose top class is the contrast itself."""
         for question in questions:
             self.check(question)
         results = self.passes.run(x, questions)
-        return [self._explanation(*each) for each in zip(results, sizes, questions, strict=True)]
+        return [self._outcome(*each) for each in zip(results, sizes, questions, strict=True)]
 
-    def _explanation(self, result: PictureResult, size: tuple[int, int], question: Question) -> Explanation:
-        """The Explanation of one picture of (width, height) pixels. A question without a class is about the head's top class."""
+    def _outcome(self, result: PictureResult, size: tuple[int, int], question: Question) -> Explanation | QuestionError:
+        """The outcome of one picture of (width, height) pixels. A question without a class is about the head's top class."""
         config = self.config
         result = result.copy()  # else one picture would keep its whole batch in memory
         if question.target is None:
             question = replace(question, target=int(result["target"]))
+            if classes_of(question.contrast) == classes_of(question.target):
+                return QuestionError(
+                    "The {head} head's top class is {label}, the contrast itself; name a target, or another contrast.",
+                    head=question.head,
+                    label=self.labels[classes_of(question.target)[0]],
+                )
         temperatures = config.temperatures or {}
         probabilities = {head: _softmax(result.get(head), temperatures.get(head, 1.0)) for head in HEADS}
         stages = STAGES_BEFORE[question.head]

@@ -22,7 +22,7 @@ from googlenet.batch.folders import explain_files
 from googlenet.batch.table import SCHEMA, table_writer
 from googlenet.batch.text import csv_writer, json_writer
 from googlenet.concurrency.threads import batched, in_order, threads
-from googlenet.errors import UserError
+from googlenet.errors import QuestionError, UserError
 from googlenet.explanation import Explanation, Question
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES
@@ -183,9 +183,11 @@ def test_a_class_rather_than_itself_is_named_and_skipped(tmp_path: Path, explain
     sources, _ = find_pictures([tmp_path])
     top = explainer.explain(sources[0].path).question.target
     same = explainer.explain(sources[1].path).question.target == top
+    with pytest.raises(QuestionError, match=f"^The main head's top class is thing {top}, the contrast itself"):
+        explainer.explain(sources[0].path, contrast=top)
     outcomes = [outcome for _, outcome in explain_files(explainer, Question(contrast=top), sources)]
     assert str(outcomes[0]) == (
-        f"{sources[0].path}: the main head's top class is thing {top}, the contrast itself; name a target, or another contrast."
+        f"{sources[0].path} is left out: The main head's top class is thing {top}, the contrast itself; name a target, or another contrast."
     )
     assert isinstance(outcomes[1], UserError) == same
 
