@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -203,8 +204,9 @@ class Explainer:
         question = self.question(head, target, contrast, method=method, channels=channels, cell=cell)
         opened = open_image(image)
         (explanation,) = self.explain_prepared(self.prepare([opened]), [opened.size], [question])
-        # an open file gives its bytes only once
-        return replace(explanation, picture=opened if hasattr(image, "read") else image)
+        # an open file gives its bytes only once; an array or image may be used again
+        kept = Path(image).resolve() if isinstance(image, str | Path) else image if isinstance(image, bytes) else opened
+        return replace(explanation, picture=kept)
 
     def question(
         self,

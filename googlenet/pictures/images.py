@@ -36,7 +36,7 @@ def open_image(source: ImageSource) -> Image.Image:
             uint8 in 0…255, or float in 0…1.
 
     Returns:
-        A picture of mode RGB, of the size that it has in its file.
+        A picture of mode RGB, of the size that it has in its file. It shares no memory with an image or array.
 
     Raises:
         PictureError: a missing file, more than 20 MB, more than 50 megapixels, more memory to decode than is
@@ -60,7 +60,7 @@ def _array_image(array: NDArray[Any]) -> Image.Image:
         array = (array * 255).round().astype(np.uint8)
     if not shaped or array.dtype != np.uint8:
         raise PictureError("An array must be height × width × 3, RGB as uint8 or as float in 0…1.")
-    return Image.fromarray(array)
+    return Image.fromarray(array).copy()
 
 
 def _read_open_file(source: object) -> bytes:
@@ -80,7 +80,7 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     try:
         image.load()
         orientation = orientation_of(image)
-        return image if is_rgb(image) and orientation == 1 else Image.fromarray(rgb_pixels(image, orientation, 1))
+        return image.copy() if is_rgb(image) and orientation == 1 else Image.fromarray(rgb_pixels(image, orientation, 1))
     except Exception as error:  # for broken files, Pillow raises nearly every kind
         raise damaged("The picture") from error
 

@@ -187,7 +187,8 @@ def test_a_class_rather_than_itself_is_named_and_skipped(tmp_path: Path, explain
         explainer.explain(sources[0].path, contrast=top)
     outcomes = [outcome for _, outcome in explain_files(explainer, Question(contrast=top), sources)]
     assert str(outcomes[0]) == (
-        f"{sources[0].path} is left out: The main head's top class is thing {top}, the contrast itself; name a target, or another contrast."
+        f"{sources[0].path} is left out: The main head's top class is thing {top}, the contrast itself; "
+        "name a target, or another contrast."
     )
     assert isinstance(outcomes[1], UserError) == same
 
