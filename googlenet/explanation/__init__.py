@@ -192,8 +192,8 @@ class Explanation:
     record: dict[str, Record | None] = field(default_factory=dict)
     """head → how many answers as sure as this one were right; None where it was not measured"""
     picture: ImageSource | None = None
-    """what `Explainer.explain` was given, or a copy, for `show`, `overlay` and notebooks; of a file its whole path; None where only
-    the network's input was given"""
+    """what `Explainer.explain` was given or a copy, for `show`, `overlay` and notebooks; of a file its whole path. None: only the
+    network's input was given"""
 
     @property
     def grids(self) -> dict[str, NDArray[np.float32]]:
