@@ -65,10 +65,10 @@ def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> t
     wrong: list[UserError] = []
     for each in arguments:
         argument = Path(each)
-        if "://" in str(each) and not argument.exists():
+        if "://" in str(each) and not os.path.exists(argument):  # Path.exists raises for a long name or a locked folder
             wrong.append(PictureError("{address} is not a file; save the picture there and give its path.", address=each))
             continue
-        if not argument.is_dir():
+        if not os.path.isdir(argument):
             pictures.append((argument, Path("stdin" if argument == STDIN else argument.name)))
             continue
         passed: Counter[str] = Counter()
@@ -93,12 +93,16 @@ def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: lis
         wrong: gets an error for each folder that cannot be read.
     """
     seen = {_identity(folder)}
-    if out and out.is_dir():
+    if out and os.path.isdir(out):
         seen.add(_identity(out))
     for here, folders, files in os.walk(folder, followlinks=True, onerror=lambda error: wrong.append(unreadable(error))):
         kept = []
         for name in sorted(folders):
-            each = _identity(Path(here, name))
+            try:
+                each = _identity(Path(here, name))
+            except OSError as error:
+                wrong.append(unreadable(error))
+                continue
             if not is_hidden(name) and each not in seen:
                 seen.add(each)
                 kept.append(name)

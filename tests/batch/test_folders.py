@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -26,6 +27,7 @@ from googlenet.errors import QuestionError, UserError
 from googlenet.explanation import Explanation, Question
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES
+from googlenet.pictures.images import open_image
 from tests.helpers import random_image
 
 
@@ -74,6 +76,25 @@ def test_a_folder_without_pictures_says_what_it_holds(tmp_path: Path) -> None:
         "save them as JPEG or PNG.",
         f"The folder {tmp_path / 'empty'} is empty; name one that holds pictures.",
     ]
+
+
+def test_what_cannot_be_looked_at_is_named_and_the_others_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name of 300 letters, and a folder within one that may be listed and no more."""
+    make(tmp_path, "a.jpg", "shut/b.jpg")
+    true = Path.stat
+
+    def stat(path: Path, **options: Any) -> os.stat_result:
+        if path.name == "shut":
+            raise PermissionError(errno.EACCES, "denied", str(path))
+        return true(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    found, wrong = find_pictures([tmp_path, "x" * 300, "://" + "x" * 300])
+    assert [file.path for file in found] == [tmp_path / "a.jpg", Path("x" * 300)]
+    for error, words in zip(wrong, ("shut cannot be read: access is denied", "save the picture there"), strict=True):
+        assert words in str(error)
+    with pytest.raises(UserError, match="cannot be opened: the name is too long"):
+        open_image("x" * 300)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the administrator may read every folder")
