@@ -22,6 +22,7 @@ from PIL import Image
 
 from googlenet.cli import main
 from googlenet.model.architecture import STAGES, TORCHVISION
+from googlenet.pictures.pixels import MAX_BYTES
 from tests.helpers import ROOT, random_image, random_model
 
 LION = gradio.media.get_image("lion.jpg")
@@ -165,6 +166,19 @@ def test_a_picture_on_stdin(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     assert header.startswith("image,head,target")
     assert row.startswith("-,main,thing 3,")
     assert [path.name for path in tmp_path.iterdir()] == ["stdin-sheet.png"]
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(0, "stdin is empty; choose another picture."), (MAX_BYTES + 9, "stdin is larger than 20 MB")]
+)
+def test_a_stdin_without_a_picture_is_read_no_further_than_needed(
+    size: int, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = io.BytesIO(bytes(size))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(data, encoding="utf-8"))
+    assert main(["explain", "-"]) == 1
+    assert words in capsys.readouterr().err
+    assert data.tell() == min(size, MAX_BYTES + 1)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full disk to write to")

@@ -27,6 +27,7 @@ from googlenet.explanation.render import overlay, sheet
 from googlenet.inference.device import cores
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.decoding import Decoder
+from googlenet.pictures.pixels import MAX_BYTES
 from googlenet.probes.trust import examine_prepared
 
 __all__ = ["Prepared", "explain_files", "preparation"]
@@ -119,7 +120,7 @@ def preparation(
         decoder = free.get()
         try:
             if file.path == STDIN:
-                picture = decoder.open_bytes(sys.stdin.buffer.read(), "stdin", least)
+                picture = decoder.open_bytes(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin", least)
             else:
                 picture = decoder.open(file.path, least)
         except UserError as error:
