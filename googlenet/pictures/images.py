@@ -106,7 +106,7 @@ class Preprocess:
         box = max(seen.x0, 0), max(seen.y0, 0), min(seen.x1, image.width), min(seen.y1, image.height)
         filter = Image.Resampling[self.interpolation.upper()]
         pixels = torch.from_numpy(np.array(image.resize((self.crop, self.crop), filter, box))).permute(2, 0, 1)
-        mean, std = (torch.tensor(values, device="cpu")[:, None, None] for values in (self.mean, self.std))
+        mean, std = (torch.tensor(values, dtype=torch.float32, device="cpu")[:, None, None] for values in (self.mean, self.std))
         return pixels.to(torch.float32).mul_(1 / 255).sub_(mean).div_(std)[None]
 
     @property

@@ -41,7 +41,17 @@ def default_settings() -> Iterator[None]:
         torch.set_default_device(None)
 
 
-SETTINGS = pytest.mark.parametrize("settings", [other_settings, default_settings])
+@contextmanager
+def default_numbers() -> Iterator[None]:
+    """bfloat16, which NumPy lacks."""
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+SETTINGS = pytest.mark.parametrize("settings", [other_settings, default_settings, default_numbers])
 
 
 @pytest.fixture(scope="module")
