@@ -98,9 +98,11 @@ class Explainer:
         kept = {name: value for name, value in vars(self).items() if name not in ("engine", "passes")}
         return kept | {"model": self.copied_model().cpu(), "device": self.device.type, "graphs": self.engine.graphs}
 
+    @own_settings()
     def __setstate__(self, state: dict[str, Any]) -> None:
         graphs = state.pop("graphs")
         vars(self).update(state)
+        self.model = copy.deepcopy(self.model)  # tensors that were made in inference mode cannot be used outside it
         self.to(pick_device("cpu" if state["device"] == "cpu" else "auto"), graphs=None if graphs else False)
 
     @classmethod

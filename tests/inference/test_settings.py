@@ -97,7 +97,8 @@ def test_loaded_under_settings(settings: Callable[[], AbstractContextManager[Non
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda explainer: pickle.loads(pickle.dumps(explainer))])
 def test_a_copy_answers_the_same_by_itself(copied: Callable[[Explainer], Explainer], explainer: Explainer) -> None:
-    other = copied(explainer)
+    with torch.inference_mode():
+        other = copied(explainer)
     assert same(other.explain(IMAGE), explainer.explain(IMAGE))
     assert not {id(module) for module in other.model.modules()} & {id(module) for module in explainer.model.modules()}
     assert other.passes is not explainer.passes
