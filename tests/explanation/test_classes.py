@@ -245,6 +245,32 @@ def test_names_that_share_a_word_come_before_those_that_share_letters() -> None:
     assert labels.near("house cat") == ["cat", "house finch", "tiger cat"]
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("cats", "cat"),
+        ("Dogs", "dog"),
+        ("birds", "bird"),
+        ("shoes", "shoe"),
+        ("buses", "bus"),
+        ("puppies", "dog"),
+        ("two lions", "lion"),
+        ("a lion", "lion"),
+        ("The lion.", "lion"),
+        ("lion, king of beasts, Panthera leo", "lion"),
+        ("tabby, tabby cat", "tabby"),
+        ("사자", "lion"),
+        ("치타", "cheetah"),
+        ("unicorn", None),
+    ],
+)
+def test_what_people_say_is_understood(said: str, meant: str | None) -> None:
+    """A plural, an article, ImageNet's own long name, and a class's Korean name."""
+    near = Labels(tuple(PLACE), GROUPS).near(said.casefold())
+    assert near[:1] == ([meant] if meant else [])
+    assert "person at a wedding" not in near
+
+
 def test_the_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """5,000 labels of 300 letters, all alike: difflib would take minutes."""
     compared: list[str] = []
