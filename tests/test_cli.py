@@ -103,6 +103,20 @@ def test_a_folder_with_nothing_recognised_is_a_failure(tmp_path: Path, capsys: p
     assert "holds no pictures of a known kind, only 1 × .heic" in captured.err
 
 
+def test_what_is_passed_over_is_told_and_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """But for hidden files and what this program wrote there itself."""
+    for name in ("a.png", "deep/b.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        random_image(64, 64).save(tmp_path / name)
+    for name in ("c.heic", "deep/D.HEIC", "notes.txt", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"other")
+    for _ in range(2):
+        assert main(["explain", str(tmp_path), "--out", str(tmp_path), "--device", "cpu"]) == 0
+        captured = capsys.readouterr()
+        assert captured.out.count("\n") == 2
+        assert "googlenet: Files of other kinds were left out: 2 × .heic, 1 × .txt; save those that are pictures" in captured.err
+
+
 def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()
@@ -124,6 +138,16 @@ def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, ca
         (["explain", "https://a.org/b.jpg"], "https://a.org/b.jpg is not a file; save the picture there and give its path."),
         (["explain", LION, "--out", LION], "cannot be made: a file has that name."),
         (["explain", LION, "--only", "sheet"], "add --out"),
+        (
+            ["explain", LION, "--trust", "--format", "csv"],
+            "--format csv has no columns for what --trust finds; use json or parquet.",
+        ),
+        (["explain", LION, "--channels", "--format", "csv"], "no columns for what --channels finds"),
+        (["explain", LION, "--channels", "--format", "csv", "--out", "/tmp/never", "--only", "sheet"], "what --channels finds"),
+        (["explain", LION, "--full-size"], "--full-size is for overlays; add --out, and no --only but overlays."),
+        (["explain", LION, "--full-size", "--out", "/tmp/never", "--only", "sheet"], "--full-size is for overlays"),
+        (["explain", ""], "The name of a picture or of --out is empty; give one."),
+        (["explain", LION, "--out", ""], "is empty; give one"),
         (["explain", LION, "--cluster"], "name its folder with --out"),
         (["explain", LION, "--weights", "/no/where"], "There is no folder or file /no/where"),
     ],

@@ -195,8 +195,8 @@ class Labels:
         )
 
     def near(self, text: str) -> list[str]:
-        """What a person means by the case-folded text: the class or group of a Korean name, an everyday word, a plural; else up to
-        three labels or groups that have a word of it; else labels with a similar spelling.
+        """What a person means by the case-folded text: the class or group of a Korean name, an everyday word or a plural; else up
+        to three labels or groups that have a word of it; else labels with a similar spelling.
 
         Of names with as many of its words, the shortest comes first. difflib is slow for long names and many labels. It compares
         only the first `COMPARED` letters of the fifty labels that share most pairs of letters with the text.

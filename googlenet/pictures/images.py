@@ -48,7 +48,7 @@ def open_image(source: ImageSource) -> Image.Image:
     if isinstance(source, np.ndarray):
         return _array_image(source)
     if isinstance(source, str | Path):
-        return decode(read_file(Path(source)), str(source)).image
+        return decode(read_file(source), str(source)).image
     data = source if isinstance(source, bytes) else _read_open_file(source)
     return decode(data, "The picture").image
 
@@ -66,7 +66,10 @@ def _array_image(array: NDArray[Any]) -> Image.Image:
 def _read_open_file(source: object) -> bytes:
     """The bytes of an open file, from where it stands. Raises PictureError."""
     read = getattr(source, "read", None)
-    data = read(MAX_BYTES + 1) if callable(read) else None
+    try:
+        data = read(MAX_BYTES + 1) if callable(read) else None
+    except ValueError:  # open as text, closed, or open for writing
+        data = None
     if not isinstance(data, bytes):
         raise PictureError(
             "{kind} is no picture; give a PIL image, a path, bytes, a file open in mode rb, or an array.",

@@ -62,7 +62,7 @@ class Picture:
     """(width, height) in pixels of the whole upright picture"""
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: str | Path) -> bytes:
     """The bytes of a regular file, at most one more than `MAX_BYTES`. Raises PictureError."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:

@@ -72,8 +72,7 @@ def test_a_folder_without_pictures_says_what_it_holds(tmp_path: Path) -> None:
     found, wrong = find_pictures([tmp_path / "heic", tmp_path / "empty"])
     assert found == []
     assert [str(each) for each in wrong] == [
-        f"The folder {tmp_path / 'heic'} holds no pictures of a known kind, only 2 × .heic, 1 × .DS_Store, 1 × .txt; "
-        "save them as JPEG or PNG.",
+        f"The folder {tmp_path / 'heic'} holds no pictures of a known kind, only 2 × .heic, 1 × .txt; save them as JPEG or PNG.",
         f"The folder {tmp_path / 'empty'} is empty; name one that holds pictures.",
     ]
 
