@@ -130,8 +130,8 @@ def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, ca
     ("arguments", "sentence"),
     [
         (["explain", LION, "--target", "thimg 3"], "No class is called 'thimg 3'; did you mean thing 3"),
-        (["evaluate", str(ROOT / "weights"), "/no/where"], "holds neither"),
-        (["train", "/no/where", "--out", "/tmp/never"], "holds neither"),
+        (["evaluate", str(ROOT / "weights"), "/no/where"], "There is no data set /no/where"),
+        (["train", "/no/where", "--out", "/tmp/never"], "There is no data set /no/where"),
         (["train", "x" * 300, "--out", "/tmp/never"], "cannot be read: the name is too long"),
         (["explain", "x" * 300], "cannot be opened: the name is too long"),
         (["import", "/no/where", "--out", "/tmp/never"], "There is no folder or file /no/where"),
