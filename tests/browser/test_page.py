@@ -443,7 +443,12 @@ def test_present_fills_the_screen_obeys_keys_and_shows_the_link(page: Page, url:
     expect(label).to_have_attribute("aria-label", re.compile("cheetah"))
     present.click()
     page.locator("[data-example=lion]").click()
+    looking_at(page, re.escape("?"))
+    settled(page)
     expect(page.locator(".guess")).to_be_visible()  # each new picture is a new guess
+    assert page.url.endswith("?example=lion&head=main")
+    page.locator(".reveal").click()
+    assert page.url.endswith("?example=lion&head=main&class=lion")
     page.locator(".teach summary").click()
     page.locator(".teach .predict").click()  # the same switch
     expect(page.locator(".headline")).to_be_visible()
