@@ -237,6 +237,15 @@ def test_paste_drop_and_camera(page: Page) -> None:
         page.evaluate(BRING, [how, "", "https://example.org/cat.jpg", "body"])
         expect(page.locator(".mistake")).to_contain_text("A link cannot be opened here")
 
+    page.evaluate(
+        """() => { const data = new DataTransfer();
+            for (const name of ["a.jpg", "b.jpg"]) data.items.add(new File(["x"], name, {type: "image/jpeg"}));
+            document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true})); }"""
+    )
+    expect(page.locator(".mistake")).to_have_text("Bring one picture at a time.")
+    settled(page)
+    assert shown(page) == "blue"
+
     # The camera gives one picture and stops.
     page.evaluate("() => { navigator.mediaDevices.getUserMedia = async () => new MediaStream(); }")
     page.locator(".camera").click()

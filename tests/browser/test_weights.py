@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from googlenet.checkpoints.source import KNOWN_SOURCES, parse_repository
 from tests.browser.conftest import (
@@ -175,6 +175,35 @@ def test_what_a_visitor_leaves_or_cannot_have_keeps_the_weights_of_what_is_paint
     page.locator("[data-example=cat]").click()
     looking_at(page, "cat")
     expect(page.locator(".notice")).not_to_contain_text("Now answered")
+
+    # Weights that Back needs: out of date where something else is asked meanwhile, and then not to be had.
+    load(page, "user/three")
+    expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
+    settled(page)
+    page.locator('.card[data-head="main"] .row >> nth=2').click()
+    settled(page)
+    page.locator(".weights summary").click()
+    page.locator(".sources button").first.click()
+    expect(page.locator(".chip")).to_have_text(OWN)
+    settled(page)
+    held: list[Route] = []
+    page.route(ASKED, lambda route: held.append(route) if asks(route.request) == "weights" else route.continue_())
+    page.go_back()
+    expect(page.locator(".notice")).to_contain_text("user/three")
+    expect(page.locator(".languages")).to_be_disabled()  # which loads the page again
+    page.locator("[data-example=lion]").click()
+    looking_at(page, "lion")
+    held[0].continue_()
+    expect(page.locator(".languages")).to_be_enabled()
+    page.unroute(ASKED)
+    gone = {"refusal": {"en": "They are gone.", "ko": ""}}
+    page.route(ASKED, lambda route: route.fulfill(json=gone) if asks(route.request) == "weights" else route.continue_())
+    page.go_back()
+    expect(page.locator(".panel .load")).to_have_text("They are gone.")
+    looking_at(page, "cat")
+    expect(page.locator(".mistake")).to_have_text("")
+    expect(page.locator(".chip")).to_have_text(OWN)
+    assert "weights" not in page.url
 
 
 def test_weights_that_are_dropped_and_gone_from_the_hub_give_way_to_the_pages_own(

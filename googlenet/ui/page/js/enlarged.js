@@ -136,8 +136,7 @@ on(".big", "keydown", event => {
   event.preventDefault();
 });
 
-// How the maps are made: Grad-CAM or LayerCAM. The choice holds for what is asked from now on.
-
+/** How the maps are made: Grad-CAM or LayerCAM. The choice holds for what is asked from now on. */
 on(".method", "change", () => ask({ ...state.wanted, method: $(".method").value }));
 
 // The tab "Evidence": what the stage's map says, the touched cell, and how the four filter sizes share in it.

@@ -115,7 +115,8 @@ for (const type of /** @type {const} */ (["dragover", "dragleave", "drop"]))
     const taken = type !== "dragleave" && (types.includes("Files") || types.includes("text/uri-list"));
     if (taken) event.preventDefault();
     if (type !== "dragleave" || !event.relatedTarget) $(".drop").hidden = type !== "dragover" || !types.includes("Files");
-    if (taken && type === "drop") take(event.dataTransfer);
+    if (taken && type === "drop" && Number(event.dataTransfer?.files.length) > 1) complain(words.one_picture);
+    else if (taken && type === "drop") take(event.dataTransfer);
   });
 
 // The examples, and what the one shows that is under the pointer, or else is explained.
@@ -170,14 +171,13 @@ on(".shot", "click", async () => {
   bring(file);
 });
 
-// The visitor's last pictures, in this tab's memory alone.
+// The visitor's last six pictures, in this tab's memory alone.
 
-const RECENT = 6;
 subscribe(["answer"], () => {
   for (const each of $$("[data-example]")) each.setAttribute("aria-pressed", each.dataset.example === state.wanted.example);
   caption();
   rove($(".examples"));
-  const recent = lastPictures.filter(each => each.answer.asked.path).slice(0, RECENT);
+  const recent = lastPictures.filter(each => each.answer.asked.path).slice(0, 6);
   $(".recent").hidden = !recent.length;
   $(".recent").replaceChildren(
     ...recent.map(({ answer: { result, asked }, photo, weights }) => {

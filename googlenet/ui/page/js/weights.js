@@ -92,6 +92,7 @@ export function suggest(root) {
 
 /** How far a load is, or why it failed: in the panel and where its button is. */
 function showLoad() {
+  $(".languages").disabled = !!state.load && !state.load.error; // it loads the page again
   for (const root of $$(".load")) {
     const load = [undefined, state.load?.source].includes(root.dataset.source) ? state.load : null;
     if (load && !load.error) meter(root, say("loading", { source: sourceName(load.source) }), load, cancelLoad);
