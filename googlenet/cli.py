@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 from googlenet import __version__
 from googlenet.errors import UserError, missing_extra, reason
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         options = _parse(sys.argv[1:] if arguments is None else arguments)
+        _check_hub_settings()
         if options.run in (_run_serve, _run_explain):
             os.environ.setdefault("OMP_NUM_THREADS", "1")  # a thread for each pass (`inference.device.lanes`)
         status: int = options.run(options)
@@ -66,6 +68,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _forget_stdout()
         return _fail(UserError("The results cannot be written: {error}.", error=reason(error)))
+
+
+def _check_hub_settings() -> None:
+    """Raises UserError for a variable at which huggingface_hub would fail, some of them when it is imported."""
+    for name, read in (
+        ("HF_ENDPOINT", lambda value: urlsplit(value).port),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", int),
+        ("HF_HUB_ETAG_TIMEOUT", int),
+    ):
+        value = os.environ.get(name)
+        try:
+            if value is not None:
+                read(value)
+        except ValueError:
+            raise UserError(
+                "{name} is '{value}', which cannot be used; correct it, or unset it.", name=name, value=value
+            ) from None
 
 
 def _forget_stdout() -> None:

@@ -60,6 +60,24 @@ def test_out_gets_overlays_sheet_and_grids(tmp_path: Path, capsys: pytest.Captur
         assert names == {*STAGES[:6], *(f"{stage}_branches" for stage in STAGES[:6]), "seen", "size"}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "10s"),
+        ("HF_HUB_ETAG_TIMEOUT", ""),
+        ("HF_ENDPOINT", "https://[hub"),
+        ("HF_ENDPOINT", "https://hub.example:99999"),
+    ],
+)
+def test_a_setting_of_the_hub_that_cannot_be_read_is_one_sentence(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert main(["explain", LION]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"googlenet: {name} is '{value}', which cannot be used; correct it, or unset it.\n")
+
+
 def test_folders_and_a_bad_file_among_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "pictures"
     (folder / "deep").mkdir(parents=True)
@@ -115,9 +133,10 @@ def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, ca
     ("arguments", "sentence"),
     [
         (["explain", LION, "--target", "thimg 3"], "No class is called 'thimg 3'; did you mean thing 3"),
-        (["evaluate", str(ROOT / "weights"), "/no/where"], "holds neither"),
-        (["train", "/no/where", "--out", "/tmp/never"], "holds neither"),
+        (["evaluate", str(ROOT / "weights"), "/no/where"], "There is no data set /no/where"),
+        (["train", "/no/where", "--out", "/tmp/never"], "There is no data set /no/where"),
         (["import", "/no/where", "--out", "/tmp/never"], "There is no folder or file /no/where"),
+        (["import", str(ROOT / "weights"), "--out", "/tmp/" + "never" * 99], "cannot be written: the name is too long."),
         (["explain", "https://a.org/b.jpg"], "https://a.org/b.jpg is not a file; save the picture there and give its path."),
         (["explain", LION, "--out", LION], "cannot be made: a file has that name."),
         (["explain", LION, "--only", "sheet"], "add --out"),

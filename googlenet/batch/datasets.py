@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import tarfile
 from collections.abc import Iterator, Set
 from pathlib import PurePosixPath
@@ -28,7 +29,7 @@ from googlenet.pictures.pixels import MAX_BYTES
 __all__ = ["Piece", "contents", "file_system", "pieces_of"]
 
 _TARS = (".tar", ".tar.gz", ".tgz")
-_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+_BEGINNING = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF.{4}WEBP|BM.{4}\0{4}|II\*\0|MM\0\*", re.DOTALL)
 """How the files of pictures begin."""
 
 
@@ -108,7 +109,7 @@ def _members(stream: pa.NativeFile, name: str, done: Set[str]) -> Iterator[tuple
 def _values(file: pq.ParquetFile, name: str, done: Set[str]) -> Iterator[tuple[str, bytes | PictureError]]:
     """The pictures in a Parquet file. A cell is bytes, or a struct with a field `bytes`, as data sets on the Hub have it.
 
-    Of several such columns, the one counts where most cells begin as pictures do.
+    Of several such columns, the one counts where most cells begin as pictures do, in the first rows where any does.
     """
     columns = [field.name for field in file.schema_arrow if _is_bytes(field.type)]
     if not columns:
@@ -122,8 +123,11 @@ def _values(file: pq.ParquetFile, name: str, done: Set[str]) -> Iterator[tuple[s
             continue
         table = file.read_row_group(group, columns)
         cells = {column: _bytes_in(table.column(column)) for column in columns}
-        columns = [max(columns, key=lambda column: sum((data or b"").startswith(_BEGINNINGS) for data in cells[column]))]
-        for own, data in zip(names, cells[columns[0]], strict=True):
+        pictures = {column: sum(bool(_BEGINNING.match(data or b"")) for data in cells[column]) for column in columns}
+        likeliest = max(columns, key=pictures.__getitem__)
+        if pictures[likeliest]:
+            columns = [likeliest]
+        for own, data in zip(names, cells[likeliest], strict=True):
             if nfc(own) not in done:
                 yield own, PictureError("{name} has no bytes of a picture.", name=own) if data is None else data
 

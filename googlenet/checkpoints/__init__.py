@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def import_weights(
     Raises:
         WeightsError: the weights cannot be loaded or written, they say how pictures are normalised, or `out` holds such files.
     """
-    there = [name for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE) if (out / name).exists()]
+    there = [name for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE) if os.path.exists(out / name)]  # that of Path may raise
     if there and not overwrite:
         raise WeightsError(
             "{folder} already holds {names}; choose another folder, or add --overwrite.", folder=out, names=", ".join(there)

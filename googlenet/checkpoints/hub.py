@@ -46,7 +46,6 @@ __all__ = ["DownloadProgress", "HubAwayError", "bounded_answers", "fetch_listing
 
 _MAX_ANSWER = 4 << 20
 """Bytes; the listing of a repository has about 300 for each file."""
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _is_listing = ContextVar("is_listing", default=False)
 """Whether this thread asks for a listing."""
 
@@ -108,18 +107,23 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
             api = HfApi(token=token, headers={"Accept-Encoding": "identity"})
             info = api.model_info(source, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     except errors.OfflineModeIsEnabled:
-        raise HubAwayError("offline mode is set") from None
+        raise HubAwayError("HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set") from None
     except errors.RevisionNotFoundError:
         raise MissingWeightsError(
             "{source} has no revision {revision}; check it, or leave it out for the newest.", source=source, revision=revision
         ) from None
     except errors.GatedRepoError:
-        raise _gated(source) from None
+        raise _gated(source, token) from None
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         if "credentials" in (error.server_message or ""):
             raise WeightsError("The Hub does not accept the token; check HF_TOKEN, or unset it for public weights.") from None
-        if status in (401, 403, 404):  # the Hub gives the same status for a private and a missing repository
+        if status in (401, 403, 404) and token is False:  # the same status for a private and a missing repository
+            raise MissingWeightsError(
+                "There is no repository {source} on the Hub, or it is private; check the name, or choose a public one.",
+                source=source,
+            ) from None
+        if status in (401, 403, 404):
             raise MissingWeightsError(
                 "There is no repository {source} on the Hub, or it is private; check the name, or set HF_TOKEN.", source=source
             ) from None
@@ -133,13 +137,15 @@ def fetch_listing(repository: Repository, token: str | bool | None) -> ModelInfo
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # such as a hotel's log-in page
         raise (_settings_reason(error) or HubAwayError("something other than the Hub answers")) from None
     if info.gated and token is False:  # its listing is public, but its files need a token
-        raise _gated(source)
+        raise _gated(source, token)
     if not COMMIT.fullmatch(info.sha or "") or (COMMIT.fullmatch(revision or "") and info.sha != revision):
         raise WeightsError("The Hub does not say which commit {source} is at; nothing is loaded.", source=str(repository))
     return info
 
 
-def _gated(source: str) -> WeightsError:
+def _gated(source: str, token: str | bool | None) -> WeightsError:
+    if token is False:
+        return GatedWeightsError("{source} is gated; choose one that is open to all.", source=source)
     return GatedWeightsError("{source} is gated: accept its terms on the Hub, then set HF_TOKEN and try again.", source=source)
 
 
@@ -184,7 +190,7 @@ def _download(
         with bounded_answers():
             path = hf_hub_download(source, name, revision=commit, token=token, cache_dir=cache.root, tqdm_class=meter.bar(name))
     except errors.GatedRepoError:
-        raise _gated(source) from None
+        raise _gated(source, token) from None
     except errors.RemoteEntryNotFoundError:
         raise MissingWeightsError("{source} holds no file {file}.", source=source, file=name) from None
     except (HTTPError, OSError, ValueError) as error:
@@ -216,7 +222,7 @@ def short_reason(error: BaseException | None) -> Reason:
     if isinstance(error, HTTPError):
         return Reason("the connection broke or is too slow")
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return Reason("offline mode is set")
+        return Reason("HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")
     if isinstance(error, OSError) and error.errno:
         return reason(error)
     return Reason("what arrived is not what the Hub announced")
@@ -228,7 +234,7 @@ def _find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str
     found = cache.find(repository)
     if found is None or (repository.file and repository.file not in found[1]):
         raise OfflineWeightsError(
-            "{source} is not on this machine yet and {why}; connect and try again, or use the built-in weights.",
+            "{source} is not on this machine yet and {why}; try again when that has changed, or use the built-in weights.",
             source=source,
             why=why,
         )
@@ -239,7 +245,9 @@ def _find_cached(cache: Cache, repository: Repository, why: Reason) -> tuple[str
         if path.is_symlink() and not has_digest(path, path.resolve().name):  # a blob is named by its digest
             remove(path)
             raise DamagedWeightsError(
-                "The copy of {source} on this machine is damaged, and {why}; connect and try again.", source=source, why=why
+                "The copy of {source} on this machine is damaged, and {why}; try again when that has changed.",
+                source=source,
+                why=why,
             )
     return commit, file
 
@@ -280,7 +288,9 @@ def bounded_answers(listing: bool = False) -> Iterator[None]:
     except OSError:
         raise HubAwayError("the certificates in SSL_CERT_FILE cannot be read") from None
     except (ImportError, InvalidURL, ValueError):
-        raise HubAwayError("the proxy in {variables} cannot be used", variables=_proxies()) from None
+        raise HubAwayError(
+            "the proxy settings in {variables} cannot be used", variables=_proxies("http", "https", "all", "no")
+        ) from None
     if _bound not in hooks:
         hooks.append(_bound)
     token = _is_listing.set(listing)
@@ -290,14 +300,16 @@ def bounded_answers(listing: bool = False) -> Iterator[None]:
         _is_listing.reset(token)
 
 
-def _proxies() -> str:
-    """The names of those environment variables that are set and name a proxy."""
-    return ", ".join(sorted(name for name, value in os.environ.items() if value and name.lower() in _PROXIES))
+def _proxies(*kinds: str) -> str:
+    """The names of those environment variables of proxies that are set: of http, https and all requests, and of no proxy."""
+    names = {f"{kind}_proxy" for kind in kinds}
+    return ", ".join(sorted(name for name, value in os.environ.items() if value and name.lower() in names))
 
 
 def _settings_reason(error: BaseException | None) -> HubAwayError | None:
     """Why a request failed, where this machine's settings are the cause; else None."""
-    host = urlsplit(constants.ENDPOINT).hostname or ""
+    address = urlsplit(constants.ENDPOINT)
+    host, proxies = address.hostname or "", _proxies(address.scheme, "all")
     causes: list[BaseException] = []
     while error and error not in causes:
         causes.append(error)
@@ -311,6 +323,6 @@ def _settings_reason(error: BaseException | None) -> HubAwayError | None:
             return HubAwayError(
                 "the certificate of {address} is not trusted here: SSL_CERT_FILE names those that are", address=host
             )
-    if _proxies() and any(isinstance(cause, HTTPError) for cause in causes) and not proxy_bypass(host):
-        return HubAwayError("the Hub cannot be reached through the proxy in {variables}", variables=_proxies())
+    if proxies and any(isinstance(cause, HTTPError) for cause in causes) and not proxy_bypass(host):
+        return HubAwayError("the Hub cannot be reached through the proxy in {variables}", variables=proxies)
     return None

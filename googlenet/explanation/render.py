@@ -8,6 +8,8 @@ formula.
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
 import html
 import io
 import json
@@ -18,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from googlenet.explanation import LAYER_CAM, Explanation
 from googlenet.explanation.statements import percent
@@ -26,7 +28,7 @@ from googlenet.model.architecture import BRANCHES, HEADS, STAGES, STAGES_BEFORE
 from googlenet.pictures.frame import Box, enlarge
 from googlenet.pictures.levels import tiles
 
-__all__ = ["BLUES", "INK", "MAGMA", "PAPER", "SOFT", "SPOTLIGHT", "font", "overlay", "overlays", "page", "sheet"]
+__all__ = ["BLUES", "INK", "MAGMA", "PAPER", "SOFT", "SPOTLIGHT", "contained", "font", "overlay", "overlays", "page", "sheet"]
 
 MAGMA: NDArray[np.float32] = np.array(
     [list(bytes.fromhex(colour)) for colour in json.loads(Path(__file__).with_name("magma.json").read_text("utf-8"))], np.float32
@@ -79,8 +81,7 @@ def overlay(image: Image.Image, explanation: Explanation, stage: str, side: int 
 def overlays(image: Image.Image, explanation: Explanation, stages: Sequence[str], side: int | None = None) -> list[Image.Image]:
     """`overlay` for several stages. They share the work that does not depend on the stage."""
     if side is not None and max(image.size) > side:
-        scale = side / max(image.size)
-        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX)
+        image = contained(image, side, Image.Resampling.BOX)
     box = explanation.seen.moved(Box(0, 0, *explanation.size), Box(0, 0, *image.size))
     grids = [explanation.branch_grids[stage].sum(axis=0).clip(min=0) for stage in stages]
     drawn = [Image.new("RGB", image.size) for _ in stages]
@@ -145,9 +146,12 @@ def sheet(image: Image.Image, explanation: Explanation) -> Image.Image:
     canvas = Image.new("RGB", (width, 648), PAPER)
     draw = ImageDraw.Draw(canvas)
     draw.text((margin, 28), "Inside GoogLeNet", INK, font(28))
-    draw.text((margin, 68), describe(explanation), SOFT, font(16))
+    asked = describe(explanation)
+    draw.text((margin, 68), asked, SOFT, font(16, asked))
     top = 112
-    canvas.paste(ImageOps.contain(image, (cell * 2, cell * 2)), (margin, top))
+    canvas.paste(contained(image, cell * 2), (margin, top))
+    if max(image.size) < cell:
+        image = contained(image, cell)
     left = margin + cell * 2 + 2 * gap
     for head in HEADS:
         before = HEADS.index(head) * 3
@@ -190,8 +194,9 @@ def _draw_stage(
     canvas.paste(picture, (x + (cell - picture.width) // 2, y + (cell - picture.height) // 2))
     summary = explanation.summary(stage)
     draw.text((x, y + cell + 6), f"{stage}  {summary.size[0]} x {summary.size[1]}", INK, font(14))
-    shares = "  ".join(f"{branch} {percent(summary.branches[branch])}" for branch in BRANCHES)
-    draw.text((x, y + cell + 26), shares, SOFT, font(11))
+    shares = [f"{branch} {percent(summary.branches[branch])}" for branch in BRANCHES]
+    for line in (0, 1):
+        draw.text((x, y + cell + 26 + 15 * line), "   ".join(shares[2 * line : 2 * line + 2]), SOFT, font(12))
 
 
 def _draw_head(draw: ImageDraw.ImageDraw, explanation: Explanation, head: str, at: tuple[int, int], width: int) -> None:
@@ -204,7 +209,7 @@ def _draw_head(draw: ImageDraw.ImageDraw, explanation: Explanation, head: str, a
     for row, (label, probability, asked) in enumerate(rows_of(explanation, head)):
         line = y + 32 + row * 28
         draw.rounded_rectangle((x, line, x + max(6, width * probability), line + 24), 4, _ACCENT if asked else BAR)
-        draw.text((x + 8, line + 4), label, INK, font(14))
+        draw.text((x + 8, line + 4), label, INK, font(14, label))
         draw.text((x + width - 8, line + 4), percent(probability), INK, font(14), anchor="ra")
 
 
@@ -224,7 +229,7 @@ def page(explanation: Explanation) -> str:
     """
     pictures = []
     if explanation.picture is not None:
-        photograph = ImageOps.contain(explanation.photograph(), (320, 320))
+        photograph = contained(explanation.photograph(), 320)
         drawn = overlays(photograph, explanation, list(explanation.branch_grids), 160)
         pictures = [("photograph", photograph), *zip(explanation.branch_grids, drawn, strict=True)]
     figures = [
@@ -253,5 +258,26 @@ def _data_url(picture: Image.Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def contained(image: Image.Image, side: int, resample: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
+    """A picture with a longer side of `side` pixels, the shorter one at least 1."""
+    scale = side / max(image.size)
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), resample)
+
+
+_FONTS = ("NotoSansCJK-Regular.ttc", "malgun.ttf", "AppleSDGothicNeo.ttc", "NanumGothic.ttf")
+"""Fonts with Korean letters, of Linux, Windows, macOS and Linux again."""
+_LAST_LATIN = "\u024f"
+
+
+@functools.cache
+def system_font(size: int) -> ImageFont.FreeTypeFont | None:
+    for name in _FONTS:
+        with contextlib.suppress(OSError):
+            return ImageFont.truetype(name, size)
+    return None
+
+
+def font(size: int, text: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font, which has Latin letters alone; for a text with others, one of the system's that has Korean ones."""
+    other = system_font(size) if max(text, default="") > _LAST_LATIN else None
+    return other or ImageFont.load_default(size)

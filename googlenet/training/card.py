@@ -85,7 +85,6 @@ def write_card(config: ModelConfig, answers: Answers, run: Run, run_input: RunIn
     dataset, reports = config.metrics.dataset, report(answers, config)
     data = ModelCardData(
         model_name=f"GoogLeNet, {title}",
-        license="apache-2.0",
         library_name="pytorch",
         pipeline_tag="image-classification",
         tags=["googlenet", "inception", "grad-cam"],

@@ -14,7 +14,18 @@ from googlenet.batch.files import make_folder
 from googlenet.checkpoints import LoadedModel, load
 from googlenet.checkpoints.checkpoint import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.errors import ListedError, UserError
-from googlenet.training.data import ROWS, ClassName, Split, SplitName, has_part, hold_out, imagenet, read_split, weights_classes
+from googlenet.training.data import (
+    ROWS,
+    ClassName,
+    Split,
+    SplitName,
+    check_outside,
+    has_part,
+    hold_out,
+    imagenet,
+    read_split,
+    weights_classes,
+)
 from googlenet.training.pictures import check_pictures
 from googlenet.training.recipe import Options, Recipe
 from googlenet.training.teachers import Teacher, load_teacher
@@ -91,8 +102,6 @@ def _refuse(mistakes: list[UserError]) -> None:
 def check(options: Options, recipe: Recipe, device: torch.device) -> RunInput:
     """Read headers, classes, weights and the teacher. Raises a UserError that names all mistakes."""
     wrong = [*recipe.mistakes(), *options.mistakes()]
-    with _added_to(wrong):
-        make_folder(options.out)
     if not options.overwrite:
         wrong += _what_is_there(options)
     start = teacher = None
@@ -120,6 +129,10 @@ def check(options: Options, recipe: Recipe, device: torch.device) -> RunInput:
     if measured is not None:
         with _added_to(wrong):
             validation, _ = read(measured, "val", options.split)
+    with _added_to(wrong):
+        for data in options.data:
+            check_outside(options.out, data)
+        make_folder(options.out)
     _refuse(wrong)
     classes = _choose_classes(splits, start, teacher)
     if measured is None or not validation.examples:

@@ -48,6 +48,7 @@ __all__ = [
     "Rows",
     "Split",
     "SplitName",
+    "check_outside",
     "has_part",
     "hold_out",
     "imagenet",
@@ -223,7 +224,13 @@ def read_split(data: Path, part: SplitName, held_out: float | None = None, class
         pictures = all_pictures(data)
         if pictures:
             return Split(tuple(map(Example, pictures)))
-    raise UserError("{data} holds neither {part}/<class>/<picture> nor a packed set ({part}*.npz).", data=data, part=part)
+    if not data.exists():
+        raise UserError("There is no data set {data}; name a folder or an .npz file.", data=data)
+    raise UserError(
+        "{data} holds neither {part}/<class>/<picture> nor <class>/<picture> nor a packed set ({part}*.npz).",
+        data=data,
+        part=part,
+    )
 
 
 def has_part(data: Path, part: SplitName) -> bool:
@@ -232,7 +239,22 @@ def has_part(data: Path, part: SplitName) -> bool:
 
 
 def _part_folder(data: Path, part: SplitName) -> Path | None:
-    return next((data / name for name in _FOLDERS[part] if (data / name).is_dir()), None)
+    return _part_folders(data).get(part)
+
+
+def _part_folders(data: Path) -> dict[SplitName, Path]:
+    """The folders of the parts. Where none of them holds folders and others lie beside them, their names are those of classes."""
+    folders = {each.name: each for each in _visible(data) if each.is_dir()} if data.is_dir() else {}
+    parts = {part: folders[name] for part, names in _FOLDERS.items() for name in reversed(names) if name in folders}
+    has_classes = any(each.is_dir() for folder in parts.values() for each in _visible(folder))
+    return parts if has_classes or len(parts) == len(folders) else {}
+
+
+def check_outside(path: Path, data: Path) -> None:
+    """Raises UserError where a folder that is to be written lies among the class folders of a data set: it would be a class."""
+    roots = list(_part_folders(data).values()) or [data]
+    if not _packed_files(data, "train") and any(path.resolve().is_relative_to(root.resolve()) for root in roots if root.is_dir()):
+        raise UserError("{path} lies among the classes of {data}; choose a folder elsewhere.", path=path, data=data)
 
 
 def _read_part(data: Path, part: SplitName) -> Split:
@@ -249,7 +271,7 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split]:
     """
     by_class: dict[int, list[tuple[bytes, int]]] = {}
     for row, (picture, label, _) in enumerate(split.examples):
-        by_class.setdefault(label, []).append((hashlib.sha256(picture.name.encode(errors="surrogateescape")).digest(), row))
+        by_class.setdefault(label, []).append((hashlib.sha256(nfc(picture.name).encode(errors="surrogateescape")).digest(), row))
     chosen: set[int] = set()
     for rows in by_class.values():
         count = round(share * len(rows))
@@ -315,7 +337,8 @@ def _read_tree(folder: Path, table: tuple[ClassName, ...]) -> Split:
         raise wrong[0] if len(wrong) == 1 else ListedError("The data cannot be used:", wrong)
     boxes = _read_boxes(folder)
     rows = ((path, label) for label, its_pictures in enumerate(pictures.values()) for path in its_pictures)
-    return Split(tuple(Example(path, label, boxes.get(path.relative_to(folder).as_posix())) for path, label in rows), classes)
+    examples = (Example(path, label, boxes.get(nfc(path.relative_to(folder).as_posix()))) for path, label in rows)
+    return Split(tuple(examples), classes)
 
 
 def _mistakes_in(
@@ -354,7 +377,7 @@ def _read_boxes(folder: Path) -> dict[str, Box]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return {
-                row["path"]: Box(float(row["x_min"]), float(row["y_min"]), float(row["x_max"]) + 1, float(row["y_max"]) + 1)
+                nfc(row["path"]): Box(float(row["x_min"]), float(row["y_min"]), float(row["x_max"]) + 1, float(row["y_max"]) + 1)
                 for row in csv.DictReader(file)
             }
     except (OSError, ValueError, KeyError, TypeError, csv.Error):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 from torch import Tensor
 from tqdm import tqdm
 
@@ -28,15 +28,16 @@ from googlenet.checkpoints.folder import replace_files
 from googlenet.concurrency.threads import batched
 from googlenet.errors import UserError, reason
 from googlenet.explanation import Question, classes_of
-from googlenet.explanation.render import INK, PAPER, SOFT, font, overlay
+from googlenet.explanation.render import INK, PAPER, SOFT, contained, font, overlay
 from googlenet.explanation.statements import BINS, Speaker, bin_of
 from googlenet.inference.device import pick_device
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, STAGES
 from googlenet.model.network import GoogLeNet
 from googlenet.pictures.images import Preprocess
-from googlenet.training.data import NAMED, ROWS, Rows, Split, has_part, read_split, weights_classes
+from googlenet.training.data import NAMED, ROWS, Rows, Split, check_outside, has_part, read_split, weights_classes
 from googlenet.training.pictures import check_pictures, in_threads, opened
+from googlenet.training.recipe import SPLIT
 
 __all__ = [
     "Answers",
@@ -53,6 +54,8 @@ __all__ = [
     "with_records",
 ]
 
+_UNNAMED = "class 0"
+"""What the first class of weights without names is called (`googlenet.checkpoints.folder.labels_of`)."""
 _BATCH = 64
 _MOST_CLASSES = 100
 """Rows of the table of classes."""
@@ -275,8 +278,8 @@ def calibration_section(config: ModelConfig, answers: Answers) -> str:
     if config.temperatures:
         values = ", ".join(f"{head} {t:.3f}" for head, t in config.temperatures.items())
         lines.append(
-            f"Temperatures, chosen on other pictures than the measured ones: {values}. A temperature is 1 where a fitted one is "
-            "not clearly better on pictures that it was not fitted on."
+            f"Temperatures: {values}. A temperature is 1 where a fitted one is not clearly better on pictures that it was not "
+            "fitted on."
         )
     threshold = config.metrics.unlikely_below
     if threshold is not None:
@@ -398,11 +401,13 @@ def _write_wrong(folder: Path, split: Split, answers: Answers, explainer: Explai
         left, top = 2 * _GAP + place % _COLUMNS * across, 50 + place // _COLUMNS * down
         picture = opened(split.pictures[row])
         questions = [Question("main", target) for target in (named, split.labels[row])]
-        maps = [overlay(picture, each, STAGES[-1], _CELL) for each in explainer.explain_batch([picture] * 2, questions)]
-        true = labels[split.labels[row]]
-        draw.text((left, top), f"{labels[named][:24]} {p:.0%}, not {true[:24]} {own:.0%}", INK, font(14))
-        draw.text((left, top + 20), split.pictures[row].name[-64:], SOFT, font(11))
-        for column, image in enumerate((ImageOps.contain(picture, (_CELL, _CELL)), *maps)):
+        small = contained(picture, _CELL)
+        maps = [overlay(small, each, STAGES[-1]) for each in explainer.explain_batch([picture] * 2, questions)]
+        said = f"{labels[named][:24]} {p:.0%}, not {labels[split.labels[row]][:24]} {own:.0%}"
+        name = split.pictures[row].name[-64:]
+        draw.text((left, top), said, INK, font(14, said))
+        draw.text((left, top + 20), name, SOFT, font(11, name))
+        for column, image in enumerate((small, *maps)):
             sheet.paste(image, (left + column * (_CELL + _GAP), top + _TEXT - 6))
     with _writing(folder / _SHEET):
         sheet.save(folder / _SHEET)
@@ -422,11 +427,19 @@ def evaluate(options: argparse.Namespace) -> None:
     loaded = load(options.weights)
     if options.write and not options.maps and (loaded.config.metrics is None or options.rows != "all"):
         raise UserError("--write needs weights whose config.json has metrics, and all rows.")
-    if options.predictions:
-        make_folder(options.predictions.parent)
+    if options.maps and (options.predictions or options.wrong):
+        raise UserError("--maps measures the maps alone; leave out --predictions and --wrong, or run it by itself.")
+    folders = [folder for folder in (options.predictions and options.predictions.parent, options.wrong) if folder]
     if options.wrong:
-        make_folder(options.wrong)
+        check_outside(options.wrong, options.data)
     split = read_split(options.data, "val", options.split)
+    if _UNNAMED in loaded.config.labels and all(each.name != _UNNAMED for each in split.classes):
+        raise UserError(
+            "The weights {weights} have no names of classes; give them those of the data with googlenet import --labels.",
+            weights=options.weights,
+        )
+    for folder in folders:
+        make_folder(folder)
     split = prepare(split, loaded.config, options.rows, workers=options.workers, skip_broken=options.skip_broken)
     if options.maps:
         from googlenet.training.maps import measure_all
@@ -446,7 +459,7 @@ def evaluate(options: argparse.Namespace) -> None:
         config = with_records(config, answers.rows("even"), shown)
         _write_config(config, options.weights)
     whole = has_part(options.data, "val") or options.data.is_file() or options.split == 1
-    whose = "" if whole else " that `train` holds out; --split 1: all"
+    whose = "" if whole else f" that `train --split {options.split or SPLIT:g}` holds out; --split 1: all"
     print(f"{len(shown.labels):,} pictures of {len(shown.labels.unique()):,} of {len(config.labels):,} classes{whose}\n")
     print(table(report(shown, config)))
     print(f"\n{class_table(shown, config.labels)}\n\n{confusions(shown, config.labels)}")

@@ -205,16 +205,18 @@ class Run:
     def resume(self) -> None:
         """Go on from the checkpoint. Raises UserError where there is none, it is broken, or it belongs to another run."""
         if not self.path.is_file():
-            raise UserError("There is no checkpoint at {path} to resume from; start without --resume.", path=self.path)
+            raise UserError("There is no checkpoint at {path} to resume from; leave out --resume.", path=self.path)
         try:
             state = torch.load(self.path, map_location=self.device, weights_only=True)
             identity, step, seconds = dict(state["identity"]), int(state["step"]), float(state["seconds"])
         except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
-            raise UserError("The checkpoint {path} is damaged; start anew without --resume.", path=self.path) from None
+            raise UserError(
+                "The checkpoint {path} is damaged; start anew with --overwrite in place of --resume.", path=self.path
+            ) from None
         other = [kind for kind, words in self.identity.items() if identity.get(kind) != words]
         if other:
             raise UserError(
-                "{path} was made with other {kinds}; repeat those, or start without --resume.",
+                "{path} was made with other {kinds}; repeat those, or start anew with --overwrite in place of --resume.",
                 path=self.path,
                 kinds=" and ".join(other),
             )

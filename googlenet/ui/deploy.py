@@ -10,12 +10,13 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, Re
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
-from googlenet.batch.files import SUFFIXES
+from googlenet.batch.files import find_pictures
 from googlenet.checkpoints import load, source
 from googlenet.checkpoints.checkpoint import CARD_FILE, CHANNELS_FILES, CONFIG_FILE, WEIGHTS_FILE
 from googlenet.checkpoints.hub import HubAwayError, bounded_answers, fetch_listing, short_reason
 from googlenet.checkpoints.labels import is_hidden
-from googlenet.errors import PictureError, UserError, reason
+from googlenet.errors import UserError
+from googlenet.ui.uploads import EXAMPLES, examples_in
 
 __all__ = ["deploy"]
 
@@ -27,16 +28,16 @@ _CONTENTS = [
     "**/*.py",
     "errors/*.json",
     "explanation/*.json",
-    "ui/*.jpg",
-    "ui/*.json",
-    "ui/examples/*.jpg",
+    "ui/card.jpg",
+    "ui/sentences.json",
+    *(f"ui/examples/{path.name}" for path in EXAMPLES.values()),
     "ui/examples/README.md",
     "ui/page/*.html",
     "ui/page/*.css",
     "ui/page/*.json",
     "ui/page/js/*.js",
 ]
-"""Files of the package. Nothing else in its folder is uploaded: it may be an editor's, or a secret."""
+"""Files of the package; modules are in folders with an `__init__.py` alone. Whatever else lies there may be secret: it stays."""
 _BUILD_TIME = 30 * 60.0
 """Seconds that a Space may take to build and start. Most of it is the installation of PyTorch."""
 
@@ -106,16 +107,20 @@ def _collect(weights: str, title: str | None, examples: Path | None, package: Pa
     files: dict[str, Path | bytes] = {name: path for name in _TOP_LEVEL if (path := source.shipped(name, package)).is_file()}
     root = package.resolve()
     for path in sorted(path for pattern in _CONTENTS for path in root.glob(pattern)):
-        parts = path.relative_to(root).parts
+        inside = path.relative_to(root)
+        parts = inside.parts
+        module = all((root / folder / "__init__.py").is_file() for folder in inside.parents) or path.suffix != ".py"
         # an installed package holds the Space's own files inside; they are added above
-        if parts[0] != "space" and not any(map(is_hidden, parts)) and path.resolve() == path:  # no link
+        if parts[0] != "space" and module and not any(map(is_hidden, parts)) and path.resolve() == path:  # no link
             files["/".join(("googlenet", *parts))] = path
     for name in (*_TOP_LEVEL, "googlenet/cli.py"):
         if name not in files:
             raise UserError("{file} of the program is missing; install it anew, or deploy from a checkout.", file=name)
     variables = {_TITLE: title} if title else {}
     if examples:
-        files |= _example_files(examples)
+        examples_in(examples)  # raises here what the Space would raise later
+        pictures, _ = find_pictures([examples])
+        files |= {f"examples/{each.path.relative_to(examples).as_posix()}": each.path for each in pictures}
         variables[_EXAMPLES] = "examples"
     repository: source.Repository | None = None
     match source.parse_source(weights):
@@ -131,19 +136,6 @@ def _collect(weights: str, title: str | None, examples: Path | None, package: Pa
     return SpaceFiles(
         files | {"README.md": _readme(source.shipped("README.md", package), title, repository)}, variables, repository
     )
-
-
-def _example_files(folder: Path) -> dict[str, Path]:
-    """The pictures in a folder, by their names in the Space. Raises UserError where there are none."""
-    try:
-        inside = sorted(folder.iterdir())
-    except OSError as error:
-        raise UserError("The folder {folder} cannot be read: {error}.", folder=folder, error=reason(error)) from None
-    pictures = [path for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
-    found = {f"examples/{path.name}": path for path in pictures if not is_hidden(path.name) and not path.is_symlink()}
-    if not found:
-        raise PictureError("The folder {folder} holds no pictures; name one that does.", folder=folder)
-    return found
 
 
 def _require(repository: source.Repository) -> None:

@@ -9,9 +9,11 @@ import gc
 import importlib.util
 import io
 import ipaddress
+import itertools
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -113,11 +115,13 @@ def _is_free(host: str, port: int) -> bool:
         for family, kind, protocol, _, address in places:
             with socket.socket(family, kind, protocol) as tried:
                 tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:  # as the server does: it takes no IPv4 address in IPv6's notation
+                    tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 tried.bind(address)
     except (socket.gaierror, UnicodeError):
         raise UserError("The host {host} is not known here; choose another with --host.", host=host) from None
     except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EINVAL):
             raise UserError("The host {host} is not this machine; choose another with --host.", host=host) from None
         return False
     return True
@@ -130,28 +134,44 @@ def _set_environment(pictures: Path, host: str) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for name in ("GRADIO_DEBUG", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE"):
         os.environ.pop(name, None)  # those that `serve` has read, and those with which `_launch` would do other than it is told
-    for name, value in list(os.environ.items()):  # Gradio fails at its import where one of these cannot be used
-        if name.lower() in ("http_proxy", "https_proxy", "all_proxy") and value and not _is_proxy(value):
-            problem = UserError(
-                "{name} is {value}, a proxy that this program cannot use; it goes on without.", name=name, value=value
-            )
-        elif name in ("SSL_CERT_FILE", "SSL_CERT_DIR") and value and not os.path.exists(value):
-            problem = UserError("{name} is {value}, which does not exist; it goes on without.", name=name, value=value)
-        else:
-            continue
-        print(in_locale(problem), file=sys.stderr)
-        del os.environ[name]
-    direct = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost,127.0.0.1,::1", host)
-    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, direct))
+    for name, value in list(os.environ.items()):
+        if value and not is_usable(name, value):
+            del os.environ[name]  # the value is not said: a proxy's may hold a password
+            _say(UserError("{name} has a value that this program cannot use; it goes on without.", name=name))
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    direct = [*filter(None, map(str.strip, named.split(","))), "localhost", "127.0.0.1", "::1", host]
+    for wrong in itertools.filterfalse(is_host, direct):
+        _say(UserError("no_proxy holds {host}, which this program cannot use; it goes on without.", host=wrong))
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(is_host, direct))
 
 
-def _is_proxy(address: str) -> bool:
-    """Whether an address, with or without its scheme, is one that Gradio's HTTP client takes for a proxy."""
+def _say(problem: UserError) -> None:
+    print(in_locale(problem), file=sys.stderr)
+
+
+def is_usable(name: str, value: str) -> bool:
+    """Whether Gradio's HTTP client, made at its import, takes a variable's value; True for what it does not read."""
     try:
-        url = URL(address if "://" in address else f"http://{address}")
+        if name == "SSL_CERT_FILE":
+            ssl.create_default_context(cafile=value)
+        elif name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
+            url = URL(value if "://" in value else f"http://{value}")
+            return url.scheme in ("http", "https") and bool(url.host)
+    except (OSError, InvalidURL):
+        return False
+    return name != "SSL_CERT_DIR" or any(map(os.path.isdir, value.split(os.pathsep)))
+
+
+def is_host(entry: str) -> bool:
+    """Whether Gradio's HTTP client, which makes an address of each entry of no_proxy, can make one of this."""
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(entry)
+        return True
+    try:
+        URL(f"all://*{entry}")
     except InvalidURL:
         return False
-    return url.scheme in ("http", "https") and bool(url.host)
+    return True
 
 
 def _bound_arenas() -> None:

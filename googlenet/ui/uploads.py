@@ -85,7 +85,7 @@ class Pictures:
     def find(self, name: str) -> Path:
         """An uploaded file. Raises PictureGoneError."""
         path = Path(name.replace("\0", "")).resolve()  # no file's name holds a NUL
-        if not path.is_relative_to(self.folder) or not path.is_file():
+        if not path.is_relative_to(self.folder) or not os.path.isfile(path):  # that of Path may raise
             raise PictureGoneError
         return path
 
@@ -124,9 +124,11 @@ def example(name: str) -> Picture:
 
 def examples_in(folder: Path) -> dict[str, Picture]:
     """The pictures of a folder by their files' names, in their order. Raises UserError, which names the file."""
-    found, wrong = find_pictures([folder]) if folder.is_dir() else ([], [])
-    if not found or wrong:
-        raise wrong[0] if wrong else PictureError("The folder {folder} holds no pictures; name one that does.", folder=folder)
+    if not os.path.isdir(folder):  # before Python 3.14, that of Path raises where access is denied or the name is too long
+        raise PictureError("There is no folder {folder}; name one that holds pictures.", folder=folder)
+    found, wrong = find_pictures([folder])
+    if wrong:
+        raise wrong[0]
     if len(found) > MAX_EXAMPLES:
         raise UserError(
             "The folder {folder} holds {count} pictures; a page offers at most {most}.",
@@ -139,14 +141,20 @@ def examples_in(folder: Path) -> dict[str, Picture]:
 
 @contextlib.contextmanager
 def kept_pictures(parent: Path | None = None) -> Iterator[Pictures]:
-    """Those of a temporary folder in $GRADIO_TEMP_DIR or the system's. A thread keeps the folder within its quota."""
-    parent = parent or Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
-    parent.mkdir(parents=True, exist_ok=True)
-    _remove_dead(parent)
-    root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()  # of mode 700
-    held, ended = _lock(root), threading.Event()
-    pictures = Pictures(root / "pictures")
-    pictures.folder.mkdir(mode=0o700)
+    """Those of a temporary folder in $GRADIO_TEMP_DIR or the system's. A thread keeps the folder within its quota.
+
+    Raises UserError where no folder can be made.
+    """
+    try:
+        parent = parent or Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
+        parent.mkdir(parents=True, exist_ok=True)
+        _remove_dead(parent)
+        root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()  # of mode 700
+        held, ended = _lock(root), threading.Event()
+        pictures = Pictures(root / "pictures")
+        pictures.folder.mkdir(mode=0o700)
+    except OSError:
+        raise UserError("No temporary folder can be made; set GRADIO_TEMP_DIR to a folder that can be written.") from None
 
     def keep_sweeping() -> None:
         while not ended.wait(_SWEEP_SECONDS):

@@ -97,6 +97,19 @@ def test_of_several_columns_of_bytes_the_one_that_holds_pictures(tmp_path: Path)
     assert found == {f"{path}#1": b"broken", f"{path}#2": png(3)}
 
 
+def test_the_column_is_chosen_in_the_first_rows_that_hold_pictures(tmp_path: Path) -> None:
+    """Sounds, and text that begins as a BMP does, are none."""
+    path = tmp_path / "pictures.parquet"
+    columns = {
+        "audio": [b"RIFF\0\0\0\0WAVEfmt "] * 4,
+        "note": [b"BM is short for bitmap"] * 4,
+        "picture": [None, None, png(3), png(4)],
+    }
+    pq.write_table(pa.table(columns), path, row_group_size=2)
+    found = read(str(path))
+    assert [found[f"{path}#{i}"] for i in (2, 3)] == [png(3), png(4)]
+
+
 def test_parquet_files_that_hold_no_pictures(tmp_path: Path) -> None:
     pq.write_table(pa.table({"label": [1, 2]}), tmp_path / "labels.parquet")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 and nothing more")

@@ -13,7 +13,20 @@ import pytest
 from PIL import Image, ImageColor
 
 from googlenet.explanation import Explanation, Group
-from googlenet.explanation.render import BAR, MAGMA, SPOTLIGHT, Photograph, describe, overlay, percent, rows_of, sheet
+from googlenet.explanation.render import (
+    BAR,
+    MAGMA,
+    SPOTLIGHT,
+    Photograph,
+    describe,
+    font,
+    overlay,
+    page,
+    percent,
+    rows_of,
+    sheet,
+    system_font,
+)
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import HEADS, STAGES
 from googlenet.pictures.frame import Box, enlarge
@@ -106,6 +119,20 @@ def test_the_sheet_shows_each_overlay_or_that_there_is_none(explainer: Explainer
             assert np.array_equal(shown, np.asarray(overlay(image, explanation, stage, 176)))
         else:
             assert tuple(shown[0, 0]) == ImageColor.getrgb(BAR)
+
+
+@pytest.mark.parametrize("size", [(3000, 1), (1, 3000), (64, 64)])
+def test_a_thin_or_small_picture_has_a_sheet_and_a_page(explainer: Explainer, size: tuple[int, int]) -> None:
+    explanation = explainer.explain(image := Image.new("RGB", size, "red"))
+    assert sheet(image, explanation).height > 600
+    assert "photograph" in page(explanation)
+
+
+def test_korean_letters_are_drawn() -> None:
+    if system_font(14) is None:
+        pytest.skip("this machine has no Korean font")
+    letters = [bytes(font(14, text).getmask(text)) for text in ("가나", "다라")]
+    assert letters[0] != letters[1]  # boxes would be alike
 
 
 def test_the_question_in_words(explainer: Explainer) -> None:

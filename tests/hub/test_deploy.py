@@ -27,7 +27,7 @@ from googlenet.model.architecture import TORCHVISION, Architecture
 from googlenet.pictures.images import Preprocess
 from googlenet.ui import deploy as module
 from googlenet.ui.deploy import deploy
-from tests.helpers import ROOT, random_model
+from tests.helpers import ROOT, random_image, random_model
 from tests.hub.server import TOKEN, HubServer
 
 HEADER = (
@@ -39,6 +39,7 @@ HEADER = (
 STRAY = (
     *("__pycache__/x.pyc", ".hidden", ".git/config", ".vscode/settings.json", "ui/.ipynb_checkpoints/deploy-checkpoint.py"),
     *("prod.env", "id_rsa", "ui/cli.py~", "ui/.cli.py.swp", "ui/key.pem", "errors/korean.json.orig", "token.json"),
+    *("venv/lib/a.py", "venv/lib/b/__init__.py", "ui/secret.json", "ui/me.jpg", "ui/examples/private.jpg"),
 )
 """What lies in the package's folder and is no part of it."""
 
@@ -167,21 +168,23 @@ def test_weights_on_the_hub_are_named_and_preloaded(hub: HubServer, api: Any, ru
 
 
 def test_a_space_has_its_own_title_and_examples(api: Any, run: Run, tmp_path: Path) -> None:
-    """No licence is claimed for it, and pictures alone are sent."""
-    for name in ("our cat.jpg", "b.PNG", ".hidden.jpg", "notes.txt", "deep/c.jpg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(name.encode())
-    (tmp_path / "link.jpg").symlink_to(tmp_path / "notes.txt")
+    """No licence is claimed for it. The pictures that `serve` shows are sent, and nothing else."""
+    (tmp_path / "deep").mkdir()
+    pictures = ("our cat.jpg", "b.PNG", "deep/c.jpg")
+    for seed, name in enumerate(pictures):
+        random_image(20, 10, seed).save(tmp_path / name)
+    for name in (".hidden.jpg", "notes.txt"):
+        (tmp_path / name).write_bytes(b"private")
     run("a/own", title="Our pets: 고양이", examples=tmp_path)
     variables = {call.args[1:] for call in api.add_space_variable.call_args_list}
     assert variables == {("GOOGLENET_TITLE", "Our pets: 고양이"), ("GOOGLENET_EXAMPLES", "examples")}
     files = sent(api)
     examples = {name: data for name, data in files.items() if name.startswith("examples/")}
-    assert examples == {"examples/our cat.jpg": b"our cat.jpg", "examples/b.PNG": b"b.PNG"}
+    assert examples == {f"examples/{name}": (tmp_path / name).read_bytes() for name in pictures}
     assert header(files["README.md"])["title"] == "Our pets: 고양이"
-    assert "c.jpg cannot be read: its folder is a file." in refusal(run, "a/own", examples=tmp_path / "deep/c.jpg")
-    (tmp_path / "deep/c.jpg").unlink()
-    assert "holds no pictures" in refusal(run, "a/own", examples=tmp_path / "deep")
+    assert "There is no folder" in refusal(run, "a/own", examples=tmp_path / "deep/c.jpg")
+    (tmp_path / "deep/broken.jpg").symlink_to(tmp_path / "notes.txt")
+    assert "broken.jpg is not a picture that can be read" in refusal(run, "a/own", examples=tmp_path)
 
 
 def test_an_installed_program_deploys_what_a_checkout_does(checkout: Path, run: Run, tmp_path: Path) -> None:
@@ -287,7 +290,7 @@ def test_a_hub_that_fails_is_told(api: Any, run: Run, call: str, error: Exceptio
 def test_without_a_network_one_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    for offline, why in ((False, "the connection broke or is too slow"), (True, "offline mode is set")):
+    for offline, why in ((False, "the connection broke or is too slow"), (True, "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")):
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
         assert refusal(run, "a/b", weights="torchvision") == f"a/b could not be brought up to date: {why}; try again."
 

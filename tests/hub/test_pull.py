@@ -27,9 +27,11 @@ from tests.hub.conftest import Client, Files
 from tests.hub.server import TOKEN, HubServer, sha256
 
 NOWHERE = "http://127.0.0.1:9"
-AWAY = "{} is not on this machine yet and {}; connect and try again, or use the built-in weights."
+AWAY = "{} is not on this machine yet and {}; try again when that has changed, or use the built-in weights."
 MISSING = "There is no repository {} on the Hub, or it is private; check the name, or set HF_TOKEN."
 GATED = "{} is gated: accept its terms on the Hub, then set HF_TOKEN and try again."
+NOT_PUBLIC = "There is no repository {} on the Hub, or it is private; check the name, or choose a public one."
+NOT_OPEN = "{} is gated; choose one that is open to all."
 
 
 def test_the_first_pull_and_the_second(hub: HubServer, client: Client, ours: Files) -> None:
@@ -88,16 +90,17 @@ def test_private_and_gated_repositories_open_to_the_token_alone(hub: HubServer, 
     hub.model("own/gated", ours, gated=True)
     hub.model("own/private", ours, private=True)
     hub.model("own/revoked", ours, revoked=True)  # its listing is open, its files are not
-    for name, token in (("own/gated", False), ("own/revoked", None)):
-        assert client.refusal(name, token) == GATED.format(name)
+    assert client.refusal("own/revoked") == GATED.format("own/revoked")
+    for name in ("own/gated", "own/revoked"):
+        assert client.refusal(name, False) == NOT_OPEN.format(name)
     for name in ("own/private", "own/nothing"):
-        assert client.refusal(name, False) == MISSING.format(name)
+        assert client.refusal(name, False) == NOT_PUBLIC.format(name)
     assert client.refusal("own/nothing") == MISSING.format("own/nothing")
     assert client.load("own/gated")["revision"]
     assert client.load("own/private")["revision"]
     # what the operator's token fetched stays closed to whoever asks without it
-    assert client.refusal("own/gated", visitor=True) == GATED.format("own/gated")
-    assert client.refusal("own/private", visitor=True) == MISSING.format("own/private")
+    assert client.refusal("own/gated", visitor=True) == NOT_OPEN.format("own/gated")
+    assert client.refusal("own/private", visitor=True) == NOT_PUBLIC.format("own/private")
     assert client.refusal("own/private", "hf_wrong").startswith("The Hub does not accept the token; check HF_TOKEN")
 
 
@@ -162,7 +165,9 @@ def test_without_the_hub_the_cached_copy_serves(
         assert str(caught.value) == AWAY.format(source, "the Hub cannot be reached")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert pulled(cache, "user/kept").provenance.offline
-    with pytest.raises(OfflineWeightsError, match="user/never is not on this machine yet and offline mode is set"):
+    with pytest.raises(
+        OfflineWeightsError, match="user/never is not on this machine yet and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set"
+    ):
         pulled(cache, "user/never")
     assert hub.log == []
 
@@ -277,9 +282,11 @@ def untrusted() -> Iterator[str]:
         ("HF_TOKEN", "“hf_token”", "HF_TOKEN holds a character that no token has"),
         ("HF_ENDPOINT", "hub.example", "HF_ENDPOINT does not begin with https://"),
         ("HF_ENDPOINT", "", "the certificate of localhost is not trusted here: SSL_CERT_FILE names those that are"),
-        ("ALL_PROXY", "socks5://127.0.0.1:9", "the proxy in ALL_PROXY cannot be used"),
-        ("all_proxy", "socks://127.0.0.1:9", "the proxy in all_proxy cannot be used"),
-        ("http_proxy", "host:port", "the proxy in http_proxy cannot be used"),
+        ("ALL_PROXY", "socks5://127.0.0.1:9", "the proxy settings in ALL_PROXY cannot be used"),
+        ("all_proxy", "socks://127.0.0.1:9", "the proxy settings in all_proxy cannot be used"),
+        ("https_proxy", "host:port", "the proxy settings in https_proxy cannot be used"),
+        ("no_proxy", "xn--a", "the proxy settings in no_proxy cannot be used"),
+        ("https_proxy", "http://127.0.0.1:9", "the Hub cannot be reached"),  # the Hub of this test is not asked through it
         ("http_proxy", "http://127.0.0.1:9", "the Hub cannot be reached through the proxy in http_proxy"),
         ("SSL_CERT_FILE", "/nowhere/ca.pem", "the certificates in SSL_CERT_FILE cannot be read"),
         ("no_proxy", "192.168.*", "the Hub cannot be reached"),

@@ -132,10 +132,10 @@ SETTINGS = {
     "http_proxy": "127.0.0.1:9",
     "HTTP_PROXY": "http://127.0.0.1:9",
     "https_proxy": "host:port",
-    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "ALL_PROXY": "socks5://ann:s3cret@127.0.0.1:9",
     "all_proxy": "socks://127.0.0.1:9",
-    "no_proxy": "192.168.*",
-    "SSL_CERT_FILE": "/nowhere/ca.pem",
+    "no_proxy": "192.168.*,fd00::/8",
+    "SSL_CERT_FILE": str(ROOT),
 }
 """Every address of this machine, proxies that answer nothing, and what Gradio cannot use."""
 

@@ -21,8 +21,8 @@ import pytest
 
 from googlenet.errors import UserError
 from googlenet.inference.worker import worker_count
-from googlenet.ui.server import find_port
-from tests.helpers import PATIENCE, until
+from googlenet.ui.server import find_port, is_host, is_usable
+from tests.helpers import PATIENCE, ROOT, until
 from tests.server.conftest import FILE, Program, jpeg, text
 
 
@@ -30,7 +30,12 @@ def test_the_page_comes_up_behind_proxies_with_labels_a_title_and_examples(progr
     answer = program.ask("explain", example="lion")["answer"]["result"]
     assert {each["label"] for each in answer["heads"]["main"]} == {"lion", "cougar", "cat"}
     until(lambda: "Inside GoogLeNet is at http" in program.log.read_text())
-    assert "Traceback" not in program.log.read_text()
+    log = program.log.read_text()
+    assert "Traceback" not in log
+    assert "s3cret" not in log
+    for name in ("https_proxy", "ALL_PROXY", "all_proxy", "SSL_CERT_FILE"):
+        assert f"{name} has a value that this program cannot use; it goes on without." in log
+    assert "no_proxy holds fd00::/8, which this program cannot use; it goes on without." in log
     (props,) = [each["props"] for each in program.get("config").json()["components"] if each["id"] == program.component]
     assert [each["name"] for each in props["props"]["examples"]] == ["cheetah", "lion"]
 
@@ -167,6 +172,7 @@ def test_a_full_disk_is_said_and_what_needs_none_goes_on(small_disk: Program) ->
         ("127.0.0.1", None, "abc", "GRADIO_SERVER_PORT is abc, which is not a number; set it to a port, or unset it."),
         ("127.0.0.1", None, "9" * 30, "There is no port 999999999; choose one from 1 to 65535."),
         ("192.0.2.1", 20_000, "", "The host 192.0.2.1 is not this machine; choose another with --host."),
+        ("::ffff:127.0.0.1", 20_000, "", "The host ::ffff:127.0.0.1 is not this machine; choose another with --host."),
         ("no.such.host.invalid", 20_000, "", "The host no.such.host.invalid is not known here; choose another with --host."),
     ],
 )
@@ -183,6 +189,32 @@ def test_a_taken_port_is_one_sentence() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"^Port {port} is taken or not allowed here; choose another with --port.$"):
             find_port("127.0.0.1", port)
+
+
+CLIENT_SETTINGS = [
+    *(("SSL_CERT_FILE", value) for value in ("/nowhere/ca.pem", str(ROOT), __file__)),
+    *(("https_proxy", value) for value in ("host:port", "ftp://a", "socks5://a", "1.2.3.4:9", "http://ann:s3cret@a")),
+    *(
+        ("no_proxy", value)
+        for value in ("fd00::/8", "[::1]", "::1", "::1/128", "host:*", "a:80", "ü.de", "192.168.*", "*.x", "*")
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), CLIENT_SETTINGS)
+def test_a_variable_is_kept_where_gradios_client_can_be_made_with_it(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in [other for other in os.environ if "PROXY" in other.upper() or other.startswith("SSL_")]:
+        monkeypatch.delenv(other)
+    monkeypatch.setenv(name, value)
+    try:
+        httpx.Client().close()
+    except (OSError, ImportError, ValueError, httpx.InvalidURL):
+        taken = False
+    else:
+        taken = True
+    assert (is_host(value) if name == "no_proxy" else is_usable(name, value)) is taken
 
 
 def has_answered(worker: int) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import tempfile
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -19,6 +21,8 @@ from googlenet.ui.uploads import (
     PREFIX,
     SIDE,
     UNFINISHED_SECONDS,
+    PictureGoneError,
+    Pictures,
     examples_in,
     kept_pictures,
     sweep,
@@ -45,6 +49,22 @@ def test_the_folder_is_its_owners_alone_and_goes_at_the_end(tmp_path: Path) -> N
         assert stat.S_IMODE(pictures.folder.parent.stat().st_mode) == 0o700
         put(pictures.folder, "hash/a.jpg", 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_is_not_there_is_gone_whatever_it_is_called(tmp_path: Path) -> None:
+    for name in ("gone.jpg", "long" * 100, "nul\0", "../above.jpg"):
+        with pytest.raises(PictureGoneError):
+            Pictures(tmp_path).find(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("folder", ["file", "file/inside", "long" * 100, ""])
+def test_without_a_folder_for_pictures_one_sentence(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no folder is named and the system has none either, as well."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GRADIO_TEMP_DIR", folder and str(tmp_path / folder))
+    monkeypatch.setattr(tempfile, "gettempdir", Mock(side_effect=FileNotFoundError))
+    with pytest.raises(UserError, match="set GRADIO_TEMP_DIR to a folder that can be written"), kept_pictures():
+        pass
 
 
 def test_a_deleted_picture_is_kept_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,8 +138,12 @@ def test_examples_have_the_composed_names_and_the_order_of_their_files_and_large
 
 
 def test_what_is_no_example_is_said_in_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no pictures"):
-        examples_in(tmp_path / "gone")
+    (tmp_path / "file").touch()
+    for gone in (tmp_path / "gone", tmp_path / "file", tmp_path / ("long" * 100)):
+        with pytest.raises(UserError, match=r"^There is no folder .*; name one that holds pictures\.$"):
+            examples_in(gone)
+    with pytest.raises(UserError, match="no pictures of a known kind"):
+        examples_in(tmp_path)
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"broken\.jpg"):
         examples_in(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from googlenet.training.data import (
     UNKNOWN,
     ClassName,
     all_pictures,
+    check_outside,
     has_part,
     imagenet,
     match_classes,
@@ -170,11 +172,43 @@ def test_a_packed_set_that_is_broken_or_does_not_fit_together_is_refused(tmp_pat
 def test_a_missing_part_is_told(tmp_path: Path, data: Path) -> None:
     with pytest.raises(UserError, match="holds neither val/"):
         read_split(tmp_path, "val")
-    with pytest.raises(UserError, match="holds neither train/"):
+    with pytest.raises(UserError, match="There is no data set"):
         read_split(tmp_path / "nowhere", "train")
     shutil.copytree(data / "val", tmp_path / "val")
     with pytest.raises(UserError, match="holds neither train/"):  # what is for measuring is never learnt from
         read_split(tmp_path, "train")
+
+
+@pytest.mark.parametrize("names", [("valid", "invalid"), ("train", "bus", "plane")])
+def test_parts_without_folders_beside_others_are_classes(names: tuple[str, ...], data: Path, tmp_path: Path) -> None:
+    for name, own in zip(names, ("n01", "n02", "n03"), strict=False):
+        shutil.copytree(data / "train" / own, tmp_path / name)
+    assert sorted(names) == [name for _, name in read_split(tmp_path, "train").classes]
+    assert read_split(tmp_path, "val", 0.5).labelled
+
+
+def test_names_are_composed_before_they_are_compared(data: Path, tmp_path: Path) -> None:
+    """As a ZIP from a Mac has them: the same pictures are held out, and have their boxes."""
+    found = []
+    for form in ("NFC", "NFD"):
+        folder = tmp_path / form / unicodedata.normalize(form, "café")
+        folder.mkdir(parents=True)
+        for i, path in enumerate(all_pictures(data / "train" / "n01")):
+            shutil.copy(path, folder / unicodedata.normalize(form, f"é{i}.png"))
+        (tmp_path / form / "boxes.csv").write_text("path,x_min,y_min,x_max,y_max\ncafé/é3.png,0,0,7,7\n", encoding="utf-8")
+        parts = [read_split(tmp_path / form, part, 0.3).examples for part in ("train", "val")]
+        found.append([{(unicodedata.normalize("NFC", each.picture.name), each.box) for each in part} for part in parts])
+    assert found[0] == found[1]
+    assert sum(box is not None for part in found[0] for _, box in part) == 1
+
+
+def test_an_output_folder_among_the_classes_is_refused(data: Path, tmp_path: Path) -> None:
+    for inside, root in ((data / "train" / "out", data), (data / "train" / "out", data / "train")):
+        with pytest.raises(UserError, match="lies among the classes of"):
+            check_outside(inside, root)
+    pack(tmp_path / "train.npz", [0, 1])
+    for elsewhere, root in ((data / "out", data), (tmp_path / "out", tmp_path), (tmp_path, tmp_path / "nowhere")):
+        check_outside(elsewhere, root)
 
 
 def test_classes_match_by_wnid_then_name_then_case() -> None:

@@ -121,13 +121,14 @@ def test_a_newcomers_folder(data: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert silent.count(": 0 of 6") == 2  # nothing was learnt: all pictures are of one class
     card = (out / "README.md").read_text(encoding="utf-8")
     assert silent in card
+    assert "license" not in card  # nobody has chosen one
     assert "--seed 0 --no-balance" in card
     assert holds == f"{out} holds the weights. Next:"
     assert shlex.split(evaluate) == ["googlenet", "evaluate", str(out), str(folder), "--split", "0.25"]
     assert shlex.split(serve) == ["googlenet", "serve", "--weights", str(out)]
     assert main([*shlex.split(evaluate)[1:], "--predictions", str(told), "--wrong", str(tmp_path / "wrong")]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("18 pictures of 3 of 3 classes that `train` holds out; --split 1: all\n")
+    assert said.startswith("18 pictures of 3 of 3 classes that `train --split 0.25` holds out; --split 1: all\n")
     assert said.count("| 0 of 6 | 0% |") == 2
     assert said.count("| 6 |") == 2  # the confusions
     rows = list(csv.DictReader(told.read_text(encoding="utf-8").splitlines()))
@@ -135,6 +136,16 @@ def test_a_newcomers_folder(data: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert [row["class"] for row in rows] == [wnid for wnid in ("n01", "n02", "n03") for _ in range(6)]
     assert sum(float(rows[0][f"probability{k}"]) for k in (1, 2, 3)) == pytest.approx(1, abs=1e-5)
     assert {row["top1"] for row in rows} == {"n01", "n02", "n03"} - {each.split(":")[0] for each in silent[32:].split("; ")}
+    for options, sentence in (
+        (["--wrong", str(folder / "mistakes")], "lies among the classes of"),
+        (["--maps", "--predictions", str(told)], "--maps measures the maps alone"),
+    ):
+        assert main([*shlex.split(evaluate)[1:], *options]) == 1
+        assert sentence in capsys.readouterr().err
+    assert not (folder / "mistakes").exists()
+    assert main(["train", str(folder), "--out", str(folder / "out")]) == 1
+    assert "lies among the classes of" in capsys.readouterr().err
+    assert not (folder / "out").exists()
     sheet = Image.open(tmp_path / "wrong" / "wrong.png")
     assert sheet.height > 12 // 2 * 150
     assert len(sheet.getcolors(1 << 24) or []) > 100
