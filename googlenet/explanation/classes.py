@@ -188,7 +188,7 @@ class Labels:
         if near:
             return QuestionError("No class is called {name}; did you mean {near}?", name=repr(text), near=", ".join(near))
         return QuestionError(
-            "No class is called {name}; use one of the {count} labels or an index from 0 to {last}.",
+            "No class is called {name}; use one of the {count:,} labels or an index from 0 to {last}.",
             name=repr(text),
             count=len(self.names),
             last=len(self.names) - 1,

@@ -318,7 +318,7 @@ def _read_archive(path: Path, classes: tuple[ClassName, ...]) -> Split:
     low, high = min(labels, default=0), max(labels, default=0)
     if low < 0 or high >= len(classes):
         raise UserError(
-            "{path} has labels from {low} to {high}; there are {count} classes.",
+            "{path} has labels from {low} to {high}; there are {count:,} classes.",
             path=path,
             low=low,
             high=high,
