@@ -13,6 +13,7 @@ import io
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -213,21 +214,19 @@ def _run_serve(options: argparse.Namespace) -> int:
 def _run_explain(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from googlenet.batch.files import check_outputs, find_pictures
+    from googlenet.batch.files import check_outputs, find_pictures, passed_over
     from googlenet.batch.folders import explain_files
     from googlenet.checkpoints import load
     from googlenet.checkpoints.source import default_source
     from googlenet.inference.explainer import Explainer
 
-    if options.stage and not options.trust:
-        raise UserError("--stage names what --trust tests; add --trust.")
+    _check_explain(options)
     if options.cluster is not None:
         return _run_cluster(options)
-    if options.only and not options.out:
-        raise UserError("--only chooses among the files that --out writes; add --out.")
     out = Path(options.out) if options.out else None
-    sources, wrong = find_pictures(options.images, out)
-    for error in wrong:
+    others: Counter[str] = Counter()
+    sources, wrong = find_pictures(options.images, out, others)
+    for error in [*wrong, *([passed_over(others)] if others else [])]:
         _fail(error)
     if not sources:
         return 1
@@ -248,6 +247,24 @@ def _run_explain(options: argparse.Namespace) -> int:
                 write(str(source.path), outcome)
                 bar.update()
     return int(failed)
+
+
+def _check_explain(options: argparse.Namespace) -> None:
+    """Raises UserError for an option that would do nothing, and for an empty name, such as that of a variable that is not set."""
+    if "" in (*options.images, options.out):
+        raise UserError("The name of a picture or of --out is empty; give one.")
+    if options.stage and not options.trust:
+        raise UserError("--stage names what --trust tests; add --trust.")
+    if options.cluster is not None:
+        return
+    if options.only and not options.out:
+        raise UserError("--only chooses among the files that --out writes; add --out.")
+    if options.full_size and (not options.out or options.only not in (None, "overlays")):
+        raise UserError("--full-size is for overlays; add --out, and no --only but overlays.")
+    in_maps = options.out and options.only in (None, "maps")  # the .npz has the channels
+    if options.format == "csv" and (options.trust or (options.channels and not in_maps)):
+        option = "--trust" if options.trust else "--channels"
+        raise UserError("--format csv has no columns for what {option} finds; use json or parquet.", option=option)
 
 
 def _question_of(explainer: Explainer, options: argparse.Namespace) -> Question:

@@ -22,6 +22,7 @@ from PIL import Image
 
 from googlenet.cli import main
 from googlenet.model.architecture import STAGES, TORCHVISION
+from googlenet.pictures.pixels import MAX_BYTES
 from tests.helpers import ROOT, random_image, random_model
 
 LION = gradio.media.get_image("lion.jpg")
@@ -120,6 +121,20 @@ def test_a_folder_with_nothing_recognised_is_a_failure(tmp_path: Path, capsys: p
     assert "holds no pictures of a known kind, only 1 × .heic" in captured.err
 
 
+def test_what_is_passed_over_is_told_and_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """But for hidden files and what this program wrote there itself."""
+    for name in ("a.png", "deep/b.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        random_image(64, 64).save(tmp_path / name)
+    for name in ("c.heic", "deep/D.HEIC", "notes.txt", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"other")
+    for _ in range(2):
+        assert main(["explain", str(tmp_path), "--out", str(tmp_path), "--device", "cpu"]) == 0
+        captured = capsys.readouterr()
+        assert captured.out.count("\n") == 2
+        assert "googlenet: Files of other kinds were left out: 2 × .heic, 1 × .txt; save those that are pictures" in captured.err
+
+
 def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()
@@ -135,11 +150,23 @@ def test_two_pictures_of_one_name_are_refused_before_the_work(tmp_path: Path, ca
         (["explain", LION, "--target", "thimg 3"], "No class is called 'thimg 3'; did you mean thing 3"),
         (["evaluate", str(ROOT / "weights"), "/no/where"], "There is no data set /no/where"),
         (["train", "/no/where", "--out", "/tmp/never"], "There is no data set /no/where"),
+        (["train", "x" * 300, "--out", "/tmp/never"], "cannot be read: the name is too long"),
+        (["explain", "x" * 300], "cannot be opened: the name is too long"),
         (["import", "/no/where", "--out", "/tmp/never"], "There is no folder or file /no/where"),
         (["import", str(ROOT / "weights"), "--out", "/tmp/" + "never" * 99], "cannot be written: the name is too long."),
         (["explain", "https://a.org/b.jpg"], "https://a.org/b.jpg is not a file; save the picture there and give its path."),
         (["explain", LION, "--out", LION], "cannot be made: a file has that name."),
         (["explain", LION, "--only", "sheet"], "add --out"),
+        (
+            ["explain", LION, "--trust", "--format", "csv"],
+            "--format csv has no columns for what --trust finds; use json or parquet.",
+        ),
+        (["explain", LION, "--channels", "--format", "csv"], "no columns for what --channels finds"),
+        (["explain", LION, "--channels", "--format", "csv", "--out", "/tmp/never", "--only", "sheet"], "what --channels finds"),
+        (["explain", LION, "--full-size"], "--full-size is for overlays; add --out, and no --only but overlays."),
+        (["explain", LION, "--full-size", "--out", "/tmp/never", "--only", "sheet"], "--full-size is for overlays"),
+        (["explain", ""], "The name of a picture or of --out is empty; give one."),
+        (["explain", LION, "--out", ""], "is empty; give one"),
         (["explain", LION, "--cluster"], "name its folder with --out"),
         (["explain", LION, "--weights", "/no/where"], "There is no folder or file /no/where"),
     ],
@@ -182,6 +209,19 @@ def test_a_picture_on_stdin(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     assert header.startswith("image,head,target")
     assert row.startswith("-,main,thing 3,")
     assert [path.name for path in tmp_path.iterdir()] == ["stdin-sheet.png"]
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(0, "stdin is empty; choose another picture."), (MAX_BYTES + 9, "stdin is larger than 20 MB")]
+)
+def test_a_stdin_without_a_picture_is_read_no_further_than_needed(
+    size: int, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = io.BytesIO(bytes(size))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(data, encoding="utf-8"))
+    assert main(["explain", "-"]) == 1
+    assert words in capsys.readouterr().err
+    assert data.tell() == min(size, MAX_BYTES + 1)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full disk to write to")

@@ -180,9 +180,9 @@ class Actor:
         good = batch["error"] == ""
         sizes = [(int(width), int(height)) for width, height in zip(batch["width"][good], batch["height"][good], strict=True)]
         x = torch.from_numpy(batch["x"][good])
-        explanations = iter(self.explainer.explain_prepared(x, sizes, [self.question] * len(x)))
+        outcomes = iter(self.explainer.outcomes(x, sizes, [self.question] * len(x)))
         rows = [
-            {"image": str(image), "error": str(error)} if error else row(str(image), next(explanations))
+            {"image": str(image), "error": str(error)} if error else row(str(image), next(outcomes))
             for image, error in zip(batch["image"], batch["error"], strict=True)
         ]
         return pa.Table.from_pylist(rows, SCHEMA)

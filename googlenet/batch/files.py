@@ -24,6 +24,7 @@ __all__ = [
     "find_pictures",
     "make_folder",
     "outputs",
+    "passed_over",
     "pictures_in",
     "unreadable",
 ]
@@ -33,6 +34,8 @@ SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", "
 _KINDS = {"overlays": tuple(f"-{stage}.png" for stage in STAGES), "sheet": ("-sheet.png",), "maps": (".npz",)}
 """kind of result → what follows the picture's name in the names of such files"""
 _ENDINGS = tuple(ending for endings in _KINDS.values() for ending in endings)
+_RESULTS = {".png", ".npz", ".html"}
+"""The suffixes of results. Of these, only pictures of the user's are explained, and the others are nobody's loss."""
 INDEX = "index.html"
 """The page that lists a folder's results."""
 STDIN = Path("-")
@@ -49,7 +52,9 @@ class PictureFile:
     name: Path
 
 
-def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> tuple[list[PictureFile], list[UserError]]:
+def find_pictures(
+    arguments: Sequence[str | Path], out: Path | None = None, others: Counter[str] | None = None
+) -> tuple[list[PictureFile], list[UserError]]:
     """Find the pictures that the user names: files, and all pictures in folders and their subfolders, sorted by name.
 
     Links to folders are followed once. Hidden files, the output folder, and files that this program wrote are left out.
@@ -57,6 +62,7 @@ def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> t
     Args:
         arguments: files and folders, or `STDIN`.
         out: the output folder.
+        others: counts the files beside pictures by their suffix, without results of this program.
 
     Returns:
         The pictures, and an error for each web address, and for each folder that cannot be read or holds no pictures.
@@ -65,10 +71,10 @@ def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> t
     wrong: list[UserError] = []
     for each in arguments:
         argument = Path(each)
-        if "://" in str(each) and not argument.exists():
+        if "://" in str(each) and not os.path.exists(argument):  # Path.exists raises for a long name or a locked folder
             wrong.append(PictureError("{address} is not a file; save the picture there and give its path.", address=each))
             continue
-        if not argument.is_dir():
+        if not os.path.isdir(argument):
             pictures.append((argument, Path("stdin" if argument == STDIN else argument.name)))
             continue
         passed: Counter[str] = Counter()
@@ -77,6 +83,8 @@ def find_pictures(arguments: Sequence[str | Path], out: Path | None = None) -> t
         pictures += [(path, path.relative_to(argument)) for path in inside]
         if not inside and len(wrong) == problems:
             wrong.append(_no_pictures(argument, passed))
+        elif others is not None:
+            others.update({suffix: count for suffix, count in passed.items() if suffix not in _RESULTS})
     stems = [nfc(str(name.with_suffix(""))).casefold() for _, name in pictures]  # Windows and macOS ignore case
     shared = Counter(stems)
     names = [name if shared[stem] > 1 else name.with_suffix("") for (_, name), stem in zip(pictures, stems, strict=True)]
@@ -89,16 +97,20 @@ def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: lis
     Args:
         folder: to search.
         out: a folder to leave out.
-        passed: counts the other files by their suffix.
+        passed: counts the other files by their suffix, without hidden ones.
         wrong: gets an error for each folder that cannot be read.
     """
     seen = {_identity(folder)}
-    if out and out.is_dir():
+    if out and os.path.isdir(out):
         seen.add(_identity(out))
     for here, folders, files in os.walk(folder, followlinks=True, onerror=lambda error: wrong.append(unreadable(error))):
         kept = []
         for name in sorted(folders):
-            each = _identity(Path(here, name))
+            try:
+                each = _identity(Path(here, name))
+            except OSError as error:
+                wrong.append(unreadable(error))
+                continue
             if not is_hidden(name) and each not in seen:
                 seen.add(each)
                 kept.append(name)
@@ -106,8 +118,8 @@ def pictures_in(folder: Path, out: Path | None, passed: Counter[str], wrong: lis
         for name in sorted(files):
             path = Path(here, name)
             if is_hidden(name):
-                passed[name] += 1
-            elif path.suffix.lower() not in SUFFIXES or (name.endswith(_ENDINGS) and is_ours(path)):
+                continue
+            if path.suffix.lower() not in SUFFIXES or (name.endswith(_ENDINGS) and is_ours(path)):
                 passed[path.suffix.lower() or name] += 1
             else:
                 yield path
@@ -128,12 +140,24 @@ def _no_pictures(folder: Path, passed: Counter[str]) -> UserError:
     """The sentence for a folder without pictures, with what it holds instead."""
     if not passed:
         return PictureError("The folder {folder} is empty; name one that holds pictures.", folder=folder)
-    found = ", ".join(f"{count} × {suffix}" for suffix, count in passed.most_common(5))
     return PictureError(
         "The folder {folder} holds no pictures of a known kind, only {found}; save them as JPEG or PNG.",
         folder=folder,
-        found=found + (", …" if len(passed) > 5 else ""),
+        found=_kinds(passed),
     )
+
+
+def passed_over(others: Counter[str]) -> UserError:
+    """The sentence for files beside pictures (`find_pictures`)."""
+    return UserError(
+        "Files of other kinds were left out: {found}; save those that are pictures as JPEG or PNG.", found=_kinds(others)
+    )
+
+
+def _kinds(passed: Counter[str]) -> str:
+    """The commonest kinds of files, with their numbers."""
+    found = ", ".join(f"{count} × {suffix}" for suffix, count in passed.most_common(5))
+    return found + (", …" if len(passed) > 5 else "")
 
 
 def is_ours(path: Path) -> bool:

@@ -21,12 +21,13 @@ from torch import Tensor
 from googlenet.batch.files import SOFTWARE, STDIN, PictureFile, make_folder, outputs
 from googlenet.batch.text import index_row, write_index
 from googlenet.concurrency.threads import batched, in_order, threads
-from googlenet.errors import QuestionError, UserError, reason
+from googlenet.errors import UserError, reason
 from googlenet.explanation import Explanation, Question
 from googlenet.explanation.render import overlay, sheet
 from googlenet.inference.device import cores
 from googlenet.inference.explainer import Explainer
 from googlenet.pictures.decoding import Decoder
+from googlenet.pictures.pixels import MAX_BYTES
 from googlenet.probes.trust import examine_prepared
 
 __all__ = ["Prepared", "explain_files", "preparation"]
@@ -119,7 +120,7 @@ def preparation(
         decoder = free.get()
         try:
             if file.path == STDIN:
-                picture = decoder.open_bytes(sys.stdin.buffer.read(), "stdin", least)
+                picture = decoder.open_bytes(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin", least)
             else:
                 picture = decoder.open(file.path, least)
         except UserError as error:
@@ -145,30 +146,22 @@ def _explain_batch(
 ) -> list[tuple[PictureFile, Prepared | None, Outcome]]:
     """Explain the pictures of a batch that could be read, and test the maps of the stages in `tested`."""
     good = [prepared for _, prepared in batch if isinstance(prepared, Prepared)]
-    answers: list[Explanation] = []
-    if good:
-        x = torch.cat([prepared.x for prepared in good])
-        answers = explainer.explain_prepared(x, [prepared.size for prepared in good], [question] * len(good))
-    if tested:
-        answers = [examine_prepared(explainer, p.x, answer, tested) for p, answer in zip(good, answers, strict=True)]
-    explanations = iter(answers)
-    return [
-        (file, prepared, _outcome_of(file, next(explanations))) if isinstance(prepared, Prepared) else (file, None, prepared)
-        for file, prepared in batch
-    ]
-
-
-def _outcome_of(file: PictureFile, explanation: Explanation) -> Outcome:
-    """An error in place of the empty maps of a class rather than itself."""
-    question = explanation.question
-    if question.contrast is None or question.target != question.contrast:
-        return explanation
-    return QuestionError(
-        "{name}: the {head} head's top class is {label}, the contrast itself; name a target, or another contrast.",
-        name=file.path,
-        head=question.head,
-        label=explanation.name_of(question.contrast),
+    sizes = [prepared.size for prepared in good]
+    answers = iter(
+        explainer.outcomes(torch.cat([prepared.x for prepared in good]), sizes, [question] * len(good)) if good else ()
     )
+    outcomes: list[tuple[PictureFile, Prepared | None, Outcome]] = []
+    for file, prepared in batch:
+        if not isinstance(prepared, Prepared):
+            outcomes.append((file, None, prepared))
+            continue
+        answer: Outcome = next(answers)
+        if isinstance(answer, UserError):
+            answer = UserError("{name} is left out: {error}", name=file.path, error=answer)
+        elif tested:
+            answer = examine_prepared(explainer, prepared.x, answer, tested)
+        outcomes.append((file, prepared, answer))
+    return outcomes
 
 
 def _write(

@@ -84,7 +84,7 @@ def read_whole(path: Path, source: str, limit: int) -> bytes:
 def build(architecture: Architecture, classes: int, tensors: Mapping[str, Tensor], source: str) -> GoogLeNet:
     """The network with these tensors, float32 and in eval mode. Raises WeightsError for the first that does not fit."""
     with torch.device("meta"):  # only shapes, no memory: the number of classes comes from the file
-        model = GoogLeNet(architecture, classes)
+        model = GoogLeNet(architecture, classes).float()  # whatever the program's default is
     expected = model.state_dict()
     for name in [*expected, *tensors]:
         if name not in tensors:

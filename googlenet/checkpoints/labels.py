@@ -69,7 +69,7 @@ def read_labels(path: str, classes: int) -> tuple[str, ...]:
         raise WeightsError("The labels {file} cannot be read: {why}.", file=path, why=why) from None
     if len(labels) != classes:
         raise WeightsError(
-            "{file} names {count} classes, and the weights tell {classes} apart; give one label for each.",
+            "{file} names {count:,} classes, and the weights tell {classes:,} apart; give one label for each.",
             file=path,
             count=len(labels),
             classes=classes,

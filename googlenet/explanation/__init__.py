@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from googlenet.errors import PictureError
 from googlenet.explanation.classes import Group
 from googlenet.explanation.statements import Record, Statement
 from googlenet.explanation.trust import Trust
@@ -137,7 +139,7 @@ class Channel:
     share: float
     """−1…1: its share of the stage's evidence, or of the asked cell's. A share below 0 speaks against the class. The absolute
     shares of all channels of a stage sum to 1."""
-    grid: NDArray[np.float32]
+    grid: NDArray[np.float32] = field(repr=False)
     """its map (H, W) on the stage's cells, in logit units; signed for Grad-CAM; for LayerCAM of the share's sign"""
     peak: tuple[float, float]
     """(x, y): the centre of the cell with the largest absolute value, in pixels of the picture"""
@@ -190,7 +192,8 @@ class Explanation:
     record: dict[str, Record | None] = field(default_factory=dict)
     """head → how many answers as sure as this one were right; None where it was not measured"""
     picture: ImageSource | None = None
-    """what `Explainer.explain` was given, for `show`, `overlay` and notebooks; None where only the network's input was"""
+    """what `Explainer.explain` was given or a copy, for `show`, `overlay` and notebooks; of a file its whole path. None: only the
+    network's input was given"""
 
     @property
     def grids(self) -> dict[str, NDArray[np.float32]]:
@@ -309,12 +312,15 @@ class Explanation:
         return overlay(self.photograph(), self, stage, side)
 
     def photograph(self) -> Image.Image:
-        """The picture that was explained, RGB. Raises PictureError, and ValueError where the explanation has none."""
+        """The picture that was explained, RGB. Raises PictureError where its file is gone or another, ValueError without one."""
         from googlenet.pictures.images import open_image
 
         if self.picture is None:
             raise ValueError("This explanation was made without its picture; draw it with googlenet.explanation.render.")
-        return open_image(self.picture)
+        photograph = open_image(self.picture)
+        if photograph.size != self.size:
+            raise PictureError("{name} was changed after it was explained; explain it again.", name=self.picture)
+        return photograph
 
     def __repr__(self) -> str:
         question = self.question
@@ -327,10 +333,13 @@ class Explanation:
         )
 
     def _repr_html_(self) -> str:
-        """For notebooks."""
+        """For notebooks: without the photograph where its file is gone or another."""
         from googlenet.explanation.render import page
 
-        return page(self)
+        try:
+            return page(self)
+        except PictureError as error:
+            return f"{page(replace(self, picture=None))}<p>{html.escape(str(error))}</p>"
 
     def npz(self) -> bytes:
         """The arrays as a NumPy archive (`.npz`), for the stages that the asked head sees.

@@ -11,6 +11,7 @@ import difflib
 import functools
 import heapq
 import json
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,8 +25,13 @@ __all__ = ["Group", "Labels", "everyday_words", "find_group", "groups_of", "imag
 
 COMPARED = 60
 """How many letters of a name the search for similar labels compares."""
-_ALIKE = 0.7
-"""difflib's ratio from which a spelling counts as similar: that of "cheetha" and "cheetah", not of "sofa" and "sock"."""
+_ALIKE = 0.75
+"""difflib's ratio from which a spelling counts as similar: that of "lyon" and "lion", not of "unicorn" and "corn"."""
+_ARTICLE = re.compile(r"^(an?|the)\s+")
+_SMALL_WORDS = {"a", "an", "the", "and", "at", "in", "of", "on"}
+"""Names that have nothing but these in common have nothing in common."""
+_PLURALS = ("s", ""), ("es", ""), ("ies", "y")
+"""How a plural ends, and its singular."""
 
 
 @dataclass(frozen=True)
@@ -182,25 +188,27 @@ class Labels:
         if near:
             return QuestionError("No class is called {name}; did you mean {near}?", name=repr(text), near=", ".join(near))
         return QuestionError(
-            "No class is called {name}; use one of the {count} labels or an index from 0 to {last}.",
+            "No class is called {name}; use one of the {count:,} labels or an index from 0 to {last}.",
             name=repr(text),
             count=len(self.names),
             last=len(self.names) - 1,
         )
 
     def near(self, text: str) -> list[str]:
-        """What a person means by the case-folded text: the class or group of an everyday word; else up to three labels or groups
-        that have a word of it; else labels with a similar spelling.
+        """What a person means by the case-folded text: the class or group of a Korean name, an everyday word or a plural; else up
+        to three labels or groups that have a word of it; else labels with a similar spelling.
 
         Of names with as many of its words, the shortest comes first. difflib is slow for long names and many labels. It compares
         only the first `COMPARED` letters of the fifty labels that share most pairs of letters with the text.
         """
-        text = text[:COMPARED]
+        text = _ARTICLE.sub("", text[:COMPARED]).strip(" .,")
         names = (*(group.name for group in self.groups), *self.folded)
-        meant = everyday_words().get(text)
-        if meant and meant.casefold() in names:
-            return [meant]
-        words = set(text.split())
+        korean = {korean_name(name): name for name in self.names}
+        for form in _forms(text):
+            meant = korean.get(form) or everyday_words().get(form, form)
+            if meant.casefold() in names:
+                return [meant]
+        words = {singular for word in text.replace(",", " ").split() for singular in _forms(word)} - _SMALL_WORDS
         alike = {name: words & set(name.split()) for name in names}
         found = sorted(filter(alike.get, alike), key=lambda name: (-len(alike[name]), len(name.split())))
         if found:
@@ -209,6 +217,13 @@ class Labels:
         likely = heapq.nlargest(50, self.folded, key=lambda label: _similarity(pairs, _pairs_of(label[:COMPARED])))
         beginnings = {label[:COMPARED]: label for label in likely}
         return [beginnings[found] for found in difflib.get_close_matches(text, beginnings, n=3, cutoff=_ALIKE)]
+
+
+def _forms(text: str) -> Iterator[str]:
+    """A text, its part before a comma, as ImageNet writes "lion, king of beasts, Panthera leo", and the singulars of both."""
+    for form in (text, text.partition(",")[0]):
+        yield form
+        yield from (form.removesuffix(ending) + letter for ending, letter in _PLURALS if form.endswith(ending))
 
 
 def _pairs_of(text: str) -> set[str]:

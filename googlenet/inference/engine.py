@@ -110,7 +110,7 @@ class Engine:
         """Run first passes, so that the first question need not wait. Returns stage → (rows, columns) of its map."""
         for n in _FIRST if self.graphs else (1,):
             n = min(n, self.largest)
-            results = self(torch.zeros(n, 3, self.size, self.size), [Question()] * n)
+            results = self(torch.zeros(n, 3, self.size, self.size, dtype=torch.float32), [Question()] * n)
         return {stage: (grid.shape[1], grid.shape[2]) for stage, grid in ((stage, results[0][stage]) for stage in STAGES)}
 
     @own_settings()
@@ -197,7 +197,7 @@ class Inputs(NamedTuple):
     @classmethod
     def on(cls, device: torch.device, n: int, size: int, classes: int) -> Inputs:
         """Inputs for n pictures of `size` pixels a side and questions about so many classes."""
-        x = torch.zeros(n, 3, size, size, device=device).to(memory_format=torch.channels_last)
+        x = torch.zeros(n, 3, size, size, dtype=torch.float32, device=device).to(memory_format=torch.channels_last)
         asked = Asked.of([Question()] * n, classes).to(device)
         return cls(x, asked, torch.cuda.graph_pool_handle() if device.type == "cuda" else None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,9 +98,11 @@ class Explainer:
         kept = {name: value for name, value in vars(self).items() if name not in ("engine", "passes")}
         return kept | {"model": self.copied_model().cpu(), "device": self.device.type, "graphs": self.engine.graphs}
 
+    @own_settings()
     def __setstate__(self, state: dict[str, Any]) -> None:
         graphs = state.pop("graphs")
         vars(self).update(state)
+        self.model = copy.deepcopy(self.model)  # tensors that were made in inference mode cannot be used outside it
         self.to(pick_device("cpu" if state["device"] == "cpu" else "auto"), graphs=None if graphs else False)
 
     @classmethod
@@ -185,7 +188,8 @@ class Explainer:
 
         Raises:
             PictureError: the picture cannot be read.
-            QuestionError: these weights have no such head, class or group, or the stage no such cell.
+            QuestionError: these weights have no such head, class or group, the stage has no such cell, or the top class is the
+                contrast.
 
         Source: Selvaraju et al., "Grad-CAM", 2017; Jiang et al., "LayerCAM", 2021; Zhang et al., "Finer-CAM", 2025, for the
         contrast.
@@ -202,8 +206,9 @@ class Explainer:
         question = self.question(head, target, contrast, method=method, channels=channels, cell=cell)
         opened = open_image(image)
         (explanation,) = self.explain_prepared(self.prepare([opened]), [opened.size], [question])
-        # an open file gives its bytes only once
-        return replace(explanation, picture=opened if hasattr(image, "read") else image)
+        # an open file gives its bytes only once; an array or image may be used again
+        kept = Path(image).resolve() if isinstance(image, str | Path) else image if isinstance(image, bytes) else opened
+        return replace(explanation, picture=kept)
 
     def question(
         self,
@@ -298,7 +303,7 @@ class Explainer:
             list[Explanation]: in the order of the pictures.
 
         Raises:
-            QuestionError: these weights have no such head or cell.
+            QuestionError: these weights have no such head or cell, or a top class is its contrast.
 
         Example:
             >>> from PIL import Image
@@ -319,17 +324,34 @@ class Explainer:
 
     def explain_prepared(self, x: Tensor, sizes: Sequence[tuple[int, int]], questions: Sequence[Question]) -> list[Explanation]:
         """`explain_batch` for pictures that are prepared already, x (N, 3, S, S) float32, and had these sizes (width, height)."""
+        explanations = []
+        for outcome in self.outcomes(x, sizes, questions):
+            if isinstance(outcome, QuestionError):
+                raise outcome
+            explanations.append(outcome)
+        return explanations
+
+    def outcomes(
+        self, x: Tensor, sizes: Sequence[tuple[int, int]], questions: Sequence[Question]
+    ) -> list[Explanation | QuestionError]:
+        """As `explain_prepared`, with an error in the place of each picture whose top class is the contrast itself."""
         for question in questions:
             self.check(question)
         results = self.passes.run(x, questions)
-        return [self._explanation(*each) for each in zip(results, sizes, questions, strict=True)]
+        return [self._outcome(*each) for each in zip(results, sizes, questions, strict=True)]
 
-    def _explanation(self, result: PictureResult, size: tuple[int, int], question: Question) -> Explanation:
-        """The Explanation of one picture of (width, height) pixels. A question without a class is about the head's top class."""
+    def _outcome(self, result: PictureResult, size: tuple[int, int], question: Question) -> Explanation | QuestionError:
+        """The outcome of one picture of (width, height) pixels. A question without a class is about the head's top class."""
         config = self.config
         result = result.copy()  # else one picture would keep its whole batch in memory
         if question.target is None:
             question = replace(question, target=int(result["target"]))
+            if classes_of(question.contrast) == classes_of(question.target):
+                return QuestionError(
+                    "The {head} head's top class is {label}, the contrast itself; name a target, or another contrast.",
+                    head=question.head,
+                    label=self.labels[classes_of(question.target)[0]],
+                )
         temperatures = config.temperatures or {}
         probabilities = {head: _softmax(result.get(head), temperatures.get(head, 1.0)) for head in HEADS}
         stages = STAGES_BEFORE[question.head]

@@ -36,7 +36,7 @@ def open_image(source: ImageSource) -> Image.Image:
             uint8 in 0…255, or float in 0…1.
 
     Returns:
-        A picture of mode RGB, of the size that it has in its file.
+        A picture of mode RGB, of the size that it has in its file. It shares no memory with an image or array.
 
     Raises:
         PictureError: a missing file, more than 20 MB, more than 50 megapixels, more memory to decode than is
@@ -48,7 +48,7 @@ def open_image(source: ImageSource) -> Image.Image:
     if isinstance(source, np.ndarray):
         return _array_image(source)
     if isinstance(source, str | Path):
-        return decode(read_file(Path(source)), str(source)).image
+        return decode(read_file(source), str(source)).image
     data = source if isinstance(source, bytes) else _read_open_file(source)
     return decode(data, "The picture").image
 
@@ -60,13 +60,16 @@ def _array_image(array: NDArray[Any]) -> Image.Image:
         array = (array * 255).round().astype(np.uint8)
     if not shaped or array.dtype != np.uint8:
         raise PictureError("An array must be height × width × 3, RGB as uint8 or as float in 0…1.")
-    return Image.fromarray(array)
+    return Image.fromarray(array).copy()
 
 
 def _read_open_file(source: object) -> bytes:
     """The bytes of an open file, from where it stands. Raises PictureError."""
     read = getattr(source, "read", None)
-    data = read(MAX_BYTES + 1) if callable(read) else None
+    try:
+        data = read(MAX_BYTES + 1) if callable(read) else None
+    except ValueError:  # open as text, closed, or open for writing
+        data = None
     if not isinstance(data, bytes):
         raise PictureError(
             "{kind} is no picture; give a PIL image, a path, bytes, a file open in mode rb, or an array.",
@@ -80,7 +83,7 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     try:
         image.load()
         orientation = orientation_of(image)
-        return image if is_rgb(image) and orientation == 1 else Image.fromarray(rgb_pixels(image, orientation, 1))
+        return image.copy() if is_rgb(image) and orientation == 1 else Image.fromarray(rgb_pixels(image, orientation, 1))
     except Exception as error:  # for broken files, Pillow raises nearly every kind
         raise damaged("The picture") from error
 
@@ -106,7 +109,7 @@ class Preprocess:
         box = max(seen.x0, 0), max(seen.y0, 0), min(seen.x1, image.width), min(seen.y1, image.height)
         filter = Image.Resampling[self.interpolation.upper()]
         pixels = torch.from_numpy(np.array(image.resize((self.crop, self.crop), filter, box))).permute(2, 0, 1)
-        mean, std = (torch.tensor(values, device="cpu")[:, None, None] for values in (self.mean, self.std))
+        mean, std = (torch.tensor(values, dtype=torch.float32, device="cpu")[:, None, None] for values in (self.mean, self.std))
         return pixels.to(torch.float32).mul_(1 / 255).sub_(mean).div_(std)[None]
 
     @property

@@ -62,7 +62,7 @@ class Picture:
     """(width, height) in pixels of the whole upright picture"""
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: str | Path) -> bytes:
     """The bytes of a regular file, at most one more than `MAX_BYTES`. Raises PictureError."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
@@ -126,6 +126,8 @@ def _opened(data: bytes, name: str) -> ImageFile.ImageFile:
     """A picture whose header is read and within the limits. Raises PictureError."""
     if len(data) > MAX_BYTES:
         raise PictureError("{name} is larger than 20 MB; save it smaller and try again.", name=name)
+    if not data:
+        raise PictureError("{name} is empty; choose another picture.", name=name)
     too_large = PictureError("{name} has more than 50 megapixels; save it smaller and try again.", name=name)
     try:
         if data.startswith(b"RIFF") and prod(_webp_size(data)) * _BYTES_PER_PIXEL["WEBP"] > MAX_MEMORY:

@@ -96,7 +96,7 @@ def fill(x: Tensor, hidden: Tensor) -> Tensor:
 
     x (N, 3, S, S) or (1, 3, S, S) float32, normalised, and `hidden` (N, S, S) bool → (N, 3, S, S) float32.
     """
-    at = torch.arange(x.shape[-1], device=x.device)
+    at = torch.arange(x.shape[-1], dtype=torch.float32, device=x.device)
     near = (-((at[:, None] - at) ** 2) / (2 * (_SURROUNDINGS * len(at)) ** 2)).exp()
     visible = (~hidden)[:, None].float()
     mean = (near @ (x * visible) @ near) / (near @ visible @ near).clamp(min=torch.finfo(torch.float32).tiny)

@@ -131,7 +131,7 @@ def curves(
     Returns head → deletion and insertion, (M, steps + 1) each: the probability from nothing to everything hidden (shown).
     """
     side, count = x.shape[-1], len(orders)
-    counts = torch.linspace(0, side * side, steps + 1).round()[1:-1]
+    counts = torch.linspace(0, side * side, steps + 1, dtype=torch.float32).round()[1:-1]
     first = (orders[:, None] < counts[None, :, None, None]).flatten(0, 1)  # (M · (steps − 1), S, S)
     hidden = torch.cat((torch.zeros(1, side, side).bool(), torch.ones(1, side, side).bool(), first, ~first))
     parts: dict[str, list[NDArray[np.float32]]] = {}

@@ -235,7 +235,10 @@ def read_split(data: Path, part: SplitName, held_out: float | None = None, class
 
 def has_part(data: Path, part: SplitName) -> bool:
     """Whether a data set has files of its own for this part. An `.npz` file has a training part alone."""
-    return bool(_packed_files(data, part) or _part_folder(data, part))
+    try:
+        return bool(_packed_files(data, part) or _part_folder(data, part))
+    except OSError as error:
+        raise unreadable(error) from None
 
 
 def _part_folder(data: Path, part: SplitName) -> Path | None:
@@ -315,7 +318,7 @@ def _read_archive(path: Path, classes: tuple[ClassName, ...]) -> Split:
     low, high = min(labels, default=0), max(labels, default=0)
     if low < 0 or high >= len(classes):
         raise UserError(
-            "{path} has labels from {low} to {high}; there are {count} classes.",
+            "{path} has labels from {low} to {high}; there are {count:,} classes.",
             path=path,
             low=low,
             high=high,

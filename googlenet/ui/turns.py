@@ -121,7 +121,7 @@ class Turns:
         if self.closed:
             _fail(ticket, RestartingError())
         elif (own := sum(each.visitor.session == visitor.session for each in self.waiting)) >= self.per_session:
-            _fail(ticket, BusyError("{own} of your questions are waiting already; ask again when one is answered.", own=own))
+            _fail(ticket, BusyError("Questions of yours that wait already: {own}; ask again when one is answered.", own=own))
         else:
             self.due_from[visitor.session] = due
             self.waiting.append(ticket)

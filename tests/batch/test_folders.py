@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -22,10 +23,11 @@ from googlenet.batch.folders import explain_files
 from googlenet.batch.table import SCHEMA, table_writer
 from googlenet.batch.text import csv_writer, json_writer
 from googlenet.concurrency.threads import batched, in_order, threads
-from googlenet.errors import UserError
+from googlenet.errors import QuestionError, UserError
 from googlenet.explanation import Explanation, Question
 from googlenet.inference.explainer import Explainer
 from googlenet.model.architecture import STAGES
+from googlenet.pictures.images import open_image
 from tests.helpers import random_image
 
 
@@ -70,10 +72,28 @@ def test_a_folder_without_pictures_says_what_it_holds(tmp_path: Path) -> None:
     found, wrong = find_pictures([tmp_path / "heic", tmp_path / "empty"])
     assert found == []
     assert [str(each) for each in wrong] == [
-        f"The folder {tmp_path / 'heic'} holds no pictures of a known kind, only 2 × .heic, 1 × .DS_Store, 1 × .txt; "
-        "save them as JPEG or PNG.",
+        f"The folder {tmp_path / 'heic'} holds no pictures of a known kind, only 2 × .heic, 1 × .txt; save them as JPEG or PNG.",
         f"The folder {tmp_path / 'empty'} is empty; name one that holds pictures.",
     ]
+
+
+def test_what_cannot_be_looked_at_is_named_and_the_others_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name of 300 letters, and a folder within one that may be listed and no more."""
+    make(tmp_path, "a.jpg", "shut/b.jpg")
+    true = Path.stat
+
+    def stat(path: Path, **options: Any) -> os.stat_result:
+        if path.name == "shut":
+            raise PermissionError(errno.EACCES, "denied", str(path))
+        return true(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    found, wrong = find_pictures([tmp_path, "x" * 300, "://" + "x" * 300])
+    assert [file.path for file in found] == [tmp_path / "a.jpg", Path("x" * 300)]
+    for error, words in zip(wrong, ("shut cannot be read: access is denied", "save the picture there"), strict=True):
+        assert words in str(error)
+    with pytest.raises(UserError, match="cannot be opened: the name is too long"):
+        open_image("x" * 300)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the administrator may read every folder")
@@ -183,9 +203,12 @@ def test_a_class_rather_than_itself_is_named_and_skipped(tmp_path: Path, explain
     sources, _ = find_pictures([tmp_path])
     top = explainer.explain(sources[0].path).question.target
     same = explainer.explain(sources[1].path).question.target == top
+    with pytest.raises(QuestionError, match=f"^The main head's top class is thing {top}, the contrast itself"):
+        explainer.explain(sources[0].path, contrast=top)
     outcomes = [outcome for _, outcome in explain_files(explainer, Question(contrast=top), sources)]
     assert str(outcomes[0]) == (
-        f"{sources[0].path}: the main head's top class is thing {top}, the contrast itself; name a target, or another contrast."
+        f"{sources[0].path} is left out: The main head's top class is thing {top}, the contrast itself; "
+        "name a target, or another contrast."
     )
     assert isinstance(outcomes[1], UserError) == same
 

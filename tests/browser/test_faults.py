@@ -155,10 +155,15 @@ def test_what_cannot_be_taken_is_told_and_leaves_the_page_at_work(page: Page, tm
     upload(page, str(tmp_path / "huge.tif"))
     expect(page.locator(".mistake")).to_contain_text("huge.tif is larger than 20 MB")
     settled(page)
-    page.route("**/upload", lambda route: route.fulfill(status=507, body="The server's disk is full; try again later."))
+    held: list[Route] = []
+    page.route("**/upload", lambda route: held.append(route))
     upload(page, file("late.gif", b"GIF89a", "image/gif"))
+    expect(page.locator(".languages")).to_be_disabled()  # which loads the page again, without the picture
+    until(lambda: bool(page.evaluate("1") and held))
+    held[0].fulfill(status=507, body="The server's disk is full; try again later.")
     expect(page.locator(".mistake")).to_contain_text("The server’s disk is full; try late.gif again later.")
     settled(page)
+    expect(page.locator(".languages")).to_be_enabled()
     page.unroute("**/upload")
     example(page, "lion")
 

@@ -237,6 +237,15 @@ def test_paste_drop_and_camera(page: Page) -> None:
         page.evaluate(BRING, [how, "", "https://example.org/cat.jpg", "body"])
         expect(page.locator(".mistake")).to_contain_text("A link cannot be opened here")
 
+    page.evaluate(
+        """() => { const data = new DataTransfer();
+            for (const name of ["a.jpg", "b.jpg"]) data.items.add(new File(["x"], name, {type: "image/jpeg"}));
+            document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true})); }"""
+    )
+    expect(page.locator(".mistake")).to_have_text("Bring one picture at a time.")
+    settled(page)
+    assert shown(page) == "blue"
+
     # The camera gives one picture and stops.
     page.evaluate("() => { navigator.mediaDevices.getUserMedia = async () => new MediaStream(); }")
     page.locator(".camera").click()
@@ -443,7 +452,12 @@ def test_present_fills_the_screen_obeys_keys_and_shows_the_link(page: Page, url:
     expect(label).to_have_attribute("aria-label", re.compile("cheetah"))
     present.click()
     page.locator("[data-example=lion]").click()
+    looking_at(page, re.escape("?"))
+    settled(page)
     expect(page.locator(".guess")).to_be_visible()  # each new picture is a new guess
+    assert page.url.endswith("?example=lion&head=main")
+    page.locator(".reveal").click()
+    assert page.url.endswith("?example=lion&head=main&class=lion")
     page.locator(".teach summary").click()
     page.locator(".teach .predict").click()  # the same switch
     expect(page.locator(".headline")).to_be_visible()

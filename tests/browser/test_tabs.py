@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import ASKED, Visit, enlarge, go_dark, model_requests, pixels, settled, violations
+from tests.browser.conftest import ASKED, Visit, asks, enlarge, go_dark, model_requests, pixels, settled, violations
 
 TILES = "#tab-channels button.channel"
 SPOKEN = re.compile(
@@ -117,3 +118,37 @@ def test_a_map_is_tested_by_keyboard_in_korean(visit: Visit) -> None:
     assert violations(page, "#tab-test") == []
     go_dark(page)
     assert violations(page, "#tab-test", runOnly=["color-contrast"]) == []
+
+
+def test_a_new_test_of_a_map_takes_the_place_of_one_that_waits(visit: Visit) -> None:
+    page = visit("?example=lion")
+    settled(page)
+    share: dict[str, float] = {}  # none while it waits
+
+    def answer(route: Route) -> None:
+        name = asks(route.request)
+        if name == "progress":
+            data = json.loads(route.request.post_data or "{}")["data"]
+            route.fulfill(json={"n": data["n"], **(share or {"place": 2})})
+        elif name != "trust":  # those are never answered
+            route.continue_()
+
+    page.route(ASKED, answer)
+    page.locator("[data-tab=test]").click()
+    meter, start = page.locator("#tab-trust progress"), page.locator("#tab-trust .plain", has_text="Test the map")
+
+    def test(stage: str) -> None:
+        enlarge(page, stage)
+        start.click()
+        expect(meter).to_be_visible()
+
+    test("4c")
+    test("4d")
+    enlarge(page, "4c")
+    expect(start).to_be_visible()  # it is given up
+    enlarge(page, "4d")
+    share["share"] = 0.25
+    expect(page.locator("#tab-trust .meter")).to_contain_text("25")
+    test("5a")
+    enlarge(page, "4d")
+    expect(meter).to_be_visible()  # it runs, and goes on

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from googlenet.checkpoints.source import KNOWN_SOURCES, parse_repository
 from tests.browser.conftest import (
     ASKED,
     Visit,
+    ask_head,
     asks,
     chosen,
     file,
@@ -104,6 +105,105 @@ def test_what_cannot_be_had_is_said_new_weights_keep_what_they_know_and_the_newe
     expect(page.locator(".notice")).to_contain_text("Now answered by this page’s own weights, 1,000 classes.")
     expect(page.locator(".chip")).to_have_text(OWN)
     expect(page.locator('.card[data-head="aux1"] .row').first).to_be_visible()
+
+
+def test_back_and_the_last_pictures_ask_the_class_that_was_asked(visit: Visit, hub: HubServer) -> None:
+    """The same class has other indices in other weights."""
+    page = visit("?example=lion&class=lion")
+    settled(page)
+
+    def own() -> None:
+        page.locator(".weights summary").click()
+        page.locator(".sources button").first.click()
+        expect(page.locator(".chip")).to_have_text(OWN)
+        settled(page)
+
+    def choose(source: str) -> None:
+        load(page, source)
+        expect(page.locator(".chip")).to_have_text(f"{source}, 3 classes")
+        settled(page)
+
+    def back(chip: str, target: str) -> None:
+        page.go_back()
+        expect(page.locator(".chip")).to_have_text(chip)
+        expect(page.locator("#target")).to_have_value(target)
+        settled(page)
+        expect(page.locator(".mistake")).to_have_text("")
+
+    choose("user/three")
+    asked = chosen(page)
+    back(OWN, "lion")
+    page.go_forward()
+    expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
+    settled(page)
+    assert chosen(page) == asked
+    own()
+    back("user/three, 3 classes", asked)
+    choose("user/heads")
+    ask_head(page, "aux1")
+    settled(page)
+    choose("user/three")
+    back("user/heads, 3 classes", "lion")
+    expect(page.locator(".card.asking")).to_have_attribute("data-head", "aux1")
+
+    own_picture(page, "tower")
+    page.locator('.card[data-head="main"] .row', has_text="tiger").click()
+    expect(page.locator("#target")).to_have_value("tiger")
+    own()
+    page.locator("[data-example=cat]").click()
+    looking_at(page, "cat")
+    page.locator(".recent button").first.click()
+    looking_at(page, "tower")
+    assert chosen(page) == "tiger"
+
+
+def test_what_a_visitor_leaves_or_cannot_have_keeps_the_weights_of_what_is_painted(visit: Visit) -> None:
+    page = visit("?example=lion&class=zebra&weights=user%2Fthree")
+    expect(page.locator(".mistake")).to_contain_text("No class is called 'zebra'")
+    expect(page.locator(".chip")).to_have_text(OWN)  # they gave the answer that is painted
+    assert page.locator('.card[data-head="aux1"] .row').count() >= 5
+    assert "weights" not in page.url
+
+    page.route(ASKED, lambda route: None if asks(route.request) == "explain" else route.continue_())
+    page.clock.install()
+    load(page, "user/three")
+    expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
+    page.clock.fast_forward(8100)
+    page.locator(".stop").click()
+    expect(page.locator(".chip")).to_have_text(OWN)
+    page.unroute(ASKED)
+    page.locator("[data-example=cat]").click()
+    looking_at(page, "cat")
+    expect(page.locator(".notice")).not_to_contain_text("Now answered")
+
+    # Weights that Back needs: out of date where something else is asked meanwhile, and then not to be had.
+    load(page, "user/three")
+    expect(page.locator(".chip")).to_have_text("user/three, 3 classes")
+    settled(page)
+    page.locator('.card[data-head="main"] .row >> nth=2').click()
+    settled(page)
+    page.locator(".weights summary").click()
+    page.locator(".sources button").first.click()
+    expect(page.locator(".chip")).to_have_text(OWN)
+    settled(page)
+    held: list[Route] = []
+    page.route(ASKED, lambda route: held.append(route) if asks(route.request) == "weights" else route.continue_())
+    page.go_back()
+    expect(page.locator(".notice")).to_contain_text("user/three")
+    expect(page.locator(".languages")).to_be_disabled()  # which loads the page again
+    page.locator("[data-example=lion]").click()
+    looking_at(page, "lion")
+    held[0].continue_()
+    expect(page.locator(".languages")).to_be_enabled()
+    page.unroute(ASKED)
+    gone = {"refusal": {"en": "They are gone.", "ko": ""}}
+    page.route(ASKED, lambda route: route.fulfill(json=gone) if asks(route.request) == "weights" else route.continue_())
+    page.go_back()
+    expect(page.locator(".panel .load")).to_have_text("They are gone.")
+    looking_at(page, "cat")
+    expect(page.locator(".mistake")).to_have_text("")
+    expect(page.locator(".chip")).to_have_text(OWN)
+    assert "weights" not in page.url
 
 
 def test_weights_that_are_dropped_and_gone_from_the_hub_give_way_to_the_pages_own(

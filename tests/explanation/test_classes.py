@@ -186,8 +186,8 @@ def test_an_everyday_word_is_no_name_and_stands_for_one() -> None:
     for word, name in everyday_words().items():
         with pytest.raises(QuestionError, match=f"did you mean {name}\\?"):
             labels.find(word)
-    with pytest.raises(QuestionError, match="use one of the 1 labels"):
-        Labels(("thing",)).find("puppy")
+    with pytest.raises(QuestionError, match="use one of the 1,000 labels"):
+        Labels(tuple(map(str, range(1000)))).find("puppy")
 
 
 THINGS = Labels(tuple(f"thing {i}" for i in range(10)))
@@ -243,6 +243,32 @@ def test_names_that_share_a_word_come_before_those_that_share_letters() -> None:
     labels = Labels(("tabby", "house finch", "tiger cat", "horse cart"), groups)
     assert labels.find("a Bird") is groups[1]
     assert labels.near("house cat") == ["cat", "house finch", "tiger cat"]
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("cats", "cat"),
+        ("Dogs", "dog"),
+        ("birds", "bird"),
+        ("shoes", "shoe"),
+        ("buses", "bus"),
+        ("puppies", "dog"),
+        ("two lions", "lion"),
+        ("a lion", "lion"),
+        ("The lion.", "lion"),
+        ("lion, king of beasts, Panthera leo", "lion"),
+        ("tabby, tabby cat", "tabby"),
+        ("사자", "lion"),
+        ("치타", "cheetah"),
+        ("unicorn", None),
+    ],
+)
+def test_what_people_say_is_understood(said: str, meant: str | None) -> None:
+    """A plural, an article, ImageNet's own long name, and a class's Korean name."""
+    near = Labels(tuple(PLACE), GROUPS).near(said.casefold())
+    assert near[:1] == ([meant] if meant else [])
+    assert "person at a wedding" not in near
 
 
 def test_the_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

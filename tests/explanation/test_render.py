@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
+from googlenet.errors import PictureError
 from googlenet.explanation import Explanation, Group
 from googlenet.explanation.render import (
     BAR,
@@ -164,6 +165,32 @@ def test_a_notebook_shows_photograph_overlays_and_heads(explainer: Explainer, tm
         bare.show()
 
 
+def test_the_photograph_is_the_one_that_was_explained(
+    explainer: Explainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An array or image may be used again, the folder changed, and the file deleted or replaced."""
+    image, path = random_image(100, 80), tmp_path / "a.png"
+    image.save(path)
+    array = np.array(image)
+    of_array, of_image = explainer.explain(array), explainer.explain(image)
+    array[:] = 0
+    image.paste("black", (0, 0, 100, 80))
+    monkeypatch.chdir(tmp_path)
+    of_path = explainer.explain("a.png")
+    monkeypatch.chdir("/")
+    for explanation in (of_array, of_image):
+        assert np.array_equal(explanation.photograph(), of_path.photograph())
+    random_image(80, 80).save(path)
+    with pytest.raises(PictureError, match=r"a\.png was changed"):
+        of_path.overlay("5b")
+    path.unlink()
+    with pytest.raises(PictureError, match="it does not exist"):
+        of_path.show()
+    html = of_path._repr_html_()
+    assert (html.count("<img"), html.count("<table")) == (0, 3)
+    assert "it does not exist" in html
+
+
 def test_labels_are_text_in_html(explainer: Explainer) -> None:
     explanation = explainer.explain(random_image(60, 60))
     hostile = Explanation(**{**vars(explanation), "labels": ("<script>",) * 10})
@@ -175,6 +202,7 @@ def test_a_repr_is_short(explainer: Explainer) -> None:
     explanation = explainer.explain(random_image(120, 90), target=1, channels=True)
     tops = ", ".join(f"{head} {explanation.heads[head][0].label} {explanation.heads[head][0].probability:.0%}" for head in HEADS)
     assert repr(explanation) == f"<Explanation: {tops}; grad-cam of thing 1 in main, 9 stages, 120×90 pixels>"
+    assert len(repr(explanation.channels)) < 20_000
 
 
 def test_a_share_is_never_rounded_into_untruth() -> None:

@@ -105,9 +105,12 @@ def test_files_bytes_and_arrays_are_pictures_and_nothing_else_is(explainer: Expl
     for wrong in (pixels[..., 0], pixels.astype(int), pixels.astype(float), pixels[:0], pixels / 255 * np.nan):
         with pytest.raises(PictureError, match="height × width × 3"):
             explainer.preprocess(wrong)
-    for thing in (None, 7, io.StringIO("a"), [pixels]):
-        with pytest.raises(PictureError, match="is no picture; give"):
-            explainer.preprocess(thing)
+    with path.open(encoding="utf-8") as text:  # not in mode rb
+        for thing in (None, 7, io.StringIO("a"), [pixels], text):
+            with pytest.raises(PictureError, match="is no picture; give"):
+                explainer.preprocess(thing)
+    with pytest.raises(PictureError, match=r"^https://a\.org/b\.jpg cannot be opened"):
+        explainer.preprocess("https://a.org/b.jpg")
 
 
 def test_a_head_that_the_weights_lack() -> None:

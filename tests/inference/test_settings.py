@@ -41,7 +41,17 @@ def default_settings() -> Iterator[None]:
         torch.set_default_device(None)
 
 
-SETTINGS = pytest.mark.parametrize("settings", [other_settings, default_settings])
+@contextmanager
+def default_numbers() -> Iterator[None]:
+    """bfloat16, which NumPy lacks."""
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+SETTINGS = pytest.mark.parametrize("settings", [other_settings, default_settings, default_numbers])
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +97,8 @@ def test_loaded_under_settings(settings: Callable[[], AbstractContextManager[Non
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda explainer: pickle.loads(pickle.dumps(explainer))])
 def test_a_copy_answers_the_same_by_itself(copied: Callable[[Explainer], Explainer], explainer: Explainer) -> None:
-    other = copied(explainer)
+    with torch.inference_mode():
+        other = copied(explainer)
     assert same(other.explain(IMAGE), explainer.explain(IMAGE))
     assert not {id(module) for module in other.model.modules()} & {id(module) for module in explainer.model.modules()}
     assert other.passes is not explainer.passes

@@ -271,7 +271,7 @@ def bomb_png(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "not a picture"),
+        (b"", "The picture is empty"),
         (b"hello, I am text", "not a picture"),
         (b"%PDF-1.7 ...", "not a picture"),
         (b"\xff\xd8\xff\xe0" + b"\0" * 40, "picture"),

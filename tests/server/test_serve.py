@@ -113,7 +113,7 @@ async def test_one_visitors_many_questions_keep_nobody_waiting(program: Program)
         refusals = [reply["refusal"] for reply in await greedy if "refusal" in reply]
     assert [(reply["n"], reply["answer"]["result"]["image"]) for reply in honest] == [(i, f"{i}.jpg") for i in range(8)]
     assert refusals
-    assert all(refusal["kind"] == "" and "questions are waiting already" in refusal["en"] for refusal in refusals)
+    assert all(refusal["kind"] == "" and "Questions of yours that wait already" in refusal["en"] for refusal in refusals)
 
 
 @pytest.mark.anyio

@@ -101,7 +101,7 @@ async def test_a_session_has_so_many_places_and_half_of_them_run() -> None:
     for i in range(6):
         await stage.ask(f"{i}", "one")
     assert stage.begun == ["0", "1"]
-    with pytest.raises(BusyError, match="4 of your questions are waiting already"):
+    with pytest.raises(BusyError, match="Questions of yours that wait already: 4;"):
         await (await stage.ask("more", "one"))
     assert len(await stage.end()) == 6
 

@@ -1,5 +1,5 @@
 // The address: a question about an example is a link, and the browser's Back goes to the question before.
-import { ask } from "./asking.js";
+import { ask, askWith } from "./asking.js";
 import { call } from "./call.js";
 import { remember } from "./memory.js";
 import { $, pause, props } from "./page.js";
@@ -16,7 +16,8 @@ function query() {
   const { head, target, contrast, method } = answer.result.question;
   /** A class's label, or its index where two classes share the label. @param {any} c */
   const name = c => (weights.labels.filter(label => label === c.label).length > 1 ? `${c.index}` : c.label);
-  const own = [example, head, name(target), contrast && name(contrast), method !== "grad-cam" && method, weights.chosen];
+  const asked = state.guessing && answer.likeliest[0].index === target.index ? null : name(target); // which is being guessed
+  const own = [example, head, asked, contrast && name(contrast), method !== "grad-cam" && method, weights.chosen];
   const search = others();
   OWN.forEach((key, i) => {
     if (own[i]) search.set(key, own[i]);
@@ -29,7 +30,7 @@ function others() {
   return search;
 }
 /** Put the answer's question into the address and into the browser's history. */
-subscribe(["answer"], () => {
+subscribe(["answer", "guessing"], () => {
   const own = others();
   const url = location.pathname + (query() ?? (own.size ? `?${own}` : ""));
   const now = { question: state.answer.asked };
@@ -41,7 +42,8 @@ subscribe(["answer"], () => {
 });
 window.addEventListener("popstate", event => {
   const question = event.state?.question;
-  if (question) ask(question, true);
+  if (question?.weights === state.weights.chosen && !state.load) ask(question, true);
+  else if (question) askWith(question, question.weights, true);
 });
 /** The question of the address; null where it holds none. */
 export function fromAddress() {
@@ -50,8 +52,7 @@ export function fromAddress() {
   const { example = props.examples[0].name, head = "main", method = "grad-cam", weights = null } = asked;
   return { example, head, method, weights, target: asked.class ?? null, contrast: asked.contrast ?? null };
 }
-/** The link that opens this question for others; null for a visitor's own picture. In a frame it is the outer page's, where
- * this is known: of the same site, or a Space's page on the Hub. */
+/** The link that opens this question for others; null for a visitor's own picture. In a frame it is the outer page's. */
 export function link() {
   const search = query();
   if (search === null) return null;

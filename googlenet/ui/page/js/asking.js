@@ -1,4 +1,5 @@
 // Asking a question and taking its answer. One question runs and at most one waits: the newest.
+import { lastPictures } from "./answer.js";
 import { call, SLOW } from "./call.js";
 import { unpacked } from "./drawing.js";
 import { kept, whereabouts } from "./memory.js";
@@ -118,7 +119,7 @@ export async function ask(question, back = false) {
   } catch (error) {
     if (signal.aborted) return;
     const { kind, source, message } = /** @type {Refusal} */ (error);
-    if (kind === "not_loaded") askWith(wanted, source);
+    if (kind === "not_loaded") askWith(wanted, source, back);
     else fail(message);
   }
 }
@@ -129,24 +130,28 @@ function wait(told) {
   else if (told.slow || told.lost) working(told.lost || !navigator.onLine ? words.no_connection : words.slow);
 }
 /** Ask a question whose weights must be loaded first. Where they cannot be had, the page's own answer it.
- * @param {Partial<Question>} question @param {string} source */
-export async function askWith(question, source) {
+ * @param {Partial<Question>} question @param {string | null} source @param {boolean} back as for `ask` */
+export async function askWith(question, source, back = false) {
   const signal = begin(say("loading", { source: sourceName(source) }));
   const before = state.weights;
   set({ wanted: whole(question, source) });
+  signal.onabort = cancelLoad;
   try {
     await load(source);
     confirm();
-  } catch (error) {
+  } catch {
     if (signal.aborted) return;
-    const text = /** @type {Error} */ (error).message;
+    const text = state.load?.error;
+    if (!text) return fail(""); // the visitor left it, or chose others
     if (before.chosen) {
       await load(null).catch(() => {});
       confirm(text);
-      question = carried({ ...PLAIN, ...question, weights: null }, before);
     } else $(".weights").open = true;
+    [question, back] = [carried(whole(question, source), before), false];
+  } finally {
+    signal.onabort = null;
   }
-  if (!signal.aborted) ask(question);
+  if (!signal.aborted) ask(question, back);
 }
 /** Load weights that the visitor chooses, and ask them what was asked before. @param {string | null} source */
 export async function choose(source) {
@@ -190,9 +195,11 @@ export async function showFirst() {
 /** Back to the last good answer, with the reason. @param {string} text */
 export async function fail(text) {
   busy("");
-  const { answer } = state;
-  if (answer) set({ answer, wanted: answer.asked, touched: null });
-  else if (props.value.answer) await showFirst();
+  confirmed = "";
+  const { answer, weights } = lastPictures[0] ?? props.value;
+  if (weights !== state.weights) set({ weights });
+  if (state.answer) set({ answer, wanted: answer.asked, touched: null });
+  else if (answer) await showFirst();
   complain(text);
 }
 /** @param {Question} question */

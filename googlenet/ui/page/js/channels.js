@@ -1,5 +1,4 @@
-// The tab "Channels": the enlarged stage's evidence in six groups of channels that speak for the class at the same places and, one
-// press deeper, the channels that speak most for it and against it. Each with what it looks for.
+// The tab "Channels": the stage's evidence in six groups of channels and, one press deeper, those that speak most for and against.
 import { askedName, lastPictures, place } from "./answer.js";
 import { find, finding, findSoon, request } from "./asking.js";
 import { mapCell, paint } from "./drawing.js";
@@ -33,8 +32,7 @@ function drawButton({ missing }) {
 }
 /** @param {"groups" | "channels"} name */
 function askAgain(name) {
-  const press = () => find(name, fieldsOf(name), showAll);
-  return html`<button type="button" class="plain" ${press}>${say("channels_start", { stage: state.stage })}</button>`;
+  return html`<button type="button" class="plain" ${() => find(name, fieldsOf(name), showAll)}>${say("channels_start", { stage: state.stage })}</button>`;
 }
 /** Where a map is strongest, in per cent of the picture. @param {Grid} grid @param {Kept} of */
 function peakOf({ h, w, top }, of = state) {
@@ -86,8 +84,7 @@ function channelTile(channel) {
   const share = `${channel.share < 0 ? "−" : ""}${percent(Math.abs(channel.share))}`;
   const branch = branchName(channel.branch);
   const label = say("channel_label", { ...about(channel), name: `${share} ${branch} #${channel.channel}` });
-  const press = () => openChannel(channel);
-  return html`<button type="button" class="channel" data-channel="${channel.channel}" aria-label="${label}" ${press}>
+  return html`<button type="button" class="channel" data-channel="${channel.channel}" aria-label="${label}" ${() => openChannel(channel)}>
     ${lookedFor(channel.picture)}${firedAt(channel, null)}
     <span class="name"><b>${share}</b> ${branch} <span class="soft">#${channel.channel}</span></span></button>`;
 }
@@ -135,7 +132,7 @@ async function openChannel(channel) {
   );
   dialog.showModal();
   paintIn(dialog);
-  const pictures = lastPictures.filter(each => each.weights === state.weights).slice(0, LAST_PICTURES);
+  const pictures = lastPictures.filter(each => each.weights.chosen === state.weights.chosen).slice(0, LAST_PICTURES);
   if (pictures.length < 2) return put(last, html`<p class="soft">${words.channel_last_none}</p>`);
   const firings = [];
   for (const kept of pictures) {

@@ -65,8 +65,7 @@ subscribe(["guessing"], () => {
   repaint();
 });
 
-// The lesson: five steps, each with a task and a button that drives the page. The whole network, the chosen stage drawn as an
-// Inception module and its formula in numbers follow the picture.
+// The lesson: five steps, each with a task and a button that drives the page. Its drawings and its formula follow the picture.
 
 /** Show the chosen stage as four branches, each as thick as its share of the evidence. */
 function drawModule() {

@@ -1,5 +1,4 @@
-// The chosen stage, large: its overlay, its legend, the touched cell and the part of the picture that this cell can see. Under it
-// stand the tabs, of which "Evidence" is the first.
+// The chosen stage, large: its overlay, its legend, the touched cell and what it can see; under it the tabs, "Evidence" first.
 import { askedName, place, stageAlt, summary } from "./answer.js";
 import { ask } from "./asking.js";
 import { looks, mapCell, mark, paint, scaleOf } from "./drawing.js";
@@ -15,10 +14,9 @@ import { branchName, percent, say, thirdText, words } from "./words.js";
 export function addTab(name, tab) {
   tabs[name] = tab;
 }
-const currentTab = () => tabs[state.tab];
 /** Draw the open tab anew, or only if it is the one that is named. @param {string} [name] */
 export function showTab(name = state.tab) {
-  if (state.answer && name === state.tab) currentTab().show(state.stage);
+  if (state.answer && name === state.tab) tabs[name].show(state.stage);
 }
 function showTabs() {
   for (const button of $$(".tabs button")) {
@@ -84,8 +82,7 @@ export function cellFrames(cell) {
   };
   const [left, right] = reach(column, x0, x1);
   const [top, bottom] = reach(row, y0, y1);
-  const field = [left, top, right, bottom];
-  return { own, field };
+  return { own, field: [left, top, right, bottom] };
 }
 
 /** Draw the frames of the touched cell and of the open tab. */
@@ -95,7 +92,7 @@ export function markCell() {
     const { own, field } = cellFrames(state.touched);
     frames.push({ box: field, class: "field" }, { box: own, class: "own" });
   }
-  mark($(".big"), state.answer.result.seen, [...frames, ...(currentTab()?.frames?.() ?? [])]);
+  mark($(".big"), state.answer.result.seen, [...frames, ...(tabs[state.tab]?.frames?.() ?? [])]);
 }
 
 /** @param {number | null} cell */
@@ -139,8 +136,7 @@ on(".big", "keydown", event => {
   event.preventDefault();
 });
 
-// How the maps are made: Grad-CAM or LayerCAM. The choice holds for what is asked from now on.
-
+/** How the maps are made: Grad-CAM or LayerCAM. The choice holds for what is asked from now on. */
 on(".method", "change", () => ask({ ...state.wanted, method: $(".method").value }));
 
 // The tab "Evidence": what the stage's map says, the touched cell, and how the four filter sizes share in it.

@@ -80,8 +80,7 @@ function row(p) {
   return html`<span class="row" data-class="${JSON.stringify(keyOf(p))}" ${current(p)}>
     <i style="--share:${p.probability}"></i><span>${bothNames(p)}</span><u>${percent(p.probability)}</u></span>`;
 }
-/** What a head can say truthfully, under its card: the most particular group or class that is probably right. A press shows its
- * maps. @param {string} head @returns {string | Node} */
+/** What a head can say truthfully: the most particular group or class that is probably right. @param {string} head @returns {string | Node} */
 function statement(head) {
   const { heads, statements, question } = state.answer.result;
   const text = state.answer.words[language].cards[head];

@@ -33,10 +33,9 @@ function pictures(act) {
   });
 }
 
-// What survives a reload of the tab: the question, the stage and the controls in its session, the visitor's own picture in
-// IndexedDB under the tab's name. Pictures of tabs that are gone, or older than an hour, are removed at the next opening.
+// What survives a reload of the tab: the question, the stage and the controls in its session, the own picture in IndexedDB.
 
-const HOUR = 3600e3;
+const HOUR = 3600e3; // after which a picture is removed, as are those of tabs that are gone
 /** what this tab sent, by its path @type {Map<string, Sent>} */ const sent = new Map();
 
 export function remember() {

@@ -19,6 +19,7 @@ export function busy(text) {
   element.setAttribute("aria-busy", String(!!text));
   $(".page").classList.toggle("busy", !!text);
   $(".stop").hidden = true;
+  $(".languages").disabled = text === words.uploading; // to load the page again would lose the picture
   notice(text);
 }
 /** Say that it takes long, with a way out. @param {string} text */

@@ -1,5 +1,4 @@
-// Bringing a picture: from the examples, from disk, clipboard, drop or camera. A large photograph is reduced here before it is
-// sent, and what this browser opens and the server does not (HEIC in Safari) goes as a JPEG.
+// Bringing a picture: from the examples, disk, clipboard, drop or camera. A large photograph goes smaller, HEIC (Safari) as a JPEG.
 import { lastPictures } from "./answer.js";
 import { ask, begin, fail } from "./asking.js";
 import { SLOW } from "./call.js";
@@ -8,6 +7,7 @@ import { keep } from "./memory.js";
 import { complain, notice } from "./notices.js";
 import { $, $$, html, on, props, rove } from "./page.js";
 import { state, subscribe } from "./store.js";
+import { carried } from "./weights.js";
 import { say, words } from "./words.js";
 
 /** Send a picture, for the first time or again. @param {{file: File, original: number[] | null, path?: string}} picture
@@ -115,7 +115,8 @@ for (const type of /** @type {const} */ (["dragover", "dragleave", "drop"]))
     const taken = type !== "dragleave" && (types.includes("Files") || types.includes("text/uri-list"));
     if (taken) event.preventDefault();
     if (type !== "dragleave" || !event.relatedTarget) $(".drop").hidden = type !== "dragover" || !types.includes("Files");
-    if (taken && type === "drop") take(event.dataTransfer);
+    if (taken && type === "drop" && Number(event.dataTransfer?.files.length) > 1) complain(words.one_picture);
+    else if (taken && type === "drop") take(event.dataTransfer);
   });
 
 // The examples, and what the one shows that is under the pointer, or else is explained.
@@ -170,19 +171,18 @@ on(".shot", "click", async () => {
   bring(file);
 });
 
-// The visitor's last pictures, in this tab's memory alone.
+// The visitor's last six pictures, in this tab's memory alone.
 
-const RECENT = 6;
 subscribe(["answer"], () => {
   for (const each of $$("[data-example]")) each.setAttribute("aria-pressed", each.dataset.example === state.wanted.example);
   caption();
   rove($(".examples"));
-  const recent = lastPictures.filter(each => each.answer.asked.path).slice(0, RECENT);
+  const recent = lastPictures.filter(each => each.answer.asked.path).slice(0, 6);
   $(".recent").hidden = !recent.length;
   $(".recent").replaceChildren(
-    ...recent.map(({ answer: { result, asked }, photo }) => {
+    ...recent.map(({ answer: { result, asked }, photo, weights }) => {
       const label = say("recent_alt", { name: result.image });
-      return html`<button type="button" aria-label="${label}" title="${result.image}" ${() => ask(asked)}><img src="${photo.src}" alt=""></button>`;
+      return html`<button type="button" aria-label="${label}" title="${result.image}" ${() => ask(carried(asked, weights))}><img src="${photo.src}" alt=""></button>`;
     }),
   );
   rove($(".recent"));

@@ -127,8 +127,7 @@ function another() {
 }
 subscribe(["answer", "truth"], showQuestion);
 
-// Where the answer is wrong: what spoke for it, what spoke for the truth, what tipped it, and the answer without that. Four
-// pictures of one stage on one scale.
+// Where the answer is wrong: what spoke for it, for the truth, what tipped it, and the answer without that. All on one scale.
 
 function follow() {
   if (!state.answer || state.playing) return;

@@ -1,5 +1,4 @@
-// The tab "Test": whether the answer hangs on the places that the map shows bright. A part of the picture is covered, and the
-// network is asked again; or the whole map is tested, which takes seconds.
+// The tab "Test": does the answer hang on the bright places? A part of the picture is covered; or the whole map tested, for seconds.
 import { find, finding, request } from "./asking.js";
 import { mapCell, paint } from "./drawing.js";
 import { addTab, cellFrames, markCell, pointed, showTab } from "./enlarged.js";
@@ -131,6 +130,7 @@ function trustFound({ deletion, insertion, random_deletion, random_insertion, ra
   ];
 }
 
+/** the newest test @type {Finding} */ let tested = {};
 /** What was measured once for these weights, of the enlarged stage and the asked head; and on this picture. */
 function showTrust() {
   const { answer, stage, weights } = state;
@@ -139,6 +139,8 @@ function showTrust() {
   const { reply, meter } = finding("trust", { stage });
   const measure = () => {
     set({ playing: false });
+    if (tested.meter?.querySelector("progress").value === 0) tested.meter.querySelector("button").click(); // at most one waits
+    tested = finding("trust", { stage: state.stage });
     find("trust", { stage: state.stage }, () => showTab("test"), say("trust_running", { stage: state.stage }));
   };
   const start = () => html`<button type="button" class="plain" ${measure}>${say("trust_start", { stage })}</button>`;

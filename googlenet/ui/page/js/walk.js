@@ -62,8 +62,7 @@ subscribe(["answer", "stage"], () => {
 });
 new ResizeObserver(() => turn("auto")).observe($(".strip")); // the phone was turned
 
-// Playing the walk: from 3a to the asked head, each overlay lights up in turn, a card fills when its branch is reached, and the
-// sentence grows with it.
+// Playing the walk: from 3a to the asked head, overlays light up in turn, cards fill where a head is reached, the sentence grows.
 
 const STEP = 300; // milliseconds a stage: nine take 2.7 s
 let timer = 0; // of the next step, or 0

@@ -33,13 +33,14 @@ export function cancelLoad() {
   newest.abort();
   set({ load: null });
 }
-/** A question as other weights can answer it: with the head and the classes that they know.
- * @param {Question} question @param {Weights} before which it was asked of @returns {Question} */
+/** A question as the loaded weights can answer it: with the head and the classes that they know.
+ * @param {Question} question @param {Weights} before the ones before, whose indices are known @returns {Question} */
 export function carried(question, before) {
+  if (question.weights === state.weights.chosen) return question;
   const { labels, groups, aux } = state.weights;
   /** @param {number | string | null} asked an index, or a label of the address */
   const known = asked => {
-    const label = typeof asked === "number" ? before.labels[asked] : asked;
+    const label = typeof asked !== "number" ? asked : question.weights === before.chosen ? before.labels[asked] : null;
     const classes = labels.filter(each => each === label).length;
     return classes === 1 || (!classes && groups.some(group => group.label === label)) ? label : null;
   };
@@ -91,6 +92,7 @@ export function suggest(root) {
 
 /** How far a load is, or why it failed: in the panel and where its button is. */
 function showLoad() {
+  $(".languages").disabled = !!state.load && !state.load.error; // it loads the page again
   for (const root of $$(".load")) {
     const load = [undefined, state.load?.source].includes(root.dataset.source) ? state.load : null;
     if (load && !load.error) meter(root, say("loading", { source: sourceName(load.source) }), load, cancelLoad);

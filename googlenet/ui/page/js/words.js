@@ -75,8 +75,7 @@ export function keyOf({ index, label }) {
   return index ?? label;
 }
 
-/** class → its Korean name, its groups and everyday words, by which the search finds it, too: "dog", "puppy" and "개" find "beagle"
- * @type {string[]} */
+/** class → its Korean name, groups and everyday words: "dog", "puppy" and "개" find "beagle", too @type {string[]} */
 export let kinds = [];
 subscribe(["weights"], () => {
   const lists = state.weights.korean.map(name => [name]);
