@@ -203,7 +203,7 @@ def _check_values(path: str, call: dict[str, Any]) -> None:
     if not fits or not _is_file(picture):
         raise HTTPException(
             400,
-            f"/{name} takes {', '.join(takes)}, all of them in this order; "
+            f"/{name} takes {', '.join(takes)}: in data all of them in this order, in call/v2 by name; "
             'the picture is {"path": "…", "meta": {"_type": "gradio.FileData"}}, as docs/api.md shows.',
         )
 
