@@ -24,7 +24,7 @@ from googlenet.batch.files import make_folder
 from googlenet.checkpoints import load
 from googlenet.checkpoints.checkpoint import CONFIG_FILE
 from googlenet.checkpoints.config import ModelConfig, Records, dump_config, parse_config
-from googlenet.checkpoints.folder import replace_files
+from googlenet.checkpoints.folder import labels_of, replace_files
 from googlenet.concurrency.threads import batched
 from googlenet.errors import UserError, reason
 from googlenet.explanation import Question, classes_of
@@ -54,8 +54,8 @@ __all__ = [
     "with_records",
 ]
 
-_UNNAMED = "class 0"
-"""What the first class of weights without names is called (`googlenet.checkpoints.folder.labels_of`)."""
+_UNNAMED = labels_of(1)[0]
+"""What the first class of weights without names is called."""
 _BATCH = 64
 _MOST_CLASSES = 100
 """Rows of the table of classes."""
@@ -429,7 +429,6 @@ def evaluate(options: argparse.Namespace) -> None:
         raise UserError("--write needs weights whose config.json has metrics, and all rows.")
     if options.maps and (options.predictions or options.wrong):
         raise UserError("--maps measures the maps alone; leave out --predictions and --wrong, or run it by itself.")
-    folders = [folder for folder in (options.predictions and options.predictions.parent, options.wrong) if folder]
     if options.wrong:
         check_outside(options.wrong, options.data)
     split = read_split(options.data, "val", options.split)
@@ -438,8 +437,10 @@ def evaluate(options: argparse.Namespace) -> None:
             "The weights {weights} have no names of classes; give them those of the data with googlenet import --labels.",
             weights=options.weights,
         )
-    for folder in folders:
-        make_folder(folder)
+    if options.predictions:
+        make_folder(options.predictions.parent)
+    if options.wrong:
+        make_folder(options.wrong)
     split = prepare(split, loaded.config, options.rows, workers=options.workers, skip_broken=options.skip_broken)
     if options.maps:
         from googlenet.training.maps import measure_all
