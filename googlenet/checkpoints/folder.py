@@ -35,7 +35,7 @@ from googlenet.explanation import Provenance
 from googlenet.explanation.classes import imagenet_classes
 from googlenet.model.network import GoogLeNet
 
-__all__ = ["read_weights", "replace_files", "save", "trunk_sha256", "write_folder"]
+__all__ = ["labels_of", "read_weights", "replace_files", "save", "trunk_sha256", "write_folder"]
 
 _MAX_HEADER = 1 << 16
 """Bytes of a card that are read. Its header is YAML, which a few bytes make large and nobody needs here: a line is enough."""
